@@ -1,0 +1,60 @@
+//! Who executes a round.
+//!
+//! An engine is a program that is given one [`protocol::Request`] on its standard input and answers with one
+//! [`protocol::Message`] a line. The native engine is procbench itself; a new one is one file here and one line in
+//! [`engines!`] below.
+
+pub mod native;
+pub mod protocol;
+
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mode::{Mode, Settings};
+
+macro_rules! engines {
+    ($($(#[$meta:meta])* $engine:ident = $name:literal => $command:path),+ $(,)?) => {
+        /// Who executes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Engine { $($(#[$meta])* $engine),+ }
+
+        impl Engine {
+            /// All engines.
+            pub const ALL: &'static [Self] = &[$(Self::$engine),+];
+
+            /// As typed and printed.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$engine => $name),+ }
+            }
+
+            /// The program that executes one round, without standard streams.
+            ///
+            /// # Errors
+            /// If the engine is not to be had on this machine.
+            pub fn command(self) -> anyhow::Result<Command> {
+                match self { $(Self::$engine => $command()),+ }
+            }
+        }
+    };
+}
+
+engines! {
+    /// procbench itself.
+    Native = "native" => native::command,
+}
+
+/// One row of the tables: an engine, a mode and their settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strategy {
+    /// What it is called in tables: the mode, with what sets it apart from others of the run.
+    pub name: String,
+    /// Who executes.
+    pub engine: Engine,
+    /// How.
+    pub mode: Mode,
+    /// With which settings.
+    pub settings: Settings,
+}

@@ -1,0 +1,146 @@
+//! The native engine: procbench itself, started afresh for each round under a hidden name.
+
+use std::io::{self, BufRead, Write};
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::protocol::{Message, Request, RoundReport, VERSION};
+use crate::mode::progress::Status;
+use crate::mode::verify::{Violation, verify};
+use crate::mode::{Outcome, Progress, Round, RoundError};
+use crate::sys::fork;
+use crate::sys::memory::{Mapping, Visibility};
+use crate::sys::wait::{CpuTime, hold_child_signals};
+use crate::workload::{self, Visitor, Workload};
+
+/// The hidden first argument under which procbench is the runner of one round.
+pub const RUNNER: &str = "__runner";
+
+/// procbench as a runner.
+///
+/// # Errors
+/// If procbench's own file cannot be found.
+pub fn command() -> anyhow::Result<Command> {
+    // The file that is running, even if another has taken its name since.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(RUNNER);
+    if !std::path::Path::new("/proc/self/exe").exists() {
+        let own = std::env::current_exe().context("failed to find procbench's own file")?;
+        command = Command::new(own);
+        command.arg(RUNNER);
+    }
+    Ok(command)
+}
+
+/// The runner's whole life: reads a request, executes the round, reports.
+///
+/// # Errors
+/// If the controller cannot be understood or spoken to.
+pub fn run_round() -> anyhow::Result<()> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).context("failed to read the request")?;
+    let request: Request = serde_json::from_str(&line).context("failed to understand the request")?;
+    drop(line);
+    if request.protocol != VERSION {
+        anyhow::bail!("the request speaks protocol {}, this engine speaks {VERSION}", request.protocol);
+    }
+    fork::die_with(request.controller);
+    fork::become_subreaper().context("failed to become a subreaper")?;
+    fork::minimise_timer_slack();
+    hold_child_signals().context("failed to hold SIGCHLD")?;
+    let message = match workload::visit(&request.workload, Execute { request: &request }) {
+        Ok(message) => message,
+        Err(error) => Message::Error { message: format!("{error:#}") },
+    };
+    say(&message)
+}
+
+fn say(message: &Message) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&line).and_then(|()| stdout.flush()).context("failed to speak to the controller")
+}
+
+struct Execute<'a> {
+    request: &'a Request,
+}
+
+impl Visitor for Execute<'_> {
+    type Output = Message;
+
+    fn visit<W: Workload>(self, workload: W) -> Message {
+        match execute(&workload, self.request) {
+            Ok(report) => Message::Report(Box::new(report)),
+            Err(Failed::Violation(violation)) => Message::Violation { message: violation.to_string() },
+            Err(Failed::Round(RoundError::Limit(message))) => Message::Limit { message },
+            Err(Failed::Round(RoundError::Internal(error))) => {
+                Message::Error { message: format!("{error:#}") }
+            }
+        }
+    }
+}
+
+enum Failed {
+    Round(RoundError),
+    Violation(Violation),
+}
+
+fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, Failed> {
+    let Request { workload: spec, strategy, .. } = request;
+    let parent_memory = hold_memory(spec.parent_memory_bytes).map_err(Failed::Round)?;
+    // The controller listens before the clock starts, and goes away only with this process.
+    say(&Message::Ready).map_err(|error| Failed::Round(error.into()))?;
+    let mut report = |status: Status| {
+        let Status { tasks_done, alive } = status;
+        // A controller that has gone takes this process with it; there is nobody left to tell.
+        let _ = say(&Message::Progress { tasks_done, alive });
+    };
+    let round = Round {
+        tasks: spec.tasks,
+        settings: &strategy.settings,
+        progress: Progress::new(&mut report),
+        parent_memory,
+    };
+    let before = CpuTime::of_this_process_and_reaped_children();
+    let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;
+    let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
+    let verified =
+        verify(workload, strategy.mode, &strategy.settings, &outcome).map_err(Failed::Violation)?;
+    let Outcome { times, meter, .. } = &outcome;
+    let seconds = |from: u64, to: u64| (to - from) as f64 * 1e-9;
+    Ok(RoundReport {
+        total_seconds: seconds(times.begin, times.end),
+        set_up_seconds: seconds(times.begin, times.ready),
+        execute_seconds: seconds(times.ready, times.collected),
+        tear_down_seconds: seconds(times.collected, times.end),
+        cpu_user_seconds: cpu.user.as_secs_f64(),
+        cpu_system_seconds: cpu.system.as_secs_f64(),
+        tasks_completed: verified.tasks_completed,
+        tasks_failed: verified.tasks_failed,
+        retries: outcome.retries,
+        processes_started: outcome.processes_started,
+        peak_alive: outcome.peak_alive,
+        digest: verified.digest,
+        work_units: meter.work_units,
+        io_overshoot_mean_seconds: (meter.waits > 0)
+            .then(|| meter.overshoot_nanoseconds as f64 * 1e-9 / meter.waits as f64),
+        io_overshoot_max_seconds: (meter.waits > 0).then_some(meter.overshoot_max_nanoseconds as f64 * 1e-9),
+        failures: verified.failures,
+    })
+}
+
+/// Memory that the parent holds and has touched.
+fn hold_memory(bytes: u64) -> Result<Option<Mapping>, RoundError> {
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let too_much = |error: &dyn std::fmt::Display| {
+        RoundError::Limit(format!("the parent's {} cannot be had: {error}", bytesize::ByteSize(bytes)))
+    };
+    let len = usize::try_from(bytes).map_err(|error| too_much(&error))?;
+    let mut mapping = Mapping::new(len, Visibility::Private).map_err(|error| too_much(&error))?;
+    mapping.bytes_mut().fill(1);
+    Ok(Some(mapping))
+}

@@ -1,0 +1,92 @@
+//! What the controller and an engine say to each other: one JSON request in, JSON lines out.
+
+use serde::{Deserialize, Serialize};
+
+use super::Strategy;
+use crate::mode::verify::TaskFailure;
+use crate::workload::WorkloadSpec;
+
+/// Raised whenever a message changes its meaning.
+pub const VERSION: u32 = 1;
+
+/// What an engine is asked to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub protocol: u32,
+    /// The controller's process id: an engine ends when that process does.
+    pub controller: i32,
+    /// What the tasks do.
+    pub workload: WorkloadSpec,
+    /// How to execute them.
+    pub strategy: Strategy,
+}
+
+/// What an engine says, a line each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Message {
+    /// The request is understood and the clock is about to start.
+    Ready,
+    /// How far the round is.
+    Progress {
+        /// Tasks finished, or handed out where only that is known.
+        tasks_done: u64,
+        /// Processes alive now.
+        alive: u64,
+    },
+    /// The round is over. The last line.
+    Report(Box<RoundReport>),
+    /// Something that must hold did not. The last line.
+    Violation {
+        /// Which task or count is wrong.
+        message: String,
+    },
+    /// The machine does not allow the round. The last line.
+    Limit {
+        /// Which limit.
+        message: String,
+    },
+    /// The round could not be carried out. The last line.
+    Error {
+        /// Why.
+        message: String,
+    },
+}
+
+/// A round as its engine saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundReport {
+    /// t3 − t0: from nothing created to everybody reaped.
+    pub total_seconds: f64,
+    /// t1 − t0: until ready for the first task.
+    pub set_up_seconds: f64,
+    /// t2 − t1: until every result is in the parent.
+    pub execute_seconds: f64,
+    /// t3 − t2: until every worker is gone.
+    pub tear_down_seconds: f64,
+    /// CPU time from t0 to t3 in user mode, of the runner and everyone it reaped.
+    pub cpu_user_seconds: f64,
+    /// The same in the kernel.
+    pub cpu_system_seconds: f64,
+    /// Tasks whose result is there and right.
+    pub tasks_completed: u64,
+    /// Tasks that failed.
+    pub tasks_failed: u64,
+    /// Tasks handed out again because whoever held them died.
+    pub retries: u64,
+    /// Processes started between t0 and t3.
+    pub processes_started: u64,
+    /// The most of them that existed at one time.
+    pub peak_alive: u64,
+    /// Over all results in task order.
+    pub digest: String,
+    /// CPU work really done, in units.
+    pub work_units: u64,
+    /// By how much the average wait for I/O was too long; absent without waits.
+    pub io_overshoot_mean_seconds: Option<f64>,
+    /// By how much the worst one was.
+    pub io_overshoot_max_seconds: Option<f64>,
+    /// The first few failed tasks.
+    pub failures: Vec<TaskFailure>,
+}

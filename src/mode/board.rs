@@ -1,0 +1,84 @@
+//! Where the results of a round lie, in task order.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use crate::sys::memory::{SharedSlice, Slots, Visibility};
+use crate::workload::{Executor, Failure, Meter, Word};
+
+/// A word for each task, and its result bytes where tasks hand some back.
+#[derive(Debug)]
+pub struct Board {
+    words: SharedSlice<AtomicU64>,
+    results: Slots,
+}
+
+impl Board {
+    /// For `tasks` tasks that each hand back `result_size` bytes. Memory is used as results arrive.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new(tasks: u64, result_size: usize, visibility: Visibility) -> io::Result<Self> {
+        let tasks = usize::try_from(tasks).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(Self {
+            words: SharedSlice::new(tasks, visibility)?,
+            results: Slots::new(tasks, result_size, visibility)?,
+        })
+    }
+
+    /// How many tasks it is for.
+    pub fn tasks(&self) -> u64 {
+        self.words.len() as u64
+    }
+
+    /// What became of `task`. After this has returned a published word, the task's result bytes may be read.
+    #[inline]
+    pub fn word(&self, task: u64) -> Word {
+        Word(self.words[task as usize].load(Acquire))
+    }
+
+    /// The bytes that `task` handed back.
+    #[inline]
+    pub fn result(&self, task: u64) -> &[u8] {
+        self.results.get(task as usize)
+    }
+
+    /// Where `task` writes the bytes it hands back.
+    #[inline]
+    pub fn result_mut(&mut self, task: u64) -> &mut [u8] {
+        self.results.get_mut(task as usize)
+    }
+
+    /// Publishes what became of `task`: the last thing done for it.
+    #[inline]
+    pub fn publish(&self, task: u64, word: Word) {
+        self.words[task as usize].store(word.0, Release);
+    }
+
+    /// The words and the result bytes apart, for threads that each take a piece of both.
+    pub fn parts_mut(&mut self) -> (&[AtomicU64], &mut [u8]) {
+        (&self.words, self.results.all_mut())
+    }
+
+    /// Executes `task` with `argument` and publishes its result.
+    #[inline]
+    pub fn execute(&mut self, executor: &mut impl Executor, task: u64, argument: &[u8], meter: &mut Meter) {
+        let result = executor.execute(task, argument, self.results.get_mut(task as usize), meter);
+        self.publish(task, Word::new(result));
+    }
+
+    /// The first stretch of tasks at or after `from` that nobody has finished.
+    pub fn next_missing(&self, from: u64) -> Option<Range<u64>> {
+        let missing = |task: &u64| !self.word(*task).is_published();
+        let start = (from..self.tasks()).find(missing)?;
+        let end = (start..self.tasks()).find(|task| !missing(task)).unwrap_or(self.tasks());
+        Some(start..end)
+    }
+
+    /// Publishes that nothing came of `task`.
+    pub fn give_up(&self, task: u64, failure: Failure) {
+        self.publish(task, Word::new(Err(failure)));
+    }
+}

@@ -1,0 +1,274 @@
+//! `pool`: worker processes that live for the whole round and take tasks in FIFO order from shared memory.
+//!
+//! One counter hands out tasks, a chunk at a time. A worker notes the range it holds in a cache line of its own, writes
+//! each result into the task's place on the board and publishes its word last: **the word is what counts**. No
+//! lock is shared, so none can be left locked.
+//!
+//! When a worker dies, its successor first takes what the dead one held and had not published. A worker that dies
+//! between taking a range from the counter and noting it leaves a gap that nobody holds; the sweep when the counter has
+//! run out finds it. The parent sleeps until a worker ends; it does not spin.
+
+mod arguments;
+mod worker;
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::Duration;
+
+use super::progress::Status;
+use super::{Board, Outcome, Round, RoundError, Times};
+use crate::shared_record;
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::fork::{self, Pid};
+use crate::sys::memory::{SharedSlice, Visibility};
+use crate::sys::wait::{Exit, Reaped, wait_timeout};
+use crate::workload::{Failure, Meter, Workload};
+
+use arguments::ArgumentRing;
+
+shared_record! {
+    /// What all workers share: the counter.
+    #[repr(align(128))]
+    struct Counter {
+        /// The first task that nobody has claimed.
+        next,
+    }
+}
+
+shared_record! {
+    /// What a worker says of itself, in a cache line that only it writes.
+    #[repr(align(128))]
+    struct Station {
+        /// The range it holds. `held_start` is written first: a worker that dies in between holds nothing,
+        /// rather than what others hold too.
+        held_start,
+        held_end,
+        /// See [`Meter`]. Written before the word, so that no published task is missing here.
+        executed,
+        work_units,
+        initialisations,
+        waits,
+        overshoot_nanoseconds,
+        overshoot_max_nanoseconds,
+        /// When it was ready for its first task, and when it had found nothing more to do.
+        ready_at,
+        finished_at,
+    }
+}
+
+/// A task whose worker has died this often is not tried again.
+const MOST_TRIES: u32 = 3;
+
+/// A pool whose workers die this often before they take a task is not going to do any.
+const MOST_BARREN_DEATHS: u32 = 100;
+
+/// How long the parent sleeps at most before it looks at progress.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Executes every task of `workload` by `round.settings.workers` worker processes.
+///
+/// # Errors
+/// If the machine does not allow that many processes, or memory cannot be had.
+pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    fork::require_single_thread()?;
+    let workers = round.settings.workers.unwrap_or(1).max(1);
+    let begin = monotonic_nanoseconds();
+    let mut pool = Pool::new(workload, &round, workers as usize)?;
+    for station in 0..workers as usize {
+        pool.start(workload, station, None)?;
+    }
+    // Argument by argument where there are any; otherwise the counter is all that workers need.
+    let mut made = 0;
+    while pool.alive > 0 || pool.hand_out_what_is_missing(workload)? {
+        if made < round.tasks && pool.arguments.capacity() > 0 {
+            made = pool.make_arguments(workload, made)?;
+        } else if let Some(reaped) = wait_timeout(NAP)? {
+            pool.bury(workload, &reaped)?;
+        }
+        while let Some(reaped) = wait_timeout(Duration::ZERO)? {
+            pool.bury(workload, &reaped)?;
+        }
+        round.progress.tick(pool.status());
+    }
+    let end = monotonic_nanoseconds();
+    let collected = pool.collected_at.clamp(begin, end);
+    Ok(Outcome {
+        times: Times { begin, ready: pool.ready_at.clamp(begin, collected), collected, end },
+        board: pool.board,
+        meter: pool.meter,
+        processes_started: pool.started,
+        peak_alive: pool.peak as u64,
+        retries: pool.retries,
+    })
+}
+
+/// The parent's side of the pool.
+struct Pool {
+    tasks: u64,
+    chunk: u64,
+    parent: Pid,
+    board: Board,
+    counter: SharedSlice<Counter>,
+    stations: SharedSlice<Station>,
+    arguments: ArgumentRing,
+    /// By station: who works there; 0 if nobody does.
+    pids: Vec<Pid>,
+    alive: usize,
+    peak: usize,
+    started: u64,
+    retries: u64,
+    /// Whether a worker has ended otherwise than by running out of tasks.
+    any_died: bool,
+    /// How often the worker that held a task died.
+    deaths: HashMap<u64, u32>,
+    /// Workers that have died one after the other without a task in hand.
+    barren_deaths: u32,
+    /// Sums over the workers that have been buried.
+    meter: Meter,
+    ready_at: u64,
+    collected_at: u64,
+}
+
+impl Pool {
+    fn new<W: Workload>(workload: &W, round: &Round<'_>, workers: usize) -> io::Result<Self> {
+        let chunk = round.settings.chunk.unwrap_or(1).max(1);
+        Ok(Self {
+            tasks: round.tasks,
+            chunk,
+            parent: std::process::id() as Pid,
+            board: Board::new(round.tasks, workload.result_size(), Visibility::Shared)?,
+            counter: SharedSlice::new(1, Visibility::Shared)?,
+            stations: SharedSlice::new(workers, Visibility::Shared)?,
+            arguments: ArgumentRing::new(workload.argument_capacity(), round.tasks, workers as u64 * chunk)?,
+            pids: vec![0; workers],
+            alive: 0,
+            peak: 0,
+            started: 0,
+            retries: 0,
+            any_died: false,
+            deaths: HashMap::new(),
+            barren_deaths: 0,
+            meter: Meter::default(),
+            ready_at: 0,
+            collected_at: 0,
+        })
+    }
+
+    /// Starts the worker of `station`, which first takes what is left of `inherited`.
+    fn start<W: Workload>(
+        &mut self,
+        workload: &W,
+        station: usize,
+        inherited: Option<Range<u64>>,
+    ) -> Result<(), RoundError> {
+        let parent = self.parent;
+        let pid = fork::fork(|| {
+            fork::die_with(parent);
+            worker::work(self, workload, station, inherited);
+            0
+        })
+        .map_err(|error| match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::ENOMEM) => RoundError::Limit(format!(
+                "failed to fork worker {} of {}: {error}",
+                station + 1,
+                self.pids.len()
+            )),
+            _ => error.into(),
+        })?;
+        self.pids[station] = pid;
+        self.started += 1;
+        self.alive += 1;
+        self.peak = self.peak.max(self.alive);
+        Ok(())
+    }
+
+    fn make_arguments<W: Workload>(&mut self, workload: &W, made: u64) -> Result<u64, RoundError> {
+        let board = &self.board;
+        Ok(self.arguments.make(
+            made,
+            self.tasks,
+            |task| board.word(task).is_published(),
+            |task, buffer| workload.write_argument(task, buffer),
+        ))
+    }
+
+    /// Notes that a worker has ended, and puts another in its place if it did not end of itself.
+    fn bury<W: Workload>(&mut self, workload: &W, reaped: &Reaped) -> Result<(), RoundError> {
+        // Anybody else is an orphan of a task, given to the runner as subreaper.
+        let Some(station) = self.pids.iter().position(|pid| *pid == reaped.pid) else { return Ok(()) };
+        self.pids[station] = 0;
+        self.alive -= 1;
+        let held = self.take_leave(station);
+        if reaped.exit == Exit::Code(0) {
+            return Ok(());
+        }
+        self.any_died = true;
+        let left = (held.start..held.end).find(|task| !self.board.word(*task).is_published());
+        let inherited = left.map(|first| self.retry(first..held.end, reaped.exit));
+        self.barren_deaths = if held.is_empty() { self.barren_deaths + 1 } else { 0 };
+        if self.barren_deaths > MOST_BARREN_DEATHS {
+            return Err(anyhow::anyhow!(
+                "{} workers died one after the other before they took a task; the last one {}",
+                self.barren_deaths,
+                reaped.exit
+            )
+            .into());
+        }
+        self.start(workload, station, inherited)
+    }
+
+    /// Counts the death of whoever held `left`, whose first task is the one it was busy with. Gives that task up if it
+    /// has cost too many workers.
+    fn retry(&mut self, left: Range<u64>, exit: Exit) -> Range<u64> {
+        let deaths = self.deaths.entry(left.start).or_insert(0);
+        *deaths += 1;
+        if *deaths < MOST_TRIES {
+            self.retries += 1;
+            return left;
+        }
+        let failure = match exit {
+            Exit::Code(fork::PANICKED) => Failure::Panicked,
+            _ => Failure::GivenUp(*deaths),
+        };
+        self.board.give_up(left.start, failure);
+        left.start + 1..left.end
+    }
+
+    /// Adds up what the worker of `station` has left there, clears it, and returns the range it held.
+    fn take_leave(&mut self, station: usize) -> Range<u64> {
+        let station = &self.stations[station];
+        let take = |field: &std::sync::atomic::AtomicU64| field.swap(0, Acquire);
+        self.meter = self.meter.plus(Meter {
+            executed: take(&station.executed),
+            work_units: take(&station.work_units),
+            initialisations: take(&station.initialisations),
+            waits: take(&station.waits),
+            overshoot_nanoseconds: take(&station.overshoot_nanoseconds),
+            overshoot_max_nanoseconds: take(&station.overshoot_max_nanoseconds),
+        });
+        let ready_at = take(&station.ready_at);
+        if !self.any_died {
+            self.ready_at = self.ready_at.max(ready_at); // A successor is not part of the set-up.
+        }
+        self.collected_at = self.collected_at.max(take(&station.finished_at));
+        take(&station.held_start)..take(&station.held_end)
+    }
+
+    /// With every worker gone: whether a task is missing, and if so starts a worker for it.
+    fn hand_out_what_is_missing<W: Workload>(&mut self, workload: &W) -> Result<bool, RoundError> {
+        if !self.any_died && self.meter.executed == self.tasks {
+            return Ok(false); // Each was handed out once, so each is there; all words are checked after the round.
+        }
+        let Some(missing) = self.board.next_missing(0) else { return Ok(false) };
+        self.retries += 1;
+        self.start(workload, 0, Some(missing))?;
+        Ok(true)
+    }
+
+    fn status(&self) -> Status {
+        let claimed = self.counter[0].next.load(Relaxed).min(self.tasks);
+        Status { tasks_done: claimed, alive: self.alive as u64 }
+    }
+}

@@ -1,0 +1,414 @@
+//! `process`: one operating-system process for every task.
+//!
+//! The runner forks, the child does its task, writes its cell and leaves; the runner reaps whoever is done while it
+//! goes on forking. What one fork costs is what the runner has mapped and touched, so everything it needs to keep
+//! count lies in memory that children do not inherit, and nothing is allocated between forks.
+//!
+//! Who is done is seen in the cells, not asked of the kernel: `wait4` for *any* child walks all of them, which with
+//! 30,000 waiting children would cost more than the fork itself, while `wait4` for *this* child does not.
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use super::progress::Status;
+use super::{Board, Outcome, Round, RoundError, Times};
+use crate::shared_record;
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::fork::{self, Pid};
+use crate::sys::lean::{LeanFork, LeanTask, Needs};
+use crate::sys::memory::{Mapping, SharedSlice, Slots, Visibility};
+use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait};
+use crate::workload::{Executor, Failure, Lean, Meter, Word, Workload};
+
+shared_record! {
+    /// Where one living process leaves what it has done. The word comes last.
+    struct Cell {
+        /// [`Word`].
+        word,
+        /// See [`Meter`].
+        work_units,
+        initialisations,
+        /// 1 + the overshoot of the task's wait in nanoseconds, or 0 if it did not wait.
+        overshoot_plus_one,
+    }
+}
+
+impl Cell {
+    #[inline(always)]
+    fn fill(&self, result: Result<u32, Failure>, meter: &Meter) {
+        // A cell comes zeroed, and most tasks have nothing to add to it.
+        for (field, value) in
+            [(&self.work_units, meter.work_units), (&self.initialisations, meter.initialisations)]
+        {
+            if value > 0 {
+                field.store(value, Relaxed);
+            }
+        }
+        if meter.waits > 0 {
+            self.overshoot_plus_one.store(meter.overshoot_nanoseconds + 1, Relaxed);
+        }
+        self.word.store(Word::new(result).0, Release);
+    }
+
+    /// Takes what is in the cell and leaves it as new.
+    fn take(&self) -> (Word, Meter) {
+        let word = Word(self.word.load(Acquire));
+        let mut meter = Meter {
+            executed: u64::from(word.is_published()),
+            work_units: self.work_units.load(Relaxed),
+            initialisations: self.initialisations.load(Relaxed),
+            ..Meter::default()
+        };
+        if let Some(overshoot) = self.overshoot_plus_one.load(Relaxed).checked_sub(1) {
+            meter.note_wait(overshoot);
+        }
+        for field in [&self.word, &self.work_units, &self.initialisations, &self.overshoot_plus_one] {
+            if field.load(Relaxed) != 0 {
+                field.store(0, Relaxed);
+            }
+        }
+        (word, meter)
+    }
+}
+
+/// Executes every task of `workload` in a process of its own, at most `round.settings.in_flight` at once.
+///
+/// # Errors
+/// If the machine does not allow even one process, or memory cannot be had.
+pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    fork::require_single_thread()?;
+    let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks);
+    let begin = monotonic_nanoseconds();
+    let mut crew = Crew::new(workload, round.tasks, limit as usize)?;
+    let method = Method::prepare(workload, &crew, round.parent_memory.as_ref())?;
+    let ready = monotonic_nanoseconds();
+    for task in 0..round.tasks {
+        while crew.alive == crew.limit {
+            crew.reap_one()?;
+        }
+        if task % SWEEP_EVERY == 0 {
+            crew.sweep()?;
+            round.progress.tick(Status { tasks_done: crew.reaped, alive: crew.alive as u64 });
+        }
+        crew.start(workload, &method, task)?;
+    }
+    crew.join(|status| round.progress.tick(status))?;
+    let end = monotonic_nanoseconds();
+    Ok(Outcome {
+        // Reaping is how results are collected: with the last one both are done.
+        times: Times { begin, ready, collected: end, end },
+        board: crew.board,
+        meter: crew.meter,
+        processes_started: crew.started,
+        peak_alive: crew.peak as u64,
+        retries: 0,
+    })
+}
+
+/// Forks between two looks at who is done: rarely enough to cost nothing, often enough that few wait to be reaped.
+const SWEEP_EVERY: u64 = 16;
+/// Cells looked at in one sweep.
+const SWEEP_CELLS: usize = 512;
+
+/// How a child comes to be and gets at its task.
+enum Method<L: Lean> {
+    /// Inherits next to nothing.
+    Lean(LeanFork<LeanChild<L>>),
+    /// Inherits everything, like `multiprocessing.Process` under `fork`.
+    Full,
+}
+
+/// What a lean child needs to know.
+#[derive(Clone, Copy)]
+struct LeanChild<L: Lean> {
+    work: L,
+    cells: &'static [Cell],
+    runner: Pid,
+}
+
+impl<L: Lean> LeanTask for LeanChild<L> {
+    #[inline(always)]
+    fn run(&self, task: u64, cell: u64) -> i32 {
+        fork::die_with(self.runner);
+        let mut meter = Meter::default();
+        let result = self.work.execute(task, &mut meter);
+        if let Some(cell) = self.cells.get(cell as usize) {
+            cell.fill(result, &meter);
+        }
+        0
+    }
+}
+
+impl<L: Lean> Method<L> {
+    fn prepare<W: Workload<Lean = L>>(
+        workload: &W,
+        crew: &Crew,
+        parent_memory: Option<&Mapping>,
+    ) -> io::Result<Self> {
+        let Some(work) = workload.lean() else { return Ok(Self::Full) };
+        let child = LeanChild { work, cells: crew.cells, runner: crew.runner };
+        let keep: Vec<&Mapping> = [crew.cells_mapping].into_iter().chain(parent_memory).collect();
+        Ok(LeanFork::prepare(child, &keep, Needs::KernelOnly)?.map_or(Self::Full, Self::Lean))
+    }
+}
+
+/// The living processes and what is known of them.
+struct Crew {
+    runner: Pid,
+    limit: usize,
+    alive: usize,
+    peak: usize,
+    started: u64,
+    reaped: u64,
+    /// Below this, cells are or have been in use.
+    used: usize,
+    /// Where the next sweep begins.
+    cursor: usize,
+    meter: Meter,
+    board: Board,
+    /// Arguments and results by cell; a length in front of each argument.
+    arguments: Slots,
+    results: Slots,
+    cells: &'static [Cell],
+    cells_mapping: &'static Mapping,
+    /// By cell: the process in it, 0 if none; and its task.
+    pids: SharedSlice<AtomicU64>,
+    tasks: SharedSlice<AtomicU64>,
+    /// Cells below `used` that are free: a stack, so that few cells are used while few processes are alive.
+    free: SharedSlice<AtomicU64>,
+    free_count: usize,
+    /// By process id: its cell.
+    cell_of_pid: SharedSlice<AtomicU64>,
+}
+
+const LENGTH_BYTES: usize = size_of::<u64>();
+
+impl Crew {
+    fn new<W: Workload>(workload: &W, tasks: u64, limit: usize) -> io::Result<Self> {
+        let argument_size = match workload.argument_capacity() {
+            0 => 0,
+            capacity => LENGTH_BYTES + capacity,
+        };
+        let cells = Box::leak(Box::new(SharedSlice::<Cell>::new(limit, Visibility::Shared)?));
+        Ok(Self {
+            runner: std::process::id() as Pid,
+            limit,
+            alive: 0,
+            peak: 0,
+            started: 0,
+            reaped: 0,
+            used: 0,
+            cursor: 0,
+            meter: Meter::default(),
+            board: Board::new(tasks, workload.result_size(), Visibility::ParentOnly)?,
+            arguments: Slots::new(limit, argument_size, Visibility::Shared)?,
+            results: Slots::new(limit, workload.result_size(), Visibility::Shared)?,
+            cells,
+            cells_mapping: cells.mapping(),
+            pids: SharedSlice::new(limit, Visibility::ParentOnly)?,
+            tasks: SharedSlice::new(limit, Visibility::ParentOnly)?,
+            free: SharedSlice::new(limit, Visibility::ParentOnly)?,
+            free_count: 0,
+            cell_of_pid: SharedSlice::new(pid_bound(), Visibility::ParentOnly)?,
+        })
+    }
+
+    /// Starts the process of `task`. There must be a free cell.
+    #[inline]
+    fn start<W: Workload>(
+        &mut self,
+        workload: &W,
+        method: &Method<W::Lean>,
+        task: u64,
+    ) -> Result<(), RoundError> {
+        let cell = if self.free_count > 0 {
+            self.free_count -= 1;
+            self.free[self.free_count].load(Relaxed) as usize
+        } else {
+            self.used += 1;
+            self.used - 1
+        };
+        if self.arguments.size() > 0 {
+            let slot = self.arguments.get_mut(cell);
+            let (length, argument) = slot.split_at_mut(LENGTH_BYTES);
+            length.copy_from_slice(&(workload.write_argument(task, argument) as u64).to_ne_bytes());
+        }
+        let mut patience = Patience::default();
+        let pid = loop {
+            let attempt = match method {
+                Method::Lean(fork) => fork.spawn(task, cell as u64),
+                Method::Full => self.fork_fully(workload, task, cell),
+            };
+            match attempt {
+                Ok(pid) => break pid,
+                Err(error) if is_shortage(&error) => {
+                    // Somebody must leave first: one of ours, or one of others.
+                    if self.alive > 0 {
+                        self.reap_one()?;
+                    } else if !patience.wait() {
+                        return Err(RoundError::Limit(format!(
+                            "fork failed ({error}) for {} with no process of this round alive",
+                            humantime::format_duration(Patience::LONGEST)
+                        )));
+                    }
+                }
+                Err(error) => return Err(anyhow::anyhow!("failed to fork for task {task}: {error}").into()),
+            }
+        };
+        self.pids[cell].store(pid as u64, Relaxed);
+        self.tasks[cell].store(task, Relaxed);
+        if let Some(entry) = self.cell_of_pid.get(pid as usize) {
+            entry.store(cell as u64, Relaxed);
+        }
+        self.started += 1;
+        self.alive += 1;
+        self.peak = self.peak.max(self.alive);
+        Ok(())
+    }
+
+    fn fork_fully<W: Workload>(&mut self, workload: &W, task: u64, cell: usize) -> io::Result<Pid> {
+        let runner = self.runner;
+        fork::fork(|| {
+            fork::die_with(runner);
+            let argument = match self.arguments.size() {
+                0 => &[],
+                _ => {
+                    let (length, bytes) = self.arguments.get(cell).split_at(LENGTH_BYTES);
+                    let length = u64::from_ne_bytes(length.try_into().expect("the length's own bytes"));
+                    &bytes[..length as usize]
+                }
+            };
+            let mut meter = Meter::default();
+            let mut executor = workload.executor(&mut meter);
+            let result = executor.execute(task, argument, self.results.get_mut(cell), &mut meter);
+            self.cells[cell].fill(result, &meter);
+            0
+        })
+    }
+
+    /// Reaps those whose cell says that they are done and who have left, among the next [`SWEEP_CELLS`] cells.
+    fn sweep(&mut self) -> io::Result<usize> {
+        let before = self.reaped;
+        for _ in 0..SWEEP_CELLS.min(self.used) {
+            let cell = self.cursor;
+            self.cursor = if cell + 1 >= self.used { 0 } else { cell + 1 };
+            if self.cells[cell].word.load(Relaxed) == 0 {
+                continue;
+            }
+            let pid = self.pids[cell].load(Relaxed) as Pid;
+            if pid != 0
+                && let Some(reaped) = try_wait(Which::Only(pid))?
+            {
+                self.collect(cell, &reaped);
+            }
+        }
+        Ok((self.reaped - before) as usize)
+    }
+
+    /// Reaps at least one, sleeping until one is done if need be.
+    fn reap_one(&mut self) -> Result<(), RoundError> {
+        // Asking for any child is cheap while there are few, or while the first one asked about is done.
+        const FEW: usize = 256;
+        if self.alive > FEW {
+            for _ in 0..=self.used / SWEEP_CELLS {
+                if self.sweep()? > 0 {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(reaped) = wait(Which::Any)? else {
+            return Err(
+                anyhow::anyhow!("{} processes are alive, but the kernel knows of none", self.alive).into()
+            );
+        };
+        let cell = self.cell_of_pid.get(reaped.pid as usize).map(|cell| cell.load(Relaxed) as usize);
+        match cell {
+            Some(cell) if cell < self.used && self.pids[cell].load(Relaxed) == reaped.pid as u64 => {
+                self.collect(cell, &reaped);
+            }
+            // An orphan of a task, given to the runner as subreaper.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for everyone, one after the other, as the articles do.
+    fn join(&mut self, mut report: impl FnMut(Status)) -> io::Result<()> {
+        for cell in 0..self.used {
+            let pid = self.pids[cell].load(Relaxed) as Pid;
+            if pid == 0 {
+                continue;
+            }
+            match wait(Which::Only(pid))? {
+                Some(reaped) => self.collect(cell, &reaped),
+                None => return Err(io::Error::other(format!("process {pid} is gone, but was never reaped"))),
+            }
+            if cell as u64 % SWEEP_EVERY == 0 {
+                report(Status { tasks_done: self.reaped, alive: self.alive as u64 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the result of a reaped process and frees its cell.
+    fn collect(&mut self, cell: usize, reaped: &Reaped) {
+        let task = self.tasks[cell].load(Relaxed);
+        let (word, meter) = self.cells[cell].take();
+        self.meter = self.meter.plus(meter);
+        if reaped.exit == Exit::Code(0) && word.is_published() {
+            if self.results.size() > 0 {
+                self.board.result_mut(task).copy_from_slice(self.results.get(cell));
+            }
+            self.board.publish(task, word);
+        } else {
+            let failure = match reaped.exit {
+                Exit::Code(fork::PANICKED) => Failure::Panicked,
+                exit => Failure::ProcessEnded(exit),
+            };
+            self.board.give_up(task, failure);
+        }
+        self.pids[cell].store(0, Relaxed);
+        self.free[self.free_count].store(cell as u64, Relaxed);
+        self.free_count += 1;
+        self.alive -= 1;
+        self.reaped += 1;
+    }
+}
+
+/// Waiting for a machine that has no room, longer each time.
+#[derive(Debug, Default)]
+struct Patience {
+    waited: Duration,
+    next: Duration,
+}
+
+impl Patience {
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    /// Sleeps; false if it has slept long enough altogether.
+    fn wait(&mut self) -> bool {
+        if self.waited >= Self::LONGEST {
+            return false;
+        }
+        self.next = (self.next * 2).clamp(Duration::from_millis(1), Duration::from_millis(250));
+        std::thread::sleep(self.next);
+        self.waited += self.next;
+        true
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM))
+}
+
+/// One more than the largest process id.
+fn pid_bound() -> usize {
+    const LARGEST_POSSIBLE: usize = 4 * 1024 * 1024;
+    std::fs::read_to_string("/proc/sys/kernel/pid_max")
+        .ok()
+        .and_then(|text| text.trim().parse::<usize>().ok())
+        .map_or(LARGEST_POSSIBLE, |largest| largest.min(LARGEST_POSSIBLE))
+        + 1
+}

@@ -1,0 +1,38 @@
+//! `serial`: one task after another, in one process.
+
+use super::progress::{Status, stretches};
+use super::{Board, Outcome, Round, RoundError, Times};
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::memory::Visibility;
+use crate::workload::{Meter, Workload};
+
+/// Executes every task of `workload` in this process.
+///
+/// # Errors
+/// If memory for the results cannot be had.
+pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    let begin = monotonic_nanoseconds();
+    let mut meter = Meter::default();
+    let mut board = Board::new(round.tasks, workload.result_size(), Visibility::Private)?;
+    let mut argument = vec![0; workload.argument_capacity()];
+    let mut executor = workload.executor(&mut meter);
+    let ready = monotonic_nanoseconds();
+    for stretch in stretches(0..round.tasks) {
+        round.progress.tick(Status { tasks_done: stretch.start, alive: 0 });
+        for task in stretch {
+            let length = workload.write_argument(task, &mut argument);
+            board.execute(&mut executor, task, &argument[..length], &mut meter);
+        }
+    }
+    let collected = monotonic_nanoseconds();
+    drop(executor);
+    let end = monotonic_nanoseconds();
+    Ok(Outcome {
+        times: Times { begin, ready, collected, end },
+        board,
+        meter,
+        processes_started: 0,
+        peak_alive: 0,
+        retries: 0,
+    })
+}

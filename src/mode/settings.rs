@@ -1,0 +1,58 @@
+//! The settings of a strategy, resolved.
+
+use serde::{Deserialize, Serialize};
+
+/// What a mode was told besides the workload. A setting that a mode does not have is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Worker processes (`pool`) or threads (`threads`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u64>,
+    /// Tasks that a worker claims at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<u64>,
+    /// How arguments and results travel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
+    /// How a process starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+    /// The most processes alive at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
+}
+
+/// How arguments and results travel between the parent and its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Through memory that both see.
+    SharedMemory,
+}
+
+impl Transport {
+    /// As typed and printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SharedMemory => "shared-memory",
+        }
+    }
+}
+
+/// How a process starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// As a copy of its parent.
+    Fork,
+}
+
+impl Start {
+    /// As typed and printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+        }
+    }
+}

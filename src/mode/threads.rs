@@ -1,0 +1,188 @@
+//! `threads`: rayon's thread pool, with results in task order.
+//!
+//! Without argument bytes the tasks are a parallel iterator. With them, the calling thread makes each argument, as in
+//! every mode, and hands it over in a buffer from a fixed set, first in, first out.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
+use super::{Board, Outcome, Round, RoundError, Times};
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::memory::Visibility;
+use crate::workload::{Executor, Meter, Word, Workload};
+
+thread_local! {
+    /// This thread's [`Station`], made while the pool is set up.
+    static STATION: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+}
+
+/// What a thread keeps for the whole round.
+struct Station<E> {
+    executor: E,
+    meter: Meter,
+}
+
+/// Executes every task of `workload` on a rayon pool of `round.settings.workers` threads.
+///
+/// # Errors
+/// If threads or memory cannot be had.
+pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, RoundError> {
+    let workers = round.settings.workers.unwrap_or(1);
+    let chunk = round.settings.chunk.unwrap_or(1) as usize;
+    let begin = monotonic_nanoseconds();
+    let mut board = Board::new(round.tasks, workload.result_size(), Visibility::Private)?;
+    let (mut meter, mut ready, mut collected) = (Meter::default(), 0, 0);
+    let mut progress = round.progress;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(workers as usize)
+        .build_scoped(
+            |thread| thread.run(),
+            |pool| {
+                start_up(pool, workload);
+                ready = monotonic_nanoseconds();
+                if workload.argument_capacity() == 0 {
+                    iterate(pool, workload, &mut board, chunk, &mut progress);
+                } else {
+                    hand_over(pool, workload, &mut board, workers as usize, &mut progress);
+                }
+                collected = monotonic_nanoseconds();
+                meter = tear_down::<W>(pool);
+            },
+        )
+        .map_err(|error| RoundError::Limit(format!("failed to start {workers} threads: {error}")))?;
+    // `build_scoped` has joined every thread.
+    let end = monotonic_nanoseconds();
+    Ok(Outcome {
+        times: Times { begin, ready, collected, end },
+        board,
+        meter,
+        processes_started: 0,
+        peak_alive: 0,
+        retries: 0,
+    })
+}
+
+/// Makes each thread's executor, with its start-up work.
+fn start_up<W: Workload>(pool: &ThreadPool, workload: &W) {
+    pool.broadcast(|_| {
+        let mut meter = Meter::default();
+        let executor = workload.executor(&mut meter);
+        STATION.set(Some(Box::new(Station { executor, meter })));
+    });
+}
+
+/// Takes down what [`start_up`] has made, and adds up what it has metered.
+fn tear_down<W: Workload>(pool: &ThreadPool) -> Meter {
+    let meters = pool.broadcast(|_| {
+        let station = STATION.take().and_then(|station| station.downcast::<Station<W::Executor>>().ok());
+        station.map_or_else(Meter::default, |station| station.meter)
+    });
+    meters.into_iter().fold(Meter::default(), Meter::plus)
+}
+
+/// Calls `action` with the executor and the meter of this thread.
+fn at_station<W: Workload>(action: impl FnOnce(&mut W::Executor, &mut Meter)) {
+    STATION.with_borrow_mut(|station| {
+        let station = station.as_mut().and_then(|station| station.downcast_mut::<Station<W::Executor>>());
+        let station = station.expect("every thread of the pool has been started up");
+        action(&mut station.executor, &mut station.meter);
+    });
+}
+
+/// A parallel iterator over chunks of tasks.
+fn iterate<W: Workload>(
+    pool: &ThreadPool,
+    workload: &W,
+    board: &mut Board,
+    chunk: usize,
+    progress: &mut Progress<'_>,
+) {
+    let size = workload.result_size();
+    let (words, results) = board.parts_mut();
+    let execute = |first: usize, words: &[AtomicU64], results: &mut [u8]| {
+        at_station::<W>(|executor, meter| {
+            for (offset, word) in words.iter().enumerate() {
+                let result = &mut results[offset * size..][..size];
+                let outcome = executor.execute((first + offset) as u64, &[], result, meter);
+                word.store(Word::new(outcome).0, Relaxed);
+            }
+        });
+    };
+    watched(words, progress, || {
+        pool.install(|| {
+            let chunks = words.par_chunks(chunk).enumerate();
+            if size == 0 {
+                chunks.for_each(|(index, words)| execute(index * chunk, words, &mut []));
+            } else {
+                let chunks = chunks.zip(results.par_chunks_mut(chunk * size));
+                chunks.for_each(|((index, words), results)| execute(index * chunk, words, results));
+            }
+        });
+    });
+}
+
+/// Runs `work` while another thread looks, now and then, at how many words are there. Nothing is counted in the
+/// hot path: of many words only a sample is looked at.
+fn watched<R>(words: &[AtomicU64], progress: &mut Progress<'_>, work: impl FnOnce() -> R) -> R {
+    const SAMPLE: usize = 4096;
+    let stride = (words.len() / SAMPLE).max(1);
+    let (finished, wait) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let sampler = scope.spawn(move || {
+            let interval = Duration::from_nanos(INTERVAL_NANOSECONDS);
+            while wait.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let looked_at = words.iter().step_by(stride);
+                let done = looked_at.filter(|word| word.load(Relaxed) != 0).count() * stride;
+                progress.tick(Status { tasks_done: done.min(words.len()) as u64, alive: 0 });
+            }
+        });
+        let result = work();
+        drop(finished);
+        sampler.join().expect("the sampler does not panic");
+        result
+    })
+}
+
+/// Arguments made by the calling thread, each handed over in a buffer.
+fn hand_over<W: Workload>(
+    pool: &ThreadPool,
+    workload: &W,
+    board: &mut Board,
+    workers: usize,
+    progress: &mut Progress<'_>,
+) {
+    const BUFFERS_PER_WORKER: usize = 4;
+    let buffers = workers * BUFFERS_PER_WORKER;
+    let size = workload.result_size();
+    let (words, mut results) = board.parts_mut();
+    let (give_back, free) = mpsc::channel();
+    for _ in 0..buffers {
+        give_back.send(vec![0; workload.argument_capacity()]).expect("the receiver is alive");
+    }
+    pool.in_place_scope_fifo(|scope| {
+        for (task, word) in words.iter().enumerate() {
+            let mut argument = free.recv().expect("a sender is alive");
+            let length = workload.write_argument(task as u64, &mut argument);
+            let result;
+            (result, results) = results.split_at_mut(size);
+            let give_back = give_back.clone();
+            scope.spawn_fifo(move |_| {
+                at_station::<W>(|executor, meter| {
+                    let outcome = executor.execute(task as u64, &argument[..length], result, meter);
+                    word.store(Word::new(outcome).0, Relaxed);
+                });
+                // The receiver is gone once every argument has been made.
+                let _ = give_back.send(argument);
+            });
+            progress.tick(Status { tasks_done: (task + 1).saturating_sub(buffers) as u64, alive: 0 });
+        }
+    });
+}

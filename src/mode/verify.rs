@@ -1,0 +1,213 @@
+//! What must hold in every round, checked in every round, outside the clock.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Mode, Outcome, Settings, Times};
+use crate::workload::Workload;
+
+/// The results of a round, checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Tasks whose result is there and right.
+    pub tasks_completed: u64,
+    /// Tasks that failed.
+    pub tasks_failed: u64,
+    /// SHA-256, in hexadecimal, over every task's checksum (and the CRC-32 of its result bytes, where there are
+    /// some) as little-endian 32-bit numbers, in task order. Failed tasks count as all ones.
+    pub digest: String,
+    /// The first few failed tasks, with their reasons.
+    pub failures: Vec<TaskFailure>,
+}
+
+/// A task that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailure {
+    /// Its number.
+    pub task: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Something that must hold did not: the round is worthless, and procbench or the machine is broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A task has no result.
+    #[error("task {0} was never executed: its result is missing")]
+    Missing(u64),
+    /// A task's result is not what its number and argument make it.
+    #[error("task {task} has a wrong result: checksum {found:08x}, expected {expected:08x}")]
+    Wrong {
+        /// The task.
+        task: u64,
+        /// What came back.
+        found: u32,
+        /// What had to.
+        expected: u32,
+    },
+    /// A task's result bytes are not what they must be.
+    #[error("task {0} handed back wrong bytes")]
+    WrongBytes(u64),
+    /// A count is not what it must be.
+    #[error("{what}: counted {found}, expected {expected}")]
+    Count {
+        /// What was counted.
+        what: &'static str,
+        /// How many there were.
+        found: u64,
+        /// How many there had to be.
+        expected: String,
+    },
+}
+
+/// Failures that are reported one by one; the others are counted.
+const FAILURES_REPORTED: usize = 10;
+
+/// Bytes of arguments that are made again to check results against, for every task; with more than that it is
+/// done for an even sample of tasks. The digest covers all of them either way.
+const CHECK_BYTES: u64 = 256 << 20;
+
+/// Checks `outcome` and folds its results, in task order.
+///
+/// # Errors
+/// The first thing found that must not be.
+pub fn verify<W: Workload>(
+    workload: &W,
+    mode: Mode,
+    settings: &Settings,
+    outcome: &Outcome,
+) -> Result<Verified, Violation> {
+    let verified = verify_results(workload, outcome)?;
+    let tasks = outcome.board.tasks();
+    verify_times(outcome.times)?;
+    verify_processes(mode, settings, outcome)?;
+    if verified.tasks_failed == 0 {
+        let most = tasks + outcome.retries;
+        let (executed, work) = (outcome.meter.executed, outcome.meter.work_units);
+        if executed < tasks || executed > most {
+            return Err(Violation::Count {
+                what: "tasks executed",
+                found: executed,
+                expected: between(tasks, most),
+            });
+        }
+        let least = workload.work_units(outcome.meter.initialisations);
+        if work < least || (work > least && outcome.retries == 0) {
+            return Err(Violation::Count {
+                what: "units of CPU work",
+                found: work,
+                expected: least.to_string(),
+            });
+        }
+    }
+    Ok(verified)
+}
+
+fn between(least: u64, most: u64) -> String {
+    if least == most { least.to_string() } else { format!("{least} to {most}") }
+}
+
+fn verify_times(times: Times) -> Result<(), Violation> {
+    let ordered =
+        times.begin <= times.ready && times.ready <= times.collected && times.collected <= times.end;
+    if ordered {
+        return Ok(());
+    }
+    Err(Violation::Count { what: "instants of the round in order", found: 0, expected: "1".into() })
+}
+
+fn verify_processes(mode: Mode, settings: &Settings, outcome: &Outcome) -> Result<(), Violation> {
+    let tasks = outcome.board.tasks();
+    let (least, most) = match mode {
+        Mode::Serial | Mode::Threads => (0, 0),
+        Mode::Pool => {
+            let workers = settings.workers.unwrap_or(1);
+            // A dead worker has a successor, whether or not it held a task; deaths are bounded elsewhere.
+            (workers, if outcome.retries == 0 { workers } else { u64::MAX })
+        }
+        Mode::Process => (tasks + outcome.retries, tasks + outcome.retries),
+    };
+    let started = outcome.processes_started;
+    if started < least || started > most {
+        return Err(Violation::Count {
+            what: "processes started",
+            found: started,
+            expected: between(least, most),
+        });
+    }
+    if crate::sys::wait::has_children() {
+        return Err(Violation::Count { what: "processes left behind", found: 1, expected: "0".into() });
+    }
+    Ok(())
+}
+
+fn verify_results<W: Workload>(workload: &W, outcome: &Outcome) -> Result<Verified, Violation> {
+    let board = &outcome.board;
+    let tasks = board.tasks();
+    let bytes_per_task = (workload.argument_capacity() + workload.result_size()).max(1) as u64;
+    let check_every = (tasks.saturating_mul(bytes_per_task) / CHECK_BYTES + 1).max(1);
+    let mut argument = vec![0; workload.argument_capacity()];
+    let mut digest = Folder::new(workload.result_size() > 0);
+    let mut verified =
+        Verified { tasks_completed: 0, tasks_failed: 0, digest: String::new(), failures: Vec::new() };
+    for task in 0..tasks {
+        let checksum = match board.word(task).read() {
+            None => return Err(Violation::Missing(task)),
+            Some(Ok(checksum)) => checksum,
+            Some(Err(failure)) => {
+                verified.tasks_failed += 1;
+                if verified.failures.len() < FAILURES_REPORTED {
+                    verified.failures.push(TaskFailure { task, reason: failure.to_string() });
+                }
+                digest.fold(u32::MAX, &[]);
+                continue;
+            }
+        };
+        if task % check_every == 0 {
+            let length = workload.write_argument(task, &mut argument);
+            if let Some(expected) = workload.expected(task, &argument[..length])
+                && expected != checksum
+            {
+                return Err(Violation::Wrong { task, found: checksum, expected });
+            }
+        }
+        if !workload.result_is_right(task, checksum, board.result(task)) {
+            return Err(Violation::WrongBytes(task));
+        }
+        verified.tasks_completed += 1;
+        digest.fold(checksum, board.result(task));
+    }
+    verified.digest = digest.finish();
+    Ok(verified)
+}
+
+/// Folds results into a digest, a block at a time.
+struct Folder {
+    hasher: Sha256,
+    block: Vec<u8>,
+    with_bytes: bool,
+}
+
+impl Folder {
+    const BLOCK: usize = 64 * 1024;
+
+    fn new(with_bytes: bool) -> Self {
+        Self { hasher: Sha256::new(), block: Vec::with_capacity(Self::BLOCK + 8), with_bytes }
+    }
+
+    fn fold(&mut self, checksum: u32, bytes: &[u8]) {
+        self.block.extend_from_slice(&checksum.to_le_bytes());
+        if self.with_bytes {
+            self.block.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+        }
+        if self.block.len() >= Self::BLOCK {
+            self.hasher.update(&self.block);
+            self.block.clear();
+        }
+    }
+
+    fn finish(mut self) -> String {
+        self.hasher.update(&self.block);
+        self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

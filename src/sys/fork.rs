@@ -1,0 +1,112 @@
+//! Creating processes: the ordinary fork, and what binds a process to its parent.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::raw;
+
+/// A process id.
+pub type Pid = libc::pid_t;
+
+/// The exit code of a child whose task panicked.
+pub const PANICKED: i32 = 101;
+
+/// Forks. The child runs `child`, leaves with the code it returns, and never unwinds past it.
+///
+/// # Errors
+/// What `fork` says: `EAGAIN` and `ENOMEM` where a limit is reached.
+///
+/// # Panics
+/// If this process has more than one thread: the child would inherit locks that nobody will ever release.
+pub fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
+    debug_assert_eq!(thread_count().unwrap_or(1), 1, "only a process with one thread may fork");
+    // SAFETY: this process has one thread (checked where rounds begin, see `require_single_thread`), so
+    // the child's copy of the heap and of every lock is consistent. The child never returns from here.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANICKED);
+            raw::exit(code)
+        }
+        pid => Ok(pid),
+    }
+}
+
+/// How many threads this process has, from /proc.
+///
+/// # Errors
+/// Where /proc cannot be read.
+pub fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Fails if this process has more than one thread. Called once where a round that forks begins.
+///
+/// # Errors
+/// With the number of threads, or where /proc cannot be read.
+pub fn require_single_thread() -> io::Result<()> {
+    match thread_count()? {
+        1 => Ok(()),
+        threads => {
+            Err(io::Error::other(format!("the runner has {threads} threads; it may fork with one only")))
+        }
+    }
+}
+
+/// Ends the calling process as soon as `parent` has ended, also if that has already happened.
+///
+/// Makes two system calls and touches nothing else, so a lean child may call it.
+#[inline(always)]
+pub fn die_with(parent: Pid) {
+    // SAFETY: takes integers; the kernel remembers the signal to send.
+    unsafe {
+        raw::syscall(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize, 0, 0, 0])
+    };
+    if raw::parent_pid() != parent {
+        raw::exit(1);
+    }
+}
+
+/// Makes the calling process the one to whom its descendants' orphans are given.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: takes integers.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+}
+
+/// Makes timers of the calling process and of its children as exact as the kernel can (slack 1 ns in
+/// place of 50 µs).
+pub fn minimise_timer_slack() {
+    // SAFETY: takes integers; refused at worst, and the overshoot is reported anyway.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
+}
+
+/// Makes the calling process the leader of a process group of its own.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn lead_own_group() -> io::Result<()> {
+    // SAFETY: takes integers.
+    check(unsafe { libc::setpgid(0, 0) })
+}
+
+/// A file descriptor that becomes readable when the child `pid` ends.
+///
+/// # Errors
+/// `EMFILE`, or `ENOSYS` before Linux 5.3.
+pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

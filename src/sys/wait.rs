@@ -1,0 +1,177 @@
+//! Reaping children, with what they used.
+
+use std::io;
+use std::time::Duration;
+
+use super::fork::Pid;
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It left with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(number) => match nix::sys::signal::Signal::try_from(*number) {
+                Ok(signal) => write!(f, "was killed by {}", signal.as_str()),
+                Err(_) => write!(f, "was killed by signal {number}"),
+            },
+        }
+    }
+}
+
+/// Which child to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Whichever is done first. The kernel walks the list of children: linear in their number.
+    Any,
+    /// This one, found directly.
+    Only(Pid),
+}
+
+/// A reaped child.
+#[derive(Debug, Clone, Copy)]
+pub struct Reaped {
+    /// Its process id, free for reuse from now on.
+    pub pid: Pid,
+    /// How it ended.
+    pub exit: Exit,
+    /// What it and the children it reaped used.
+    pub usage: CpuTime,
+}
+
+/// CPU time, as the kernel accounts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In user mode.
+    pub user: Duration,
+    /// In the kernel.
+    pub system: Duration,
+}
+
+impl CpuTime {
+    fn from_rusage(usage: &libc::rusage) -> Self {
+        let duration = |time: libc::timeval| {
+            Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+        };
+        Self { user: duration(usage.ru_utime), system: duration(usage.ru_stime) }
+    }
+
+    /// What was used since `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+
+    /// Of the calling process, all threads, and of the children it has reaped.
+    pub fn of_this_process_and_reaped_children() -> Self {
+        let read = |who| {
+            // SAFETY: an all-zero rusage is valid, and the call only fills it in.
+            let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+            // SAFETY: `usage` is valid for the call to write.
+            unsafe { libc::getrusage(who, &mut usage) };
+            Self::from_rusage(&usage)
+        };
+        let (own, children) = (read(libc::RUSAGE_SELF), read(libc::RUSAGE_CHILDREN));
+        Self { user: own.user + children.user, system: own.system + children.system }
+    }
+}
+
+/// Waits until `which` has ended and reaps it. `Ok(None)` if there is no such child.
+///
+/// # Errors
+/// What `wait4` says, apart from `ECHILD` and `EINTR`.
+pub fn wait(which: Which) -> io::Result<Option<Reaped>> {
+    wait4(which, 0)
+}
+
+/// Reaps `which` if it has ended. `Ok(None)` if it has not, or if there is no such child.
+///
+/// # Errors
+/// What `wait4` says, apart from `ECHILD` and `EINTR`.
+pub fn try_wait(which: Which) -> io::Result<Option<Reaped>> {
+    wait4(which, libc::WNOHANG)
+}
+
+/// Whether the calling process has any child left, running or not yet reaped.
+pub fn has_children() -> bool {
+    // SAFETY: a null status and WNOWAIT leave everything as it is.
+    let result = unsafe {
+        libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+    };
+    result == 0
+}
+
+fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
+    let target = match which {
+        Which::Any => -1,
+        Which::Only(pid) => pid,
+    };
+    loop {
+        let mut status = 0;
+        // SAFETY: an all-zero rusage is valid, and the call only fills it in.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: both pointers are valid for the call to write.
+        let pid = unsafe { libc::wait4(target, &mut status, options, &mut usage) };
+        if pid > 0 {
+            let exit = if libc::WIFSIGNALED(status) {
+                Exit::Signal(libc::WTERMSIG(status))
+            } else {
+                Exit::Code(libc::WEXITSTATUS(status))
+            };
+            return Ok(Some(Reaped { pid, exit, usage: CpuTime::from_rusage(&usage) }));
+        }
+        if pid == 0 {
+            return Ok(None);
+        }
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::ECHILD) => return Ok(None),
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Keeps `SIGCHLD` pending for [`wait_timeout`]. Children of this process inherit that; programs they start do too
+/// unless it is undone.
+///
+/// # Errors
+/// What `sigprocmask` says.
+pub fn hold_child_signals() -> io::Result<()> {
+    let mut set = nix::sys::signal::SigSet::empty();
+    set.add(nix::sys::signal::Signal::SIGCHLD);
+    set.thread_block()?;
+    Ok(())
+}
+
+/// Waits until any child has ended, for at most `timeout`, and reaps it. [`hold_child_signals`] must have been called
+/// before the children were started, or the timeout passes in vain.
+///
+/// # Errors
+/// What `wait4` says, apart from `ECHILD` and `EINTR`.
+pub fn wait_timeout(timeout: Duration) -> io::Result<Option<Reaped>> {
+    if let Some(reaped) = try_wait(Which::Any)? {
+        return Ok(Some(reaped));
+    }
+    if timeout.is_zero() {
+        return Ok(None);
+    }
+    let limit = libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    };
+    // A signal that came before this call is still pending, so no ending is missed.
+    let mut set = nix::sys::signal::SigSet::empty();
+    set.add(nix::sys::signal::Signal::SIGCHLD);
+    // SAFETY: both pointers are to valid values that the call only reads; no details are asked for.
+    unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &limit) };
+    try_wait(Which::Any)
+}

@@ -1,0 +1,104 @@
+//! The first article's task: create a file, write "hi" four times, close it.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::argument;
+use super::spec::WorkloadSpec;
+use super::synthetic::Work;
+use super::{Executor, Failure, Meter, NeverLean, PrepareError, Workload};
+
+const TEXT: &[u8] = b"hi";
+const TIMES: usize = 4;
+/// Files in one folder: a folder with a million entries would be measured instead of the file.
+const FILES_PER_FOLDER: u64 = 4096;
+
+/// A file for each task, in a folder that the controller has made and will remove.
+#[derive(Debug, Clone)]
+pub struct File {
+    folder: PathBuf,
+    tasks: u64,
+    work: Work,
+}
+
+impl File {
+    /// The workload that `spec` describes; makes the folders that the files go into.
+    ///
+    /// # Errors
+    /// If the folders cannot be made.
+    pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
+        let this = Self { folder: spec.folder.clone(), tasks: spec.tasks, work: Work::new(spec) };
+        for first in (0..spec.tasks).step_by(FILES_PER_FOLDER as usize) {
+            let folder = this.folder_of(first);
+            fs::create_dir_all(&folder).map_err(|error| {
+                anyhow::anyhow!("failed to make the folder {}: {error}", folder.display())
+            })?;
+        }
+        Ok(this)
+    }
+
+    fn folder_of(&self, task: u64) -> PathBuf {
+        self.folder.join((task / FILES_PER_FOLDER).to_string())
+    }
+}
+
+impl Workload for File {
+    type Executor = Self;
+    type Lean = NeverLean;
+
+    fn executor(&self, meter: &mut Meter) -> Self {
+        self.work.initialise(meter);
+        self.clone()
+    }
+
+    fn argument_capacity(&self) -> usize {
+        0
+    }
+
+    fn write_argument(&self, _: u64, _: &mut [u8]) -> usize {
+        0
+    }
+
+    fn result_size(&self) -> usize {
+        0
+    }
+
+    fn expected(&self, task: u64, argument: &[u8]) -> Option<u32> {
+        Some(argument::extend(argument::checksum(task, argument), &TEXT.repeat(TIMES)))
+    }
+
+    fn result_is_right(&self, task: u64, _: u32, _: &[u8]) -> bool {
+        // Outside the clock, so the file itself can be looked at.
+        fs::read(self.folder_of(task).join(task.to_string())).is_ok_and(|bytes| bytes == TEXT.repeat(TIMES))
+    }
+
+    fn work_units(&self, initialisations: u64) -> u64 {
+        self.work.units_of_all(self.tasks, initialisations)
+    }
+
+    fn lean(&self) -> Option<NeverLean> {
+        None
+    }
+}
+
+impl Executor for File {
+    fn execute(
+        &mut self,
+        task: u64,
+        argument: &[u8],
+        _: &mut [u8],
+        meter: &mut Meter,
+    ) -> Result<u32, Failure> {
+        self.work.execute(task, meter);
+        let path = self.folder_of(task).join(task.to_string());
+        let mut file = fs::File::create(path)?;
+        let mut checksum = argument::checksum(task, argument);
+        for _ in 0..TIMES {
+            file.write_all(TEXT)?;
+            checksum = argument::extend(checksum, TEXT);
+        }
+        meter.executed += 1;
+        Ok(checksum)
+    }
+}
