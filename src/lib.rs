@@ -12,7 +12,9 @@
 #![deny(unsafe_code)]
 
 pub mod engine;
+pub mod measure;
 pub mod mode;
+pub mod plan;
 pub mod seed;
 pub mod sys;
 pub mod workload;

@@ -1,0 +1,3 @@
+//! What is measured from outside a round. Nothing here prints.
+
+pub mod limits;

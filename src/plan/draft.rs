@@ -1,0 +1,358 @@
+//! What was typed, on the command line or in a file: nothing resolved, everything optional.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+use super::units::{Count, Seconds, Size};
+use crate::engine::Engine;
+use crate::mode::Mode;
+use crate::mode::chunk::ChunkPolicy;
+use crate::mode::settings::{Start, Transport};
+use crate::workload::{Kind, Spread};
+
+/// A plan in which everything may be missing.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// What the tasks do.
+    pub workload: WorkloadDraft,
+    /// How much is measured.
+    pub run: RunDraft,
+    /// The rows; none means all modes.
+    pub strategies: Vec<StrategyDraft>,
+}
+
+macro_rules! draft {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        $vis struct $name { $($(#[$doc])* #[serde(default)] pub $field: Option<$type>),+ }
+
+        impl $name {
+            /// `self`, with what `over` says in place of what it says itself.
+            pub fn overridden_by(self, over: &Self) -> Self {
+                Self { $($field: over.$field.clone().or(self.$field)),+ }
+            }
+        }
+    };
+}
+
+draft! {
+    /// The keys of `[workload]`.
+    pub struct WorkloadDraft {
+        /// A name for titles.
+        name: String,
+        /// `--workload`
+        kind: Kind,
+        /// `--tasks`
+        tasks: Count,
+        /// `--arg-size`
+        arg_size: Size,
+        /// `--result-size`
+        result_size: Size,
+        /// `--cpu`
+        cpu: Seconds,
+        /// `--io-wait`
+        io_wait: Seconds,
+        /// `--spread`
+        spread: Spread,
+        /// `--memory`
+        memory: Size,
+        /// `--parent-memory`
+        parent_memory: Size,
+        /// `--init`
+        init: Seconds,
+        /// `--expression-args`
+        expression_args: Count,
+    }
+}
+
+draft! {
+    /// The keys of `[run]`.
+    pub struct RunDraft {
+        /// `--rounds`
+        rounds: Count,
+        /// `--warmup`
+        warmup: Count,
+        /// `--time-budget`
+        time_budget: Seconds,
+        /// `--seed`
+        seed: u64,
+        /// `--baseline`
+        baseline: String,
+    }
+}
+
+draft! {
+    /// The keys of a `[[strategy]]`, or what stands in `--mode` for one row.
+    pub struct StrategyDraft {
+        /// What to call the row.
+        name: String,
+        /// `--mode`
+        mode: Mode,
+        /// `--engine`
+        engine: Engine,
+        /// `--workers`
+        workers: Workers,
+        /// `--chunk`
+        chunk: Chunk,
+        /// `--in-flight`
+        in_flight: InFlight,
+        /// `--transport`
+        transport: Transport,
+        /// `--start`
+        start: Start,
+    }
+}
+
+/// A number of workers: `8`, or `4x` for four times the cores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Workers {
+    /// This many.
+    Count(u64),
+    /// This many times the effective cores.
+    PerCore(f64),
+}
+
+impl Workers {
+    /// How many that is on `cores` cores; at least one.
+    pub fn resolve(self, cores: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::PerCore(factor) => ((cores as f64 * factor).round() as u64).max(1),
+        }
+    }
+}
+
+impl FromStr for Workers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: u64 = 100_000;
+        let wrong = || format!("'{text}' is not a number of workers: expected 1 to {MOST}, or 4x for four times the cores");
+        if let Some(factor) = text.strip_suffix('x') {
+            return match factor.parse::<f64>() {
+                Ok(factor) if factor > 0.0 && factor <= 1000.0 => Ok(Self::PerCore(factor)),
+                _ => Err(wrong()),
+            };
+        }
+        match text.parse::<Count>() {
+            Ok(Count(count @ 1..=MOST)) => Ok(Self::Count(count)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// How many processes may be alive at once in `process` mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InFlight {
+    /// As many as there are tasks.
+    All,
+    /// This many.
+    Count(u64),
+}
+
+impl FromStr for InFlight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        match text.parse::<Count>() {
+            Ok(Count(count)) if count > 0 => Ok(Self::Count(count)),
+            _ => Err(format!("'{text}' is not a number of processes: expected all, or a number from 1")),
+        }
+    }
+}
+
+/// A chunk policy, which in a file may also be a bare number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk(pub ChunkPolicy);
+
+impl FromStr for Chunk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+/// Values that are words or numbers in a file: read as the same text as on the command line.
+macro_rules! deserialize_as_typed {
+    ($($type:ty),+) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(untagged, expecting = "a word or a whole number")]
+                enum Typed {
+                    Number(i64),
+                    Text(String),
+                }
+                let text = match Typed::deserialize(deserializer)? {
+                    Typed::Number(number) => number.to_string(),
+                    Typed::Text(text) => text,
+                };
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+deserialize_as_typed!(Workers, InFlight, Chunk);
+
+/// Finds `text` among things that have names, or says which there are.
+pub fn by_name<T: Copy>(what: &str, text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, String> {
+    all.iter().copied().find(|item| name(*item) == text).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|item| name(*item)).collect();
+        let hint = closest(text, &names).map(|close| format!(" (did you mean {close}?)")).unwrap_or_default();
+        format!("unknown {what} '{text}'{hint}: expected {}", names.join(", "))
+    })
+}
+
+/// The name that `text` was probably meant to be.
+fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
+    names
+        .iter()
+        .map(|name| (edit_distance(text, name), *name))
+        .filter(|(distance, name)| *distance <= name.len() / 3 + 1)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+impl FromStr for StrategyDraft {
+    type Err = String;
+
+    /// `pool:workers=8:chunk=1`
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':');
+        let mode = by_name("mode", parts.next().unwrap_or_default(), Mode::ALL, Mode::name)?;
+        let mut draft = Self { mode: Some(mode), ..Self::default() };
+        for part in parts {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("'{part}' in '{text}' is not a setting: expected KEY=VALUE, such as workers=8"))?;
+            draft.set(key, value).map_err(|error| format!("{error} (in '{text}')"))?;
+        }
+        Ok(draft)
+    }
+}
+
+/// The settings that a row can have, as typed.
+const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine";
+
+impl StrategyDraft {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        fn once<T>(place: &mut Option<T>, key: &str, value: Result<T, String>) -> Result<(), String> {
+            if place.replace(value?).is_some() {
+                return Err(format!("'{key}' is given twice"));
+            }
+            Ok(())
+        }
+        match key {
+            "workers" => once(&mut self.workers, key, value.parse()),
+            "chunk" => once(&mut self.chunk, key, value.parse()),
+            "in-flight" => once(&mut self.in_flight, key, value.parse()),
+            "transport" => once(&mut self.transport, key, parse_transport(value)),
+            "start" => once(&mut self.start, key, parse_start(value)),
+            "engine" => once(&mut self.engine, key, parse_engine(value)),
+            _ => Err(format!("unknown setting '{key}': expected one of {SETTINGS}")),
+        }
+    }
+}
+
+/// `--transport`
+pub fn parse_transport(text: &str) -> Result<Transport, String> {
+    by_name("transport", text, &[Transport::SharedMemory], Transport::name)
+}
+
+/// `--start`
+pub fn parse_start(text: &str) -> Result<Start, String> {
+    by_name("start method", text, &[Start::Fork], Start::name)
+}
+
+/// `--engine`
+pub fn parse_engine(text: &str) -> Result<Engine, String> {
+    by_name("engine", text, Engine::ALL, Engine::name)
+}
+
+/// `--workload`
+pub fn parse_kind(text: &str) -> Result<Kind, String> {
+    by_name("workload", text, &Kind::ALL, Kind::name)
+}
+
+impl fmt::Display for StrategyDraft {
+    /// As typed: the mode, then each setting that was given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.mode.map_or("?", Mode::name))?;
+        match self.workers {
+            Some(Workers::Count(count)) => write!(f, ":workers={count}")?,
+            Some(Workers::PerCore(factor)) => write!(f, ":workers={factor}x")?,
+            None => {}
+        }
+        if let Some(Chunk(policy)) = self.chunk {
+            write!(f, ":chunk={policy}")?;
+        }
+        match self.in_flight {
+            Some(InFlight::All) => write!(f, ":in-flight=all")?,
+            Some(InFlight::Count(count)) => write!(f, ":in-flight={count}")?,
+            None => {}
+        }
+        if let Some(transport) = self.transport {
+            write!(f, ":transport={}", transport.name())?;
+        }
+        if let Some(start) = self.start {
+            write!(f, ":start={}", start.name())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_as_it_is_written() {
+        for text in ["serial", "pool:workers=4x:chunk=1", "process:in-flight=64", "threads:workers=3", "pool:chunk=python"] {
+            assert_eq!(text.parse::<StrategyDraft>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_pointed_out() {
+        let error = "poool".parse::<StrategyDraft>().unwrap_err();
+        assert_eq!(error, "unknown mode 'poool' (did you mean pool?): expected serial, threads, pool, process");
+        let error = "pool:wrokers=2".parse::<StrategyDraft>().unwrap_err();
+        assert!(error.contains("unknown setting 'wrokers'"), "{error}");
+        let error = "pool:chunk=1:chunk=2".parse::<StrategyDraft>().unwrap_err();
+        assert!(error.contains("given twice"), "{error}");
+    }
+
+    #[test]
+    fn workers_may_be_given_per_core() {
+        assert_eq!("4x".parse::<Workers>().unwrap().resolve(2), 8);
+        assert_eq!("0.5x".parse::<Workers>().unwrap().resolve(1), 1);
+        for text in ["0", "-1", "x", "1e9", "0x"] {
+            assert!(text.parse::<Workers>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! How many processes this machine can hold, and never more.
+//!
+//! Pure: it is told the limits and answers. What the limits are is read by [`crate::measure::limits`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::limits::{Limit, LimitKind, Limits};
+
+/// What one living process of the round needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessCost {
+    /// What the kernel and the program need for a process that waits, measured on this machine.
+    pub parked_bytes: u64,
+    /// What the task needs besides: argument, result, private memory.
+    pub task_bytes: u64,
+}
+
+/// What the guard found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// How many processes were asked for at once.
+    pub wanted: u64,
+    /// How many may be alive at once: at least 1.
+    pub allowed: u64,
+    /// Which limit says so, where it is less than wanted.
+    pub binding: Option<Binding>,
+}
+
+/// The limit that binds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Binding {
+    /// Its name, as a user would look for it.
+    pub limit: String,
+    /// Its value, in processes or bytes.
+    pub value: u64,
+    /// How much of it is in use already.
+    pub in_use: u64,
+    /// What all of the processes at once would have needed of it.
+    pub needed: u64,
+    /// How to raise it.
+    pub advice: String,
+}
+
+/// Part of a limit on processes that is left to others.
+const RESERVE_PART: u64 = 50;
+/// … and at least this many.
+const LEAST_RESERVE: u64 = 16;
+/// Part of the memory that may be used, in hundredths.
+const MEMORY_PERCENT: u64 = 80;
+
+/// How many of `wanted` processes may be alive at once under `limits`.
+pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
+    let bytes = cost.parked_bytes.saturating_add(cost.task_bytes).max(1);
+    let room = |limit: &Limit| match limit.kind {
+        LimitKind::Processes => {
+            let reserve = (limit.value / RESERVE_PART).max(LEAST_RESERVE);
+            limit.value.saturating_sub(limit.in_use).saturating_sub(reserve)
+        }
+        LimitKind::Memory => {
+            let free = limit.value.saturating_sub(limit.in_use);
+            (free / 100 * MEMORY_PERCENT) / bytes
+        }
+    };
+    let tightest = limits.all.iter().map(|limit| (room(limit).max(1), limit)).min_by_key(|(room, _)| *room);
+    match tightest {
+        Some((room, limit)) if room < wanted => {
+            let needed = match limit.kind {
+                LimitKind::Processes => wanted,
+                LimitKind::Memory => wanted.saturating_mul(bytes),
+            };
+            let binding = Binding {
+                limit: limit.name.clone(),
+                value: limit.value,
+                in_use: limit.in_use,
+                needed,
+                advice: limit.advice.clone(),
+            };
+            Verdict { wanted, allowed: room, binding: Some(binding) }
+        }
+        _ => Verdict { wanted, allowed: wanted.max(1), binding: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limit(name: &str, kind: LimitKind, value: u64, in_use: u64) -> Limit {
+        Limit { name: name.into(), kind, value, in_use, advice: "raise it".into() }
+    }
+
+    const COST: ProcessCost = ProcessCost { parked_bytes: 100 << 10, task_bytes: 0 };
+
+    #[test]
+    fn the_tightest_limit_binds_and_is_named() {
+        let limits = Limits {
+            all: vec![
+                limit("kernel.pid_max", LimitKind::Processes, 32_768, 200),
+                limit("MemAvailable", LimitKind::Memory, 16 << 30, 0),
+            ],
+        };
+        let verdict = judge(40_000, &limits, COST);
+        let binding = verdict.binding.expect("pid_max binds");
+        assert_eq!(binding.limit, "kernel.pid_max");
+        assert_eq!(binding.needed, 40_000);
+        assert!((30_000..32_768 - 200).contains(&verdict.allowed), "{}", verdict.allowed);
+    }
+
+    #[test]
+    fn memory_binds_when_tasks_are_large() {
+        let limits = Limits { all: vec![limit("MemAvailable", LimitKind::Memory, 1 << 30, 0)] };
+        let cost = ProcessCost { task_bytes: 10 << 20, ..COST };
+        assert_eq!(judge(1000, &limits, cost).allowed, 81);
+    }
+
+    #[test]
+    fn nothing_binds_on_a_large_machine() {
+        let verdict = judge(10, &Limits { all: Vec::new() }, COST);
+        assert_eq!((verdict.allowed, verdict.binding), (10, None));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_any_limit_leaves(
+            wanted in 1_u64..10_000_000,
+            limits in prop::collection::vec((any::<bool>(), 0_u64..1 << 40, 0_u64..1 << 40), 0..6),
+            parked in 1_u64..1 << 30,
+            task in 0_u64..1 << 40,
+        ) {
+            let limits = Limits {
+                all: limits
+                    .into_iter()
+                    .map(|(processes, value, in_use)| {
+                        limit("limit", if processes { LimitKind::Processes } else { LimitKind::Memory }, value, in_use)
+                    })
+                    .collect(),
+            };
+            let cost = ProcessCost { parked_bytes: parked, task_bytes: task };
+            let verdict = judge(wanted, &limits, cost);
+            prop_assert!(verdict.allowed >= 1 && verdict.allowed <= wanted);
+            for limit in &limits.all {
+                let free = limit.value.saturating_sub(limit.in_use);
+                let used = match limit.kind {
+                    LimitKind::Processes => verdict.allowed,
+                    LimitKind::Memory => verdict.allowed * (parked + task),
+                };
+                // One process is always tried: a machine that cannot hold it says so itself.
+                prop_assert!(used <= free || verdict.allowed == 1, "{used} of {free}");
+            }
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Flags and a spec file, merged and resolved into one validated plan.
+
+pub mod draft;
+pub mod guard;
+pub mod spec;
+pub mod units;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Engine, Strategy};
+use crate::measure::limits::Limits;
+use crate::mode::Settings;
+use crate::mode::Mode;
+use crate::mode::settings::{Start, Transport};
+use crate::workload::{Kind, WorkloadSpec};
+use draft::{Chunk, Draft, InFlight, StrategyDraft, WorkloadDraft, Workers};
+use guard::ProcessCost;
+use units::{Count, LARGEST_COUNT, Seconds, Size};
+
+/// What will be run, with nothing left open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// What to call it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What the tasks do.
+    pub workload: WorkloadSpec,
+    /// How much is measured.
+    pub run: RunSpec,
+    /// The rows of the tables.
+    pub strategies: Vec<Strategy>,
+    /// What the guard found for each row in `process` mode that wanted more than it may have.
+    #[serde(default)]
+    pub guarded: Vec<Guarded>,
+}
+
+/// A row that the guard has limited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guarded {
+    /// The row.
+    pub strategy: String,
+    /// What the guard found.
+    pub verdict: guard::Verdict,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Timed rounds of each strategy, at most.
+    pub rounds: u64,
+    /// Rounds of each strategy before those, not timed. The round in which memory is measured is the first.
+    pub warmup: u64,
+    /// Time that the timed rounds of one strategy may take together; at least one is run.
+    pub time_budget_seconds: Option<f64>,
+    /// Where all random choices come from.
+    pub seed: u64,
+    /// The strategy that the others are compared with.
+    pub baseline: String,
+}
+
+/// Rounds, unless said otherwise.
+pub const DEFAULT_ROUNDS: u64 = 10;
+/// Time for the timed rounds of one strategy, unless rounds are given.
+pub const DEFAULT_BUDGET_SECONDS: f64 = 30.0;
+/// Seed, unless said otherwise.
+pub const DEFAULT_SEED: u64 = 1;
+/// Arguments in an expression, unless said otherwise.
+pub const DEFAULT_EXPRESSION_ARGS: u64 = 10;
+
+/// What resolving a plan needs to know of the machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Cores that may be used: affinity and cgroup quota taken into account.
+    pub effective_cores: u64,
+    /// What limits the number of processes.
+    pub limits: Limits,
+    /// Memory of one process that only waits, in bytes.
+    pub parked_process_bytes: u64,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The command line or the spec is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// This machine cannot run it.
+    #[error("{0}")]
+    Limit(String),
+}
+
+fn usage<T>(message: impl Into<String>) -> Result<T, PlanError> {
+    Err(PlanError::Usage(message.into()))
+}
+
+impl WorkloadDraft {
+    /// What contradicts itself in what was typed.
+    pub fn contradiction(&self) -> Option<String> {
+        let kind = self.kind.unwrap_or(Kind::Synthetic);
+        let meant_for = |name: &str, only: Kind, given: bool| {
+            (given && kind != only)
+                .then(|| format!("{name} belongs to the {} workload, but this one is {}", only.name(), kind.name()))
+        };
+        let sized = |size: Option<Size>| size.is_some_and(|size| size.0 > 0);
+        meant_for("expression-args", Kind::Expression, self.expression_args.is_some())
+            .or_else(|| meant_for("arg-size", Kind::Synthetic, sized(self.arg_size)))
+            .or_else(|| meant_for("result-size", Kind::Synthetic, sized(self.result_size)))
+            .or_else(|| meant_for("memory", Kind::Synthetic, sized(self.memory)))
+            .or_else(|| (self.tasks == Some(Count(0))).then(|| "tasks is 0: expected at least 1".into()))
+            .or_else(|| {
+                (self.expression_args == Some(Count(0))).then(|| "expression-args is 0: expected at least 1".into())
+            })
+    }
+}
+
+impl StrategyDraft {
+    /// What contradicts itself in what was typed.
+    pub fn contradiction(&self) -> Option<String> {
+        let Some(mode) = self.mode else {
+            return Some("a strategy without a mode: expected mode = \"serial\", \"threads\", \"pool\" or \"process\"".into());
+        };
+        let only_for = |setting: &str, given: bool, modes: &[Mode]| {
+            (given && !modes.contains(&mode)).then(|| {
+                let names: Vec<_> = modes.iter().map(|mode| mode.name()).collect();
+                format!("{mode} has no {setting}: that belongs to {}", names.join(" and "))
+            })
+        };
+        only_for("workers", self.workers.is_some(), &[Mode::Threads, Mode::Pool])
+            .or_else(|| only_for("chunk", self.chunk.is_some(), &[Mode::Threads, Mode::Pool]))
+            .or_else(|| only_for("in-flight", self.in_flight.is_some(), &[Mode::Process]))
+            .or_else(|| only_for("transport", self.transport.is_some(), &[Mode::Pool]))
+            .or_else(|| only_for("start", self.start.is_some(), &[Mode::Pool, Mode::Process]))
+    }
+
+    /// `self` where it says something, else what `default` says, as far as the mode has such a setting.
+    pub fn or_default(self, default: &Self) -> Self {
+        let has = |modes: &[Mode]| self.mode.is_some_and(|mode| modes.contains(&mode));
+        let (pools, forks) = (has(&[Mode::Threads, Mode::Pool]), has(&[Mode::Pool, Mode::Process]));
+        let (pool, process) = (has(&[Mode::Pool]), has(&[Mode::Process]));
+        Self {
+            workers: self.workers.or(default.workers.filter(|_| pools)),
+            chunk: self.chunk.or(default.chunk.filter(|_| pools)),
+            in_flight: self.in_flight.or(default.in_flight.filter(|_| process)),
+            transport: self.transport.or(default.transport.filter(|_| pool)),
+            start: self.start.or(default.start.filter(|_| forks)),
+            engine: self.engine.or(default.engine),
+            name: self.name,
+            mode: self.mode,
+        }
+    }
+}
+
+impl Draft {
+    /// The plan that this comes to on `machine`.
+    ///
+    /// # Errors
+    /// If the draft contradicts itself or asks for more than `machine` can do.
+    pub fn resolve(self, machine: &Machine) -> Result<Plan, PlanError> {
+        if let Some(wrong) = self.workload.contradiction() {
+            return usage(wrong);
+        }
+        let seed = self.run.seed.unwrap_or(DEFAULT_SEED);
+        let workload = resolve_workload(&self.workload, seed)?;
+        let rows = if self.strategies.is_empty() {
+            Mode::ALL.iter().map(|mode| StrategyDraft { mode: Some(*mode), ..StrategyDraft::default() }).collect()
+        } else {
+            self.strategies
+        };
+        for row in &rows {
+            if let Some(wrong) = row.contradiction() {
+                return usage(format!("{wrong} (in '{row}')"));
+            }
+        }
+        let names = names_of(&rows);
+        let mut strategies = Vec::new();
+        let mut guarded = Vec::new();
+        for (row, name) in rows.iter().zip(names) {
+            let (settings, verdict) = resolve_settings(row, &name, &workload, machine)?;
+            guarded.extend(verdict.map(|verdict| Guarded { strategy: name.clone(), verdict }));
+            let (engine, mode) = (row.engine.unwrap_or(Engine::Native), row.mode.unwrap_or(Mode::Serial));
+            strategies.push(Strategy { name, engine, mode, settings });
+        }
+        require_memory(&workload, machine)?;
+        let baseline = baseline(self.run.baseline.as_deref(), &strategies)?;
+        let rounds = self.run.rounds.map_or(DEFAULT_ROUNDS, |count| count.0);
+        if rounds == 0 {
+            return usage("rounds is 0: expected at least 1");
+        }
+        // Who says how many rounds he wants gets them; a budget then holds only if it was given.
+        let default_budget = self.run.rounds.is_none().then_some(DEFAULT_BUDGET_SECONDS);
+        Ok(Plan {
+            name: self.workload.name,
+            workload,
+            run: RunSpec {
+                rounds,
+                warmup: self.run.warmup.map_or(1, |count| count.0),
+                time_budget_seconds: self.run.time_budget.map(|budget| budget.0).or(default_budget),
+                seed,
+                baseline,
+            },
+            strategies,
+            guarded,
+        })
+    }
+}
+
+fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, PlanError> {
+    let kind = draft.kind.unwrap_or(Kind::Synthetic);
+    let Some(Count(tasks)) = draft.tasks else {
+        return usage("how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]");
+    };
+    let size = |size: Option<Size>| size.map_or(0, |size| size.0);
+    let seconds = |seconds: Option<Seconds>| seconds.map_or(0.0, |seconds| seconds.0);
+    let expression_args = draft.expression_args.map_or(DEFAULT_EXPRESSION_ARGS, |count| count.0);
+    Ok(WorkloadSpec {
+        kind,
+        tasks,
+        arg_size_bytes: size(draft.arg_size),
+        result_size_bytes: size(draft.result_size),
+        cpu_seconds: seconds(draft.cpu),
+        io_wait_seconds: seconds(draft.io_wait),
+        spread: draft.spread.unwrap_or_default(),
+        memory_bytes: size(draft.memory),
+        parent_memory_bytes: size(draft.parent_memory),
+        init_seconds: seconds(draft.init),
+        expression_args: if kind == Kind::Expression { expression_args } else { 0 },
+        seed,
+        units_per_second: 0.0,
+        folder: std::path::PathBuf::new(),
+    })
+}
+
+/// A name for each row: what was typed, and a number where that says the same twice.
+fn names_of(rows: &[StrategyDraft]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for row in rows {
+        let typed = row.name.clone().unwrap_or_else(|| row.to_string());
+        let name = (1..)
+            .map(|number| if number == 1 { typed.clone() } else { format!("{typed}#{number}") })
+            .find(|name| !names.contains(name))
+            .expect("numbers do not run out");
+        names.push(name);
+    }
+    names
+}
+
+fn resolve_settings(
+    row: &StrategyDraft,
+    name: &str,
+    workload: &WorkloadSpec,
+    machine: &Machine,
+) -> Result<(Settings, Option<guard::Verdict>), PlanError> {
+    let tasks = workload.tasks;
+    let workers = row.workers.unwrap_or(Workers::PerCore(1.0)).resolve(machine.effective_cores);
+    let Chunk(policy) = row.chunk.unwrap_or(Chunk(crate::mode::chunk::ChunkPolicy::Auto));
+    let chunk = policy.resolve(tasks, workers, workload.expected_task_seconds());
+    let cost = ProcessCost {
+        parked_bytes: machine.parked_process_bytes,
+        task_bytes: workload.arg_size_bytes + workload.result_size_bytes + workload.memory_bytes,
+    };
+    let start = Some(row.start.unwrap_or(Start::Fork));
+    Ok(match row.mode.unwrap_or(Mode::Serial) {
+        Mode::Serial => (Settings::default(), None),
+        Mode::Threads => (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None),
+        Mode::Pool => {
+            let verdict = guard::judge(workers, &machine.limits, cost);
+            if let Some(binding) = verdict.binding {
+                return Err(PlanError::Limit(format!(
+                    "{name} needs {workers} worker processes, but {} leaves room for {}: {} of {} are in use. \
+                     To raise it: {}",
+                    binding.limit, verdict.allowed, binding.in_use, binding.value, binding.advice
+                )));
+            }
+            let transport = Some(row.transport.unwrap_or(Transport::SharedMemory));
+            let settings =
+                Settings { workers: Some(workers), chunk: Some(chunk), transport, start, in_flight: None };
+            (settings, None)
+        }
+        Mode::Process => {
+            let wanted = match row.in_flight {
+                Some(InFlight::Count(count)) => count.min(tasks),
+                Some(InFlight::All) | None => tasks,
+            };
+            let verdict = guard::judge(wanted, &machine.limits, cost);
+            let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
+            (settings, verdict.binding.is_some().then_some(verdict))
+        }
+    })
+}
+
+/// Refuses a workload whose results cannot be held.
+fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), PlanError> {
+    const BYTES_OF_WORD: u64 = 8;
+    let per_task = BYTES_OF_WORD + workload.result_size_bytes;
+    let needed = workload
+        .tasks
+        .saturating_mul(per_task)
+        .saturating_add(workload.parent_memory_bytes)
+        .saturating_add(workload.memory_bytes);
+    match machine.limits.memory_available() {
+        Some(available) if needed > available / 10 * 9 => Err(PlanError::Limit(format!(
+            "the results of {} tasks and what the parent holds need {}, but {} are available",
+            workload.tasks,
+            bytesize::ByteSize(needed),
+            bytesize::ByteSize(available)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn baseline(wanted: Option<&str>, strategies: &[Strategy]) -> Result<String, PlanError> {
+    let by_mode = |mode: Mode| strategies.iter().find(|strategy| strategy.mode == mode);
+    let found = match wanted {
+        None => by_mode(Mode::Serial).or(strategies.first()),
+        Some(wanted) => strategies
+            .iter()
+            .find(|strategy| strategy.name == wanted)
+            .or_else(|| strategies.iter().find(|strategy| strategy.mode.name() == wanted)),
+    };
+    match (found, wanted) {
+        (Some(strategy), _) => Ok(strategy.name.clone()),
+        (None, wanted) => {
+            let names: Vec<_> = strategies.iter().map(|strategy| strategy.name.as_str()).collect();
+            let wanted = wanted.unwrap_or_default();
+            usage(format!("the baseline '{wanted}' is not among the strategies: expected {}", names.join(", ")))
+        }
+    }
+}
+
+impl Plan {
+    /// The draft that resolves to this plan again, as far as the machine allows.
+    pub fn into_draft(self) -> Draft {
+        let WorkloadSpec { kind, tasks, .. } = self.workload;
+        let workload = &self.workload;
+        let synthetic = |size: u64| (kind == Kind::Synthetic).then_some(Size(size));
+        let seconds = |value: f64| Some(Seconds(value));
+        Draft {
+            workload: WorkloadDraft {
+                name: self.name,
+                kind: Some(kind),
+                tasks: Some(Count(tasks)),
+                arg_size: synthetic(workload.arg_size_bytes),
+                result_size: synthetic(workload.result_size_bytes),
+                cpu: seconds(workload.cpu_seconds),
+                io_wait: seconds(workload.io_wait_seconds),
+                spread: Some(workload.spread),
+                memory: synthetic(workload.memory_bytes),
+                parent_memory: Some(Size(workload.parent_memory_bytes)),
+                init: seconds(workload.init_seconds),
+                expression_args: (kind == Kind::Expression).then_some(Count(workload.expression_args)),
+            },
+            run: draft::RunDraft {
+                rounds: Some(Count(self.run.rounds.min(LARGEST_COUNT))),
+                warmup: Some(Count(self.run.warmup.min(LARGEST_COUNT))),
+                time_budget: self.run.time_budget_seconds.map(Seconds),
+                seed: Some(self.run.seed),
+                baseline: Some(self.run.baseline),
+            },
+            strategies: self
+                .strategies
+                .into_iter()
+                .map(|Strategy { name, engine, mode, settings }| StrategyDraft {
+                    name: Some(name),
+                    mode: Some(mode),
+                    engine: Some(engine),
+                    workers: settings.workers.map(Workers::Count),
+                    chunk: settings.chunk.map(|chunk| Chunk(crate::mode::chunk::ChunkPolicy::Fixed(chunk))),
+                    in_flight: settings.in_flight.map(InFlight::Count),
+                    transport: settings.transport,
+                    start: settings.start,
+                })
+                .collect(),
+        }
+    }
+}
