@@ -16,8 +16,9 @@ use procbench::stats::{
 
 const ROUNDS: [usize; 11] = [5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50];
 
-/// Simulated benchmarks for each cell of a table: the standard error of a 95 % share is 0.15 %.
-const BENCHMARKS: u64 = 20_000;
+/// Simulated benchmarks for each cell of a table: the standard error of a 95 % share is 0.22 %. The table
+/// in the documentation of `procbench::stats` is from 200,000, and 16 seeds of resampling.
+const BENCHMARKS: u64 = 10_000;
 
 /// Seeds of resampling that a cell's benchmarks take turns with.
 const RESAMPLING_SEEDS: u64 = 4;
@@ -182,9 +183,9 @@ fn identical_strategies_are_seldom_called_different() {
                 compare_with(&pairs, margin, ranks).unwrap().verdict != Verdict::NotDistinguished
             })
         };
-        // Without a margin the true share is 5 %, and the measured one within three standard errors
-        // (0.46 %) and what the resampling adds (0.3 %).
-        let limit = if margin > 0.0 { 5.0 } else { 5.8 };
+        // Without a margin the true share is 5 % (5.2 % in the worst cell, bimodal with 6 rounds), and
+        // the measured one within three standard errors of it.
+        let limit = if margin > 0.0 { 5.0 } else { 5.85 };
         table.row(name, different, |_| 0.0..=limit);
     };
     let bimodal = |rng: &mut Rng| (BIMODAL.measure)(rng, 1)[0];
@@ -236,8 +237,9 @@ fn stopping_at_a_precision_costs_little_coverage() {
     };
     let (from_5, from_10) = (coverage(5), coverage(10));
     println!("\ncovered when stopped at 2 %: {from_5:.2} % from 5 rounds, {from_10:.2} % from 10 rounds");
-    assert!((85.0..=97.0).contains(&from_5));
-    assert!((85.0..=97.0).contains(&from_10));
+    // Not met when stopping may happen as early as the fifth round.
+    assert!((91.5..=93.5).contains(&from_5));
+    assert!((93.0..=97.0).contains(&from_10));
 }
 
 #[test]
@@ -249,15 +251,15 @@ fn a_series_without_a_drift_is_seldom_said_to_drift() {
         };
         table.row(machine.name, drifts, bounds);
     };
-    // p is exact, so the true share is at most 5 %; 0.46 % are three standard errors.
-    row(NORMAL, |_| 0.0..=5.46);
-    row(LOGNORMAL, |_| 0.0..=5.46);
-    row(BIMODAL, |_| 0.0..=5.46);
+    // p is exact, so the true share is at most 5 %; 0.65 % are three standard errors.
+    row(NORMAL, |_| 0.0..=5.65);
+    row(LOGNORMAL, |_| 0.0..=5.65);
+    row(BIMODAL, |_| 0.0..=5.65);
     let rounded =
         |rng: &mut Rng, rounds| independent(rounds, || (100.0 * (1.0 + 0.02 * normal(rng))).round());
-    row(Machine { name: "normal, many ties", true_median: 1.0, measure: rounded }, |_| 0.0..=5.46);
+    row(Machine { name: "normal, many ties", true_median: 1.0, measure: rounded }, |_| 0.0..=5.65);
     row(DRIFTING, |_| 0.0..=100.0);
-    row(DRIFTING_FAR, |rounds| if rounds < 12 { 0.0..=100.0 } else { 80.0..=100.0 });
+    row(DRIFTING_FAR, |rounds| if rounds < 15 { 0.0..=100.0 } else { 80.0..=100.0 });
     // Not a drift, but it does look like one.
     row(WANDERING, |_| 0.0..=20.0);
     table.check();
@@ -277,8 +279,9 @@ fn a_first_round_like_the_others_is_seldom_called_slow() {
         table.row(&format!("{}, x {cold}", machine.name), slow, bounds);
     };
     row(NORMAL, 1.0, |_| 0.0..=5.0);
-    row(LOGNORMAL, 1.0, |_| 0.0..=8.0);
-    row(BIMODAL, 1.0, |_| 0.0..=5.0);
+    // Not met with five rounds: the other four seldom show how far such noise reaches.
+    row(LOGNORMAL, 1.0, |rounds| if rounds == 5 { 5.5..=7.0 } else { 0.0..=5.0 });
+    row(BIMODAL, 1.0, |rounds| if rounds == 5 { 4.5..=5.7 } else { 0.0..=5.0 });
     row(NORMAL, 1.5, |_| 99.0..=100.0);
     table.check();
 }

@@ -15,7 +15,7 @@ pub const DRIFT_LEVEL: f64 = 0.05;
 pub const DRIFT_LIMIT: f64 = 0.02;
 
 /// Up to here, and without ties, the null distribution is computed exactly.
-const EXACT_UP_TO: usize = 60;
+const EXACT_UP_TO: usize = 30;
 
 /// How a series moves from its first round to its last.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -57,8 +57,14 @@ fn later_pairs(rounds: &[f64]) -> impl Iterator<Item = (usize, usize)> + use<> {
 fn theil_sen_slope(rounds: &[f64]) -> f64 {
     let mut slopes: Vec<f64> =
         later_pairs(rounds).map(|(i, j)| (rounds[j] - rounds[i]) / (j - i) as f64).collect();
-    slopes.sort_unstable_by(f64::total_cmp);
-    median_of(&slopes)
+    // Selected, not sorted: there are as many slopes as pairs of rounds.
+    let count = slopes.len();
+    let (lower, &mut upper, _) = slopes.select_nth_unstable_by(count / 2, f64::total_cmp);
+    if count % 2 == 1 {
+        return upper;
+    }
+    let below = lower.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    below + (upper - below) / 2.0
 }
 
 /// The two-sided p-value.
@@ -92,8 +98,9 @@ fn mann_kendall(rounds: &[f64], ascending: &[f64]) -> f64 {
 fn probability_of_inversions(count: usize, most: usize) -> f64 {
     let mut share = vec![0.0; most + 1];
     share[0] = 1.0;
+    let mut before = share.clone();
     for choices in 2..=count {
-        let before = share.clone();
+        before.copy_from_slice(&share);
         let mut window = 0.0;
         for (inversions, now) in share.iter_mut().enumerate() {
             window += before[inversions];
