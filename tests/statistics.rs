@@ -4,7 +4,9 @@
 //! Everything runs the production code. Only the ranks are drawn once for each number of rounds and each
 //! of a few seeds, since they do not depend on the sample.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
@@ -94,9 +96,15 @@ fn normal(rng: &mut Rng) -> f64 {
     radius * (std::f64::consts::TAU * rng.next_f64()).cos()
 }
 
+/// For each of [`ROUNDS`], what each of the seeds draws.
+static RANKS: LazyLock<BTreeMap<usize, Vec<Option<MedianRanks>>>> = LazyLock::new(|| {
+    let resample = |rounds| (0..RESAMPLING_SEEDS).map(|seed| MedianRanks::resample(rounds, seed)).collect();
+    ROUNDS.into_iter().map(|rounds| (rounds, resample(rounds))).collect()
+});
+
 /// The share, in percent, of simulated benchmarks of which `holds` is true.
 fn percent(rounds: usize, mut holds: impl FnMut(&mut Rng, Option<MedianRanks>) -> bool) -> f64 {
-    let ranks: Vec<_> = (0..RESAMPLING_SEEDS).map(|seed| MedianRanks::resample(rounds, seed)).collect();
+    let ranks = &RANKS[&rounds];
     let held = (0..BENCHMARKS)
         .filter(|&i| {
             let mut rng = Rng::for_item(0x5eed + rounds as u64, i);

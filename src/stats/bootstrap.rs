@@ -195,6 +195,24 @@ mod tests {
     }
 
     #[test]
+    fn reading_at_the_percentiles_of_ranks_gives_the_percentiles_of_resampled_medians() {
+        let line = |a: f64, b: f64, t: f64| a + t * (b - a);
+        for sorted in [&[1.0, 1.1, 1.3, 2.0, 9.0][..], &[0.2, 0.3, 0.3, 0.4, 0.9, 1.0, 7.0, 7.5]] {
+            let rounds = sorted.len();
+            let mut rng = Rng::new(11);
+            let mut medians: Vec<f64> = (0..RESAMPLES / 2)
+                .map(|_| resampled_rank(rounds, &mut rng))
+                .flat_map(|rank| [rank, (rounds + 1) as f64 - rank])
+                .map(|rank| MedianRanks { rounds, low: rank }.read(sorted, line).low)
+                .collect();
+            medians.sort_unstable_by(f64::total_cmp);
+            let interval = MedianRanks::resample(rounds, 11).unwrap().read(sorted, line);
+            assert_eq!(interval.low, medians[RESAMPLES / 40]);
+            assert!((interval.high - medians[RESAMPLES - 1 - RESAMPLES / 40]).abs() < 1e-9);
+        }
+    }
+
+    #[test]
     fn four_rounds_have_no_interval() {
         assert_eq!(MedianRanks::resample(4, 1), None);
         assert!(MedianRanks::resample(5, 1).is_some());
