@@ -49,14 +49,13 @@ pub fn trend(rounds: &[f64]) -> Option<Trend> {
     Some(Trend { p_value: mann_kendall(rounds, &ascending), change })
 }
 
-fn later_pairs(rounds: &[f64]) -> impl Iterator<Item = (usize, usize)> + use<> {
-    let count = rounds.len();
-    (0..count).flat_map(move |i| (i + 1..count).map(move |j| (i, j)))
-}
-
 fn theil_sen_slope(rounds: &[f64]) -> f64 {
-    let mut slopes: Vec<f64> =
-        later_pairs(rounds).map(|(i, j)| (rounds[j] - rounds[i]) / (j - i) as f64).collect();
+    let mut slopes = Vec::with_capacity(rounds.len() * (rounds.len() - 1) / 2);
+    for (i, &earlier) in rounds.iter().enumerate() {
+        for (apart, &later) in rounds[i..].iter().enumerate().skip(1) {
+            slopes.push((later - earlier) / apart as f64);
+        }
+    }
     // Selected, not sorted: there are as many slopes as pairs of rounds.
     let count = slopes.len();
     let (lower, &mut upper, _) = slopes.select_nth_unstable_by(count / 2, f64::total_cmp);
@@ -70,9 +69,11 @@ fn theil_sen_slope(rounds: &[f64]) -> f64 {
 /// The two-sided p-value.
 fn mann_kendall(rounds: &[f64], ascending: &[f64]) -> f64 {
     let (mut rises, mut falls) = (0usize, 0usize);
-    for (i, j) in later_pairs(rounds) {
-        rises += usize::from(rounds[j] > rounds[i]);
-        falls += usize::from(rounds[j] < rounds[i]);
+    for (i, earlier) in rounds.iter().enumerate() {
+        for later in &rounds[i + 1..] {
+            rises += usize::from(later > earlier);
+            falls += usize::from(later < earlier);
+        }
     }
     let pairs = rounds.len() * (rounds.len() - 1) / 2;
     if rises + falls == pairs && rounds.len() <= EXACT_UP_TO {
