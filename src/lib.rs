@@ -16,5 +16,6 @@ pub mod measure;
 pub mod mode;
 pub mod plan;
 pub mod seed;
+pub mod stats;
 pub mod sys;
 pub mod workload;
