@@ -4,3 +4,5 @@
 #![deny(unsafe_code)]
 
 pub mod seed;
+
+pub mod workload;

@@ -1,0 +1,5 @@
+//! What a task computes.
+
+#[cfg(feature = "excel")]
+pub mod excel;
+pub mod formula;
