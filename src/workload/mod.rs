@@ -6,7 +6,11 @@
 pub mod argument;
 pub mod cpu;
 pub mod durations;
+#[cfg(feature = "excel")]
+pub mod excel;
+pub mod expression;
 pub mod file;
+pub mod formula;
 pub mod outcome;
 pub mod spec;
 pub mod synthetic;
@@ -113,5 +117,5 @@ macro_rules! workloads {
 workloads! {
     Synthetic => synthetic::Synthetic::new,
     File => file::File::new,
-    Expression => synthetic::Synthetic::new,
+    Expression => expression::Expression::new,
 }

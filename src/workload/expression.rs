@@ -1,0 +1,125 @@
+//! The second article's task: evaluate an Excel expression.
+//!
+//! The parent writes the formula, which is the task's argument; whoever executes the task evaluates it. What comes back
+//! is the checksum of the formula, carried on over the value in its canonical bytes.
+
+use super::formula::Formulas;
+use super::spec::WorkloadSpec;
+use super::synthetic::Work;
+use super::{Executor, Failure, Meter, NeverLean, PrepareError, Workload};
+
+/// A formula for each task.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    formulas: Formulas,
+    tasks: u64,
+    work: Work,
+}
+
+impl Expression {
+    /// The workload that `spec` describes.
+    ///
+    /// # Errors
+    /// If the expressions would be longer than Excel allows, or this build has no evaluator.
+    pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
+        if cfg!(not(feature = "excel")) {
+            anyhow::bail!("this procbench was built without its `excel` feature, which evaluates expressions");
+        }
+        let formulas = Formulas::new(usize::try_from(spec.expression_args)?, spec.seed)?;
+        Ok(Self { formulas, tasks: spec.tasks, work: Work::new(spec) })
+    }
+}
+
+impl Workload for Expression {
+    type Executor = Evaluation;
+    type Lean = NeverLean;
+
+    fn executor(&self, meter: &mut Meter) -> Evaluation {
+        self.work.initialise(meter);
+        Evaluation::new(self.work)
+    }
+
+    fn argument_capacity(&self) -> usize {
+        self.formulas.max_len()
+    }
+
+    fn write_argument(&self, task: u64, buffer: &mut [u8]) -> usize {
+        let mut text = Vec::with_capacity(buffer.len());
+        self.formulas.write(task, &mut text);
+        buffer[..text.len()].copy_from_slice(&text);
+        text.len()
+    }
+
+    fn result_size(&self) -> usize {
+        0
+    }
+
+    fn expected(&self, _: u64, _: &[u8]) -> Option<u32> {
+        None
+    }
+
+    fn result_is_right(&self, _: u64, _: u32, _: &[u8]) -> bool {
+        true
+    }
+
+    fn work_units(&self, initialisations: u64) -> u64 {
+        self.work.units_of_all(self.tasks, initialisations)
+    }
+
+    fn lean(&self) -> Option<NeverLean> {
+        None
+    }
+}
+
+#[cfg(feature = "excel")]
+pub use with_excel::Evaluation;
+
+#[cfg(feature = "excel")]
+mod with_excel {
+    use super::super::argument;
+    use super::super::excel::Evaluator;
+    use super::{Executor, Failure, Meter, Work};
+
+    /// An evaluator and its scratch space.
+    pub struct Evaluation {
+        evaluator: Evaluator,
+        value: Vec<u8>,
+        work: Work,
+    }
+
+    impl Evaluation {
+        pub(super) fn new(work: Work) -> Self {
+            Self { evaluator: Evaluator::new(), value: Vec::new(), work }
+        }
+    }
+
+    impl Executor for Evaluation {
+        fn execute(&mut self, task: u64, argument: &[u8], _: &mut [u8], meter: &mut Meter) -> Result<u32, Failure> {
+            self.work.execute(task, meter);
+            let formula = str::from_utf8(argument).map_err(|_| Failure::Formula)?;
+            let value = self.evaluator.evaluate(formula).map_err(|_| Failure::Formula)?;
+            self.value.clear();
+            value.bytes(&mut self.value);
+            meter.executed += 1;
+            Ok(argument::extend(argument::checksum(task, argument), &self.value))
+        }
+    }
+}
+
+/// Without the evaluator there is nothing to execute; [`Expression::new`] has refused.
+#[cfg(not(feature = "excel"))]
+pub struct Evaluation;
+
+#[cfg(not(feature = "excel"))]
+impl Evaluation {
+    fn new(_: Work) -> Self {
+        Self
+    }
+}
+
+#[cfg(not(feature = "excel"))]
+impl Executor for Evaluation {
+    fn execute(&mut self, _: u64, _: &[u8], _: &mut [u8], _: &mut Meter) -> Result<u32, Failure> {
+        Err(Failure::Formula)
+    }
+}
