@@ -11,10 +11,16 @@
 
 #![deny(unsafe_code)]
 
+pub mod app;
+pub mod cli;
+pub mod document;
 pub mod engine;
+pub mod exit;
+pub mod experiment;
 pub mod measure;
 pub mod mode;
 pub mod plan;
+pub mod report;
 pub mod seed;
 pub mod stats;
 pub mod sys;

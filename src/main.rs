@@ -1,3 +1,9 @@
-fn main() -> anyhow::Result<()> {
-    procbench::engine::native::run_round()
+//! Parse, plan, run, report.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(procbench::app::main() as u8)
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::protocol::{Message, Request, RoundReport, VERSION};
+use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
 use crate::mode::verify::{Violation, verify};
 use crate::mode::{Outcome, Progress, Round, RoundError};
@@ -56,6 +56,13 @@ pub fn run_round() -> anyhow::Result<()> {
     say(&message)
 }
 
+fn await_go() -> anyhow::Result<()> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).context("failed to read from the controller")?;
+    anyhow::ensure!(line.as_bytes() == GO, "the controller said {line:?}, expected {:?}", "go");
+    Ok(())
+}
+
 fn say(message: &Message) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
@@ -90,8 +97,7 @@ enum Failed {
 fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, Failed> {
     let Request { workload: spec, strategy, .. } = request;
     let parent_memory = hold_memory(spec.parent_memory_bytes).map_err(Failed::Round)?;
-    // The controller listens before the clock starts, and goes away only with this process.
-    say(&Message::Ready).map_err(|error| Failed::Round(error.into()))?;
+    say(&Message::Ready).and_then(|()| await_go()).map_err(|error| Failed::Round(error.into()))?;
     let mut report = |status: Status| {
         let Status { tasks_done, alive } = status;
         // A controller that has gone takes this process with it; there is nobody left to tell.

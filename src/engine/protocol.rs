@@ -9,6 +9,9 @@ use crate::workload::WorkloadSpec;
 /// Raised whenever a message changes its meaning.
 pub const VERSION: u32 = 1;
 
+/// What the controller answers to [`Message::Ready`]: the clock starts when it is read.
+pub const GO: &[u8] = b"go\n";
+
 /// What an engine is asked to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -26,7 +29,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// The request is understood and the clock is about to start.
+    /// The request is understood, and everything that is not timed is done. The engine waits for [`GO`].
     Ready,
     /// How far the round is.
     Progress {

@@ -134,21 +134,50 @@ impl StrategyDraft {
             .or_else(|| only_for("start", self.start.is_some(), &[Mode::Pool, Mode::Process]))
     }
 
-    /// `self` where it says something, else what `default` says, as far as the mode has such a setting.
-    pub fn or_default(self, default: &Self) -> Self {
-        let has = |modes: &[Mode]| self.mode.is_some_and(|mode| modes.contains(&mode));
+    /// A row for each mode, with nothing set.
+    pub fn all_modes() -> Vec<Self> {
+        Mode::ALL.iter().map(|mode| Self { mode: Some(*mode), ..Self::default() }).collect()
+    }
+
+    /// `self`, with what `defaults` say where it says nothing, as far as its mode has such a setting.
+    pub fn or_defaults(self, defaults: &Self) -> Self {
+        let defaults = defaults.settings_of(self.mode);
+        defaults.overridden_by(&self)
+    }
+
+    /// `self`, with what `flags` say in place of it, as far as its mode has such a setting.
+    pub fn overridden_by_flags(self, flags: &Self) -> Self {
+        let flags = flags.settings_of(self.mode);
+        self.overridden_by(&flags)
+    }
+
+    /// The settings that `mode` has, alone.
+    fn settings_of(&self, mode: Option<Mode>) -> Self {
+        let has = |modes: &[Mode]| mode.is_some_and(|mode| modes.contains(&mode));
         let (pools, forks) = (has(&[Mode::Threads, Mode::Pool]), has(&[Mode::Pool, Mode::Process]));
-        let (pool, process) = (has(&[Mode::Pool]), has(&[Mode::Process]));
         Self {
-            workers: self.workers.or(default.workers.filter(|_| pools)),
-            chunk: self.chunk.or(default.chunk.filter(|_| pools)),
-            in_flight: self.in_flight.or(default.in_flight.filter(|_| process)),
-            transport: self.transport.or(default.transport.filter(|_| pool)),
-            start: self.start.or(default.start.filter(|_| forks)),
-            engine: self.engine.or(default.engine),
-            name: self.name,
-            mode: self.mode,
+            workers: self.workers.filter(|_| pools),
+            chunk: self.chunk.filter(|_| pools),
+            in_flight: self.in_flight.filter(|_| has(&[Mode::Process])),
+            transport: self.transport.filter(|_| has(&[Mode::Pool])),
+            start: self.start.filter(|_| forks),
+            engine: self.engine,
+            name: None,
+            mode: None,
         }
+    }
+
+    /// A setting among `self` that none of `rows` has.
+    pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
+        let used = |setting: fn(&Self) -> bool| rows.iter().any(|row| setting(&self.settings_of(row.mode)));
+        let settings: [(&str, fn(&Self) -> bool); 5] = [
+            ("--workers", |row| row.workers.is_some()),
+            ("--chunk", |row| row.chunk.is_some()),
+            ("--in-flight", |row| row.in_flight.is_some()),
+            ("--transport", |row| row.transport.is_some()),
+            ("--start", |row| row.start.is_some()),
+        ];
+        settings.into_iter().find(|(_, is_set)| is_set(self) && !used(*is_set)).map(|(name, _)| name)
     }
 }
 
@@ -163,11 +192,7 @@ impl Draft {
         }
         let seed = self.run.seed.unwrap_or(DEFAULT_SEED);
         let workload = resolve_workload(&self.workload, seed)?;
-        let rows = if self.strategies.is_empty() {
-            Mode::ALL.iter().map(|mode| StrategyDraft { mode: Some(*mode), ..StrategyDraft::default() }).collect()
-        } else {
-            self.strategies
-        };
+        let rows = if self.strategies.is_empty() { StrategyDraft::all_modes() } else { self.strategies };
         for row in &rows {
             if let Some(wrong) = row.contradiction() {
                 return usage(format!("{wrong} (in '{row}')"));

@@ -110,3 +110,30 @@ pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
 fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Arranges that the program which `command` starts puts itself into the cgroup of `procs_file` before it begins.
+///
+/// # Errors
+/// If the path cannot be passed to the kernel.
+pub fn enter_on_start(command: &mut std::process::Command, procs_file: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::process::CommandExt;
+
+    let path = std::ffi::CString::new(procs_file.as_os_str().as_bytes())?;
+    let enter = move || {
+        // SAFETY: system calls on a path and a buffer that outlive them.
+        let written = unsafe {
+            let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if file < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let written = libc::write(file, b"0".as_ptr().cast(), 1);
+            libc::close(file);
+            written
+        };
+        if written == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec the closure makes async-signal-safe calls only and allocates nothing.
+    unsafe { command.pre_exec(enter) };
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! What can be typed. No logic: everything ends in a [`Draft`].
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+use crate::engine::Engine;
+use crate::mode::settings::{Start, Transport};
+use crate::plan::draft::{
+    self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, WorkloadDraft, Workers,
+};
+use crate::plan::units::{Count, Seconds, Size};
+use crate::workload::{Kind, Spread};
+
+/// Pool of workers or a process per task? Measure it: your workload, your machine.
+///
+/// Runs N tasks serially, by threads, through a core-sized pool of worker processes, and as one process per task, and
+/// prints what each costs in time and memory.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "procbench", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// How many tasks: 1000000, 1_000_000, 1e6 and 1M are the same
+    #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub tasks: Option<Count>,
+
+    /// What a task does: synthetic, file or expression [default: synthetic]
+    #[arg(long, value_name = "KIND", value_parser = draft::parse_kind, help_heading = WORKLOAD)]
+    pub workload: Option<Kind>,
+
+    /// CPU work of each task, such as 20us
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub cpu: Option<Seconds>,
+
+    /// How long each task waits for I/O, such as 5ms
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub io_wait: Option<Seconds>,
+
+    /// How task durations vary: constant, uniform:0.5, exponential, lognormal:1.0 [default: constant]
+    #[arg(long, value_name = "DIST", help_heading = WORKLOAD)]
+    pub spread: Option<Spread>,
+
+    /// Bytes handed to each task, such as 64KiB
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub arg_size: Option<Size>,
+
+    /// Bytes handed back by each task
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub result_size: Option<Size>,
+
+    /// Private memory that each task touches and gives back
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub memory: Option<Size>,
+
+    /// Memory that the parent holds and has touched before the clock starts: a fork pays for it
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub parent_memory: Option<Size>,
+
+    /// CPU work that an executing process or thread does once, before its first task
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub init: Option<Seconds>,
+
+    /// Arguments in each Excel expression [default: 10]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub expression_args: Option<Count>,
+
+    /// Modes to compare: any of serial, threads, pool, process, with settings after colons, such as
+    /// pool:workers=8:chunk=1 [default: all four]
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',', help_heading = STRATEGIES)]
+    pub mode: Vec<StrategyDraft>,
+
+    /// Workers of pool and threads: a number, or 4x for four times the cores [default: 1x]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    pub workers: Option<Workers>,
+
+    /// Tasks a worker claims at a time: auto, python (Pool.map's own), or a number [default: auto]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    pub chunk: Option<Chunk>,
+
+    /// Processes alive at once in process mode: all (as far as this machine can bear it), or a number [default: all]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    pub in_flight: Option<InFlight>,
+
+    /// How arguments and results travel in the pool: shared-memory
+    #[arg(long, value_name = "T", value_parser = draft::parse_transport, help_heading = STRATEGIES)]
+    pub transport: Option<Transport>,
+
+    /// How a process starts: fork
+    #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, help_heading = STRATEGIES)]
+    pub start: Option<Start>,
+
+    /// Who executes: native
+    #[arg(long, value_name = "NAME", value_parser = draft::parse_engine, help_heading = STRATEGIES)]
+    pub engine: Option<Engine>,
+
+    /// Timed rounds of each strategy [default: 10, or as many as fit into 30 s, at least 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
+    pub rounds: Option<Count>,
+
+    /// Rounds before those, not timed; memory is measured in the first [default: 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
+    pub warmup: Option<Count>,
+
+    /// Time that the timed rounds of one strategy may take together; at least one is run
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = MEASURING)]
+    pub time_budget: Option<Seconds>,
+
+    /// Where the order of strategies, arguments and durations are drawn from [default: 1]
+    #[arg(long, value_name = "N", help_heading = MEASURING)]
+    pub seed: Option<u64>,
+
+    /// Strategy that the others are compared with [default: serial where it runs]
+    #[arg(long, value_name = "STRATEGY", help_heading = MEASURING)]
+    pub baseline: Option<String>,
+
+    /// Read a workload spec (TOML), or the plan of a JSON export; a flag overrides the file's value
+    #[arg(short, long, value_name = "FILE", help_heading = FILES)]
+    pub config: Option<PathBuf>,
+
+    /// Write every raw value and every summary as JSON; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub json: Option<PathBuf>,
+
+    /// Title of the run
+    #[arg(long, value_name = "TEXT", help_heading = FILES)]
+    pub workload_name: Option<String>,
+
+    /// Show the resolved plan, with its expected time and memory, and run nothing
+    #[arg(long, help_heading = FILES)]
+    pub dry_run: bool,
+
+    /// No progress on standard error
+    #[arg(short, long, action = ArgAction::SetTrue, help_heading = FILES)]
+    pub quiet: bool,
+}
+
+const WORKLOAD: &str = "Workload";
+const STRATEGIES: &str = "Strategies";
+const MEASURING: &str = "Measuring";
+const FILES: &str = "Files and output";
+
+const AFTER_HELP: &str = "\
+Examples:
+  procbench --tasks 1M --mode pool              one mode
+  procbench --tasks 20000 --cpu 20us            four modes in one run
+  procbench --tasks 64 --io-wait 100ms          where pool and process part company
+  procbench -n 1000 -m serial,pool:workers=4x   several settings in one run
+  procbench --config bench-configs/io-bound.toml --json out.json
+
+Exit codes:
+  0    all tasks done and all results agree
+  1    a task failed or a result was wrong
+  2    the command line or the spec is wrong
+  3    this machine cannot run it
+  130  interrupted; what was finished is reported";
+
+impl Cli {
+    /// `self` over `spec`: what was typed on the command line holds.
+    ///
+    /// # Errors
+    /// If a setting was typed that none of the strategies has.
+    pub fn over(&self, spec: Draft) -> Result<Draft, String> {
+        let flags = StrategyDraft {
+            workers: self.workers,
+            chunk: self.chunk,
+            in_flight: self.in_flight,
+            transport: self.transport,
+            start: self.start,
+            engine: self.engine,
+            ..StrategyDraft::default()
+        };
+        // A flag overrides the file; what stands in --mode is more specific than a flag for all rows.
+        let strategies: Vec<StrategyDraft> = if !self.mode.is_empty() {
+            self.mode.iter().map(|row| row.clone().or_defaults(&flags)).collect()
+        } else {
+            let rows = if spec.strategies.is_empty() { StrategyDraft::all_modes() } else { spec.strategies };
+            rows.into_iter().map(|row| row.overridden_by_flags(&flags)).collect()
+        };
+        if let Some(setting) = flags.unused_by(&strategies) {
+            return Err(format!("{setting} was given, but none of the strategies has such a setting"));
+        }
+        Ok(Draft {
+            workload: spec.workload.overridden_by(&WorkloadDraft {
+                name: self.workload_name.clone(),
+                kind: self.workload,
+                tasks: self.tasks,
+                arg_size: self.arg_size,
+                result_size: self.result_size,
+                cpu: self.cpu,
+                io_wait: self.io_wait,
+                spread: self.spread,
+                memory: self.memory,
+                parent_memory: self.parent_memory,
+                init: self.init,
+                expression_args: self.expression_args,
+            }),
+            run: spec.run.overridden_by(&RunDraft {
+                rounds: self.rounds,
+                warmup: self.warmup,
+                time_budget: self.time_budget,
+                seed: self.seed,
+                baseline: self.baseline.clone(),
+            }),
+            strategies,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! The result of a run: what the JSON export is, and what every table is drawn from.
+//!
+//! Times end in `_seconds`, sizes in `_bytes`, counts in nothing. A value that could not be measured is null, and
+//! `warnings` says why; it is never zero.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::protocol::RoundReport;
+use crate::measure::limits::Limits;
+use crate::measure::memory::Method;
+use crate::mode::Settings;
+use crate::plan::Plan;
+use crate::stats::{Comparison, Summary, Verdict};
+
+/// Raised whenever a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Whether the run was cut short: what is here was finished, the rest is not here.
+    pub partial: bool,
+    /// What made this.
+    pub tool: Tool,
+    /// When, in UTC, as RFC 3339.
+    pub started_at: String,
+    /// What was run: can be fed back with `--config`.
+    pub plan: Plan,
+    /// Where it was run.
+    pub environment: Environment,
+    /// A row each, in the order of the plan.
+    pub strategies: Vec<StrategyResult>,
+    /// What a reader should know before he believes the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+/// What made a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// procbench
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The commit it was built from, where that is known.
+    pub commit: Option<String>,
+}
+
+/// The machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Model of the processor.
+    pub cpu: Option<String>,
+    /// Logical processors of the machine.
+    pub cores: Option<u64>,
+    /// How many of them this run may use: affinity and cgroup quota taken into account.
+    pub effective_cores: u64,
+    /// Physical memory.
+    pub memory_bytes: Option<u64>,
+    /// Operating system.
+    pub os: Option<String>,
+    /// Release of the kernel.
+    pub kernel: Option<String>,
+    /// What limits the number of processes.
+    pub limits: Limits,
+    /// Memory of one process that only waits, as measured before the run.
+    pub parked_process_bytes: Option<u64>,
+    /// Units of CPU work that make a second here, as calibrated before the run.
+    pub units_per_second: f64,
+}
+
+/// A row: a strategy with all its rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StrategyResult {
+    /// Its name in the tables.
+    pub name: String,
+    /// Who executes.
+    pub engine: crate::engine::Engine,
+    /// How.
+    pub mode: crate::mode::Mode,
+    /// With which settings, as resolved.
+    pub settings: Settings,
+    /// Every timed round, in the order of the run.
+    pub rounds: Vec<Round>,
+    /// What they say together; null if there is none.
+    pub summary: Option<StrategySummary>,
+    /// Memory, measured in a round of its own.
+    pub memory: Option<Memory>,
+}
+
+/// One timed round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Its number, from 1. Rounds of the same number were run next to each other and are compared.
+    pub round: u64,
+    /// Its place among all timed rounds of the run, from 1.
+    pub order: u64,
+    /// What the engine reports.
+    #[serde(flatten)]
+    pub report: RoundReport,
+    /// From the start of the clock until the runner was gone, by the controller's clock.
+    pub outside_seconds: f64,
+    /// CPU time of the runner and all it reaped, over its whole life, in user mode.
+    pub tree_cpu_user_seconds: f64,
+    /// The same in the kernel.
+    pub tree_cpu_system_seconds: f64,
+    /// Processes and threads that the kernel counted on the whole machine during the round.
+    pub kernel_forks: Option<u64>,
+}
+
+/// What the rounds of a strategy say together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StrategySummary {
+    /// t3 − t0 of every round.
+    pub total_seconds: Summary,
+    /// Median of set-up.
+    pub set_up_seconds: f64,
+    /// Median of execution.
+    pub execute_seconds: f64,
+    /// Median of tear-down.
+    pub tear_down_seconds: f64,
+    /// Median CPU time, user and system together.
+    pub cpu_seconds: f64,
+    /// Tasks over the median time.
+    pub tasks_per_second: f64,
+    /// How many times as fast as the baseline; null without a common round.
+    pub speedup_over_baseline: Option<SpeedUp>,
+}
+
+/// A comparison in pairs of rounds, as times-as-fast.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SpeedUp {
+    /// Median over rounds of the other's time divided by ours.
+    pub ratio: f64,
+    /// Its 95 % interval; null if there are too few rounds.
+    pub ci_low: Option<f64>,
+    /// Its upper end.
+    pub ci_high: Option<f64>,
+    /// What that comes to.
+    pub verdict: Verdict,
+}
+
+impl From<Comparison> for SpeedUp {
+    fn from(comparison: Comparison) -> Self {
+        let interval = comparison.speed_up_interval();
+        Self {
+            ratio: comparison.speed_up(),
+            ci_low: interval.map(|interval| interval.low),
+            ci_high: interval.map(|interval| interval.high),
+            verdict: comparison.verdict,
+        }
+    }
+}
+
+/// Memory of a strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The most that existed at one time, page cache apart.
+    pub peak_bytes: Option<u64>,
+    /// What the kernel needed of it for the processes.
+    pub kernel_bytes: Option<u64>,
+    /// The processes' own pages, shared ones counted once.
+    pub user_bytes: Option<u64>,
+    /// Page cache of the files that the round read or wrote.
+    pub page_cache_bytes: Option<u64>,
+    /// What the runner alone needed before the clock started.
+    pub runner_bytes: Option<u64>,
+    /// (peak − runner) ÷ peak alive, for modes that start processes.
+    pub per_task_alive_bytes: Option<u64>,
+    /// The most processes alive at one time in the round that was measured.
+    pub peak_alive: u64,
+    /// How it was measured.
+    pub method: Method,
+    /// Rounds that were measured.
+    pub rounds: u64,
+}
+
+/// Something that a reader should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// A stable name.
+    pub code: String,
+    /// One sentence or two, with advice.
+    pub message: String,
+}
+
+impl Document {
+    /// The strategy that the others are compared with.
+    pub fn baseline(&self) -> Option<&StrategyResult> {
+        self.strategies.iter().find(|strategy| strategy.name == self.plan.run.baseline)
+    }
+
+    /// Tasks that failed, in all rounds together.
+    pub fn tasks_failed(&self) -> u64 {
+        self.strategies.iter().flat_map(|strategy| &strategy.rounds).map(|round| round.report.tasks_failed).sum()
+    }
+}
+
+impl StrategyResult {
+    /// Pairs of (ours, theirs) total times, round by round.
+    pub fn paired_with(&self, other: &Self) -> Vec<(f64, f64)> {
+        self.rounds
+            .iter()
+            .filter_map(|ours| {
+                let theirs = other.rounds.iter().find(|theirs| theirs.round == ours.round)?;
+                Some((ours.report.total_seconds, theirs.report.total_seconds))
+            })
+            .collect()
+    }
+}

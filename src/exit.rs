@@ -1,0 +1,12 @@
+//! What the program's exit code says.
+
+/// All tasks are done and all results agree.
+pub const SUCCESS: i32 = 0;
+/// A task failed, or a result was wrong.
+pub const FAILURE: i32 = 1;
+/// The command line or the spec is wrong.
+pub const USAGE: i32 = 2;
+/// This machine cannot run it: a limit, a missing engine.
+pub const LIMIT: i32 = 3;
+/// Interrupted; what was finished has been reported.
+pub const INTERRUPTED: i32 = 130;

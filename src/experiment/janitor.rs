@@ -1,0 +1,155 @@
+//! Cleaning up, whatever happens.
+//!
+//! Temporary folders and cgroups are removed by whoever made them; but a controller that is killed with SIGKILL removes
+//! nothing. So a second, tiny process is told of each before it is made. When its standard input ends, because the
+//! controller has ended in whatever way, it removes what is still there and ends too.
+
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// The hidden first argument under which procbench is a janitor.
+pub const JANITOR: &str = "__janitor";
+
+/// What the name of everything that a janitor may remove begins with.
+const PREFIX: &str = "procbench-";
+
+/// The controller's side.
+pub struct Janitor {
+    child: Option<Child>,
+    made: u64,
+}
+
+impl Janitor {
+    /// Starts the janitor's process, in a session of its own so that no Ctrl-C reaches it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start() -> anyhow::Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        if !Path::new("/proc/self/exe").exists() {
+            command = Command::new(std::env::current_exe().context("failed to find procbench's own file")?);
+        }
+        let child = command
+            .arg(JANITOR)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("failed to start the process that cleans up")?;
+        Ok(Self { child: Some(child), made: 0 })
+    }
+
+    /// A name that no other procbench uses now.
+    pub fn fresh_name(&mut self) -> String {
+        self.made += 1;
+        format!("{PREFIX}{}-{}", std::process::id(), self.made)
+    }
+
+    /// Says that `path` is about to be made.
+    ///
+    /// # Errors
+    /// If the janitor is gone: then nothing is made.
+    pub fn expect(&mut self, path: &Path) -> anyhow::Result<()> {
+        let stdin = self.child.as_mut().and_then(|child| child.stdin.as_mut());
+        let stdin = stdin.context("the process that cleans up is gone")?;
+        let mut line = path.as_os_str().as_bytes().to_vec();
+        line.push(b'\n');
+        stdin.write_all(&line).context("failed to speak to the process that cleans up")
+    }
+
+    /// Makes a private folder below the machine's temporary one, removed with the returned guard.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn folder(&mut self) -> anyhow::Result<Folder> {
+        let path = std::env::temp_dir().join(self.fresh_name());
+        self.expect(&path)?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("failed to make the folder {}", path.display()))?;
+        Ok(Folder { path })
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A temporary folder, removed with everything in it when dropped.
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// The janitor's whole life.
+///
+/// # Errors
+/// If its standard input cannot be read.
+pub fn run() -> anyhow::Result<()> {
+    // What ends the controller must not end this.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).context("failed to ignore a signal")?;
+    }
+    let mut expected = Vec::new();
+    for line in io::stdin().lock().split(b'\n') {
+        expected.push(PathBuf::from(std::ffi::OsString::from_vec(line?)));
+    }
+    for path in expected.iter().rev() {
+        remove(path);
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) {
+    let ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
+    if !ours || !path.is_absolute() {
+        return;
+    }
+    let is_cgroup = path.join("cgroup.procs").exists();
+    for _ in 0..200 {
+        if is_cgroup {
+            kill_all_in(path);
+        }
+        let removed = if is_cgroup { fs::remove_dir(path) } else { fs::remove_dir_all(path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => std::thread::sleep(Duration::from_millis(10)),
+            _ => return,
+        }
+    }
+}
+
+fn kill_all_in(cgroup: &Path) {
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+}

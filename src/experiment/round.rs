@@ -1,0 +1,261 @@
+//! One round: a fresh runner, asked, listened to, and seen to its end.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::signals::Signals;
+use crate::engine::protocol::{GO, Message, Request, RoundReport};
+use crate::measure::kernel;
+use crate::measure::memory::{Gauge, MemoryReading};
+use crate::sys::wait::{Exit, Which, wait};
+
+/// A round, with what was seen of it from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completed {
+    /// What the engine says.
+    pub report: RoundReport,
+    /// From before the clock started until the runner was gone, by the controller's clock.
+    pub outside_seconds: f64,
+    /// CPU time of the runner and all it reaped, from its first to its last instruction.
+    pub tree_cpu_user_seconds: f64,
+    /// The same in the kernel.
+    pub tree_cpu_system_seconds: f64,
+    /// Processes and threads that the kernel counted on the whole machine meanwhile.
+    pub kernel_forks: Option<u64>,
+    /// Memory, in a round that measured it.
+    pub memory: Option<MemoryReading>,
+}
+
+/// Why there is no round.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundFailure {
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something that must hold did not.
+    #[error("{0}")]
+    Violation(String),
+    /// The machine does not allow it.
+    #[error("{0}")]
+    Limit(String),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// How often the controller looks up while nothing happens.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How often it does while it measures memory.
+const SAMPLE_EVERY: Duration = Duration::from_millis(5);
+
+/// Executes one round and waits until everything that it started is gone. `progress` hears of tasks done.
+///
+/// # Errors
+/// Why the round is not to be had; nothing of it is left then either.
+pub fn execute(
+    request: &Request,
+    gauge: Option<Gauge>,
+    signals: &Signals,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Completed, RoundFailure> {
+    let mut command = request.strategy.engine.command()?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+    if let Some(gauge) = &gauge {
+        gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
+    }
+    let child = command.spawn().context("failed to start the runner")?;
+    let mut runner = Runner { child, reaped: false };
+    let outcome = converse(&mut runner, request, gauge, signals, progress);
+    let left = runner.end_group();
+    match outcome {
+        Ok(_) if left > 0 => {
+            Err(RoundFailure::Violation(format!("{left} processes of {} outlived its round", request.strategy.name)))
+        }
+        outcome => outcome,
+    }
+}
+
+/// A runner that does not outlive this value, nor does anything in its process group.
+struct Runner {
+    child: Child,
+    reaped: bool,
+}
+
+impl Runner {
+    fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Kills whatever is left of the runner's process group; says how many processes besides the runner that were.
+    fn end_group(&mut self) -> usize {
+        let group = Pid::from_raw(self.pid());
+        let mut left = 0;
+        // The group's number stays taken as long as anyone is in it, so nobody else can be hit.
+        if killpg(group, Signal::SIGKILL).is_ok() {
+            left = kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
+        }
+        if !self.reaped {
+            self.reaped = true;
+            let _ = wait(Which::Only(self.pid()));
+        }
+        let patience = Instant::now() + Duration::from_secs(10);
+        while killpg(group, None).is_ok() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        left
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.end_group();
+        }
+    }
+}
+
+fn converse(
+    runner: &mut Runner,
+    request: &Request,
+    mut gauge: Option<Gauge>,
+    signals: &Signals,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Completed, RoundFailure> {
+    let mut to_runner = runner.child.stdin.take().context("the runner has no standard input")?;
+    let mut lines = Lines::new(runner.child.stdout.take().context("the runner has no standard output")?);
+    let mut line = serde_json::to_vec(request).context("failed to write the request")?;
+    line.push(b'\n');
+    let _ = to_runner.write_all(&line); // If the runner is gone its silence says so below.
+
+    let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
+    let (mut started, mut forks_before, mut report) = (Instant::now(), None, None);
+    while report.is_none() {
+        if signals.stop_wanted() {
+            return Err(RoundFailure::Interrupted);
+        }
+        match lines.next(every)? {
+            Heard::Nothing => {}
+            Heard::End => break,
+            Heard::Message(Message::Ready) => {
+                if let Some(gauge) = &mut gauge {
+                    gauge.begin(runner.pid());
+                }
+                forks_before = kernel::forks_since_boot();
+                started = Instant::now();
+                let _ = to_runner.write_all(GO);
+            }
+            Heard::Message(Message::Progress { tasks_done, alive }) => progress(tasks_done, alive),
+            Heard::Message(Message::Report(of_round)) => report = Some(*of_round),
+            Heard::Message(Message::Violation { message }) => {
+                return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
+            }
+            Heard::Message(Message::Limit { message }) => return Err(RoundFailure::Limit(message)),
+            Heard::Message(Message::Error { message }) => {
+                return Err(anyhow::anyhow!("{}: {message}", request.strategy.name).into());
+            }
+        }
+        if let Some(gauge) = &mut gauge {
+            gauge.sample(runner.pid());
+        }
+    }
+    drop(to_runner);
+    let reaped = wait(Which::Only(runner.pid())).context("failed to reap the runner")?;
+    runner.reaped = true;
+    let outside_seconds = started.elapsed().as_secs_f64();
+    let forks_after = kernel::forks_since_boot();
+    let reaped = reaped.context("the runner was reaped by somebody else")?;
+    let Some(report) = report else {
+        if signals.stop_wanted() {
+            return Err(RoundFailure::Interrupted);
+        }
+        return Err(anyhow::anyhow!(
+            "the runner of {} {} without a report",
+            request.strategy.name,
+            reaped.exit
+        )
+        .into());
+    };
+    if reaped.exit != Exit::Code(0) {
+        return Err(anyhow::anyhow!("the runner of {} {} after its report", request.strategy.name, reaped.exit).into());
+    }
+    let kernel_forks = forks_before.zip(forks_after).map(|(before, after)| after - before);
+    if let Some(forks) = kernel_forks
+        && forks < report.processes_started
+    {
+        return Err(RoundFailure::Violation(format!(
+            "{} says it started {} processes, but the kernel counted {forks}",
+            request.strategy.name, report.processes_started
+        )));
+    }
+    Ok(Completed {
+        report,
+        outside_seconds,
+        tree_cpu_user_seconds: reaped.usage.user.as_secs_f64(),
+        tree_cpu_system_seconds: reaped.usage.system.as_secs_f64(),
+        kernel_forks,
+        memory: gauge.map(Gauge::finish),
+    })
+}
+
+enum Heard {
+    Nothing,
+    Message(Message),
+    End,
+}
+
+/// Reads messages from a pipe, without ever blocking for longer than asked.
+struct Lines<R> {
+    source: R,
+    buffer: Vec<u8>,
+}
+
+/// A line longer than this is not a message.
+const LONGEST_LINE: usize = 1 << 20;
+
+impl<R: Read + AsFd> Lines<R> {
+    fn new(source: R) -> Self {
+        Self { source, buffer: Vec::new() }
+    }
+
+    fn next(&mut self, timeout: Duration) -> anyhow::Result<Heard> {
+        if let Some(message) = self.buffered()? {
+            return Ok(Heard::Message(message));
+        }
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.source.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Heard::Nothing),
+            Ok(_) => {}
+            Err(error) => return Err(error).context("failed to listen to the runner"),
+        }
+        let mut piece = [0; 4096];
+        match self.source.read(&mut piece) {
+            Ok(0) => Ok(Heard::End),
+            Ok(length) => {
+                self.buffer.extend_from_slice(&piece[..length]);
+                Ok(self.buffered()?.map_or(Heard::Nothing, Heard::Message))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Heard::Nothing),
+            Err(error) => Err(error).context("failed to listen to the runner"),
+        }
+    }
+
+    fn buffered(&mut self) -> anyhow::Result<Option<Message>> {
+        let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
+            anyhow::ensure!(self.buffer.len() <= LONGEST_LINE, "the runner sent a line of more than {LONGEST_LINE} bytes");
+            return Ok(None);
+        };
+        let line: Vec<u8> = self.buffer.drain(..=end).collect();
+        let message = serde_json::from_slice(&line)
+            .with_context(|| format!("failed to understand the runner: {}", String::from_utf8_lossy(&line).trim()))?;
+        Ok(Some(message))
+    }
+}

@@ -1,0 +1,118 @@
+//! Memory of a round, from outside, in the same way for every engine.
+//!
+//! `ru_maxrss` is used nowhere: a fork seeds it from the parent, exec keeps it, and for children it is the largest one's,
+//! not the sum. Summed RSS counts shared pages once for every process. So, in order of preference:
+//!
+//! 1. a fresh cgroup for the round (version 2, then version 1): the kernel's own account of every page it gave to the round,
+//!    its own for page tables and stacks included, with a high-water mark;
+//! 2. summed PSS of the round's processes, sampled: shared pages are shared out, but what the kernel holds is missing.
+
+mod cgroup;
+mod pss;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+/// How memory was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Version 2: `memory.peak`.
+    CgroupV2,
+    /// Version 1: `memory.max_usage_in_bytes`.
+    CgroupV1,
+    /// Summed PSS, sampled.
+    Pss,
+}
+
+impl Method {
+    /// As the tables name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CgroupV2 => "cgroup v2",
+            Self::CgroupV1 => "cgroup v1",
+            Self::Pss => "summed PSS",
+        }
+    }
+}
+
+/// What a round needed at its peak. What could not be measured is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MemoryReading {
+    /// How this was measured.
+    pub method: Method,
+    /// The most that existed at one time, without page cache, in bytes.
+    pub peak_bytes: Option<u64>,
+    /// Of that, the processes' own pages, shared ones counted once.
+    pub user_bytes: Option<u64>,
+    /// Of that, what the kernel needed for the processes.
+    pub kernel_bytes: Option<u64>,
+    /// Page cache of files that the round read or wrote, beside that.
+    pub page_cache_bytes: Option<u64>,
+    /// What the runner alone needed before the clock started.
+    pub runner_bytes: Option<u64>,
+    /// How many samples were taken.
+    pub samples: u64,
+}
+
+/// Measures one round.
+pub struct Gauge {
+    layer: Layer,
+}
+
+enum Layer {
+    Cgroup(cgroup::Cgroup),
+    Pss(pss::Sampler),
+}
+
+impl Gauge {
+    /// The folder that [`Self::open`] would make for the round `name`; `None` where no cgroup can be made. To be known
+    /// to whoever cleans up before it exists.
+    pub fn folder(name: &str) -> Option<PathBuf> {
+        cgroup::Cgroup::place(name)
+    }
+
+    /// The best gauge that this machine allows, in a cgroup `folder` if that can be made.
+    pub fn open(folder: Option<PathBuf>) -> Self {
+        let cgroup = folder.and_then(|folder| cgroup::Cgroup::create(folder).ok());
+        Self { layer: cgroup.map_or_else(|| Layer::Pss(pss::Sampler::default()), Layer::Cgroup) }
+    }
+
+    /// Arranges that what `command` starts is measured from its first instruction on.
+    ///
+    /// # Errors
+    /// If the cgroup cannot be entered.
+    pub fn admit(&self, command: &mut Command) -> io::Result<()> {
+        match &self.layer {
+            Layer::Cgroup(cgroup) => cgroup.admit(command),
+            Layer::Pss(_) => Ok(()),
+        }
+    }
+
+    /// Notes what the runner `pid` needs before the clock starts.
+    pub fn begin(&mut self, pid: i32) {
+        match &mut self.layer {
+            Layer::Cgroup(cgroup) => cgroup.begin(),
+            Layer::Pss(sampler) => sampler.begin(pid),
+        }
+    }
+
+    /// Looks at the round of the runner `pid`. To be called every few milliseconds.
+    pub fn sample(&mut self, pid: i32) {
+        match &mut self.layer {
+            Layer::Cgroup(cgroup) => cgroup.sample(),
+            Layer::Pss(sampler) => sampler.sample(pid),
+        }
+    }
+
+    /// What was measured. All processes of the round must be gone.
+    pub fn finish(self) -> MemoryReading {
+        match self.layer {
+            Layer::Cgroup(cgroup) => cgroup.finish(),
+            Layer::Pss(sampler) => sampler.finish(),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Summed PSS of the processes of a round: what is left where no cgroup can be made.
+
+use procfs::process::Process;
+
+use super::{MemoryReading, Method};
+use crate::measure::kernel::processes_of_group;
+
+/// Processes looked at in one sample: with thousands of them, the ones looked at speak for the others.
+const LOOKED_AT: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Sampler {
+    runner: Option<u64>,
+    highest: Option<u64>,
+    samples: u64,
+}
+
+impl Sampler {
+    pub(super) fn begin(&mut self, pid: i32) {
+        self.runner = pss_bytes(pid);
+    }
+
+    pub(super) fn sample(&mut self, leader: i32) {
+        let Some(runner) = pss_bytes(leader) else { return };
+        let mut others = processes_of_group(leader);
+        others.retain(|pid| *pid != leader);
+        let stride = others.len().div_ceil(LOOKED_AT).max(1);
+        let seen: Vec<u64> = others.iter().step_by(stride).filter_map(|pid| pss_bytes(*pid)).collect();
+        let of_others = match seen.len() as u64 {
+            0 => 0,
+            looked_at => seen.iter().sum::<u64>() * others.len() as u64 / looked_at,
+        };
+        self.samples += 1;
+        self.highest = self.highest.max(Some(runner + of_others));
+    }
+
+    pub(super) fn finish(self) -> MemoryReading {
+        MemoryReading {
+            method: Method::Pss,
+            peak_bytes: self.highest,
+            user_bytes: self.highest,
+            kernel_bytes: None,
+            page_cache_bytes: None,
+            runner_bytes: self.runner,
+            samples: self.samples,
+        }
+    }
+}
+
+/// PSS of a process; `None` if it is gone or belongs to somebody else.
+fn pss_bytes(pid: i32) -> Option<u64> {
+    let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
+    rollup.memory_map_rollup.0.first()?.extension.map.get("Pss").copied()
+}

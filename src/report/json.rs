@@ -1,0 +1,98 @@
+//! The JSON export, written so that a file is either the old one or a complete new one.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::document::Document;
+
+/// Where an export goes.
+#[derive(Debug)]
+pub enum Target {
+    /// Standard output.
+    StandardOutput,
+    /// A file.
+    File(Replacement),
+}
+
+impl Target {
+    /// Opens `path`, where `-` is standard output, so that what cannot be written is found out before the run.
+    ///
+    /// # Errors
+    /// If nothing can be written there.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::StandardOutput);
+        }
+        Replacement::begin(path).map(Self::File).with_context(|| format!("failed to open {} for writing", path.display()))
+    }
+
+    /// Writes `document`.
+    ///
+    /// # Errors
+    /// If it could not be written completely; then the old file is still there.
+    pub fn write(self, document: &Document) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec_pretty(document).context("failed to write the document as JSON")?;
+        text.push(b'\n');
+        match self {
+            Self::StandardOutput => {
+                let mut out = io::stdout().lock();
+                out.write_all(&text).and_then(|()| out.flush()).context("failed to write to standard output")
+            }
+            Self::File(file) => {
+                let shown = file.path.display().to_string();
+                file.finish(&text).with_context(|| format!("failed to write {shown}"))
+            }
+        }
+    }
+}
+
+/// A file that takes another's place when it is complete, and is removed if it never is.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    complete: bool,
+}
+
+impl Replacement {
+    fn begin(path: &Path) -> io::Result<Self> {
+        // Through a link, what it points to is replaced, not the link.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if path.is_dir() {
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+        }
+        let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
+        if path.exists() {
+            // A file that may not be written may not be replaced either.
+            OpenOptions::new().append(true).open(&path)?;
+        }
+        let mut temporary_name = OsString::from(".");
+        temporary_name.push(name);
+        temporary_name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(temporary_name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
+        Ok(Self { path, temporary, file, complete: false })
+    }
+
+    fn finish(mut self, text: &[u8]) -> io::Result<()> {
+        self.file.write_all(text)?;
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        self.complete = true;
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.complete {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}

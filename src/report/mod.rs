@@ -1,0 +1,56 @@
+//! Showing a document. Nothing here measures, and nothing is shown that is not in the document.
+
+pub mod articles;
+pub mod json;
+pub mod numbers;
+pub mod plan;
+pub mod progress;
+pub mod sentence;
+pub mod style;
+pub mod tables;
+
+use std::io::{self, Write};
+
+use crate::document::Document;
+
+/// Writes everything that a person wants to see of `document`.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    let title = style::paint(style::TITLE, &plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload));
+    writeln!(out, "{title}\n")?;
+    writeln!(out, "{}", tables::timing(document))?;
+    if let Some(legend) = tables::timing_legend(document) {
+        writeln!(out, "{legend}")?;
+    }
+    writeln!(out)?;
+    writeln!(out, "{}\n", tables::memory(document))?;
+    writeln!(out, "{}\n", articles::line(document))?;
+    for line in tables::wrap(&sentence::verdict(document)) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Writes the document's warnings.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_warnings(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    if document.partial {
+        let label = style::paint(style::WARNING, "warning:");
+        writeln!(out, "{label} interrupted: only what was finished is shown")?;
+    }
+    for warning in &document.warnings {
+        let label = style::paint(style::WARNING, "warning:");
+        let text = format!("warning: {}", warning.message);
+        for (number, line) in tables::wrap(&text).into_iter().enumerate() {
+            match line.strip_prefix("warning:").filter(|_| number == 0) {
+                Some(rest) => writeln!(out, "{label}{rest}")?,
+                None => writeln!(out, "{line}")?,
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Progress on standard error: which strategy, which round, how far, how long yet.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::numbers::{count, seconds};
+use crate::experiment::schedule::Phase;
+use crate::experiment::{Event, Observer};
+
+/// What takes less than this needs no progress.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A progress line, or silence.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    run_started: Instant,
+    label: String,
+    round_started: Instant,
+    expected: Option<Duration>,
+}
+
+impl Progress {
+    /// Silent if asked to be, or if standard error is not a terminal.
+    pub fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        let now = Instant::now();
+        let bar = shown.then(|| {
+            let style = ProgressStyle::with_template("{msg} {wide_bar} {prefix}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            // Hidden until it is worth showing.
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style)
+        });
+        Self { bar, run_started: now, label: String::new(), round_started: now, expected: None }
+    }
+}
+
+impl Observer for Progress {
+    fn notice(&mut self, event: Event<'_>) {
+        let Some(bar) = &self.bar else { return };
+        match event {
+            Event::RoundStarts { strategy, phase, round, of, tasks, expected } => {
+                let what = match phase {
+                    Phase::Memory => "memory".to_owned(),
+                    Phase::WarmUp => format!("warm-up {round}/{of}"),
+                    Phase::Timed => format!("round {round}/{of}"),
+                };
+                self.label = format!("{strategy} · {what}");
+                self.round_started = Instant::now();
+                self.expected = expected;
+                bar.set_length(tasks);
+                bar.set_position(0);
+                bar.set_message(self.label.clone());
+                bar.set_prefix(String::new());
+                let worth_showing = expected.is_some_and(|expected| expected > PATIENCE);
+                if worth_showing || self.run_started.elapsed() > PATIENCE {
+                    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                }
+            }
+            Event::Progress { tasks_done, alive } => {
+                if self.run_started.elapsed() > PATIENCE {
+                    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                }
+                bar.set_position(tasks_done);
+                let alive = if alive > 0 { format!(" · {} alive", count(alive)) } else { String::new() };
+                bar.set_message(format!("{} · {} done{alive}", self.label, count(tasks_done)));
+                bar.set_prefix(self.time_left(tasks_done, bar.length().unwrap_or(0)));
+            }
+            Event::RoundEnds => {}
+        }
+    }
+}
+
+impl Progress {
+    fn time_left(&self, tasks_done: u64, tasks: u64) -> String {
+        let spent = self.round_started.elapsed();
+        let total = match self.expected {
+            Some(expected) => expected,
+            None if tasks_done > 0 => spent.mul_f64(tasks as f64 / tasks_done as f64),
+            None => return String::new(),
+        };
+        match total.checked_sub(spent) {
+            Some(left) => format!("{} left", seconds(left.as_secs_f64().ceil())),
+            None => "any moment now".into(),
+        }
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

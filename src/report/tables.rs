@@ -1,0 +1,142 @@
+//! The timing table and the memory table.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+
+use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, times};
+use super::style::{DIM, paint};
+use crate::document::{Document, Memory, StrategyResult, StrategySummary};
+use crate::stats::Verdict;
+
+/// Tables are for terminals of this many columns.
+pub const WIDTH: usize = 80;
+
+/// Stands where a value was not measured.
+const NOT_MEASURED: &str = "not measured";
+
+/// Time: a row for each strategy.
+pub fn timing(document: &Document) -> String {
+    let mut table = table(&["strategy", "time", "95 % interval", "set-up", "speed-up", "tasks/s", "CPU"]);
+    for strategy in &document.strategies {
+        let row = match &strategy.summary {
+            None => vec![Cell::new(&strategy.name), dim("not run")],
+            Some(summary) => timing_row(strategy, summary, document),
+        };
+        table.add_row(row);
+    }
+    finish(table)
+}
+
+fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &Document) -> Vec<Cell> {
+    let total = &summary.total_seconds;
+    let interval = match total.interval {
+        Some(interval) => seconds_range(interval.low, interval.high),
+        None if total.rounds > 1 => format!("{} *", seconds_range(total.min, total.max)),
+        None => "1 round".into(),
+    };
+    let is_baseline = strategy.name == document.plan.run.baseline;
+    let speed_up = match summary.speedup_over_baseline {
+        _ if is_baseline => dim("baseline"),
+        Some(speed_up) => match speed_up.verdict {
+            Verdict::Faster => Cell::new(times(speed_up.ratio)).fg(Color::Green),
+            Verdict::Slower => Cell::new(times(speed_up.ratio)).fg(Color::Red),
+            Verdict::NotDistinguished => Cell::new(format!("{} =", times(speed_up.ratio))),
+            Verdict::TooFewRounds => Cell::new(format!("{} *", times(speed_up.ratio))),
+        },
+        None => dim("—"),
+    };
+    vec![
+        Cell::new(&strategy.name),
+        Cell::new(seconds(total.median)),
+        Cell::new(interval),
+        Cell::new(percent(summary.set_up_seconds / total.median)),
+        speed_up,
+        Cell::new(metric(summary.tasks_per_second)),
+        Cell::new(seconds(summary.cpu_seconds)),
+    ]
+}
+
+/// What the marks in the timing table mean, as far as it has any.
+pub fn timing_legend(document: &Document) -> Option<String> {
+    let verdicts = || {
+        let speed_ups = document.strategies.iter().filter_map(|row| row.summary.as_ref()?.speedup_over_baseline);
+        speed_ups.map(|speed_up| speed_up.verdict)
+    };
+    let mut notes = Vec::new();
+    if verdicts().any(|verdict| verdict == Verdict::TooFewRounds) {
+        notes.push("* too few rounds for an interval or a verdict: smallest … largest");
+    }
+    let others = document.strategies.iter().filter(|row| row.name != document.plan.run.baseline);
+    let others = others.filter_map(|row| row.summary.as_ref()?.speedup_over_baseline);
+    if others.into_iter().any(|speed_up| speed_up.verdict == Verdict::NotDistinguished) {
+        notes.push("= not distinguished from the baseline");
+    }
+    (!notes.is_empty()).then(|| paint(DIM, &notes.join(" · ")))
+}
+
+/// Memory: a row for each strategy.
+pub fn memory(document: &Document) -> String {
+    let mut table =
+        table(&["strategy", "peak alive", "peak memory", "processes", "kernel", "per task alive", "measured by"]);
+    for strategy in &document.strategies {
+        let row = match &strategy.memory {
+            None => vec![Cell::new(&strategy.name), dim(NOT_MEASURED)],
+            Some(memory) => memory_row(&strategy.name, memory),
+        };
+        table.add_row(row);
+    }
+    finish(table)
+}
+
+fn memory_row(name: &str, memory: &Memory) -> Vec<Cell> {
+    let or_not = |value: Option<u64>| value.map_or_else(|| dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
+    vec![
+        Cell::new(name),
+        Cell::new(count(memory.peak_alive)),
+        or_not(memory.peak_bytes),
+        or_not(memory.user_bytes),
+        or_not(memory.kernel_bytes),
+        memory.per_task_alive_bytes.map_or_else(|| dim("—"), |value| Cell::new(bytes(value))),
+        Cell::new(memory.method.name()),
+    ]
+}
+
+fn dim(text: &str) -> Cell {
+    Cell::new(text).add_attribute(Attribute::Dim)
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    // Styles are always written; whether they reach a reader is decided where everything is printed.
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH as u16);
+    table.enforce_styling();
+    table.set_header(header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    table
+}
+
+fn finish(mut table: Table) -> String {
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if place > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` in lines of at most [`WIDTH`] columns.
+pub fn wrap(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("there is always a line");
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}
