@@ -17,6 +17,7 @@ use crate::mode::Mode;
 use crate::plan::draft::Draft;
 use crate::plan::{Machine, Plan, PlanError, spec};
 use crate::report::json::Target;
+use crate::report::numbers::count;
 use crate::report::progress::Progress;
 use crate::report::style::{ERROR, paint};
 use crate::workload::cpu;
@@ -85,7 +86,8 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
         warn_of_guard(&plan);
         return Ok(exit::SUCCESS);
     }
-    let json = cli.json.as_deref().map(Target::open).transpose().map_err(|error| usage(format!("{error:#}")))?;
+    let json =
+        cli.json.as_deref().map(Target::open).transpose().map_err(|error| usage(format!("{error:#}")))?;
     let signals = Signals::listen()?;
     let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     // What one process costs is measured before there is any thread; then the plan is made with it.
@@ -185,12 +187,12 @@ fn guard_warnings(plan: &Plan) -> Vec<Warning> {
                 "{}: at most {} processes are alive at once, not {}: {} is {}, of which {} are in use; all at once would \
                  have needed {}. To raise it: {}",
                 guarded.strategy,
-                guarded.verdict.allowed,
-                guarded.verdict.wanted,
+                count(guarded.verdict.allowed),
+                count(guarded.verdict.wanted),
                 binding.limit,
-                binding.value,
-                binding.in_use,
-                binding.needed,
+                count(binding.value),
+                count(binding.in_use),
+                count(binding.needed),
                 binding.advice
             );
             Some(Warning { code: "in_flight_limited".into(), message })

@@ -6,9 +6,7 @@ use clap::{ArgAction, Parser};
 
 use crate::engine::Engine;
 use crate::mode::settings::{Start, Transport};
-use crate::plan::draft::{
-    self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, WorkloadDraft, Workers,
-};
+use crate::plan::draft::{self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
 use crate::plan::units::{Count, Seconds, Size};
 use crate::workload::{Kind, Spread};
 
@@ -180,8 +178,8 @@ impl Cli {
         }
         Ok(Draft {
             workload: spec.workload.overridden_by(&WorkloadDraft {
-                name: self.workload_name.clone(),
-                kind: self.workload,
+                workload_name: self.workload_name.clone(),
+                workload: self.workload,
                 tasks: self.tasks,
                 arg_size: self.arg_size,
                 result_size: self.result_size,

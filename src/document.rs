@@ -193,7 +193,11 @@ impl Document {
 
     /// Tasks that failed, in all rounds together.
     pub fn tasks_failed(&self) -> u64 {
-        self.strategies.iter().flat_map(|strategy| &strategy.rounds).map(|round| round.report.tasks_failed).sum()
+        self.strategies
+            .iter()
+            .flat_map(|strategy| &strategy.rounds)
+            .map(|round| round.report.tasks_failed)
+            .sum()
     }
 }
 

@@ -117,7 +117,8 @@ impl Drop for Folder {
 pub fn run() -> anyhow::Result<()> {
     // What ends the controller must not end this.
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).context("failed to ignore a signal")?;
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
+            .context("failed to ignore a signal")?;
     }
     let mut expected = Vec::new();
     for line in io::stdin().lock().split(b'\n') {
@@ -141,7 +142,9 @@ fn remove(path: &Path) {
         }
         let removed = if is_cgroup { fs::remove_dir(path) } else { fs::remove_dir_all(path) };
         match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => std::thread::sleep(Duration::from_millis(10)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                std::thread::sleep(Duration::from_millis(10))
+            }
             _ => return,
         }
     }

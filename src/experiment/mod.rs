@@ -92,7 +92,8 @@ pub fn run(
 ) -> Result<Document, RunError> {
     let mut janitor = Janitor::start()?;
     let mut tables: Vec<Records> = plan.strategies.iter().map(|_| Records::default()).collect();
-    let mut session = Session { plan, setting: &setting, signals, observer, janitor: &mut janitor, digest: None };
+    let mut session =
+        Session { plan, setting: &setting, signals, observer, janitor: &mut janitor, digest: None };
     let outcome = session.carry_out(&mut tables);
     let partial = match outcome {
         Ok(()) => false,
@@ -143,13 +144,15 @@ impl Session<'_> {
         let mut order = 0;
         for number in 1..=run.rounds {
             let places = schedule::order(strategies.len(), run.seed, Phase::Timed, number);
-            let places: Vec<usize> = places.into_iter().filter(|place| budgets[*place].allows_another()).collect();
+            let places: Vec<usize> =
+                places.into_iter().filter(|place| budgets[*place].allows_another()).collect();
             if places.is_empty() {
                 break;
             }
             for place in places {
                 order += 1;
-                let completed = self.round(&strategies[place], Phase::Timed, number, run.rounds, &mut tables[place])?;
+                let completed =
+                    self.round(&strategies[place], Phase::Timed, number, run.rounds, &mut tables[place])?;
                 budgets[place].spend(completed.outside_seconds);
                 tables[place].timed.push((number, order, completed));
             }
@@ -183,7 +186,14 @@ impl Session<'_> {
         };
         let tasks = workload.tasks;
         let expected = records.expected;
-        self.observer.notice(Event::RoundStarts { strategy: &strategy.name, phase, round, of, tasks, expected });
+        self.observer.notice(Event::RoundStarts {
+            strategy: &strategy.name,
+            phase,
+            round,
+            of,
+            tasks,
+            expected,
+        });
         let request = Request {
             protocol: VERSION,
             controller: std::process::id() as i32,

@@ -76,9 +76,10 @@ pub fn execute(
     let outcome = converse(&mut runner, request, gauge, signals, progress);
     let left = runner.end_group();
     match outcome {
-        Ok(_) if left > 0 => {
-            Err(RoundFailure::Violation(format!("{left} processes of {} outlived its round", request.strategy.name)))
-        }
+        Ok(_) if left > 0 => Err(RoundFailure::Violation(format!(
+            "{left} processes of {} outlived its round",
+            request.strategy.name
+        ))),
         outcome => outcome,
     }
 }
@@ -100,7 +101,8 @@ impl Runner {
         let mut left = 0;
         // The group's number stays taken as long as anyone is in it, so nobody else can be hit.
         if killpg(group, Signal::SIGKILL).is_ok() {
-            left = kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
+            left =
+                kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
         }
         if !self.reaped {
             self.reaped = true;
@@ -184,7 +186,12 @@ fn converse(
         .into());
     };
     if reaped.exit != Exit::Code(0) {
-        return Err(anyhow::anyhow!("the runner of {} {} after its report", request.strategy.name, reaped.exit).into());
+        return Err(anyhow::anyhow!(
+            "the runner of {} {} after its report",
+            request.strategy.name,
+            reaped.exit
+        )
+        .into());
     }
     let kernel_forks = forks_before.zip(forks_after).map(|(before, after)| after - before);
     if let Some(forks) = kernel_forks
@@ -250,12 +257,16 @@ impl<R: Read + AsFd> Lines<R> {
 
     fn buffered(&mut self) -> anyhow::Result<Option<Message>> {
         let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
-            anyhow::ensure!(self.buffer.len() <= LONGEST_LINE, "the runner sent a line of more than {LONGEST_LINE} bytes");
+            anyhow::ensure!(
+                self.buffer.len() <= LONGEST_LINE,
+                "the runner sent a line of more than {LONGEST_LINE} bytes"
+            );
             return Ok(None);
         };
         let line: Vec<u8> = self.buffer.drain(..=end).collect();
-        let message = serde_json::from_slice(&line)
-            .with_context(|| format!("failed to understand the runner: {}", String::from_utf8_lossy(&line).trim()))?;
+        let message = serde_json::from_slice(&line).with_context(|| {
+            format!("failed to understand the runner: {}", String::from_utf8_lossy(&line).trim())
+        })?;
         Ok(Some(message))
     }
 }

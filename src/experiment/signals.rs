@@ -20,9 +20,13 @@ impl Signals {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
             // In this order: the first signal finds the flag unset, sets it and goes on.
-            signal_hook::flag::register_conditional_shutdown(signal, crate::exit::INTERRUPTED, Arc::clone(&stop))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-                .context("failed to listen for signals")?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                crate::exit::INTERRUPTED,
+                Arc::clone(&stop),
+            )
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("failed to listen for signals")?;
         }
         Ok(Self { stop })
     }

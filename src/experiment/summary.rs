@@ -37,7 +37,8 @@ pub fn sum_up(plan: &Plan, setting: Setting, tables: Vec<Records>, partial: bool
 
 fn row(strategy: &Strategy, records: Records, plan: &Plan) -> StrategyResult {
     let Strategy { name, engine, mode, settings } = strategy.clone();
-    let rounds: Vec<Round> = records.timed.into_iter().map(|(number, order, done)| round(number, order, done)).collect();
+    let rounds: Vec<Round> =
+        records.timed.into_iter().map(|(number, order, done)| round(number, order, done)).collect();
     StrategyResult {
         name,
         engine,
@@ -63,9 +64,8 @@ fn round(round: u64, order: u64, completed: Completed) -> Round {
 
 fn summarise(rounds: &[Round], plan: &Plan) -> Option<StrategySummary> {
     let seed = plan.run.seed;
-    let of = |value: &dyn Fn(&Round) -> f64| {
-        stats::summarise(&rounds.iter().map(value).collect::<Vec<_>>(), seed)
-    };
+    let of =
+        |value: &dyn Fn(&Round) -> f64| stats::summarise(&rounds.iter().map(value).collect::<Vec<_>>(), seed);
     let median = |value: &dyn Fn(&Round) -> f64| of(value).map(|summary| summary.median);
     let total = of(&|round| round.report.total_seconds)?;
     Some(StrategySummary {
@@ -129,11 +129,16 @@ fn noticed(document: &Document) -> Vec<Warning> {
             warn("retries", format!("{name}: {retries} tasks were executed again because a worker had died"));
         }
         if strategy.memory.as_ref().is_none_or(|memory| memory.peak_bytes.is_none()) {
-            warn("memory_not_measured", format!("{name}: memory was not measured: no account of it could be read"));
+            warn(
+                "memory_not_measured",
+                format!("{name}: memory was not measured: no account of it could be read"),
+            );
         } else if strategy.memory.as_ref().is_some_and(|memory| memory.kernel_bytes.is_none()) {
             warn(
                 "kernel_memory_not_measured",
-                format!("{name}: the kernel's share of memory was not measured: that takes a cgroup of its own, and a round that lasts long enough to be looked at"),
+                format!(
+                    "{name}: the kernel's share of memory was not measured: that takes a cgroup of its own, and a round that lasts long enough to be looked at"
+                ),
             );
         }
     }
@@ -141,7 +146,9 @@ fn noticed(document: &Document) -> Vec<Warning> {
     if fewest < MIN_ROUNDS {
         warn(
             "too_few_rounds",
-            format!("{fewest} rounds are too few for a verdict: it takes {MIN_ROUNDS} (--rounds, --time-budget)"),
+            format!(
+                "{fewest} rounds are too few for a verdict: it takes {MIN_ROUNDS} (--rounds, --time-budget)"
+            ),
         );
     }
     warnings

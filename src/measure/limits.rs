@@ -82,7 +82,8 @@ impl Limits {
             );
         }
         for folder in cgroup_folders("pids") {
-            let (value, in_use) = (number_in(folder.join("pids.max")), number_in(folder.join("pids.current")));
+            let (value, in_use) =
+                (number_in(folder.join("pids.max")), number_in(folder.join("pids.current")));
             let file = folder.join("pids.max");
             add(
                 &format!("pids.max of {}", folder.display()),
@@ -131,8 +132,7 @@ fn meminfo() -> procfs::ProcResult<procfs::Meminfo> {
 fn reclaimable_bytes(folder: &Path) -> u64 {
     let Ok(text) = fs::read_to_string(folder.join("memory.stat")) else { return 0 };
     let field = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
     };
     field("inactive_file").unwrap_or(0)
 }

@@ -42,10 +42,10 @@ macro_rules! draft {
 draft! {
     /// The keys of `[workload]`.
     pub struct WorkloadDraft {
-        /// A name for titles.
-        name: String,
+        /// `--workload-name`
+        workload_name: String,
         /// `--workload`
-        kind: Kind,
+        workload: Kind,
         /// `--tasks`
         tasks: Count,
         /// `--arg-size`
@@ -131,7 +131,11 @@ impl FromStr for Workers {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const MOST: u64 = 100_000;
-        let wrong = || format!("'{text}' is not a number of workers: expected 1 to {MOST}, or 4x for four times the cores");
+        let wrong = || {
+            format!(
+                "'{text}' is not a number of workers: expected 1 to {MOST}, or 4x for four times the cores"
+            )
+        };
         if let Some(factor) = text.strip_suffix('x') {
             return match factor.parse::<f64>() {
                 Ok(factor) if factor > 0.0 && factor <= 1000.0 => Ok(Self::PerCore(factor)),
@@ -204,7 +208,12 @@ macro_rules! deserialize_as_typed {
 deserialize_as_typed!(Workers, InFlight, Chunk);
 
 /// Finds `text` among things that have names, or says which there are.
-pub fn by_name<T: Copy>(what: &str, text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, String> {
+pub fn by_name<T: Copy>(
+    what: &str,
+    text: &str,
+    all: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> Result<T, String> {
     all.iter().copied().find(|item| name(*item) == text).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|item| name(*item)).collect();
         let hint = closest(text, &names).map(|close| format!(" (did you mean {close}?)")).unwrap_or_default();
@@ -247,9 +256,9 @@ impl FromStr for StrategyDraft {
         let mode = by_name("mode", parts.next().unwrap_or_default(), Mode::ALL, Mode::name)?;
         let mut draft = Self { mode: Some(mode), ..Self::default() };
         for part in parts {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("'{part}' in '{text}' is not a setting: expected KEY=VALUE, such as workers=8"))?;
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                format!("'{part}' in '{text}' is not a setting: expected KEY=VALUE, such as workers=8")
+            })?;
             draft.set(key, value).map_err(|error| format!("{error} (in '{text}')"))?;
         }
         Ok(draft)
@@ -332,7 +341,13 @@ mod tests {
 
     #[test]
     fn a_row_is_read_as_it_is_written() {
-        for text in ["serial", "pool:workers=4x:chunk=1", "process:in-flight=64", "threads:workers=3", "pool:chunk=python"] {
+        for text in [
+            "serial",
+            "pool:workers=4x:chunk=1",
+            "process:in-flight=64",
+            "threads:workers=3",
+            "pool:chunk=python",
+        ] {
             assert_eq!(text.parse::<StrategyDraft>().unwrap().to_string(), text);
         }
     }
@@ -340,7 +355,10 @@ mod tests {
     #[test]
     fn a_slip_of_the_finger_is_pointed_out() {
         let error = "poool".parse::<StrategyDraft>().unwrap_err();
-        assert_eq!(error, "unknown mode 'poool' (did you mean pool?): expected serial, threads, pool, process");
+        assert_eq!(
+            error,
+            "unknown mode 'poool' (did you mean pool?): expected serial, threads, pool, process"
+        );
         let error = "pool:wrokers=2".parse::<StrategyDraft>().unwrap_err();
         assert!(error.contains("unknown setting 'wrokers'"), "{error}");
         let error = "pool:chunk=1:chunk=2".parse::<StrategyDraft>().unwrap_err();

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Strategy};
 use crate::measure::limits::Limits;
-use crate::mode::Settings;
 use crate::mode::Mode;
+use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
 use crate::workload::{Kind, WorkloadSpec};
-use draft::{Chunk, Draft, InFlight, StrategyDraft, WorkloadDraft, Workers};
+use draft::{Chunk, Draft, InFlight, StrategyDraft, Workers, WorkloadDraft};
 use guard::ProcessCost;
 use units::{Count, LARGEST_COUNT, Seconds, Size};
 
@@ -98,10 +98,11 @@ fn usage<T>(message: impl Into<String>) -> Result<T, PlanError> {
 impl WorkloadDraft {
     /// What contradicts itself in what was typed.
     pub fn contradiction(&self) -> Option<String> {
-        let kind = self.kind.unwrap_or(Kind::Synthetic);
+        let kind = self.workload.unwrap_or(Kind::Synthetic);
         let meant_for = |name: &str, only: Kind, given: bool| {
-            (given && kind != only)
-                .then(|| format!("{name} belongs to the {} workload, but this one is {}", only.name(), kind.name()))
+            (given && kind != only).then(|| {
+                format!("{name} belongs to the {} workload, but this one is {}", only.name(), kind.name())
+            })
         };
         let sized = |size: Option<Size>| size.is_some_and(|size| size.0 > 0);
         meant_for("expression-args", Kind::Expression, self.expression_args.is_some())
@@ -110,7 +111,8 @@ impl WorkloadDraft {
             .or_else(|| meant_for("memory", Kind::Synthetic, sized(self.memory)))
             .or_else(|| (self.tasks == Some(Count(0))).then(|| "tasks is 0: expected at least 1".into()))
             .or_else(|| {
-                (self.expression_args == Some(Count(0))).then(|| "expression-args is 0: expected at least 1".into())
+                (self.expression_args == Some(Count(0)))
+                    .then(|| "expression-args is 0: expected at least 1".into())
             })
     }
 }
@@ -119,7 +121,10 @@ impl StrategyDraft {
     /// What contradicts itself in what was typed.
     pub fn contradiction(&self) -> Option<String> {
         let Some(mode) = self.mode else {
-            return Some("a strategy without a mode: expected mode = \"serial\", \"threads\", \"pool\" or \"process\"".into());
+            return Some(
+                "a strategy without a mode: expected mode = \"serial\", \"threads\", \"pool\" or \"process\""
+                    .into(),
+            );
         };
         let only_for = |setting: &str, given: bool, modes: &[Mode]| {
             (given && !modes.contains(&mode)).then(|| {
@@ -216,7 +221,7 @@ impl Draft {
         // Who says how many rounds he wants gets them; a budget then holds only if it was given.
         let default_budget = self.run.rounds.is_none().then_some(DEFAULT_BUDGET_SECONDS);
         Ok(Plan {
-            name: self.workload.name,
+            name: self.workload.workload_name,
             workload,
             run: RunSpec {
                 rounds,
@@ -232,9 +237,11 @@ impl Draft {
 }
 
 fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, PlanError> {
-    let kind = draft.kind.unwrap_or(Kind::Synthetic);
+    let kind = draft.workload.unwrap_or(Kind::Synthetic);
     let Some(Count(tasks)) = draft.tasks else {
-        return usage("how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]");
+        return usage(
+            "how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]",
+        );
     };
     let size = |size: Option<Size>| size.map_or(0, |size| size.0);
     let seconds = |seconds: Option<Seconds>| seconds.map_or(0.0, |seconds| seconds.0);
@@ -288,7 +295,9 @@ fn resolve_settings(
     let start = Some(row.start.unwrap_or(Start::Fork));
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
-        Mode::Threads => (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None),
+        Mode::Threads => {
+            (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None)
+        }
         Mode::Pool => {
             let verdict = guard::judge(workers, &machine.limits, cost);
             if let Some(binding) = verdict.binding {
@@ -349,7 +358,10 @@ fn baseline(wanted: Option<&str>, strategies: &[Strategy]) -> Result<String, Pla
         (None, wanted) => {
             let names: Vec<_> = strategies.iter().map(|strategy| strategy.name.as_str()).collect();
             let wanted = wanted.unwrap_or_default();
-            usage(format!("the baseline '{wanted}' is not among the strategies: expected {}", names.join(", ")))
+            usage(format!(
+                "the baseline '{wanted}' is not among the strategies: expected {}",
+                names.join(", ")
+            ))
         }
     }
 }
@@ -363,8 +375,8 @@ impl Plan {
         let seconds = |value: f64| Some(Seconds(value));
         Draft {
             workload: WorkloadDraft {
-                name: self.name,
-                kind: Some(kind),
+                workload_name: self.name,
+                workload: Some(kind),
                 tasks: Some(Count(tasks)),
                 arg_size: synthetic(workload.arg_size_bytes),
                 result_size: synthetic(workload.result_size_bytes),

@@ -30,14 +30,18 @@ const LARGEST_SPEC_BYTES: u64 = 64 << 20;
 /// A text that shows the place in the file, what was found there and what was expected.
 pub fn read(path: &Path) -> Result<Draft, String> {
     let shown = path.display();
-    let size = std::fs::metadata(path).map_err(|error| format!("failed to read the spec {shown}: {error}"))?.len();
+    let size =
+        std::fs::metadata(path).map_err(|error| format!("failed to read the spec {shown}: {error}"))?.len();
     if size > LARGEST_SPEC_BYTES {
-        return Err(format!("failed to read the spec {shown}: it has {size} bytes, expected at most {LARGEST_SPEC_BYTES}"));
+        return Err(format!(
+            "failed to read the spec {shown}: it has {size} bytes, expected at most {LARGEST_SPEC_BYTES}"
+        ));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("failed to read the spec {shown}: {error}"))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| format!("failed to read the spec {shown}: not UTF-8 text ({error})"))?;
-    let is_json = path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{');
+    let is_json =
+        path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{');
     if is_json { from_json(&text, &shown.to_string()) } else { from_toml(&text, &shown.to_string()) }
 }
 
@@ -96,6 +100,7 @@ fn show(text: &str, path: &str, span: Option<Range<usize>>, message: &str, label
         .annotation(AnnotationKind::Primary.span(span.start..end.max(span.start)).label(label));
     let title = message.lines().next().unwrap_or("not a valid spec");
     // "error: " is put in front of every error by whoever prints it.
-    let rendered = Renderer::plain().render(&[Level::ERROR.primary_title(title).element(snippet)]).to_string();
+    let rendered =
+        Renderer::plain().render(&[Level::ERROR.primary_title(title).element(snippet)]).to_string();
     rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned()
 }

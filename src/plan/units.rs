@@ -5,8 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Deserializer, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 /// A whole number: `1000000`, `1_000_000`, `1e6` and `1M` are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,8 @@ impl FromStr for Count {
             Some((at, 'g' | 'G')) => (&digits[..at], 1e9),
             _ => (&digits[..], 1.0),
         };
-        if !number.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) || number.is_empty() {
+        if !number.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) || number.is_empty()
+        {
             return Err(wrong("is not a number"));
         }
         if factor == 1.0
@@ -76,8 +77,9 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            |why: &str| format!("'{text}' {why}: expected a number of bytes such as 64KiB, 25MB, 1.5GiB, 100 or 0");
+        let wrong = |why: &str| {
+            format!("'{text}' {why}: expected a number of bytes such as 64KiB, 25MB, 1.5GiB, 100 or 0")
+        };
         let trimmed = text.trim();
         if trimmed.starts_with('-') {
             return Err(wrong("is negative"));
@@ -97,7 +99,8 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("'{text}' {why}: expected a duration such as 20us, 5ms, 1.5s, 2m or 0");
+        let wrong =
+            |why: &str| format!("'{text}' {why}: expected a duration such as 20us, 5ms, 1.5s, 2m or 0");
         let trimmed = text.trim();
         if trimmed == "0" {
             return Ok(Self(0.0));
@@ -175,8 +178,12 @@ macro_rules! deserialize_from_text {
     };
 }
 
-deserialize_from_text!(Count, "a whole number such as 1000000 or \"1M\"", |number: i64| number.to_string().parse());
-deserialize_from_text!(Size, "a number of bytes such as \"64KiB\" or 100", |number: i64| number.to_string().parse());
+deserialize_from_text!(Count, "a whole number such as 1000000 or \"1M\"", |number: i64| number
+    .to_string()
+    .parse());
+deserialize_from_text!(Size, "a number of bytes such as \"64KiB\" or 100", |number: i64| number
+    .to_string()
+    .parse());
 deserialize_from_text!(Seconds, "a duration such as \"5ms\", or 0", |number: i64| number.to_string().parse());
 
 #[cfg(test)]
@@ -211,9 +218,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_in_both_systems() {
-        for (text, bytes) in
-            [("64KiB", 65536), ("25MB", 25_000_000), ("0", 0), ("100", 100), ("1.5 GiB", 3 << 29), ("2k", 2000)]
-        {
+        for (text, bytes) in [
+            ("64KiB", 65536),
+            ("25MB", 25_000_000),
+            ("0", 0),
+            ("100", 100),
+            ("1.5 GiB", 3 << 29),
+            ("2k", 2000),
+        ] {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
         for text in ["KiB", "-1", "64KiX", "", "1e30", "99999PiB"] {
@@ -224,7 +236,8 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit_unless_they_are_zero() {
-        for (text, seconds) in [("0", 0.0), ("5ms", 0.005), ("20us", 20e-6), ("1.5s", 1.5), ("1m 30s", 90.0), ("3ns", 3e-9)]
+        for (text, seconds) in
+            [("0", 0.0), ("5ms", 0.005), ("20us", 20e-6), ("1.5s", 1.5), ("1m 30s", 90.0), ("3ns", 3e-9)]
         {
             let read: Seconds = text.parse().unwrap();
             assert!((read.0 - seconds).abs() < 1e-12, "{text}: {}", read.0);

@@ -28,7 +28,9 @@ impl Target {
         if path == Path::new("-") {
             return Ok(Self::StandardOutput);
         }
-        Replacement::begin(path).map(Self::File).with_context(|| format!("failed to open {} for writing", path.display()))
+        Replacement::begin(path)
+            .map(Self::File)
+            .with_context(|| format!("failed to open {} for writing", path.display()))
     }
 
     /// Writes `document`.

@@ -18,7 +18,10 @@ use crate::document::Document;
 /// # Errors
 /// What writing to `out` says.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    let title = style::paint(style::TITLE, &plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload));
+    let title = style::paint(
+        style::TITLE,
+        &plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload),
+    );
     writeln!(out, "{title}\n")?;
     writeln!(out, "{}", tables::timing(document))?;
     if let Some(legend) = tables::timing_legend(document) {

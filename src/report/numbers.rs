@@ -6,7 +6,11 @@ pub fn seconds(value: f64) -> String {
     if magnitude >= 120.0 {
         let whole = magnitude.round() as u64;
         let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
-        return if hours > 0 { format!("{hours} h {minutes:02} min") } else { format!("{minutes} min {rest:02} s") };
+        return if hours > 0 {
+            format!("{hours} h {minutes:02} min")
+        } else {
+            format!("{minutes} min {rest:02} s")
+        };
     }
     let (scaled, unit) = match magnitude {
         m if m >= 1.0 => (value, "s"),
@@ -22,7 +26,9 @@ pub fn seconds(value: f64) -> String {
 pub fn seconds_range(low: f64, high: f64) -> String {
     let (low, high) = (seconds(low), seconds(high));
     match (low.rsplit_once(' '), high.rsplit_once(' ')) {
-        (Some((number, unit)), Some((_, same))) if unit == same && !number.contains(' ') => format!("{number} … {high}"),
+        (Some((number, unit)), Some((_, same))) if unit == same && !number.contains(' ') => {
+            format!("{number} … {high}")
+        }
         _ => format!("{low} … {high}"),
     }
 }

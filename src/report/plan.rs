@@ -41,7 +41,8 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
     if workload.spread != Spread::Constant {
         each.push(format!("durations {}", workload.spread));
     }
-    let tasks = if workload.tasks == 1 { "1 task".into() } else { format!("{} tasks", count(workload.tasks)) };
+    let tasks =
+        if workload.tasks == 1 { "1 task".into() } else { format!("{} tasks", count(workload.tasks)) };
     let what = if each.is_empty() { "doing nothing".to_owned() } else { format!("each {}", each.join(", ")) };
     match name {
         Some(name) => format!("{name}: {tasks}, {what}"),
@@ -87,7 +88,9 @@ pub fn expected_bytes(strategy: &Strategy, workload: &WorkloadSpec, machine: &Ma
         Mode::Threads => strategy.settings.workers.unwrap_or(1),
         Mode::Pool => strategy.settings.workers.unwrap_or(1),
         // Tasks that neither wait nor compute end about as fast as they are started.
-        Mode::Process if workload.expected_task_seconds() < 50e-6 => strategy.settings.in_flight.unwrap_or(1).min(100),
+        Mode::Process if workload.expected_task_seconds() < 50e-6 => {
+            strategy.settings.in_flight.unwrap_or(1).min(100)
+        }
         Mode::Process => strategy.settings.in_flight.unwrap_or(1),
     };
     RUNNER + board + workload.parent_memory_bytes + workload.memory_bytes + alive * per_process
@@ -113,7 +116,8 @@ pub fn write(plan: &Plan, machine: &Machine, out: &mut dyn Write) -> io::Result<
         let resolved = &strategy.settings;
         settings.extend(resolved.workers.map(|workers| format!("{workers} workers")));
         settings.extend(resolved.chunk.map(|chunk| format!("chunk {chunk}")));
-        settings.extend(resolved.in_flight.map(|in_flight| format!("at most {} in flight", count(in_flight))));
+        settings
+            .extend(resolved.in_flight.map(|in_flight| format!("at most {} in flight", count(in_flight))));
         settings.extend(resolved.start.map(|start| start.name().to_owned()));
         settings.extend(resolved.transport.map(|transport| transport.name().to_owned()));
         writeln!(

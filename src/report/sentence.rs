@@ -19,9 +19,8 @@ pub fn verdict(document: &Document) -> String {
         return format!("{} took {}; name more modes to compare them.", best.name, seconds(median(best)));
     }
     let seed = document.plan.run.seed;
-    let against = |other: &StrategyResult| {
-        compare(&best.paired_with(other), DEFAULT_MARGIN, seed).map(SpeedUp::from)
-    };
+    let against =
+        |other: &StrategyResult| compare(&best.paired_with(other), DEFAULT_MARGIN, seed).map(SpeedUp::from);
     let mut ties = Vec::new();
     let mut beaten = None;
     for other in others {
@@ -54,7 +53,11 @@ pub fn verdict(document: &Document) -> String {
             };
             let slowest = others.last().filter(|slowest| slowest.name != other.name);
             let slowest = slowest.map(|slowest| {
-                format!(", and {} as fast as {}, the slowest", times(median(slowest) / median(best)), slowest.name)
+                format!(
+                    ", and {} as fast as {}, the slowest",
+                    times(median(slowest) / median(best)),
+                    slowest.name
+                )
             });
             format!(
                 "{choice} here: {} as fast as {}, the next{interval}{}.",

@@ -59,7 +59,8 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
 /// What the marks in the timing table mean, as far as it has any.
 pub fn timing_legend(document: &Document) -> Option<String> {
     let verdicts = || {
-        let speed_ups = document.strategies.iter().filter_map(|row| row.summary.as_ref()?.speedup_over_baseline);
+        let speed_ups =
+            document.strategies.iter().filter_map(|row| row.summary.as_ref()?.speedup_over_baseline);
         speed_ups.map(|speed_up| speed_up.verdict)
     };
     let mut notes = Vec::new();
@@ -77,7 +78,7 @@ pub fn timing_legend(document: &Document) -> Option<String> {
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> String {
     let mut table =
-        table(&["strategy", "peak alive", "peak memory", "processes", "kernel", "per task alive", "measured by"]);
+        table(&["strategy", "peak alive", "peak memory", "user", "kernel", "per alive", "measured by"]);
     for strategy in &document.strategies {
         let row = match &strategy.memory {
             None => vec![Cell::new(&strategy.name), dim(NOT_MEASURED)],
@@ -89,7 +90,8 @@ pub fn memory(document: &Document) -> String {
 }
 
 fn memory_row(name: &str, memory: &Memory) -> Vec<Cell> {
-    let or_not = |value: Option<u64>| value.map_or_else(|| dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
+    let or_not =
+        |value: Option<u64>| value.map_or_else(|| dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
     vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
@@ -115,13 +117,14 @@ fn table(header: &[&str]) -> Table {
 }
 
 fn finish(mut table: Table) -> String {
+    let last = table.column_count().saturating_sub(1);
     for (place, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, if place < last { 2 } else { 0 }));
         if place > 0 {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table.lines().collect::<Vec<_>>().join("\n")
 }
 
 /// `text` in lines of at most [`WIDTH`] columns.

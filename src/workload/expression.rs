@@ -23,7 +23,9 @@ impl Expression {
     /// If the expressions would be longer than Excel allows, or this build has no evaluator.
     pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
         if cfg!(not(feature = "excel")) {
-            anyhow::bail!("this procbench was built without its `excel` feature, which evaluates expressions");
+            anyhow::bail!(
+                "this procbench was built without its `excel` feature, which evaluates expressions"
+            );
         }
         let formulas = Formulas::new(usize::try_from(spec.expression_args)?, spec.seed)?;
         Ok(Self { formulas, tasks: spec.tasks, work: Work::new(spec) })
@@ -94,7 +96,13 @@ mod with_excel {
     }
 
     impl Executor for Evaluation {
-        fn execute(&mut self, task: u64, argument: &[u8], _: &mut [u8], meter: &mut Meter) -> Result<u32, Failure> {
+        fn execute(
+            &mut self,
+            task: u64,
+            argument: &[u8],
+            _: &mut [u8],
+            meter: &mut Meter,
+        ) -> Result<u32, Failure> {
             self.work.execute(task, meter);
             let formula = str::from_utf8(argument).map_err(|_| Failure::Formula)?;
             let value = self.evaluator.evaluate(formula).map_err(|_| Failure::Formula)?;

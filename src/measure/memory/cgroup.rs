@@ -97,7 +97,9 @@ impl Cgroup {
         let page_cache = left.page_cache.max(self.highest.page_cache);
         let sampled = self.highest.without_page_cache();
         // The exact peak counts page cache too. Where there is hardly any it is the better figure.
-        let exact = peak.filter(|peak| page_cache < peak / 50).map(|peak| peak.saturating_sub(self.highest.page_cache));
+        let exact = peak
+            .filter(|peak| page_cache < peak / 50)
+            .map(|peak| peak.saturating_sub(self.highest.page_cache));
         let peak_bytes = exact.or((self.samples > 0).then_some(sampled));
         let speaks = peak_bytes.is_some_and(|peak| self.samples > 0 && sampled as f64 >= SEEN * peak as f64);
         let kernel_bytes = match self.version {
@@ -129,7 +131,8 @@ impl Cgroup {
     fn read(&self) -> Option<Sample> {
         let stat = fs::read_to_string(self.folder.join("memory.stat")).ok()?;
         let field = |name: &str| {
-            stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
+            stat.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
         };
         // In both versions what lies in shared memory is counted with the page cache.
         Some(match self.version {
