@@ -88,7 +88,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
-        if task % SWEEP_EVERY == 0 {
+        if task.is_multiple_of(SWEEP_EVERY) {
             crew.sweep()?;
             round.progress.tick(Status { tasks_done: crew.reaped, alive: crew.alive as u64 });
         }
@@ -345,7 +345,7 @@ impl Crew {
                 Some(reaped) => self.collect(cell, &reaped),
                 None => return Err(io::Error::other(format!("process {pid} is gone, but was never reaped"))),
             }
-            if cell as u64 % SWEEP_EVERY == 0 {
+            if (cell as u64).is_multiple_of(SWEEP_EVERY) {
                 report(Status { tasks_done: self.reaped, alive: self.alive as u64 });
             }
         }

@@ -174,8 +174,9 @@ impl StrategyDraft {
 
     /// A setting among `self` that none of `rows` has.
     pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
-        let used = |setting: fn(&Self) -> bool| rows.iter().any(|row| setting(&self.settings_of(row.mode)));
-        let settings: [(&str, fn(&Self) -> bool); 5] = [
+        type IsSet = fn(&StrategyDraft) -> bool;
+        let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_of(row.mode)));
+        let settings: [(&str, IsSet); 5] = [
             ("--workers", |row| row.workers.is_some()),
             ("--chunk", |row| row.chunk.is_some()),
             ("--in-flight", |row| row.in_flight.is_some()),

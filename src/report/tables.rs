@@ -127,18 +127,27 @@ fn finish(mut table: Table) -> String {
     table.lines().collect::<Vec<_>>().join("\n")
 }
 
-/// `text` in lines of at most [`WIDTH`] columns.
+/// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
 pub fn wrap(text: &str) -> Vec<String> {
+    const UNITS: [&str; 6] = [" ×", " %", " s", " ms", " µs", " ns"];
+    const GLUE: &str = "\u{a0}";
+    let mut glued = format!("{text} ");
+    for unit in UNITS {
+        for end in [" ", ",", ".", ")", ";"] {
+            glued = glued.replace(&format!("{unit}{end}"), &format!("{GLUE}{}{end}", &unit[1..]));
+        }
+    }
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in glued.split(' ').filter(|word| !word.is_empty()) {
+        let word = word.replace(GLUE, " ");
         let last = lines.last_mut().expect("there is always a line");
         if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
+            lines.push(word);
         } else {
             if !last.is_empty() {
                 last.push(' ');
             }
-            last.push_str(word);
+            last.push_str(&word);
         }
     }
     lines
