@@ -127,8 +127,13 @@ impl Bench {
     fn round(&self, mode: Mode, settings: Settings, workload: WorkloadSpec) -> RoundReport {
         let strategy = Strategy { name: mode.name().into(), engine: Engine::Native, mode, settings };
         let workload = WorkloadSpec { units_per_second: self.units_per_second, ..workload };
-        let request =
-            Request { protocol: VERSION, controller: std::process::id() as i32, workload, strategy };
+        let request = Request {
+            protocol: VERSION,
+            controller: std::process::id() as i32,
+            workload,
+            strategy,
+            latency: true,
+        };
         let mut runner = Command::new(env!("CARGO_BIN_EXE_procbench"))
             .arg(native::RUNNER)
             .stdin(Stdio::piped())

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
+use crate::mode::stamps::shift_for;
 use crate::mode::verify::{Violation, verify};
 use crate::mode::{Outcome, Progress, Round, RoundError};
 use crate::sys::fork;
@@ -106,6 +107,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
     let round = Round {
         tasks: spec.tasks,
         settings: &strategy.settings,
+        stamp_shift: request.latency.then(|| shift_for(spec.tasks, spec.expected_task_seconds())),
         progress: Progress::new(&mut report),
         parent_memory,
     };
@@ -133,6 +135,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         io_overshoot_mean_seconds: (meter.waits > 0)
             .then(|| meter.overshoot_nanoseconds as f64 * 1e-9 / meter.waits as f64),
         io_overshoot_max_seconds: (meter.waits > 0).then_some(meter.overshoot_max_nanoseconds as f64 * 1e-9),
+        latency: outcome.board.stamps.latency(times.begin),
         failures: verified.failures,
     })
 }

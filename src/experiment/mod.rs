@@ -199,6 +199,7 @@ impl Session<'_> {
             controller: std::process::id() as i32,
             workload,
             strategy: strategy.clone(),
+            latency: phase == Phase::Timed,
         };
         let observer = &mut *self.observer;
         let completed = round::execute(&request, gauge, self.signals, &mut |tasks_done, alive| {
