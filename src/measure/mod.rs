@@ -1,3 +1,4 @@
 //! What is measured from outside a round. Nothing here prints.
 
+pub mod bystander;
 pub mod limits;
