@@ -1,4 +1,5 @@
 //! What is measured from outside a round. Nothing here prints.
 
 pub mod bystander;
+pub mod environment;
 pub mod limits;
