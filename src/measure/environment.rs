@@ -106,7 +106,7 @@ impl Environment {
             swap_total_bytes: reasons.keep("swap_total_bytes", memory("SwapTotal")),
             page_size_bytes: procfs::page_size(),
             os: reasons.keep("os", os(root)),
-            kernel: reasons.keep("kernel", root.text("/proc/sys/kernel/osrelease")),
+            kernel: reasons.keep("kernel", root.line("/proc/sys/kernel/osrelease")),
             architecture: std::env::consts::ARCH.to_owned(),
             virtual_machine: reasons.keep("virtual_machine", virtual_machine(root, &cpuinfo, &product)),
             product: reasons.keep("product", product),
@@ -114,7 +114,7 @@ impl Environment {
             turbo: reasons.keep("turbo", turbo(root)),
             clock_source: reasons.keep(
                 "clock_source",
-                root.text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+                root.line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             ),
             transparent_huge_pages: reasons.keep("transparent_huge_pages", huge_pages(root)),
             aslr: reasons.keep("aslr", aslr(root)),
@@ -199,11 +199,11 @@ fn product(root: &Root) -> Found<String> {
     let folder = "/sys/class/dmi/id";
     let names: Vec<String> = ["sys_vendor", "product_name"]
         .iter()
-        .filter_map(|name| root.text(format!("{folder}/{name}")).ok())
+        .filter_map(|name| root.line(format!("{folder}/{name}")).ok())
         .collect();
     if names.is_empty() {
         return root
-            .text("/proc/device-tree/model")
+            .line("/proc/device-tree/model")
             .map_err(|_| format!("neither {folder} nor /proc/device-tree names it"));
     }
     Ok(names.join(" "))
@@ -253,7 +253,7 @@ fn governor(root: &Root) -> Found<String> {
     let policies = frequency_policies(root)?;
     let mut governors = policies
         .iter()
-        .map(|policy| root.text(format!("{policy}/scaling_governor")))
+        .map(|policy| root.line(format!("{policy}/scaling_governor")))
         .collect::<Found<Vec<String>>>()?;
     governors.sort_unstable();
     governors.dedup();
@@ -298,7 +298,7 @@ fn mitigations(root: &Root, reasons: &mut Reasons) -> Option<BTreeMap<String, St
     let folder = "/sys/devices/system/cpu/vulnerabilities";
     let names = reasons.keep("mitigations", root.names(folder))?;
     let texts = names.into_iter().filter_map(|name| {
-        let text = reasons.keep(&format!("mitigations.{name}"), root.text(format!("{folder}/{name}")))?;
+        let text = reasons.keep(&format!("mitigations.{name}"), root.line(format!("{folder}/{name}")))?;
         Some((name, text))
     });
     Some(texts.collect())

@@ -1,5 +1,6 @@
 //! What is measured from outside a round. Nothing here prints.
 
 pub mod bystander;
+pub mod conditions;
 pub mod environment;
 pub mod limits;

@@ -55,6 +55,16 @@ impl Root {
         }
     }
 
+    /// The text of a file that has one line, without control characters.
+    pub(super) fn line(&self, path: impl AsRef<Path>) -> Found<String> {
+        let path = path.as_ref();
+        let text = self.text(path)?;
+        if text.contains(char::is_control) {
+            return Err(format!("{} says {}", path.display(), quoted(&text)));
+        }
+        Ok(text)
+    }
+
     /// The number that is all of a file.
     pub(super) fn number(&self, path: impl AsRef<Path>) -> Found<u64> {
         let path = path.as_ref();
@@ -83,8 +93,8 @@ fn reason(path: &Path, error: &std::io::Error) -> String {
 
 /// The beginning of `text`, to show in one line.
 pub(super) fn quoted(text: &str) -> String {
-    let line: String = text.lines().next().unwrap_or("").chars().take(40).collect();
-    format!("'{}'", line.escape_debug())
+    let start: String = text.chars().take(40).collect();
+    format!("'{}'", start.escape_debug())
 }
 
 /// The rest of the first line of `text` that begins with the word `name`, which a colon may follow.
@@ -174,6 +184,8 @@ mod tests {
         fs::write(folder.path().join("text"), "a\"b\n").unwrap();
         assert_eq!(root.text("/empty"), Err("/empty is empty".into()));
         assert_eq!(root.number("/text"), Err(r#"/text says 'a\"b'"#.into()));
+        fs::write(folder.path().join("lines"), "one\ntwo\n").unwrap();
+        assert_eq!(root.line("/lines"), Err(r"/lines says 'one\ntwo'".into()));
         assert!(root.text("/").unwrap_err().starts_with("cannot read /: "));
     }
 }

@@ -9,9 +9,9 @@ use super::source::{Found, NotMeasured, Reasons, Root, field, meminfo_bytes, num
 use crate::sys::clock;
 
 /// Counters and levels of the whole machine at one moment. Counters count since boot, so they mean something only as
-/// the difference of two states: see [`change`](super::change).
+/// the difference of two states: see [`change`](super::change()).
 ///
-/// Reading takes about 0.2 ms. What could not be read is `None`, with the reason in `not_measured`.
+/// Reading takes about 0.05 ms with two CPUs (/proc/stat has a line for each). What could not be read is `None`, with the reason in `not_measured`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// When it was read, on the monotonic clock.

@@ -3,6 +3,7 @@ use std::fs;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::conditions;
 use super::*;
 
 /// A made-up /proc and /sys.
@@ -251,6 +252,8 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    // A case writes some sixty files.
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn no_garbage_makes_it_panic(contents in vec(prop::option::weighted(0.9, garbage()), FILES.len() * 2)) {
         let trees = contents.chunks(FILES.len()).map(|contents| {
@@ -265,6 +268,9 @@ proptest! {
         let difference = change(&states[0], &states[1], own);
         let environment = read(&trees[0]);
         prop_assert!(serde_json::to_string(&(&environment, &states, difference)).is_ok());
+        for condition in conditions::before_start(&environment, &states[0]).iter().chain(&conditions::meanwhile(&difference)) {
+            prop_assert!(!condition.to_string().contains('\n'), "{condition}");
+        }
         // What is null has a reason.
         let null = serde_json::to_value(&environment).unwrap();
         for (name, _) in null.as_object().unwrap().iter().filter(|(_, value)| value.is_null()) {
