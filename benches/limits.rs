@@ -147,7 +147,7 @@ impl Bench {
         for line in BufReader::new(runner.stdout.take().expect("a pipe")).lines() {
             match serde_json::from_str(&line.expect("a line")).expect("a message") {
                 Message::Ready => to_runner.write_all(GO).expect("the runner listens"),
-                Message::Progress { .. } => {}
+                Message::Progress { .. } | Message::Over => {}
                 Message::Report(of_round) => report = Some(*of_round),
                 other => panic!("{other:?}"),
             }

@@ -114,6 +114,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
     let before = CpuTime::of_this_process_and_reaped_children();
     let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
+    say(&Message::Over).map_err(|error| Failed::Round(error.into()))?;
     let verified =
         verify(workload, strategy.mode, &strategy.settings, &outcome).map_err(Failed::Violation)?;
     let Outcome { times, meter, .. } = &outcome;

@@ -41,7 +41,9 @@ pub enum Message {
         /// Processes alive now.
         alive: u64,
     },
-    /// The round is over. The last line.
+    /// The clock has stopped; what comes is checking.
+    Over,
+    /// What came of the round. The last line.
     Report(Box<RoundReport>),
     /// Something that must hold did not. The last line.
     Violation {
