@@ -6,19 +6,20 @@
 //!
 //! `cargo bench --bench limits` runs all rows; words after `--` select those that contain one of them.
 
+mod common;
+
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use procbench::engine::protocol::{GO, Message, Request, RoundReport, VERSION};
-use procbench::engine::{Engine, Strategy, native};
+use common::nothing;
+use procbench::engine::protocol::RoundReport;
 use procbench::mode::chunk::ChunkPolicy;
 use procbench::mode::{Mode, Settings};
 use procbench::report::numbers::{seconds, significant};
 use procbench::stats::compare;
-use procbench::workload::{Kind, Spread, WorkloadSpec, cpu};
+use procbench::workload::{Spread, WorkloadSpec, cpu};
 use rayon::prelude::*;
 
 const ROUNDS: usize = 11;
@@ -125,35 +126,8 @@ impl Bench {
 
     /// One round of `mode`, as the controller would run it.
     fn round(&self, mode: Mode, settings: Settings, workload: WorkloadSpec) -> RoundReport {
-        let strategy = Strategy { name: mode.name().into(), engine: Engine::Native, mode, settings };
         let workload = WorkloadSpec { units_per_second: self.units_per_second, ..workload };
-        let request = Request {
-            protocol: VERSION,
-            controller: std::process::id() as i32,
-            workload,
-            strategy,
-            latency: true,
-        };
-        let mut runner = Command::new(env!("CARGO_BIN_EXE_procbench"))
-            .arg(native::RUNNER)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the runner starts");
-        let mut to_runner = runner.stdin.take().expect("a pipe");
-        serde_json::to_writer(&mut to_runner, &request).expect("a request");
-        to_runner.write_all(b"\n").expect("a request");
-        let mut report = None;
-        for line in BufReader::new(runner.stdout.take().expect("a pipe")).lines() {
-            match serde_json::from_str(&line.expect("a line")).expect("a message") {
-                Message::Ready => to_runner.write_all(GO).expect("the runner listens"),
-                Message::Progress { .. } | Message::Over => {}
-                Message::Report(of_round) => report = Some(*of_round),
-                other => panic!("{other:?}"),
-            }
-        }
-        runner.wait().expect("the runner ends");
-        report.expect("a report")
+        common::round(mode, settings, workload, true)
     }
 
     fn pool(&self, workload: WorkloadSpec, chunk: ChunkPolicy) -> RoundReport {
@@ -167,26 +141,6 @@ impl Bench {
 
     fn at_work(&self, chunk: u64) -> Settings {
         Settings { workers: Some(self.workers), chunk: Some(chunk), ..Settings::default() }
-    }
-}
-
-/// Tasks that do nothing.
-fn nothing(tasks: u64) -> WorkloadSpec {
-    WorkloadSpec {
-        kind: Kind::Synthetic,
-        tasks,
-        arg_size_bytes: 0,
-        result_size_bytes: 0,
-        cpu_seconds: 0.0,
-        io_wait_seconds: 0.0,
-        spread: Spread::Constant,
-        memory_bytes: 0,
-        parent_memory_bytes: 0,
-        init_seconds: 0.0,
-        expression_args: 0,
-        seed: 1,
-        units_per_second: 0.0,
-        folder: PathBuf::new(),
     }
 }
 
