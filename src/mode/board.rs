@@ -20,6 +20,9 @@ pub struct Board {
     pub stamps: Stamps,
 }
 
+/// Words from this size on are worth large pages, in bytes.
+const LARGE: usize = 8 << 20;
+
 impl Board {
     /// For the tasks of `round`, which each hand back `result_size` bytes. Memory is used as results arrive.
     ///
@@ -27,8 +30,12 @@ impl Board {
     /// `ENOMEM`.
     pub fn new(round: &Round<'_>, result_size: usize, visibility: Visibility) -> io::Result<Self> {
         let tasks = usize::try_from(round.tasks).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let words = SharedSlice::new(tasks, visibility)?;
+        if words.mapping().len() >= LARGE {
+            words.mapping().prefer_large_pages();
+        }
         Ok(Self {
-            words: SharedSlice::new(tasks, visibility)?,
+            words,
             results: Slots::new(tasks, result_size, visibility)?,
             stamps: Stamps::new(round.tasks, round.stamp_shift, visibility)?,
         })
@@ -43,6 +50,12 @@ impl Board {
     #[inline]
     pub fn word(&self, task: u64) -> Word {
         Word(self.words[task as usize].load(Acquire))
+    }
+
+    /// The words of `tasks`, to be published in order by whoever holds them.
+    #[inline]
+    pub fn words(&self, tasks: Range<u64>) -> &[AtomicU64] {
+        &self.words[tasks.start as usize..tasks.end as usize]
     }
 
     /// The bytes that `task` handed back.
