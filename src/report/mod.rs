@@ -18,18 +18,22 @@ use crate::document::Document;
 /// # Errors
 /// What writing to `out` says.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    let title = style::paint(
-        style::TITLE,
-        &plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload),
-    );
-    writeln!(out, "{title}\n")?;
+    let title = plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload);
+    for line in tables::wrap(&title) {
+        writeln!(out, "{}", style::paint(style::TITLE, &line))?;
+    }
+    writeln!(out)?;
     writeln!(out, "{}", tables::timing(document))?;
     if let Some(legend) = tables::timing_legend(document) {
         writeln!(out, "{legend}")?;
     }
     writeln!(out)?;
     writeln!(out, "{}\n", tables::memory(document))?;
-    writeln!(out, "{}\n", articles::line(document))?;
+    for line in tables::wrap_pieces(articles::line(document).split(articles::SEPARATOR), articles::SEPARATOR)
+    {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out)?;
     for line in tables::wrap(&sentence::verdict(document)) {
         writeln!(out, "{line}")?;
     }

@@ -101,7 +101,10 @@ pub fn expected_bytes(strategy: &Strategy, workload: &WorkloadSpec, machine: &Ma
 /// # Errors
 /// What writing to `out` says.
 pub fn write(plan: &Plan, machine: &Machine, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}\n", paint(TITLE, &workload_in_words(plan.name.as_deref(), &plan.workload)))?;
+    for line in wrap(&workload_in_words(plan.name.as_deref(), &plan.workload)) {
+        writeln!(out, "{}", paint(TITLE, &line))?;
+    }
+    writeln!(out)?;
     let cores = machine.effective_cores;
     let mut least = 0.0;
     for strategy in &plan.strategies {

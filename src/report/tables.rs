@@ -129,16 +129,22 @@ fn finish(mut table: Table) -> String {
 
 /// `text` in lines of at most [`WIDTH`] columns.
 pub fn wrap(text: &str) -> Vec<String> {
+    wrap_pieces(text.split_whitespace(), " ")
+}
+
+/// `pieces` in lines of at most [`WIDTH`] columns, with `separator` between two on the same line.
+pub fn wrap_pieces<'a>(pieces: impl IntoIterator<Item = &'a str>, separator: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for piece in pieces {
         let last = lines.last_mut().expect("there is always a line");
-        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
+        let width = |text: &str| text.chars().count();
+        if !last.is_empty() && width(last) + width(separator) + width(piece) > WIDTH {
+            lines.push(piece.to_owned());
         } else {
             if !last.is_empty() {
-                last.push(' ');
+                last.push_str(separator);
             }
-            last.push_str(word);
+            last.push_str(piece);
         }
     }
     lines
