@@ -46,7 +46,8 @@ impl Failure {
     }
 
     fn show(self) -> i32 {
-        anstream::eprintln!("{} {}", paint(ERROR, "error:"), self.message);
+        // Where standard error is closed the exit code has to do.
+        let _ = writeln!(anstream::stderr(), "{} {}", paint(ERROR, "error:"), self.message);
         self.code
     }
 }
@@ -82,7 +83,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let mut machine = look_around();
     let plan = draft.clone().resolve(&machine)?;
     if cli.dry_run {
-        report::plan::write(&plan, &machine, &mut anstream::stdout().lock()).map_err(anyhow::Error::from)?;
+        ignore_closed_pipe(report::plan::write(&plan, &machine, &mut anstream::stdout().lock()))?;
         warn_of_guard(&plan);
         return Ok(exit::SUCCESS);
     }
@@ -202,6 +203,7 @@ fn guard_warnings(plan: &Plan) -> Vec<Warning> {
 
 fn warn_of_guard(plan: &Plan) {
     for warning in guard_warnings(plan) {
-        anstream::eprintln!("{} {}", paint(report::style::WARNING, "warning:"), warning.message);
+        let label = paint(report::style::WARNING, "warning:");
+        let _ = writeln!(anstream::stderr(), "{label} {}", warning.message);
     }
 }
