@@ -12,6 +12,7 @@ use crate::measure::limits::Limits;
 use crate::mode::Mode;
 use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
+use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::{Kind, WorkloadSpec};
 use draft::{Chunk, Draft, InFlight, StrategyDraft, Workers, WorkloadDraft};
 use guard::ProcessCost;
@@ -111,8 +112,12 @@ impl WorkloadDraft {
             .or_else(|| meant_for("memory", Kind::Synthetic, sized(self.memory)))
             .or_else(|| (self.tasks == Some(Count(0))).then(|| "tasks is 0: expected at least 1".into()))
             .or_else(|| {
-                (self.expression_args == Some(Count(0)))
-                    .then(|| "expression-args is 0: expected at least 1".into())
+                let args = self.expression_args.filter(|args| !(1..=MAX_ARGUMENTS as u64).contains(&args.0));
+                args.map(|Count(args)| {
+                    format!(
+                        "expression-args is {args}: expected 1 to {MAX_ARGUMENTS}, which is what fits into a formula"
+                    )
+                })
             })
     }
 }
