@@ -147,7 +147,7 @@ fn noticed(document: &Document) -> Vec<Warning> {
         warn(
             "too_few_rounds",
             format!(
-                "{fewest} rounds are too few for a verdict: it takes {MIN_ROUNDS} (--rounds, --time-budget)"
+                "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
             ),
         );
     }
