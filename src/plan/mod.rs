@@ -14,7 +14,7 @@ use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
 use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::{Kind, WorkloadSpec};
-use draft::{Chunk, Draft, InFlight, StrategyDraft, Workers, WorkloadDraft};
+use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
 use guard::ProcessCost;
 use units::{Count, LARGEST_COUNT, Seconds, Size};
 
@@ -122,6 +122,13 @@ impl WorkloadDraft {
     }
 }
 
+impl RunDraft {
+    /// What contradicts itself in what was typed.
+    pub fn contradiction(&self) -> Option<String> {
+        (self.rounds == Some(Count(0))).then(|| "rounds is 0: expected at least 1".into())
+    }
+}
+
 impl StrategyDraft {
     /// What contradicts itself in what was typed.
     pub fn contradiction(&self) -> Option<String> {
@@ -197,7 +204,7 @@ impl Draft {
     /// # Errors
     /// If the draft contradicts itself or asks for more than `machine` can do.
     pub fn resolve(self, machine: &Machine) -> Result<Plan, PlanError> {
-        if let Some(wrong) = self.workload.contradiction() {
+        if let Some(wrong) = self.workload.contradiction().or_else(|| self.run.contradiction()) {
             return usage(wrong);
         }
         let seed = self.run.seed.unwrap_or(DEFAULT_SEED);
@@ -220,9 +227,6 @@ impl Draft {
         require_memory(&workload, machine)?;
         let baseline = baseline(self.run.baseline.as_deref(), &strategies)?;
         let rounds = self.run.rounds.map_or(DEFAULT_ROUNDS, |count| count.0);
-        if rounds == 0 {
-            return usage("rounds is 0: expected at least 1");
-        }
         // Who says how many rounds he wants gets them; a budget then holds only if it was given.
         let default_budget = self.run.rounds.is_none().then_some(DEFAULT_BUDGET_SECONDS);
         Ok(Plan {
@@ -393,7 +397,7 @@ impl Plan {
                 init: seconds(workload.init_seconds),
                 expression_args: (kind == Kind::Expression).then_some(Count(workload.expression_args)),
             },
-            run: draft::RunDraft {
+            run: RunDraft {
                 rounds: Some(Count(self.run.rounds.min(LARGEST_COUNT))),
                 warmup: Some(Count(self.run.warmup.min(LARGEST_COUNT))),
                 time_budget: self.run.time_budget_seconds.map(Seconds),

@@ -19,7 +19,7 @@ struct SpecFile {
     #[serde(default)]
     workload: Option<Spanned<WorkloadDraft>>,
     #[serde(default)]
-    run: RunDraft,
+    run: Option<Spanned<RunDraft>>,
     #[serde(default)]
     strategy: Vec<Spanned<StrategyDraft>>,
 }
@@ -62,6 +62,11 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
     {
         return Err(show(text, path, Some(workload.span()), &wrong, "in this table"));
     }
+    if let Some(run) = &file.run
+        && let Some(wrong) = run.get_ref().contradiction()
+    {
+        return Err(show(text, path, Some(run.span()), &wrong, "in this table"));
+    }
     for strategy in &file.strategy {
         if let Some(wrong) = strategy.get_ref().contradiction() {
             return Err(show(text, path, Some(strategy.span()), &wrong, "in this table"));
@@ -69,7 +74,7 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
     }
     Ok(Draft {
         workload: file.workload.map(Spanned::into_inner).unwrap_or_default(),
-        run: file.run,
+        run: file.run.map(Spanned::into_inner).unwrap_or_default(),
         strategies: file.strategy.into_iter().map(Spanned::into_inner).collect(),
     })
 }

@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
@@ -16,7 +17,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use procbench::document::{Document, Round, StrategyResult};
 use procfs::process::{Process, Stat};
@@ -54,6 +55,11 @@ impl Sandbox {
         let path = self.path(name);
         fs::write(&path, content).expect("a file in the sandbox");
         path
+    }
+
+    /// Everything in the folder where procbench is run.
+    pub fn listing(&self) -> BTreeSet<PathBuf> {
+        entries(&self.path("")).into_iter().collect()
     }
 
     /// procbench with `arguments`, to be started by [`Self::start`].
@@ -179,7 +185,7 @@ impl Running<'_> {
 
     /// Sends `signal` to procbench alone.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid()), signal).expect("procbench is there to be signalled");
+        signal::kill(Pid::from_raw(self.pid()), signal).expect("procbench is there to be signalled");
         self.signals.set(self.signals.get() + 1);
     }
 
@@ -216,6 +222,12 @@ impl Running<'_> {
             }
             (seen.len() >= number).then_some(runner)
         })
+    }
+
+    /// The children of `parent`, if it is one of ours.
+    pub fn children_of(&self, parent: i32) -> Vec<i32> {
+        let all = members(self.session).into_iter();
+        all.filter(|stat| stat.ppid == parent).map(|stat| stat.pid).collect()
     }
 
     /// Waits until `runner` has `count` children, all of them asleep: they are in the middle of their tasks.
@@ -269,7 +281,7 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         for stat in members(self.session) {
-            let _ = kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
+            let _ = signal::kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -295,6 +307,12 @@ fn is_only_an_entry(stat: &Stat) -> bool {
 
 fn argument_of(pid: i32) -> Option<String> {
     Process::new(pid).ok()?.cmdline().ok()?.into_iter().nth(1)
+}
+
+/// Kills a process that procbench has started.
+#[track_caller]
+pub fn kill(pid: i32) {
+    signal::kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process is there to be killed");
 }
 
 /// How many threads a process has.
