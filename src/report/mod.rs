@@ -29,11 +29,13 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out)?;
     writeln!(out, "{}\n", tables::memory(document))?;
-    for line in tables::wrap_pieces(articles::line(document).split(articles::SEPARATOR), articles::SEPARATOR)
-    {
-        writeln!(out, "{line}")?;
+    let results = articles::line(document);
+    if !results.is_empty() {
+        for line in tables::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
     }
-    writeln!(out)?;
     for line in tables::wrap(&sentence::verdict(document)) {
         writeln!(out, "{line}")?;
     }

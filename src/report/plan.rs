@@ -123,10 +123,15 @@ pub fn write(plan: &Plan, machine: &Machine, out: &mut dyn Write) -> io::Result<
             .extend(resolved.in_flight.map(|in_flight| format!("at most {} in flight", count(in_flight))));
         settings.extend(resolved.start.map(|start| start.name().to_owned()));
         settings.extend(resolved.transport.map(|transport| transport.name().to_owned()));
+        // What does not fit into the column has a line of its own.
+        let name = Some(strategy.name.as_str()).filter(|name| name.chars().count() <= 24);
+        if name.is_none() {
+            writeln!(out, "  {}", strategy.name)?;
+        }
         writeln!(
             out,
             "  {:<24} about {} a round, {} at its peak, {rounds:.0} rounds",
-            strategy.name,
+            name.unwrap_or_default(),
             seconds(time),
             bytes(expected_bytes(strategy, &plan.workload, machine))
         )?;
