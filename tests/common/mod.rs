@@ -30,7 +30,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Folders for one test: one to work in, and one that procbench takes for the machine's temporary one.
 pub struct Sandbox {
@@ -187,6 +187,16 @@ impl Running<'_> {
     pub fn signal(&self, signal: Signal) {
         signal::kill(Pid::from_raw(self.pid()), signal).expect("procbench is there to be signalled");
         self.signals.set(self.signals.get() + 1);
+    }
+
+    /// Waits until `signal`, sent before, has been taken notice of: two that wait are one.
+    #[track_caller]
+    pub fn wait_until_noticed(&mut self, signal: Signal) {
+        let bit = 1 << (signal as i32 - 1);
+        self.wait_for("an end of waiting for the signal", |running| {
+            let status = Process::new(running.pid()).ok()?.status().ok()?;
+            ((status.sigpnd | status.shdpnd) & bit == 0).then_some(())
+        });
     }
 
     /// Waits until `condition` gives something.
