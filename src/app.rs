@@ -47,7 +47,8 @@ impl Failure {
     }
 
     fn show(self) -> i32 {
-        anstream::eprintln!("{} {}", paint(ERROR, "error:"), self.message);
+        // Where standard error is closed the exit code has to do.
+        let _ = writeln!(anstream::stderr(), "{} {}", paint(ERROR, "error:"), self.message);
         self.code
     }
 }

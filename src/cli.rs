@@ -104,7 +104,7 @@ pub struct Cli {
     pub time_budget: Option<Seconds>,
 
     /// Where the order of strategies, arguments and durations are drawn from [default: 1]
-    #[arg(long, value_name = "N", help_heading = MEASURING)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
     pub seed: Option<u64>,
 
     /// Strategy that the others are compared with [default: serial where it runs]

@@ -161,6 +161,8 @@ fn converse(
     let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
     while report.is_none() {
         if signals.stop_wanted() {
+            // While the pipes are still open, or the runner would complain that nobody listens.
+            runner.end_group();
             return Err(RoundFailure::Interrupted);
         }
         match lines.next(every)? {

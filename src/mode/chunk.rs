@@ -33,7 +33,8 @@ impl ChunkPolicy {
     pub fn resolve(self, tasks: u64, workers: u64, task_seconds: f64) -> u64 {
         let share = |parts: u64| tasks.div_ceil(parts.saturating_mul(workers).max(1)).max(1);
         match self {
-            Self::Fixed(chunk) => chunk,
+            // A chunk larger than all tasks is all tasks; sums of it must not overflow.
+            Self::Fixed(chunk) => chunk.min(tasks),
             Self::Python => share(4),
             Self::Auto => {
                 let wanted = (100.0 * CLAIM_SECONDS / task_seconds).ceil().clamp(1.0, LARGEST_AUTO as f64);
@@ -96,6 +97,12 @@ mod tests {
         assert_eq!(ChunkPolicy::Auto.resolve(10_000_000, 2, 5e-9), 1024);
         assert_eq!(ChunkPolicy::Auto.resolve(64, 2, 5e-9), 4);
         assert_eq!(ChunkPolicy::Auto.resolve(1, 64, 5e-9), 1);
+    }
+
+    #[test]
+    fn no_chunk_is_larger_than_all_tasks() {
+        assert_eq!(ChunkPolicy::Fixed(64).resolve(1000, 2, 1.0), 64);
+        assert_eq!(ChunkPolicy::Fixed(u64::MAX).resolve(10, 2, 1.0), 10);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Outcome {
     pub peak_alive: u64,
     /// Tasks that were handed out again because whoever held them died.
     pub retries: u64,
+    /// Workers that died; each had a successor, whether or not it held a task.
+    pub workers_lost: u64,
 }
 
 /// Why a round could not be carried out at all. A failed task is not among these.

@@ -101,6 +101,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         processes_started: pool.started,
         peak_alive: pool.peak as u64,
         retries: pool.retries,
+        workers_lost: pool.lost,
     })
 }
 
@@ -119,8 +120,8 @@ struct Pool {
     peak: usize,
     started: u64,
     retries: u64,
-    /// Whether a worker has ended otherwise than by running out of tasks.
-    any_died: bool,
+    /// Workers that have ended otherwise than by running out of tasks.
+    lost: u64,
     /// How often the worker that held a task died.
     deaths: HashMap<u64, u32>,
     /// Workers that have died one after the other without a task in hand.
@@ -147,7 +148,7 @@ impl Pool {
             peak: 0,
             started: 0,
             retries: 0,
-            any_died: false,
+            lost: 0,
             deaths: HashMap::new(),
             barren_deaths: 0,
             meter: Meter::default(),
@@ -204,7 +205,7 @@ impl Pool {
         if reaped.exit == Exit::Code(0) {
             return Ok(());
         }
-        self.any_died = true;
+        self.lost += 1;
         let left = (held.start..held.end).find(|task| !self.board.word(*task).is_published());
         let inherited = left.map(|first| self.retry(first..held.end, reaped.exit));
         self.barren_deaths = if held.is_empty() { self.barren_deaths + 1 } else { 0 };
@@ -249,7 +250,7 @@ impl Pool {
             overshoot_max_nanoseconds: take(&station.overshoot_max_nanoseconds),
         });
         let ready_at = take(&station.ready_at);
-        if !self.any_died {
+        if self.lost == 0 {
             self.ready_at = self.ready_at.max(ready_at); // A successor is not part of the set-up.
         }
         self.collected_at = self.collected_at.max(take(&station.finished_at));
@@ -258,7 +259,7 @@ impl Pool {
 
     /// With every worker gone: whether a task is missing, and if so starts a worker for it.
     fn hand_out_what_is_missing<W: Workload>(&mut self, workload: &W) -> Result<bool, RoundError> {
-        if !self.any_died && self.meter.executed == self.tasks {
+        if self.lost == 0 && self.meter.executed == self.tasks {
             return Ok(false); // Each was handed out once, so each is there; all words are checked after the round.
         }
         let Some(missing) = self.board.next_missing(0) else { return Ok(false) };

@@ -129,6 +129,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         processes_started: crew.started,
         peak_alive: crew.peak as u64,
         retries: 0,
+        workers_lost: 0,
     })
 }
 

@@ -35,5 +35,6 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         processes_started: 0,
         peak_alive: 0,
         retries: 0,
+        workers_lost: 0,
     })
 }

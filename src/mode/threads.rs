@@ -68,6 +68,7 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
         processes_started: 0,
         peak_alive: 0,
         retries: 0,
+        workers_lost: 0,
     })
 }
 

@@ -122,8 +122,8 @@ fn verify_processes(mode: Mode, settings: &Settings, outcome: &Outcome) -> Resul
         Mode::Serial | Mode::Threads => (0, 0),
         Mode::Pool => {
             let workers = settings.workers.unwrap_or(1);
-            // A dead worker has a successor, whether or not it held a task; deaths are bounded elsewhere.
-            (workers, if outcome.retries == 0 { workers } else { u64::MAX })
+            // A lost worker has a successor, whether or not it held a task; one more may have swept up after it.
+            (workers, workers + outcome.workers_lost + outcome.retries)
         }
         Mode::Process => (tasks + outcome.retries, tasks + outcome.retries),
     };

@@ -116,6 +116,9 @@ draft! {
     }
 }
 
+/// The most workers that can be asked for.
+pub const MOST_WORKERS: u64 = 100_000;
+
 /// A number of workers: `8`, or `4x` for four times the cores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Workers {
@@ -139,10 +142,9 @@ impl FromStr for Workers {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const MOST: u64 = 100_000;
         let wrong = || {
             format!(
-                "'{text}' is not a number of workers: expected 1 to {MOST}, or 4x for four times the cores"
+                "'{text}' is not a number of workers: expected 1 to {MOST_WORKERS}, or 4x for four times the cores"
             )
         };
         if let Some(factor) = text.strip_suffix('x') {
@@ -152,7 +154,7 @@ impl FromStr for Workers {
             };
         }
         match text.parse::<Count>() {
-            Ok(Count(count @ 1..=MOST)) => Ok(Self::Count(count)),
+            Ok(Count(count @ 1..=MOST_WORKERS)) => Ok(Self::Count(count)),
             _ => Err(wrong()),
         }
     }

@@ -14,8 +14,9 @@ use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
+use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::{Kind, WorkloadSpec};
-use draft::{Chunk, Draft, InFlight, StrategyDraft, Workers, WorkloadDraft};
+use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
 use guard::ProcessCost;
 use units::{Count, LARGEST_COUNT, Percent, Seconds, Size};
 
@@ -124,9 +125,20 @@ impl WorkloadDraft {
             .or_else(|| meant_for("result-size", Kind::Synthetic, sized(self.result_size)))
             .or_else(|| (self.tasks == Some(Count(0))).then(|| "tasks is 0: expected at least 1".into()))
             .or_else(|| {
-                (self.expression_args == Some(Count(0)))
-                    .then(|| "expression-args is 0: expected at least 1".into())
+                let args = self.expression_args.filter(|args| !(1..=MAX_ARGUMENTS as u64).contains(&args.0));
+                args.map(|Count(args)| {
+                    format!(
+                        "expression-args is {args}: expected 1 to {MAX_ARGUMENTS}, which is what fits into a formula"
+                    )
+                })
             })
+    }
+}
+
+impl RunDraft {
+    /// What contradicts itself in what was typed.
+    pub fn contradiction(&self) -> Option<String> {
+        (self.rounds == Some(Count(0))).then(|| "rounds is 0: expected at least 1".into())
     }
 }
 
@@ -206,7 +218,7 @@ impl Draft {
     /// # Errors
     /// If the draft contradicts itself or asks for more than `machine` can do.
     pub fn resolve(self, machine: &Machine) -> Result<Plan, PlanError> {
-        if let Some(wrong) = self.workload.contradiction() {
+        if let Some(wrong) = self.workload.contradiction().or_else(|| self.run.contradiction()) {
             return usage(wrong);
         }
         let seed = self.run.seed.unwrap_or(DEFAULT_SEED);
@@ -231,9 +243,6 @@ impl Draft {
         let default_rounds =
             if self.run.precision.is_some() { MOST_ROUNDS_FOR_PRECISION } else { DEFAULT_ROUNDS };
         let rounds = self.run.rounds.map_or(default_rounds, |count| count.0);
-        if rounds == 0 {
-            return usage("rounds is 0: expected at least 1");
-        }
         if self.run.precision == Some(Percent(0.0)) {
             return usage("precision is 0: expected more, such as 2%; no number of rounds is ever exact");
         }
@@ -411,7 +420,7 @@ impl Plan {
                 init: seconds(workload.init_seconds),
                 expression_args: (kind == Kind::Expression).then_some(Count(workload.expression_args)),
             },
-            run: draft::RunDraft {
+            run: RunDraft {
                 rounds: Some(Count(self.run.rounds.min(LARGEST_COUNT))),
                 warmup: Some(Count(self.run.warmup.min(LARGEST_COUNT))),
                 time_budget: self.run.time_budget_seconds.map(Seconds),

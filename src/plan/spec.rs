@@ -1,6 +1,8 @@
 //! Workload specs: TOML written by people, or the `plan` of a JSON export, read back.
 
-use std::ops::Range;
+use std::fs::File;
+use std::io::Read;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -8,7 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Plan;
-use super::draft::{Draft, RunDraft, StrategyDraft, WorkloadDraft};
+use super::draft::{Draft, MOST_WORKERS, RunDraft, StrategyDraft, WorkloadDraft};
+use super::units::{LARGEST_COUNT, LARGEST_SIZE, LONGEST_SECONDS};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +19,7 @@ struct SpecFile {
     #[serde(default)]
     workload: Option<Spanned<WorkloadDraft>>,
     #[serde(default)]
-    run: RunDraft,
+    run: Option<Spanned<RunDraft>>,
     #[serde(default)]
     strategy: Vec<Spanned<StrategyDraft>>,
 }
@@ -30,14 +33,16 @@ const LARGEST_SPEC_BYTES: u64 = 64 << 20;
 /// A text that shows the place in the file, what was found there and what was expected.
 pub fn read(path: &Path) -> Result<Draft, String> {
     let shown = path.display();
-    let size =
-        std::fs::metadata(path).map_err(|error| format!("failed to read the spec {shown}: {error}"))?.len();
-    if size > LARGEST_SPEC_BYTES {
+    // What a pipe or a device has to say is known only when it has been read.
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_SPEC_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("failed to read the spec {shown}: {error}"))?;
+    if bytes.len() as u64 > LARGEST_SPEC_BYTES {
         return Err(format!(
-            "failed to read the spec {shown}: it has {size} bytes, expected at most {LARGEST_SPEC_BYTES}"
+            "failed to read the spec {shown}: it is too large, expected at most {LARGEST_SPEC_BYTES} bytes"
         ));
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("failed to read the spec {shown}: {error}"))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| format!("failed to read the spec {shown}: not UTF-8 text ({error})"))?;
     let is_json =
@@ -57,6 +62,11 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
     {
         return Err(show(text, path, Some(workload.span()), &wrong, "in this table"));
     }
+    if let Some(run) = &file.run
+        && let Some(wrong) = run.get_ref().contradiction()
+    {
+        return Err(show(text, path, Some(run.span()), &wrong, "in this table"));
+    }
     for strategy in &file.strategy {
         if let Some(wrong) = strategy.get_ref().contradiction() {
             return Err(show(text, path, Some(strategy.span()), &wrong, "in this table"));
@@ -64,7 +74,7 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
     }
     Ok(Draft {
         workload: file.workload.map(Spanned::into_inner).unwrap_or_default(),
-        run: file.run,
+        run: file.run.map(Spanned::into_inner).unwrap_or_default(),
         strategies: file.strategy.into_iter().map(Spanned::into_inner).collect(),
     })
 }
@@ -79,7 +89,43 @@ fn from_json(text: &str, path: &str) -> Result<Draft, String> {
         let span = offset(text, error.line(), error.column()).map(|at| at..at + 1);
         show(text, path, span, &format!("not the export of a run: {error}"), "here")
     })?;
-    Ok(export.plan.into_draft())
+    match out_of_range(&export.plan) {
+        Some(wrong) => Err(format!("{path}: {wrong}")),
+        None => Ok(export.plan.into_draft()),
+    }
+}
+
+/// The first value that could not have been typed: somebody may have changed an export by hand.
+fn out_of_range(plan: &Plan) -> Option<String> {
+    let (workload, run) = (&plan.workload, &plan.run);
+    let whole = |key: &str, value: u64, allowed: RangeInclusive<u64>| {
+        (!allowed.contains(&value))
+            .then(|| format!("{key} is {value}: expected {} to {}", allowed.start(), allowed.end()))
+    };
+    let bytes = |key, value| whole(key, value, 0..=LARGEST_SIZE);
+    let time = |key: &str, value: f64| {
+        (!(0.0..=LONGEST_SECONDS).contains(&value))
+            .then(|| format!("{key} is {value}: expected 0 to {LONGEST_SECONDS}"))
+    };
+    let mut wrong = vec![
+        whole("tasks", workload.tasks, 1..=LARGEST_COUNT),
+        whole("rounds", run.rounds, 1..=LARGEST_COUNT),
+        whole("warmup", run.warmup, 0..=LARGEST_COUNT),
+        bytes("arg_size_bytes", workload.arg_size_bytes),
+        bytes("result_size_bytes", workload.result_size_bytes),
+        bytes("memory_bytes", workload.memory_bytes),
+        bytes("parent_memory_bytes", workload.parent_memory_bytes),
+        time("cpu_seconds", workload.cpu_seconds),
+        time("io_wait_seconds", workload.io_wait_seconds),
+        time("init_seconds", workload.init_seconds),
+        time("time_budget_seconds", run.time_budget_seconds.unwrap_or(0.0)),
+    ];
+    for settings in plan.strategies.iter().map(|strategy| &strategy.settings) {
+        wrong.push(whole("workers", settings.workers.unwrap_or(1), 1..=MOST_WORKERS));
+        wrong.push(whole("chunk", settings.chunk.unwrap_or(1), 1..=u64::MAX));
+        wrong.push(whole("in_flight", settings.in_flight.unwrap_or(1), 1..=LARGEST_COUNT));
+    }
+    wrong.into_iter().flatten().next()
 }
 
 fn offset(text: &str, line: usize, column: usize) -> Option<usize> {

@@ -4,6 +4,9 @@ use super::numbers::seconds;
 use crate::document::{Document, StrategyResult};
 use crate::mode::Mode;
 
+/// Stands between two strategies.
+pub const SEPARATOR: &str = " · ";
+
 /// `Using pool: 0.53 s · Without using the pool: 1.02 s · Process: 78 s`
 pub fn line(document: &Document) -> String {
     let parts: Vec<String> = document
@@ -14,7 +17,7 @@ pub fn line(document: &Document) -> String {
             Some(format!("{}: {}", label(strategy), seconds(median)))
         })
         .collect();
-    parts.join(" · ")
+    parts.join(SEPARATOR)
 }
 
 fn label(strategy: &StrategyResult) -> String {

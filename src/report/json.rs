@@ -17,6 +17,8 @@ pub enum Target {
     StandardOutput,
     /// A file.
     File(Replacement),
+    /// What is there and is no file, such as a pipe or a device: it is written to, never replaced.
+    Stream(PathBuf, File),
 }
 
 impl Target {
@@ -28,9 +30,13 @@ impl Target {
         if path == Path::new("-") {
             return Ok(Self::StandardOutput);
         }
-        Replacement::begin(path)
-            .map(Self::File)
-            .with_context(|| format!("failed to open {} for writing", path.display()))
+        let is_stream = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        let opened = if is_stream {
+            OpenOptions::new().write(true).open(path).map(|stream| Self::Stream(path.to_owned(), stream))
+        } else {
+            Replacement::begin(path).map(Self::File)
+        };
+        opened.with_context(|| format!("failed to open {} for writing", path.display()))
     }
 
     /// Writes `document`.
@@ -43,7 +49,14 @@ impl Target {
         match self {
             Self::StandardOutput => {
                 let mut out = io::stdout().lock();
-                out.write_all(&text).and_then(|()| out.flush()).context("failed to write to standard output")
+                match out.write_all(&text).and_then(|()| out.flush()) {
+                    // Whoever closes the pipe has seen enough.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    written => written.context("failed to write to standard output"),
+                }
+            }
+            Self::Stream(path, mut stream) => {
+                stream.write_all(&text).with_context(|| format!("failed to write {}", path.display()))
             }
             Self::File(file) => {
                 let shown = file.path.display().to_string();
@@ -53,13 +66,11 @@ impl Target {
     }
 }
 
-/// A file that takes another's place when it is complete, and is removed if it never is.
+/// A file that takes another's place when it is complete.
 #[derive(Debug)]
 pub struct Replacement {
     path: PathBuf,
     temporary: PathBuf,
-    file: File,
-    complete: bool,
 }
 
 impl Replacement {
@@ -77,24 +88,27 @@ impl Replacement {
         let mut temporary_name = OsString::from(".");
         temporary_name.push(name);
         temporary_name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(temporary_name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
-        Ok(Self { path, temporary, file, complete: false })
+        let this = Self { temporary: path.with_file_name(temporary_name), path };
+        // Whether a file can be made there is found out now. It is made again when there is something to write, so
+        // that whoever is killed in between leaves none behind.
+        this.create()?;
+        fs::remove_file(&this.temporary)?;
+        Ok(this)
     }
 
-    fn finish(mut self, text: &[u8]) -> io::Result<()> {
-        self.file.write_all(text)?;
-        self.file.sync_all()?;
-        fs::rename(&self.temporary, &self.path)?;
-        self.complete = true;
-        Ok(())
+    fn create(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.temporary)
     }
-}
 
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        if !self.complete {
+    fn finish(self, text: &[u8]) -> io::Result<()> {
+        let mut file = self.create()?;
+        let written = file
+            .write_all(text)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&self.temporary, &self.path));
+        if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
         }
+        written
     }
 }

@@ -18,11 +18,11 @@ use crate::document::{Document, NOT_MEASURED, Warning};
 /// # Errors
 /// What writing to `out` says.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    let title = style::paint(
-        style::TITLE,
-        &plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload),
-    );
-    writeln!(out, "{title}\n")?;
+    let title = plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload);
+    for line in tables::wrap(&title) {
+        writeln!(out, "{}", style::paint(style::TITLE, &line))?;
+    }
+    writeln!(out)?;
     writeln!(out, "{}", tables::timing(document))?;
     if let Some(legend) = tables::timing_legend(document) {
         writeln!(out, "{legend}")?;
@@ -30,7 +30,13 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     writeln!(out, "{}\n", tables::memory(document))?;
     writeln!(out, "{}\n{}\n", tables::latency(document), tables::latency_legend(document))?;
-    writeln!(out, "{}\n", articles::line(document))?;
+    let results = articles::line(document);
+    if !results.is_empty() {
+        for line in tables::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
     for line in tables::wrap(&sentence::verdict(document)) {
         writeln!(out, "{line}")?;
     }

@@ -55,8 +55,12 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
 /// # Errors
 /// What writing to `out` says.
 pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}\n", paint(TITLE, &workload_in_words(plan.name.as_deref(), &plan.workload)))?;
-    let width = plan.strategies.iter().map(|strategy| strategy.name.len()).max().unwrap_or(0);
+    for line in wrap(&workload_in_words(plan.name.as_deref(), &plan.workload)) {
+        writeln!(out, "{}", paint(TITLE, &line))?;
+    }
+    writeln!(out)?;
+    let width =
+        plan.strategies.iter().map(|strategy| strategy.name.chars().count()).max().unwrap_or(0).min(20);
     for strategy in &plan.strategies {
         let round = estimate.rounds.iter().find(|round| round.strategy == strategy.name);
         let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
@@ -65,11 +69,16 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
             Some(tasks) => format!("{} tasks tried", count(tasks)),
             None => "a rule of thumb".into(),
         };
+        // What does not fit into the column has a line of its own.
+        let name = Some(strategy.name.as_str()).filter(|name| name.chars().count() <= width);
+        if name.is_none() {
+            writeln!(out, "  {}", strategy.name)?;
+        }
         let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
         writeln!(
             out,
-            "  {:<width$}  about {time} a round ({tried}), about {memory} at its peak",
-            strategy.name
+            "  {:<width$}  about {time} a round ({tried}), {memory} at its peak",
+            name.unwrap_or_default()
         )?;
         let settings = settings_in_words(&strategy.settings);
         if !settings.is_empty() {

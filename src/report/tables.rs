@@ -182,17 +182,23 @@ pub fn wrap(text: &str) -> Vec<String> {
             glued = glued.replace(&format!("{unit}{end}"), &format!("{GLUE}{}{end}", &unit[1..]));
         }
     }
+    let words = glued.split([' ', '\n']).filter(|word| !word.is_empty());
+    wrap_pieces(words, " ").into_iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
+/// `pieces` in lines of at most [`WIDTH`] columns, with `separator` between two on the same line.
+pub fn wrap_pieces<'a>(pieces: impl IntoIterator<Item = &'a str>, separator: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in glued.split(' ').filter(|word| !word.is_empty()) {
-        let word = word.replace(GLUE, " ");
+    for piece in pieces {
         let last = lines.last_mut().expect("there is always a line");
-        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word);
+        let width = |text: &str| text.chars().count();
+        if !last.is_empty() && width(last) + width(separator) + width(piece) > WIDTH {
+            lines.push(piece.to_owned());
         } else {
             if !last.is_empty() {
-                last.push(' ');
+                last.push_str(separator);
             }
-            last.push_str(&word);
+            last.push_str(piece);
         }
     }
     lines

@@ -1,0 +1,397 @@
+//! What the tests of the binary share: a sandbox to run it in, and eyes for what it leaves behind.
+//!
+//! Every run is the leader of a session of its own, so everything that it starts, however deep, can be found in /proc
+//! by its session, whoever its parent is by then.
+
+// Each file of tests is a crate of its own and uses what it needs.
+#![allow(dead_code)]
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use procbench::document::{Document, Round, StrategyResult};
+use procfs::process::{Process, Stat};
+use tempfile::TempDir;
+
+/// Far more than any run here takes on the slowest machine: nothing hangs, whatever breaks.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// Within this everything must be gone after procbench was killed. It takes milliseconds on an idle machine.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Folders for one test: one to work in, and one that procbench takes for the machine's temporary one.
+pub struct Sandbox {
+    root: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(root.path().join("work")).expect("a folder to work in");
+        fs::create_dir(root.path().join("tmp")).expect("a folder for temporary files");
+        Self { root }
+    }
+
+    /// A path in the folder where procbench is run.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join("work").join(name)
+    }
+
+    /// Writes a file there.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("a file in the sandbox");
+        path
+    }
+
+    /// Everything in the folder where procbench is run.
+    pub fn listing(&self) -> BTreeSet<PathBuf> {
+        entries(&self.path("")).into_iter().collect()
+    }
+
+    /// procbench with `arguments`, to be started by [`Self::start`].
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_procbench"));
+        command.args(arguments).current_dir(self.path("")).env("TMPDIR", self.temporary());
+        for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts `command` as the leader of a new session.
+    pub fn start(&self, mut command: Command) -> Running<'_> {
+        let shown = format!("{command:?}");
+        // SAFETY: between fork and exec one system call is made, and nothing is allocated.
+        unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to start {shown}: {error}"));
+        let stdout = child.stdout.take().map(drain);
+        let stderr = child.stderr.take().map(drain);
+        let session = child.id() as i32;
+        let started = Instant::now();
+        Running { sandbox: self, shown, child, session, stdout, stderr, started, signals: Cell::new(0) }
+    }
+
+    /// Runs procbench to its end; whatever that is, nothing may be left.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Finished {
+        self.run_command(self.command(arguments))
+    }
+
+    /// Runs `command` to its end; whatever that is, nothing may be left.
+    pub fn run_command(&self, command: Command) -> Finished {
+        self.start(command).finish()
+    }
+
+    /// The export of a run that must succeed. `arguments` are apart by spaces.
+    pub fn measure(&self, arguments: &str) -> Document {
+        let (document, _) = self.report(arguments);
+        document
+    }
+
+    /// As [`Self::measure`], with what was printed.
+    pub fn report(&self, arguments: &str) -> (Document, Finished) {
+        let export = self.path("measured.json");
+        let mut all: Vec<OsString> = arguments.split_whitespace().map(Into::into).collect();
+        all.extend(["--json".into(), export.clone().into_os_string()]);
+        let finished = self.run(&all).expect_code(0);
+        let document = parse(&fs::read_to_string(&export).expect("the export"));
+        assert!(!document.partial, "{finished:?}");
+        assert_eq!(document.tasks_failed(), 0, "{finished:?}");
+        (document, finished)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.root.path().join("tmp")
+    }
+
+    /// What is where nothing should be: temporary files beside exports, folders in the temporary one, cgroups.
+    fn litter(&self, controller: i32) -> Vec<PathBuf> {
+        let mut litter = entries(&self.temporary());
+        let unfinished = |path: &PathBuf| path.extension() == Some(OsStr::new("tmp"));
+        litter.extend(entries(&self.path("")).into_iter().filter(unfinished));
+        litter.extend(cgroups_of(controller));
+        litter
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Cgroups that the procbench with process id `controller` has made.
+fn cgroups_of(controller: i32) -> Vec<PathBuf> {
+    let prefix = format!("procbench-{controller}-");
+    let own = procbench::measure::limits::cgroup_folders("memory");
+    let beside = own.iter().filter_map(|folder| folder.parent()).map(Path::to_owned);
+    let mut folders: Vec<PathBuf> = own.iter().cloned().chain(beside).collect();
+    folders.sort();
+    folders.dedup();
+    let found = folders.iter().flat_map(|folder| entries(folder));
+    found
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+        .collect()
+}
+
+/// A JSON export, read strictly: every field is known and comes out again as it went in.
+#[track_caller]
+pub fn parse(text: &str) -> Document {
+    let document: Document = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+    let read: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    assert_eq!(serde_json::to_value(&document).expect("JSON"), read, "a field is not part of the document");
+    document
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = send.send(bytes);
+    });
+    receive
+}
+
+/// A procbench that runs. Dropped before its end, it takes all that it has started with it.
+pub struct Running<'a> {
+    sandbox: &'a Sandbox,
+    shown: String,
+    child: Child,
+    session: i32,
+    stdout: Option<Receiver<Vec<u8>>>,
+    stderr: Option<Receiver<Vec<u8>>>,
+    started: Instant,
+    signals: Cell<u32>,
+}
+
+impl Running<'_> {
+    /// Its process id, which is also its session.
+    pub fn pid(&self) -> i32 {
+        self.session
+    }
+
+    /// Sends `signal` to procbench alone.
+    pub fn signal(&self, signal: Signal) {
+        signal::kill(Pid::from_raw(self.pid()), signal).expect("procbench is there to be signalled");
+        self.signals.set(self.signals.get() + 1);
+    }
+
+    /// Waits until `signal`, sent before, has been taken notice of: two that wait are one.
+    #[track_caller]
+    pub fn wait_until_noticed(&mut self, signal: Signal) {
+        let bit = 1 << (signal as i32 - 1);
+        self.wait_for("an end of waiting for the signal", |running| {
+            let status = Process::new(running.pid()).ok()?.status().ok()?;
+            ((status.sigpnd | status.shdpnd) & bit == 0).then_some(())
+        });
+    }
+
+    /// Waits until `condition` gives something.
+    #[track_caller]
+    pub fn wait_for<T>(&mut self, what: &str, mut condition: impl FnMut(&Self) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = condition(self) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().expect("a status") {
+                let said = text_of(self.stderr.take());
+                panic!("{} ended ({status}) before there was {what}:\n{said}", self.shown);
+            }
+            assert!(self.started.elapsed() < TIME_LIMIT, "waited in vain for {what} of {}", self.shown);
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The runner of the current round, if there is one now.
+    pub fn runner(&self) -> Option<i32> {
+        let of_ours = members(self.session).into_iter().filter(|stat| stat.ppid == self.pid());
+        of_ours.map(|stat| stat.pid).find(|pid| argument_of(*pid).as_deref() == Some("__runner"))
+    }
+
+    /// Waits for the runner of the `number`-th round, from 1.
+    #[track_caller]
+    pub fn wait_for_runner(&mut self, number: usize) -> i32 {
+        let mut seen = Vec::new();
+        self.wait_for(&format!("runner {number}"), |running| {
+            let runner = running.runner()?;
+            if !seen.contains(&runner) {
+                seen.push(runner);
+            }
+            (seen.len() >= number).then_some(runner)
+        })
+    }
+
+    /// The children of `parent`, if it is one of ours.
+    pub fn children_of(&self, parent: i32) -> Vec<i32> {
+        let all = members(self.session).into_iter();
+        all.filter(|stat| stat.ppid == parent).map(|stat| stat.pid).collect()
+    }
+
+    /// Waits until `runner` has `count` children, all of them asleep: they are in the middle of their tasks.
+    #[track_caller]
+    pub fn wait_for_sleepers(&mut self, runner: i32, count: usize) -> Vec<i32> {
+        self.wait_for(&format!("{count} sleeping children"), |running| {
+            let children: Vec<Stat> =
+                members(running.session).into_iter().filter(|stat| stat.ppid == runner).collect();
+            let asleep = children.len() == count && children.iter().all(|stat| stat.state == 'S');
+            asleep.then(|| children.iter().map(|stat| stat.pid).collect())
+        })
+    }
+
+    /// Waits for its end, which may be a violent one: then everything must be gone soon.
+    #[track_caller]
+    pub fn finish(mut self) -> Finished {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a status") {
+                break status;
+            }
+            assert!(self.started.elapsed() < TIME_LIMIT, "{} does not end", self.shown);
+            std::thread::sleep(LOOK_EVERY);
+        };
+        // A procbench that ends by itself has seen everybody off; one that is killed, or told to end twice, has not.
+        let orderly = status.signal().is_none() && self.signals.get() < 2;
+        let deadline = Instant::now() + if orderly { Duration::ZERO } else { GONE_WITHIN };
+        loop {
+            let left: Vec<Stat> =
+                members(self.session).into_iter().filter(|stat| !is_only_an_entry(stat)).collect();
+            let litter = self.sandbox.litter(self.session);
+            if left.is_empty() && litter.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                let left: Vec<_> = left.iter().map(|stat| (stat.pid, stat.ppid, stat.state)).collect();
+                panic!("{} ({status}) leaves processes {left:?} and files {litter:?}", self.shown);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        let finished = Finished {
+            shown: self.shown.clone(),
+            status,
+            stdout: text_of(self.stdout.take()),
+            stderr: text_of(self.stderr.take()),
+        };
+        assert!(!finished.stderr.contains("panicked"), "{finished:?}");
+        finished
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        for stat in members(self.session) {
+            let _ = signal::kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text_of(received: Option<Receiver<Vec<u8>>>) -> String {
+    let Some(received) = received else { return String::new() };
+    let bytes = received.recv_timeout(GONE_WITHIN).expect("whoever held the pipe is gone, so it ends");
+    String::from_utf8(bytes).expect("procbench prints UTF-8")
+}
+
+/// All processes of a session, dead but not yet reaped ones included.
+fn members(session: i32) -> Vec<Stat> {
+    let all = procfs::process::all_processes().expect("/proc").flatten();
+    all.filter_map(|process| process.stat().ok()).filter(|stat| stat.session == session).collect()
+}
+
+/// An orphan that has ended, and that the machine's first process has not reaped yet. In containers some never do.
+fn is_only_an_entry(stat: &Stat) -> bool {
+    stat.state == 'Z' && stat.ppid <= 1
+}
+
+fn argument_of(pid: i32) -> Option<String> {
+    Process::new(pid).ok()?.cmdline().ok()?.into_iter().nth(1)
+}
+
+/// Kills a process that procbench has started.
+#[track_caller]
+pub fn kill(pid: i32) {
+    signal::kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process is there to be killed");
+}
+
+/// How many threads a process has.
+pub fn threads_of(pid: i32) -> Option<i64> {
+    Some(Process::new(pid).ok()?.stat().ok()?.num_threads)
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Finished {
+    shown: String,
+    status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit code, where it was not a signal that ended procbench.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The signal that ended procbench.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code(), Some(code), "{self:?}");
+        self
+    }
+
+    /// The one error on standard error.
+    #[track_caller]
+    pub fn error(&self) -> &str {
+        let errors: Vec<&str> =
+            self.stderr.split_inclusive('\n').filter(|line| line.starts_with("error:")).collect();
+        assert_eq!(errors.len(), 1, "exactly one error: {self:?}");
+        &self.stderr
+    }
+}
+
+/// The row called `name`.
+#[track_caller]
+pub fn row<'a>(document: &'a Document, name: &str) -> &'a StrategyResult {
+    let names: Vec<_> = document.strategies.iter().map(|row| &row.name).collect();
+    document
+        .strategies
+        .iter()
+        .find(|row| row.name == name)
+        .unwrap_or_else(|| panic!("no {name} among {names:?}"))
+}
+
+/// All timed rounds of all rows, each with its row.
+pub fn rounds(document: &Document) -> impl Iterator<Item = (&StrategyResult, &Round)> {
+    document.strategies.iter().flat_map(|row| row.rounds.iter().map(move |round| (row, round)))
+}
+
+/// The digest that all rounds have.
+#[track_caller]
+pub fn digest(document: &Document) -> String {
+    let digests: Vec<&String> = rounds(document).map(|(_, round)| &round.report.digest).collect();
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+    digests.first().expect("a round").to_string()
+}
+
+/// Says why a test is not done here, so that nobody takes it for passed.
+pub fn skip(test: &str, reason: &str) {
+    // Past the capture of the test harness, which hides what a test prints that passes.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}");
+}

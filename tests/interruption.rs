@@ -1,0 +1,208 @@
+//! What happens when somebody ends procbench, or one of its processes, before it is done.
+//!
+//! That nothing is left, neither process nor folder nor cgroup, is seen to by the sandbox at the end of each run.
+
+mod common;
+
+use std::fs;
+
+use common::{Finished, Running, Sandbox, digest, kill, parse, row, threads_of};
+use nix::sys::signal::Signal;
+use procbench::document::Document;
+use procbench::measure::kernel::processes_of_group;
+
+/// Every mode, with settings under which the number of processes is known.
+const MODES: [&str; 4] = ["serial", "threads:workers=2", "pool:workers=2", "process:in-flight=3"];
+
+/// How many children the runner has in the middle of a round of `mode`.
+fn children_of(mode: &str) -> usize {
+    match mode.split(':').next() {
+        Some("pool") => 2,
+        Some("process") => 3,
+        _ => 0,
+    }
+}
+
+/// Starts a run whose every task waits for an hour.
+fn start_endless<'a>(sandbox: &'a Sandbox, mode: &str, extra: &[&str]) -> Running<'a> {
+    let arguments = ["-n", "20", "--io-wait", "1h", "--json", "out.json", "-m", mode];
+    sandbox.start(sandbox.command(arguments.iter().chain(extra)))
+}
+
+/// Waits until the tasks of a round of `mode` are under way.
+fn wait_until_in_the_middle(running: &mut Running<'_>, mode: &str) -> i32 {
+    let runner = running.wait_for_runner(1);
+    if mode.starts_with("threads") {
+        running.wait_for("threads", |_| threads_of(runner).filter(|threads| *threads > 2));
+    }
+    running.wait_for_sleepers(runner, children_of(mode));
+    runner
+}
+
+fn export(sandbox: &Sandbox) -> Document {
+    parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"))
+}
+
+/// An interrupted run: told so by exit code, text and export.
+fn assert_partial(finished: &Finished, document: &Document) {
+    assert_eq!(finished.code(), Some(130), "{finished:?}");
+    assert!(document.partial);
+    assert!(finished.stderr.contains("interrupted"), "{finished:?}");
+}
+
+#[test]
+fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
+    for mode in MODES {
+        let others: &[_] = if mode.starts_with("pool") { &[Signal::SIGTERM, Signal::SIGHUP] } else { &[] };
+        for &signal in [Signal::SIGINT].iter().chain(others) {
+            let sandbox = Sandbox::new();
+            let mut running = start_endless(&sandbox, mode, &[]);
+            wait_until_in_the_middle(&mut running, mode);
+            running.signal(signal);
+            let finished = running.finish();
+            let document = export(&sandbox);
+            assert_partial(&finished, &document);
+            assert!(!finished.stderr.contains("error:"), "{finished:?}");
+            assert!(document.strategies.iter().all(|row| row.rounds.is_empty() && row.summary.is_none()));
+            assert!(finished.stdout.contains("not run"), "{finished:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_finished_before_the_interrupt_is_reported_and_exported() {
+    let sandbox = Sandbox::new();
+    let arguments = "-n 4 --io-wait 1ms --rounds 1e6 -m serial --json out.json";
+    let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
+    // The first is the round in which memory is measured; when the third starts, a timed one is finished.
+    running.wait_for_runner(3);
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    let document = export(&sandbox);
+    assert_partial(&finished, &document);
+    let serial = row(&document, "serial");
+    assert!(!serial.rounds.is_empty());
+    assert!(serial.rounds.iter().all(|round| round.report.tasks_completed == 4));
+    let summary = serial.summary.as_ref().expect("a summary of what was finished");
+    assert_eq!(summary.total_seconds.rounds, serial.rounds.len());
+    assert!(finished.stdout.contains(&procbench::report::numbers::seconds(summary.total_seconds.median)));
+}
+
+#[test]
+fn an_interrupt_with_files_half_written_leaves_no_folder() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        let mut running = start_endless(&sandbox, mode, &["--workload", "file"]);
+        wait_until_in_the_middle(&mut running, mode);
+        running.signal(Signal::SIGINT);
+        assert_partial(&running.finish(), &export(&sandbox));
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_procbench_at_once() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        let mut running = start_endless(&sandbox, mode, &["--workload", "file"]);
+        wait_until_in_the_middle(&mut running, mode);
+        running.signal(Signal::SIGINT);
+        running.wait_until_noticed(Signal::SIGINT);
+        running.signal(Signal::SIGINT);
+        let finished = running.finish().expect_code(130);
+        assert!(!finished.stderr.contains("error:"), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_procbench_that_is_killed_takes_everything_with_it() {
+    for mode in MODES {
+        for extra in [&["--arg-size", "9"], &["--workload", "file"]] {
+            let sandbox = Sandbox::new();
+            let mut running = start_endless(&sandbox, mode, extra);
+            wait_until_in_the_middle(&mut running, mode);
+            running.signal(Signal::SIGKILL);
+            let finished = running.finish();
+            assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{finished:?}");
+            assert!(!sandbox.path("out.json").exists(), "an export is complete or not there");
+        }
+    }
+}
+
+#[test]
+fn a_runner_that_is_killed_is_an_error_and_leaves_nobody() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        sandbox.write("out.json", "the export of another day");
+        let mut running = start_endless(&sandbox, mode, &[]);
+        let runner = wait_until_in_the_middle(&mut running, mode);
+        kill(runner);
+        let finished = running.finish().expect_code(1);
+        let (error, name) = (finished.error(), mode.split(':').next().expect("a mode"));
+        assert!(error.contains(name) && error.contains("killed by SIGKILL"), "{error}");
+        assert_eq!(finished.stdout, "");
+        assert_eq!(
+            fs::read_to_string(sandbox.path("out.json")).expect("the old export"),
+            "the export of another day",
+            "a run that fails leaves the old export as it was"
+        );
+        assert_eq!(processes_of_group(runner), [0; 0]);
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_in_a_task_is_replaced_and_its_task_done_again() {
+    let sandbox = Sandbox::new();
+    let workload = "-n 24 --arg-size 100 --result-size 100 --rounds 1 -m pool:workers=2:chunk=3";
+    // Waiting is no part of a result.
+    let undisturbed = sandbox.measure(workload);
+    let arguments = workload.split(' ').chain(["--io-wait", "100ms", "--json", "out.json"]);
+    let mut running = sandbox.start(sandbox.command(arguments));
+    // The first round measures memory; the second is in the export.
+    let runner = running.wait_for_runner(2);
+    let workers = running.wait_for_sleepers(runner, 2);
+    kill(workers[0]);
+    let finished = running.finish().expect_code(0);
+    let disturbed = export(&sandbox);
+    assert_eq!(digest(&disturbed), digest(&undisturbed));
+    let report = &row(&disturbed, "pool:workers=2:chunk=3").rounds[0].report;
+    assert_eq!((report.tasks_completed, report.tasks_failed), (24, 0), "{finished:?}");
+    assert_eq!(report.processes_started, 3, "two, and a successor: {report:?}");
+    // Killed between two tasks, a worker holds none that would have to be done again.
+    assert!(report.retries <= 1, "{report:?}");
+    let warned = disturbed.warnings.iter().any(|warning| warning.code == "retries");
+    assert_eq!(warned, report.retries > 0, "{:?}", disturbed.warnings);
+}
+
+#[test]
+fn a_worker_that_is_killed_before_its_first_task_is_replaced_too() {
+    let sandbox = Sandbox::new();
+    let arguments = "-n 6 --init 600ms --rounds 1 -m pool:workers=1 --json out.json";
+    let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
+    let runner = running.wait_for_runner(2);
+    let worker = running.wait_for("a worker", |running| running.children_of(runner).first().copied());
+    kill(worker);
+    running.finish().expect_code(0);
+    let report = &export(&sandbox).strategies[0].rounds[0].report;
+    assert_eq!((report.tasks_completed, report.retries), (6, 0), "{report:?}");
+    assert_eq!(report.processes_started, 2, "{report:?}");
+}
+
+#[test]
+fn a_task_whose_process_is_killed_has_failed_and_is_named() {
+    let sandbox = Sandbox::new();
+    let arguments = "-n 8 --io-wait 300ms --rounds 1 -m process:in-flight=2 --json out.json";
+    let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
+    let runner = running.wait_for_runner(2);
+    let tasks = running.wait_for_sleepers(runner, 2);
+    kill(tasks[0]);
+    let finished = running.finish().expect_code(1);
+    let document = export(&sandbox);
+    assert!(!document.partial);
+    let report = &document.strategies[0].rounds[0].report;
+    assert_eq!((report.tasks_completed, report.tasks_failed), (7, 1), "{report:?}");
+    assert_eq!(report.failures.len(), 1);
+    assert!(report.failures[0].reason.contains("SIGKILL"), "{report:?}");
+    let named = format!("task {}", report.failures[0].task);
+    assert!(finished.stderr.contains(&named), "{finished:?}");
+    assert!(finished.stdout.contains("Some tasks failed"), "{finished:?}");
+}

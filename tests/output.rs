@@ -1,0 +1,338 @@
+//! What is shown: tables that fit, numbers that are in the export, and nothing where nothing is wanted.
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::time::Duration;
+
+use common::{Finished, Sandbox, digest, parse, rounds, row};
+use procbench::document::{Document, StrategyResult};
+use procbench::plan::draft::Draft;
+use procbench::plan::{Machine, Plan};
+use procbench::report::numbers::{bytes, count, metric, percent, seconds, times};
+use procbench::report::{articles, sentence};
+
+const ESCAPE: char = '\x1b';
+
+#[track_caller]
+fn assert_fits(text: &str) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{} columns: {line:?} in\n{text}", line.chars().count());
+    }
+}
+
+/// A number as it is printed stands in `line`, apart from other numbers.
+fn stands_in(line: &str, printed: &str) -> bool {
+    let apart =
+        |character: Option<char>| character.is_none_or(|found| !found.is_ascii_digit() && found != '.');
+    line.match_indices(printed).any(|(at, _)| {
+        apart(line[..at].chars().next_back()) && apart(line[at + printed.len()..].chars().next())
+    })
+}
+
+/// What the two tables must show of `row`, worked out from its raw rounds and the export alone.
+fn cells(document: &Document, row: &StrategyResult) -> (Vec<String>, Vec<String>) {
+    let median = |value: &dyn Fn(&procbench::document::Round) -> f64| {
+        let mut values: Vec<f64> = row.rounds.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+        (low + high) / 2.0
+    };
+    let total = median(&|round| round.report.total_seconds);
+    let summary = row.summary.as_ref().expect("a summary");
+    let mut timing = vec![
+        seconds(total),
+        percent(median(&|round| round.report.set_up_seconds) / total),
+        metric(document.plan.workload.tasks as f64 / total),
+        seconds(median(&|round| round.report.cpu_user_seconds + round.report.cpu_system_seconds)),
+    ];
+    if row.name != document.plan.run.baseline {
+        timing.push(times(summary.speedup_over_baseline.expect("a speed-up").ratio));
+    }
+    let memory = row.memory.as_ref().expect("memory");
+    let sizes = [memory.peak_bytes, memory.user_bytes, memory.kernel_bytes, memory.per_task_alive_bytes];
+    let mut of_memory = vec![count(memory.peak_alive), memory.method.name().to_owned()];
+    of_memory.extend(sizes.into_iter().flatten().map(bytes));
+    (timing, of_memory)
+}
+
+#[test]
+fn every_number_in_the_tables_is_in_the_export() {
+    let (document, finished) = Sandbox::new().report("-n 200 --io-wait 100us --rounds 6");
+    let tables: Vec<&str> = finished.stdout.split("\n\n").collect();
+    let (timing, memory) = (tables[1], tables[2]);
+    for row in &document.strategies {
+        let line_of = |table: &'static str, text: &str| {
+            let line = text.lines().find(|line| line.split_whitespace().next() == Some(&row.name));
+            line.unwrap_or_else(|| panic!("no {} in the {table} table:\n{text}", row.name)).to_owned()
+        };
+        let (times, sizes) = cells(&document, row);
+        let interval =
+            row.summary.as_ref().and_then(|summary| summary.total_seconds.interval).expect("six rounds");
+        let timing = line_of("timing", timing);
+        assert!(times.iter().all(|cell| stands_in(&timing, cell)), "{times:?} in {timing:?}");
+        for end in [interval.low, interval.high] {
+            let number = seconds(end).split(' ').next().expect("a number").to_owned();
+            assert!(stands_in(&timing, &number), "{number} in {timing:?}");
+        }
+        let memory = line_of("memory", memory);
+        assert!(sizes.iter().all(|cell| stands_in(&memory, cell)), "{sizes:?} in {memory:?}");
+    }
+    // And the other way round: the export alone gives all that was printed, to the letter.
+    let mut again = anstream::StripStream::new(Vec::new());
+    procbench::report::write(&document, &mut again).expect("memory to write to");
+    assert_eq!(String::from_utf8(again.into_inner()).expect("text"), finished.stdout);
+}
+
+#[test]
+fn tables_fit_into_eighty_columns() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        "-n 30 --rounds 5",
+        "-n 30 --rounds 2 --cpu 5us --io-wait 10us --arg-size 10 --result-size 10 --memory 4KiB --init 1us",
+        "-n 30 --rounds 1 -m pool:workers=2:chunk=16:transport=shared-memory:start=fork,process:in-flight=30,serial",
+        "-n 30 --rounds 1 --workload-name a-name-without-blanks --workload file",
+    ] {
+        let (_, finished) = sandbox.report(arguments);
+        assert_fits(&finished.stdout);
+        assert_fits(&finished.stderr);
+        let finished = sandbox.run(arguments.split(' ').chain(["--dry-run"])).expect_code(0);
+        assert_fits(&finished.stdout);
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_insist() {
+    let sandbox = Sandbox::new();
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = sandbox.command("-n 20 --rounds 1 -m serial,pool".split(' '));
+        command.envs(variables.iter().copied());
+        let Finished { stdout, stderr, .. } = sandbox.run_command(command).expect_code(0);
+        (stdout.contains(ESCAPE), stderr.contains(ESCAPE))
+    };
+    assert_eq!(run(&[]), (false, false), "these are pipes");
+    assert_eq!(run(&[("CLICOLOR_FORCE", "1")]), (true, true));
+    assert_eq!(run(&[("NO_COLOR", "1")]), (false, false));
+    assert_eq!(run(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "0")]), (false, false));
+    let mut command = sandbox.command(["-n0"]);
+    command.env("CLICOLOR_FORCE", "1");
+    let finished = sandbox.run_command(command).expect_code(2);
+    assert!(finished.stderr.contains(ESCAPE) && finished.stderr.contains("tasks is 0"), "{finished:?}");
+}
+
+#[test]
+fn the_result_is_given_in_the_articles_words_and_in_one_sentence() {
+    let (document, finished) = Sandbox::new().report("-n 200 --rounds 5");
+    let median = |name: &str| {
+        let summary = row(&document, name).summary.as_ref().expect("a summary");
+        seconds(summary.total_seconds.median)
+    };
+    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        format!("Without using the pool: {}", median("serial")),
+        format!("Threads: {}", median("threads")),
+        format!("Using pool: {}", median("pool")),
+        format!("Process: {}", median("process")),
+        sentence::verdict(&document),
+    ] {
+        assert!(flowing.contains(&part), "no {part:?} in\n{}", finished.stdout);
+    }
+    assert_eq!(articles::line(&document).matches(articles::SEPARATOR).count(), 3);
+    assert!(sentence::verdict(&document).starts_with("Use "), "{}", sentence::verdict(&document));
+}
+
+#[test]
+fn too_few_rounds_are_no_verdict() {
+    let (document, finished) = Sandbox::new().report("-n 20 --rounds 2 -m serial,pool");
+    assert!(finished.stdout.contains("* too few rounds for an interval or a verdict"), "{}", finished.stdout);
+    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flowing.contains("too few rounds for a verdict (--rounds 5 or more)"), "{}", finished.stdout);
+    assert!(finished.stderr.contains("too few rounds for a verdict"), "{}", finished.stderr);
+    assert!(document.warnings.iter().any(|warning| warning.code == "too_few_rounds"));
+    for row in &document.strategies {
+        let summary = row.summary.as_ref().expect("a summary");
+        assert_eq!(summary.total_seconds.interval, None, "an interval that cannot be had is null");
+    }
+    let (document, finished) = Sandbox::new().report("-n 20 --rounds 5 -m serial,pool");
+    assert!(!finished.stdout.contains("too few") && !finished.stderr.contains("too few"), "{finished:?}");
+    assert!(document.warnings.iter().all(|warning| warning.code != "too_few_rounds"));
+}
+
+#[test]
+fn json_to_standard_output_is_all_that_is_there() {
+    let finished = Sandbox::new().run("-n 20 --rounds 2 --json -".split(' ')).expect_code(0);
+    let document = parse(&finished.stdout);
+    assert_eq!(rounds(&document).count(), 8);
+    assert!(finished.stderr.contains("warning:"), "warnings go to standard error: {finished:?}");
+}
+
+#[test]
+fn an_export_says_which_tool_made_it_and_where() {
+    let document = Sandbox::new().measure("-n 5 --rounds 1 -m serial --workload-name five");
+    assert_eq!(document.schema_version, procbench::document::SCHEMA_VERSION);
+    assert_eq!(document.tool.name, "procbench");
+    assert_eq!(document.tool.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(document.plan.name.as_deref(), Some("five"));
+    assert!(document.environment.machine.effective_cores.is_some_and(|cores| cores >= 1));
+    assert!(document.environment.units_per_second > 0.0);
+    assert!(humantime::parse_rfc3339(&document.started_at).is_ok(), "{}", document.started_at);
+}
+
+#[test]
+fn an_export_fed_back_gives_the_same_plan() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        "-n 12 --rounds 2 --cpu 333ns --io-wait 7us --spread lognormal:0.3 --seed 18446744073709551615",
+        "-n 12 --rounds 1 --warmup 2 -m pool:workers=2:chunk=python,pool:workers=0.5x,pool,pool --baseline pool#2",
+        "-n 12 --time-budget 1ms --workload file -m serial,process:in-flight=5 --workload-name files",
+        "-n 12 --rounds 1 --arg-size 33 --result-size 1KiB --memory 5000 --parent-memory 1MiB --init 1us",
+        #[cfg(feature = "excel")]
+        "-n 6 --rounds 1 --workload expression --expression-args 7 -m serial,threads:chunk=2",
+    ] {
+        let first = sandbox.measure(arguments);
+        fs::rename(sandbox.path("measured.json"), sandbox.path("first.json")).expect("the export");
+        let again = sandbox.measure("--config first.json");
+        assert_eq!(again.plan, first.plan, "{arguments}");
+        assert_eq!(digest(&again), digest(&first), "{arguments}");
+        let changed = sandbox.measure("--config first.json --tasks 9");
+        assert_eq!(changed.plan.workload.tasks, 9, "a flag overrides the file's value");
+        assert_eq!(changed.plan.strategies.len(), first.plan.strategies.len());
+    }
+}
+
+#[test]
+fn durations_of_any_length_survive_the_export() {
+    let machine = Machine {
+        effective_cores: 2,
+        limits: procbench::measure::limits::Limits::default(),
+        parked_process_bytes: 1 << 17,
+    };
+    for nanoseconds in (1..2_000_000_u64).step_by(1_237) {
+        let mut draft = Draft::default();
+        draft.workload.tasks = Some("10".parse().expect("a count"));
+        draft.workload.cpu = Some(format!("{nanoseconds}ns").parse().expect("a duration"));
+        let plan = draft.resolve(&machine).expect("a plan");
+        let text = serde_json::to_string(&plan).expect("JSON");
+        let read: Plan = serde_json::from_str(&text).expect("a plan");
+        assert_eq!(read.into_draft().resolve(&machine).expect("a plan"), plan);
+    }
+}
+
+#[test]
+fn an_export_takes_the_place_of_the_one_before() {
+    let sandbox = Sandbox::new();
+    let run = |tasks: &str| {
+        sandbox.run(["-n", tasks, "--rounds", "1", "-m", "serial", "--json", "link.json"]).expect_code(0);
+        parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export")).plan.workload.tasks
+    };
+    sandbox.write("out.json", "a longer text than any export has ".repeat(1000));
+    std::os::unix::fs::symlink("out.json", sandbox.path("link.json")).expect("a link");
+    assert_eq!(run("5"), 5);
+    assert_eq!(run("6"), 6);
+    assert!(fs::symlink_metadata(sandbox.path("link.json")).expect("the link").is_symlink());
+    assert_eq!(sandbox.listing().len(), 2, "nothing beside the export and the link: {:?}", sandbox.listing());
+}
+
+#[test]
+fn a_pipe_is_written_to_as_an_export_and_stays_a_pipe() {
+    let sandbox = Sandbox::new();
+    let pipe = sandbox.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a named pipe");
+    let (send, receive) = std::sync::mpsc::channel();
+    let source = pipe.clone();
+    std::thread::spawn(move || send.send(fs::read_to_string(source)));
+    sandbox.run("-n 5 --rounds 1 -m serial --json pipe".split(' ')).expect_code(0);
+    let text = receive.recv_timeout(Duration::from_secs(60)).expect("what was written");
+    parse(&text.expect("text"));
+    assert!(fs::metadata(&pipe).expect("the pipe").file_type().is_fifo());
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_runs_nothing() {
+    let sandbox = Sandbox::new();
+    // Would take an hour for each of its tasks.
+    let arguments = "-n 1000000 --io-wait 1h --json out.json --rounds 7 --seed 42 --dry-run \
+                     -m serial,threads:workers=3,pool:workers=5:chunk=7,process:in-flight=11";
+    let finished = sandbox.run(arguments.split_whitespace()).expect_code(0);
+    for part in [
+        "1,000,000 tasks",
+        "1 h 00 min of I/O wait",
+        "3 workers",
+        "5 workers, chunk 7",
+        "at most 11 in flight",
+        "fork",
+    ] {
+        assert!(finished.stdout.contains(part), "no {part:?} in\n{}", finished.stdout);
+    }
+    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["7 timed rounds", "seed 42", "baseline serial", "nothing was run"] {
+        assert!(flowing.contains(part), "no {part:?} in\n{}", finished.stdout);
+    }
+    assert_eq!(finished.stderr, "");
+    assert!(sandbox.listing().is_empty(), "{:?}", sandbox.listing());
+}
+
+#[test]
+fn what_the_guard_has_limited_is_said_with_the_way_to_raise_it() {
+    let sandbox = Sandbox::new();
+    // No Linux has as many process ids as that.
+    let finished = sandbox.run("-n 1e7 -m process --dry-run".split(' ')).expect_code(0);
+    let warnings = &finished.stderr;
+    for part in ["warning: process:", "not 10,000,000", "are in use", "would have needed", "To raise it:"] {
+        assert!(warnings.contains(part), "no {part:?} in {warnings}");
+    }
+}
+
+#[test]
+fn there_is_no_progress_where_nobody_watches() {
+    // Longer than the second after which a terminal would show progress.
+    let arguments = "-n 3 --io-wait 400ms --rounds 1 -m serial";
+    let sandbox = Sandbox::new();
+    for extra in [&[][..], &["--quiet"]] {
+        let finished = sandbox.run(arguments.split(' ').chain(extra.iter().copied())).expect_code(0);
+        let shown: Vec<&str> = finished.stderr.lines().collect();
+        assert!(shown[0].starts_with("warning:") && shown.len() <= 3, "{finished:?}");
+        assert!(!finished.stderr.contains('\r'), "{finished:?}");
+    }
+}
+
+#[test]
+fn whoever_closes_the_pipe_has_seen_enough() {
+    let sandbox = Sandbox::new();
+    for arguments in ["-n 20 --rounds 1", "-n 20 --rounds 1 --json -", "-n 20 --dry-run", "--help"] {
+        for close_errors_too in [false, true] {
+            let (mut reader, writer) = std::io::pipe().expect("a pipe");
+            let mut command = sandbox.command(arguments.split(' '));
+            if close_errors_too {
+                command.stderr(writer.try_clone().expect("a pipe"));
+            }
+            command.stdout(writer);
+            let running = sandbox.start(command);
+            // Like `| head -c 0`: gone before anything is written.
+            drop(reader);
+            running.finish().expect_code(0);
+
+            // Like `| head -c 1`: gone after the first byte.
+            let writer;
+            (reader, writer) = std::io::pipe().expect("a pipe");
+            let mut command = sandbox.command(arguments.split(' '));
+            command.stdout(writer);
+            let running = sandbox.start(command);
+            reader.read_exact(&mut [0]).expect("the first byte");
+            drop(reader);
+            running.finish().expect_code(0);
+        }
+    }
+}
+
+#[test]
+fn help_names_every_exit_code_and_fits() {
+    let finished = Sandbox::new().run(["--help"]).expect_code(0);
+    for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  130 "] {
+        assert!(finished.stdout.contains(&format!("\n{code}")), "{}", finished.stdout);
+    }
+    let version = Sandbox::new().run(["--version"]).expect_code(0);
+    assert_eq!(version.stdout, format!("procbench {}\n", env!("CARGO_PKG_VERSION")));
+}
