@@ -157,10 +157,10 @@ impl Executor for Synthetic {
         result: &mut [u8],
         meter: &mut Meter,
     ) -> Result<u32, Failure> {
-        if self.memory > 0 {
-            touch(self.memory);
-        }
+        // Held until the work is done: a task that waits keeps its memory while it waits.
+        let held = touched(self.memory);
         self.work.execute(task, meter);
+        drop(held);
         let checksum = argument::checksum(task, argument);
         if !result.is_empty() {
             argument::fill_result(task, checksum, result);
@@ -186,12 +186,12 @@ impl Lean for LeanSynthetic {
     }
 }
 
-/// Touches every page of `size` fresh bytes and gives them back.
-fn touch(size: usize) {
+/// `size` fresh bytes with every page touched.
+fn touched(size: usize) -> Vec<u8> {
     const PAGE: usize = 4096;
     let mut memory = vec![0_u8; size];
     for page in memory.chunks_mut(PAGE) {
         page[0] = 1;
     }
-    std::hint::black_box(&memory);
+    std::hint::black_box(memory)
 }
