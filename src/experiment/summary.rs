@@ -147,7 +147,8 @@ fn noticed(document: &Document) -> Vec<Warning> {
         warn(
             "too_few_rounds",
             format!(
-                "{fewest} rounds are too few for a verdict: it takes {MIN_ROUNDS} (--rounds, --time-budget)"
+                "{} too few for a verdict: it takes {MIN_ROUNDS} (--rounds, --time-budget)",
+                if fewest == 1 { "1 round is".into() } else { format!("{fewest} rounds are") }
             ),
         );
     }

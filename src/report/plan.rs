@@ -122,10 +122,11 @@ pub fn write(plan: &Plan, machine: &Machine, out: &mut dyn Write) -> io::Result<
         settings.extend(resolved.transport.map(|transport| transport.name().to_owned()));
         writeln!(
             out,
-            "  {:<24} about {} a round, {} at its peak, {rounds:.0} rounds",
+            "  {:<24} about {} a round, {} at its peak, {rounds:.0} {}",
             strategy.name,
             seconds(time),
-            bytes(expected_bytes(strategy, &plan.workload, machine))
+            bytes(expected_bytes(strategy, &plan.workload, machine)),
+            if rounds == 1.0 { "round" } else { "rounds" }
         )?;
         if !settings.is_empty() {
             writeln!(out, "  {:<24} {}", "", settings.join(", "))?;
@@ -135,9 +136,10 @@ pub fn write(plan: &Plan, machine: &Machine, out: &mut dyn Write) -> io::Result<
     writeln!(out)?;
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
     let lines = format!(
-        "Up to {} timed rounds of each strategy{}, after {} to warm up (memory is measured in the first); seed {}; \
+        "Up to {} timed {} of each strategy{}, after {} to warm up (memory is measured in the first); seed {}; \
          baseline {}. Expected to take about {} on {cores} cores. These are rules of thumb; nothing was run.",
         run.rounds,
+        if run.rounds == 1 { "round" } else { "rounds" },
         budget.unwrap_or_default(),
         run.warmup.max(1),
         run.seed,
