@@ -71,8 +71,8 @@ fn execute<E: crate::workload::Executor>(
     meter: &mut Meter,
 ) {
     let argument = pool.arguments.wait_for(task);
-    let result = executor.execute(task, argument, pool.board.result_mut(task), meter);
+    let word = pool.board.execute(executor, task, argument, meter);
     publish(&pool.stations[station], meter);
-    pool.board.publish(task, crate::workload::Word::new(result));
+    pool.board.publish(task, word);
     pool.arguments.release(task);
 }
