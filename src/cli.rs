@@ -46,7 +46,7 @@ pub struct Cli {
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub result_size: Option<Size>,
 
-    /// Private memory that each task touches and gives back
+    /// Private memory that each task touches and holds until its work is done
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub memory: Option<Size>,
 

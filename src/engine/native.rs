@@ -109,7 +109,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         settings: &strategy.settings,
         stamp_shift: request.latency.then(|| shift_for(spec.tasks, spec.expected_task_seconds())),
         progress: Progress::new(&mut report),
-        parent_memory,
+        parent_memory: parent_memory.as_ref(),
     };
     let before = CpuTime::of_this_process_and_reaped_children();
     let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;

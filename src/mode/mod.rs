@@ -34,8 +34,9 @@ pub struct Round<'a> {
     pub stamp_shift: Option<u32>,
     /// Where to say how far the round is.
     pub progress: Progress<'a>,
-    /// What the parent holds: inherited by every process that is forked.
-    pub parent_memory: Option<Mapping>,
+    /// What the parent holds: inherited by every process that is forked. Not the round's to give back, which would be
+    /// counted as its CPU time.
+    pub parent_memory: Option<&'a Mapping>,
 }
 
 /// The four instants of a round, in nanoseconds on `CLOCK_MONOTONIC`.

@@ -107,7 +107,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks);
     let begin = monotonic_nanoseconds();
     let mut crew = Crew::new(workload, &round, limit as usize)?;
-    let method = Method::prepare(workload, &crew, round.parent_memory.as_ref())?;
+    let method = Method::prepare(workload, &crew, round.parent_memory)?;
     let ready = monotonic_nanoseconds();
     for task in 0..round.tasks {
         while crew.alive == crew.limit {

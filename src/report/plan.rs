@@ -90,9 +90,10 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
     let precision = run.precision.map(|precision| format!(", or until ±{} is reached", percent(precision)));
     let lines = format!(
-        "Up to {} timed rounds of each strategy{}{}, after {} to warm up (memory is measured in the first). Seed {}, \
+        "Up to {} timed {} of each strategy{}{}, after {} to warm up (memory is measured in the first). Seed {}, \
          baseline {}, margin {}. The whole run takes about {} at most. Nothing was run but what was tried.",
         run.rounds,
+        if run.rounds == 1 { "round" } else { "rounds" },
         budget.unwrap_or_default(),
         precision.unwrap_or_default(),
         run.warmup.max(1),

@@ -123,7 +123,7 @@ pub fn latency_legend(document: &Document) -> String {
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> String {
     let mut table =
-        table(&["strategy", "peak alive", "peak memory", "user", "kernel", "per alive", "measured by"]);
+        table(&["strategy", "peak alive", "peak memory", "user", "kernel", "per alive", "method"]);
     for strategy in &document.strategies {
         let row = match &strategy.memory {
             None => vec![Cell::new(&strategy.name), dim(NOT_MEASURED)],
@@ -167,9 +167,12 @@ fn finish(mut table: Table) -> String {
         column.set_padding((0, if place < last { 2 } else { 0 }));
         if place > 0 {
             column.set_cell_alignment(CellAlignment::Right);
+        } else {
+            // A name that is too long is broken between its settings.
+            column.set_delimiter(':');
         }
     }
-    table.lines().collect::<Vec<_>>().join("\n")
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
