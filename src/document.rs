@@ -11,6 +11,7 @@ use crate::measure::bystander::Disturbance;
 use crate::measure::environment::{self, State, StateChange};
 use crate::measure::memory::Method;
 use crate::mode::Settings;
+use crate::mode::verify::TaskFailure;
 use crate::plan::Plan;
 use crate::stats::{Comparison, Summary, Verdict};
 
@@ -86,6 +87,10 @@ pub struct StrategyResult {
     pub settings: Settings,
     /// Every timed round, in the order of the run.
     pub rounds: Vec<Round>,
+    /// Tasks that failed in rounds that were not timed.
+    pub untimed_tasks_failed: u64,
+    /// The first few of those, with their reasons.
+    pub untimed_failures: Vec<TaskFailure>,
     /// What they say together; null if there is none.
     pub summary: Option<StrategySummary>,
     /// Memory, measured in a round of its own.
@@ -231,15 +236,17 @@ impl Document {
 
     /// Tasks that failed, in all rounds together.
     pub fn tasks_failed(&self) -> u64 {
-        self.strategies
-            .iter()
-            .flat_map(|strategy| &strategy.rounds)
-            .map(|round| round.report.tasks_failed)
-            .sum()
+        self.strategies.iter().map(StrategyResult::tasks_failed).sum()
     }
 }
 
 impl StrategyResult {
+    /// Tasks that failed, in all rounds, timed or not.
+    pub fn tasks_failed(&self) -> u64 {
+        let timed: u64 = self.rounds.iter().map(|round| round.report.tasks_failed).sum();
+        timed + self.untimed_tasks_failed
+    }
+
     /// Pairs of (ours, theirs) total times, round by round.
     pub fn paired_with(&self, other: &Self) -> Vec<(f64, f64)> {
         self.rounds

@@ -19,6 +19,7 @@ use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
 use crate::mode::Mode;
+use crate::mode::verify::TaskFailure;
 use crate::plan::{Machine, Plan};
 use crate::stats;
 use crate::workload::{Kind, Spread, WorkloadSpec};
@@ -230,6 +231,9 @@ pub struct Records {
     pub timed: Vec<(u64, u64, Completed)>,
     /// The one in which memory was measured.
     pub memory: Option<Completed>,
+    /// Tasks that failed in rounds that were not timed, and the first few of them.
+    untimed_tasks_failed: u64,
+    untimed_failures: Vec<TaskFailure>,
     /// How long one takes, as far as known.
     expected: Option<Duration>,
 }
@@ -366,6 +370,10 @@ impl<'a> Session<'a> {
         self.observer.notice(Event::RoundEnds);
         let completed = completed?;
         records.expected = Some(started.elapsed());
+        if phase != Phase::Timed && completed.report.tasks_failed > 0 {
+            records.untimed_tasks_failed += completed.report.tasks_failed;
+            records.untimed_failures.extend_from_slice(&completed.report.failures);
+        }
         self.own_forks += created_by(&row.strategy, &completed);
         self.own_cpu_seconds += completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
         if phase != Phase::Pilot {

@@ -78,6 +78,8 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         mode,
         settings,
         summary: summarise(&rounds, plan),
+        untimed_tasks_failed: records.untimed_tasks_failed,
+        untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,
         memory: records.memory.as_ref().and_then(|completed| memory(completed, mode)),

@@ -60,11 +60,9 @@ impl fmt::Display for Notice<'_> {
                 write!(f, "{strategy}: {retries} tasks were executed again because a worker had died")
             }
             Self::TooFewRounds { fewest } => {
-                let rounds = if *fewest == 1 { "round is" } else { "rounds are" };
                 write!(
                     f,
-                    "{fewest} {rounds} too few for an interval or a verdict: give {MIN_ROUNDS} or more with --rounds, or more \
-                     time with --time-budget"
+                    "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
                 )
             }
             Self::ShortRounds { strategies } => write!(
@@ -177,9 +175,10 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     let name = strategy.name.as_str();
     let times: Vec<f64> = strategy.rounds.iter().map(|round| round.report.total_seconds).collect();
     let mut notices = Vec::new();
-    let failed: u64 = strategy.rounds.iter().map(|round| round.report.tasks_failed).sum();
+    let failed = strategy.tasks_failed();
     if failed > 0 {
-        let first = strategy.rounds.iter().flat_map(|round| &round.report.failures).next();
+        let timed = strategy.rounds.iter().flat_map(|round| &round.report.failures);
+        let first = strategy.untimed_failures.iter().chain(timed).next();
         let first = first.map(|failure| (failure.task, failure.reason.as_str()));
         notices.push(Notice::TasksFailed { strategy: name, failed, first });
     }

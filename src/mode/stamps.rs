@@ -151,7 +151,8 @@ mod tests {
         stamps.note(2, 2_000, 2_500);
         let latency = stamps.latency(900).unwrap();
         assert_eq!(latency.one_in, 2);
-        assert_eq!(Buckets::merge([&latency.service]).max(), 503, "two digits");
+        let service = Buckets::merge([&latency.service]);
+        assert!(service.max().abs_diff(500) <= 5, "good to 1 %, not {}", service.max());
         assert_eq!(Buckets::merge([&latency.wait]).len(), 2);
     }
 

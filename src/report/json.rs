@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::linkat;
 
 use crate::document::Document;
 
@@ -101,14 +104,33 @@ impl Replacement {
     }
 
     fn finish(self, text: &[u8]) -> io::Result<()> {
-        let mut file = self.create()?;
+        let (mut file, is_named) = match self.create_nameless() {
+            Ok(file) => (file, false),
+            Err(_) => (self.create()?, true),
+        };
         let written = file
             .write_all(text)
             .and_then(|()| file.sync_all())
+            .and_then(|()| if is_named { Ok(()) } else { self.name(&file) })
             .and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
         }
         written
+    }
+
+    /// A file that has no name until it is complete: whoever is killed while writing it leaves nothing behind. Not every
+    /// file system has such files.
+    fn create_nameless(&self) -> io::Result<File> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o644).open(folder)
+    }
+
+    /// Gives `file` the temporary name.
+    fn name(&self, file: &File) -> io::Result<()> {
+        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = AtFlags::AT_SYMLINK_FOLLOW;
+        Ok(linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, &self.temporary, flags)?)
     }
 }

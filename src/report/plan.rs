@@ -65,8 +65,7 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
         let round = estimate.rounds.iter().find(|round| round.strategy == strategy.name);
         let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
         let tried = match round.and_then(|round| round.pilot_tasks) {
-            Some(1) => "1 task tried".into(),
-            Some(tasks) => format!("{} tasks tried", count(tasks)),
+            Some(tasks) => format!("{} tried", count(tasks)),
             None => "a rule of thumb".into(),
         };
         // What does not fit into the column has a line of its own.
@@ -75,11 +74,8 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
             writeln!(out, "  {}", strategy.name)?;
         }
         let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
-        writeln!(
-            out,
-            "  {:<width$}  about {time} a round ({tried}), {memory} at its peak",
-            name.unwrap_or_default()
-        )?;
+        let name = name.unwrap_or_default();
+        writeln!(out, "  {name:<width$}  about {time} a round ({tried}), {memory} at its peak")?;
         let settings = settings_in_words(&strategy.settings);
         if !settings.is_empty() {
             writeln!(out, "  {:<width$}  {settings}", "")?;
@@ -89,18 +85,19 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
     writeln!(out)?;
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
     let precision = run.precision.map(|precision| format!(", or until ±{} is reached", percent(precision)));
+    let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
     let lines = format!(
-        "Up to {} timed {} of each strategy{}{}, after {} to warm up (memory is measured in the first). Seed {}, \
-         baseline {}, margin {}. The whole run takes about {} at most. Nothing was run but what was tried.",
+        "Up to {} timed rounds of each strategy{}{}, after {} to warm up (memory is measured in the first); seed {}; \
+         baseline {}; margin {}. The whole run takes about {} at most; nothing was run{}.",
         run.rounds,
-        if run.rounds == 1 { "round" } else { "rounds" },
         budget.unwrap_or_default(),
         precision.unwrap_or_default(),
         run.warmup.max(1),
         run.seed,
         run.baseline,
         percent(run.margin),
-        seconds(estimate.run_seconds)
+        seconds(estimate.run_seconds),
+        if tried { " but the tasks tried" } else { "" }
     );
     for line in wrap(&lines) {
         writeln!(out, "{line}")?;

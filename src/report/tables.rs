@@ -115,7 +115,7 @@ pub fn latency_legend(document: &Document) -> String {
     };
     let text = format!(
         "wait: from the start of the clock to a task's start · task: from its start to its end{sampled} · \
-         late: how late a bystander that sleeps 10 ms at a time woke{idle} · —: too few to say"
+         late: how late a bystander that sleeps 10 ms at a time woke{idle} · —: not enough tasks to tell"
     );
     wrap(&text).iter().map(|line| paint(DIM, line)).collect::<Vec<_>>().join("\n")
 }

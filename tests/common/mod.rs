@@ -189,14 +189,18 @@ impl Running<'_> {
         self.signals.set(self.signals.get() + 1);
     }
 
-    /// Waits until `signal`, sent before, has been taken notice of: two that wait are one.
+    /// Waits until `signal`, sent before, has been taken notice of: two that wait are one. False if that has already ended
+    /// the program.
     #[track_caller]
-    pub fn wait_until_noticed(&mut self, signal: Signal) {
+    pub fn wait_until_noticed(&mut self, signal: Signal) -> bool {
         let bit = 1 << (signal as i32 - 1);
-        self.wait_for("an end of waiting for the signal", |running| {
-            let status = Process::new(running.pid()).ok()?.status().ok()?;
-            ((status.sigpnd | status.shdpnd) & bit == 0).then_some(())
-        });
+        let waits = |status: procfs::process::Status| (status.sigpnd | status.shdpnd) & bit != 0;
+        let process = Process::new(self.pid()).expect("a process that was not waited for");
+        while process.status().is_ok_and(waits) {
+            assert!(self.started.elapsed() < TIME_LIMIT, "{} does not notice {signal}", self.shown);
+            std::thread::sleep(LOOK_EVERY);
+        }
+        process.stat().is_ok_and(|stat| stat.state != 'Z')
     }
 
     /// Waits until `condition` gives something.
