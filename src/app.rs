@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::cli::Cli;
-use crate::document::{Document, Environment, Warning};
+use crate::document::{Document, Warning};
 use crate::engine::native;
 use crate::experiment::janitor;
 use crate::experiment::signals::Signals;
 use crate::experiment::{self, RunError, Setting};
+use crate::measure::environment::Environment;
 use crate::measure::limits::Limits;
 use crate::measure::parked;
 use crate::mode::Mode;
@@ -71,6 +72,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Limit(_) => Self::new(exit::LIMIT, error),
+            RunError::Interrupted => Self::new(exit::INTERRUPTED, error),
             RunError::Violation(_) | RunError::Other(_) => Self::new(exit::FAILURE, error),
         }
     }
@@ -82,13 +84,10 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let draft = cli.over(spec).map_err(usage)?;
     let mut machine = look_around();
     let plan = draft.clone().resolve(&machine)?;
-    if cli.dry_run {
-        ignore_closed_pipe(report::plan::write(&plan, &machine, &mut anstream::stdout().lock()))?;
-        warn_of_guard(&plan);
-        return Ok(exit::SUCCESS);
-    }
-    let json =
-        cli.json.as_deref().map(Target::open).transpose().map_err(|error| usage(format!("{error:#}")))?;
+    let json = match &cli.json {
+        Some(path) if !cli.dry_run => Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?),
+        _ => None,
+    };
     let signals = Signals::listen()?;
     let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     // What one process costs is measured before there is any thread; then the plan is made with it.
@@ -96,15 +95,30 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let plan = draft.resolve(&machine)?;
     let setting = Setting {
         started_at,
+        environment: Environment::read(),
         warnings: guard_warnings(&plan),
-        environment: environment(&machine, parked_process_bytes, cpu::calibrate()),
+        units_per_second: cpu::calibrate(),
+        parked_process_bytes,
+        machine,
     };
+    if cli.dry_run {
+        return dry_run(&plan, &setting, &signals);
+    }
     let mut progress = Progress::new(cli.quiet);
-    let document = experiment::run(&plan, setting, &signals, &mut progress);
+    let document = experiment::run(&plan, &setting, &signals, &mut progress);
     progress.finish();
     let document = document?;
     show(&document, json)?;
     Ok(exit_code(&document))
+}
+
+fn dry_run(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<i32, Failure> {
+    let estimate = experiment::estimate(plan, setting, signals)?;
+    let mut out = anstream::stdout().lock();
+    let written = report::plan::write(plan, setting.machine.parked_process_bytes, &estimate, &mut out);
+    ignore_closed_pipe(written)?;
+    ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
+    Ok(exit::SUCCESS)
 }
 
 /// Tables on standard output, unless the JSON goes there.
@@ -118,7 +132,7 @@ fn show(document: &Document, json: Option<Target>) -> Result<(), Failure> {
         let written = report::write(document, &mut out).and_then(|()| out.flush());
         ignore_closed_pipe(written)?;
     }
-    let written = report::write_warnings(document, &mut anstream::stderr().lock());
+    let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed_pipe(written)?;
     Ok(())
 }
@@ -158,27 +172,6 @@ fn measure_parked(plan: &Plan) -> Option<u64> {
     many.then(parked::measure)
 }
 
-fn environment(machine: &Machine, parked_process_bytes: Option<u64>, units_per_second: f64) -> Environment {
-    use sysinfo::System;
-    let system = System::new().ok().map(|mut system| {
-        system.refresh_memory();
-        system.refresh_cpu_all();
-        system
-    });
-    let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
-    Environment {
-        cpu: cpus.first().map(|cpu| cpu.brand().trim().to_owned()).filter(|brand| !brand.is_empty()),
-        cores: Some(cpus.len() as u64).filter(|cores| *cores > 0),
-        effective_cores: machine.effective_cores,
-        memory_bytes: system.as_ref().map(System::total_memory).filter(|bytes| *bytes > 0),
-        os: System::long_os_version().ok(),
-        kernel: System::kernel_version().ok(),
-        limits: machine.limits.clone(),
-        parked_process_bytes,
-        units_per_second,
-    }
-}
-
 fn guard_warnings(plan: &Plan) -> Vec<Warning> {
     plan.guarded
         .iter()
@@ -199,11 +192,4 @@ fn guard_warnings(plan: &Plan) -> Vec<Warning> {
             Some(Warning { code: "in_flight_limited".into(), message })
         })
         .collect()
-}
-
-fn warn_of_guard(plan: &Plan) {
-    for warning in guard_warnings(plan) {
-        let label = paint(report::style::WARNING, "warning:");
-        let _ = writeln!(anstream::stderr(), "{label} {}", warning.message);
-    }
 }

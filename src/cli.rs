@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser};
 
 use crate::engine::Engine;
+use crate::measure::memory::Choice;
 use crate::mode::settings::{Start, Transport};
 use crate::plan::draft::{self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
-use crate::plan::units::{Count, Seconds, Size};
+use crate::plan::units::{Count, Percent, Seconds, Size};
 use crate::workload::{Kind, Spread};
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
@@ -45,7 +46,7 @@ pub struct Cli {
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub result_size: Option<Size>,
 
-    /// Private memory that each task touches and gives back
+    /// Private memory that each task touches and holds until its work is done
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub memory: Option<Size>,
 
@@ -109,6 +110,22 @@ pub struct Cli {
     /// Strategy that the others are compared with [default: serial where it runs]
     #[arg(long, value_name = "STRATEGY", help_heading = MEASURING)]
     pub baseline: Option<String>,
+
+    /// By how much two strategies must differ to be told apart [default: 1%]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, help_heading = MEASURING)]
+    pub margin: Option<Percent>,
+
+    /// Stop a strategy's rounds once half the width of its interval is below this part of its median, such as 2%
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, help_heading = MEASURING)]
+    pub precision: Option<Percent>,
+
+    /// Measure the cost of an empty task for each strategy too, as rows of their own
+    #[arg(long, help_heading = MEASURING)]
+    pub overhead: bool,
+
+    /// How memory is measured: auto (the best that can be had), cgroup, meminfo or pss [default: auto]
+    #[arg(long, value_name = "METHOD", value_parser = draft::parse_memory_method, help_heading = MEASURING)]
+    pub memory_method: Option<Choice>,
 
     /// Read a workload spec (TOML), or the plan of a JSON export; a flag overrides the file's value
     #[arg(short, long, value_name = "FILE", help_heading = FILES)]
@@ -197,6 +214,10 @@ impl Cli {
                 time_budget: self.time_budget,
                 seed: self.seed,
                 baseline: self.baseline.clone(),
+                margin: self.margin,
+                precision: self.precision,
+                overhead: self.overhead.then_some(true),
+                memory_method: self.memory_method,
             }),
             strategies,
         })

@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::RoundReport;
-use crate::measure::limits::Limits;
+use crate::experiment::pilot::Estimate;
+use crate::measure::bystander::Disturbance;
+use crate::measure::environment::{self, State, StateChange};
 use crate::measure::memory::Method;
 use crate::mode::Settings;
 use crate::plan::Plan;
@@ -30,8 +32,12 @@ pub struct Document {
     pub plan: Plan,
     /// Where it was run.
     pub environment: Environment,
+    /// How long the run was expected to take; null if it was interrupted before that was known.
+    pub estimate: Option<Estimate>,
     /// A row each, in the order of the plan.
     pub strategies: Vec<StrategyResult>,
+    /// The same strategies with empty tasks, where that was asked for (`--overhead`).
+    pub overhead: Vec<StrategyResult>,
     /// What a reader should know before he believes the numbers.
     pub warnings: Vec<Warning>,
 }
@@ -50,24 +56,21 @@ pub struct Tool {
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Model of the processor.
-    pub cpu: Option<String>,
-    /// Logical processors of the machine.
-    pub cores: Option<u64>,
-    /// How many of them this run may use: affinity and cgroup quota taken into account.
-    pub effective_cores: u64,
-    /// Physical memory.
-    pub memory_bytes: Option<u64>,
-    /// Operating system.
-    pub os: Option<String>,
-    /// Release of the kernel.
-    pub kernel: Option<String>,
-    /// What limits the number of processes.
-    pub limits: Limits,
+    /// What does not change while a run lasts.
+    #[serde(flatten)]
+    pub machine: environment::Environment,
     /// Memory of one process that only waits, as measured before the run.
     pub parked_process_bytes: Option<u64>,
     /// Units of CPU work that make a second here, as calibrated before the run.
     pub units_per_second: f64,
+    /// What the machine was doing just before the first round.
+    pub before: State,
+    /// What it was doing just after the last.
+    pub after: State,
+    /// What happened in between.
+    pub change: StateChange,
+    /// How late a bystander woke before anything was run.
+    pub idle_disturbance: Disturbance,
 }
 
 /// A row: a strategy with all its rounds.
@@ -87,6 +90,36 @@ pub struct StrategyResult {
     pub summary: Option<StrategySummary>,
     /// Memory, measured in a round of its own.
     pub memory: Option<Memory>,
+    /// How long tasks waited and took, over all timed rounds.
+    pub latency: Option<Latency>,
+    /// How late a bystander woke during the timed rounds.
+    pub disturbance: Option<Disturbance>,
+}
+
+/// How long tasks waited and took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Every how many-th task was stamped.
+    pub one_in: u64,
+    /// From t0 to the start of a task.
+    pub wait: Percentiles,
+    /// From its start to its end.
+    pub service: Percentiles,
+}
+
+/// A distribution in a few numbers, good to 1 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Median; null with fewer than 20 tasks.
+    pub p50_seconds: Option<f64>,
+    /// 90th percentile; null with fewer than 100 tasks.
+    pub p90_seconds: Option<f64>,
+    /// 99th percentile; null with fewer than 1,000 tasks: at least ten must lie beyond.
+    pub p99_seconds: Option<f64>,
+    /// The longest that was seen.
+    pub max_seconds: f64,
+    /// Tasks that were looked at.
+    pub count: u64,
 }
 
 /// One timed round.
@@ -107,6 +140,8 @@ pub struct Round {
     pub tree_cpu_system_seconds: f64,
     /// Processes and threads that the kernel counted on the whole machine during the round.
     pub kernel_forks: Option<u64>,
+    /// How late a bystander woke during the round.
+    pub disturbance: Option<Disturbance>,
 }
 
 /// What the rounds of a strategy say together.
@@ -175,6 +210,9 @@ pub struct Memory {
     /// Rounds that were measured.
     pub rounds: u64,
 }
+
+/// The code of warnings that say why something about the machine is null.
+pub const NOT_MEASURED: &str = "not_measured";
 
 /// Something that a reader should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

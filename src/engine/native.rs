@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
+use crate::mode::stamps::shift_for;
 use crate::mode::verify::{Violation, verify};
 use crate::mode::{Outcome, Progress, Round, RoundError};
 use crate::sys::fork;
@@ -106,12 +107,14 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
     let round = Round {
         tasks: spec.tasks,
         settings: &strategy.settings,
+        stamp_shift: request.latency.then(|| shift_for(spec.tasks, spec.expected_task_seconds())),
         progress: Progress::new(&mut report),
-        parent_memory,
+        parent_memory: parent_memory.as_ref(),
     };
     let before = CpuTime::of_this_process_and_reaped_children();
     let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
+    say(&Message::Over).map_err(|error| Failed::Round(error.into()))?;
     let verified =
         verify(workload, strategy.mode, &strategy.settings, &outcome).map_err(Failed::Violation)?;
     let Outcome { times, meter, .. } = &outcome;
@@ -133,6 +136,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         io_overshoot_mean_seconds: (meter.waits > 0)
             .then(|| meter.overshoot_nanoseconds as f64 * 1e-9 / meter.waits as f64),
         io_overshoot_max_seconds: (meter.waits > 0).then_some(meter.overshoot_max_nanoseconds as f64 * 1e-9),
+        latency: outcome.board.stamps.latency(times.begin),
         failures: verified.failures,
     })
 }

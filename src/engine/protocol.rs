@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Strategy;
+use crate::mode::stamps::RoundLatency;
 use crate::mode::verify::TaskFailure;
 use crate::workload::WorkloadSpec;
 
@@ -23,6 +24,8 @@ pub struct Request {
     pub workload: WorkloadSpec,
     /// How to execute them.
     pub strategy: Strategy,
+    /// Whether tasks are stamped with their start and end.
+    pub latency: bool,
 }
 
 /// What an engine says, a line each.
@@ -38,7 +41,9 @@ pub enum Message {
         /// Processes alive now.
         alive: u64,
     },
-    /// The round is over. The last line.
+    /// The clock has stopped; what comes is checking.
+    Over,
+    /// What came of the round. The last line.
     Report(Box<RoundReport>),
     /// Something that must hold did not. The last line.
     Violation {
@@ -90,6 +95,8 @@ pub struct RoundReport {
     pub io_overshoot_mean_seconds: Option<f64>,
     /// By how much the worst one was.
     pub io_overshoot_max_seconds: Option<f64>,
+    /// How long tasks waited and took, where that was asked for.
+    pub latency: Option<RoundLatency>,
     /// The first few failed tasks.
     pub failures: Vec<TaskFailure>,
 }

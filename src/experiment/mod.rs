@@ -1,23 +1,30 @@
 //! A run: every strategy, for every round, interleaved, each round in a fresh process.
 
 pub mod janitor;
+pub mod pilot;
 pub mod round;
 pub mod schedule;
 pub mod signals;
 pub mod summary;
+mod warnings;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::document::{self, Document, Warning};
+use crate::document::{Document, Warning};
 use crate::engine::Strategy;
 use crate::engine::protocol::{Request, VERSION};
+use crate::measure::bystander::{Bystander, Lateness};
+use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
-use crate::plan::Plan;
-use crate::workload::Kind;
+use crate::mode::Mode;
+use crate::plan::{Machine, Plan};
+use crate::stats;
+use crate::workload::{Kind, Spread, WorkloadSpec};
 use janitor::Janitor;
-use round::{Completed, RoundFailure};
+use pilot::Estimate;
+use round::{Completed, RoundFailure, Watch};
 use schedule::{Budget, Phase};
 use signals::Signals;
 
@@ -48,6 +55,11 @@ pub enum Event<'a> {
     },
     /// A round is over.
     RoundEnds,
+    /// How long the run should take, at most, is known.
+    Estimated {
+        /// In seconds.
+        run_seconds: f64,
+    },
 }
 
 /// Hears of events.
@@ -65,19 +77,47 @@ pub enum RunError {
     /// This machine cannot run it.
     #[error("{0}")]
     Limit(String),
+    /// Somebody pressed Ctrl-C before there was anything to report.
+    #[error("interrupted")]
+    Interrupted,
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
 
 /// What is known before the first round.
+#[derive(Debug, Clone)]
 pub struct Setting {
     /// When the run was started, as RFC 3339.
     pub started_at: String,
-    /// The machine.
-    pub environment: document::Environment,
+    /// The machine, as the plan was made for it.
+    pub machine: Machine,
+    /// All else that can be said of it.
+    pub environment: Environment,
+    /// Memory of one waiting process, where it was measured.
+    pub parked_process_bytes: Option<u64>,
+    /// Units of CPU work that make a second.
+    pub units_per_second: f64,
     /// What has been noticed so far.
     pub warnings: Vec<Warning>,
+}
+
+/// How long the bystander stands by before anything is run, for comparison.
+const IDLE: Duration = Duration::from_millis(300);
+
+/// Tries a few tasks of each strategy and says how long the run would take.
+///
+/// # Errors
+/// If a round is not valid or cannot be had.
+pub fn estimate(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<Estimate, RunError> {
+    struct Nobody;
+    impl Observer for Nobody {
+        fn notice(&mut self, _: Event<'_>) {}
+    }
+    let mut janitor = Janitor::start()?;
+    let mut nobody = Nobody;
+    let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor);
+    Ok(session.pilot(&rows_of(plan, setting))?)
 }
 
 /// Carries out `plan`. An interrupted run is a partial document, not an error.
@@ -86,26 +126,104 @@ pub struct Setting {
 /// If a round is not valid or cannot be had.
 pub fn run(
     plan: &Plan,
-    setting: Setting,
+    setting: &Setting,
     signals: &Signals,
     observer: &mut dyn Observer,
 ) -> Result<Document, RunError> {
     let mut janitor = Janitor::start()?;
-    let mut tables: Vec<Records> = plan.strategies.iter().map(|_| Records::default()).collect();
-    let mut session =
-        Session { plan, setting: &setting, signals, observer, janitor: &mut janitor, digest: None };
-    let outcome = session.carry_out(&mut tables);
+    let idle = Bystander::start().context("failed to start the bystander")?;
+    std::thread::sleep(IDLE);
+    let idle = idle.stop();
+    let rows = rows_of(plan, setting);
+    let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
+    let before = State::read();
+    let mut session = Session::new(plan, setting, signals, observer, &mut janitor);
+    let outcome = session.carry_out(&rows, &mut tables);
+    let Session { own_forks, own_cpu_seconds, estimate, .. } = session;
     let partial = match outcome {
         Ok(()) => false,
         Err(RoundFailure::Interrupted) => true,
-        Err(RoundFailure::Violation(message)) => return Err(RunError::Violation(message)),
-        Err(RoundFailure::Limit(message)) => return Err(RunError::Limit(message)),
-        Err(RoundFailure::Other(error)) => return Err(RunError::Other(error)),
+        Err(failure) => return Err(failure.into()),
     };
-    Ok(summary::sum_up(plan, setting, tables, partial))
+    let seen = Seen { before, after: State::read(), own_forks, own_cpu_seconds, idle, estimate };
+    Ok(summary::sum_up(plan, setting, &rows, tables, seen, partial))
 }
 
-/// All rounds of one strategy.
+impl From<RoundFailure> for RunError {
+    fn from(failure: RoundFailure) -> Self {
+        match failure {
+            RoundFailure::Interrupted => Self::Interrupted,
+            RoundFailure::Violation(message) => Self::Violation(message),
+            RoundFailure::Limit(message) => Self::Limit(message),
+            RoundFailure::Other(error) => Self::Other(error),
+        }
+    }
+}
+
+/// What was seen of the machine besides the rounds.
+pub struct Seen {
+    /// Just before the first round.
+    pub before: State,
+    /// Just after the last.
+    pub after: State,
+    /// Processes and threads that the run itself created in between.
+    pub own_forks: u64,
+    /// CPU time that the rounds used.
+    pub own_cpu_seconds: f64,
+    /// How late the bystander woke while nothing was run.
+    pub idle: Lateness,
+    /// How long the run was expected to take.
+    pub estimate: Option<Estimate>,
+}
+
+/// What is run round by round: a strategy, with its own tasks or with empty ones.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// How.
+    pub strategy: Strategy,
+    /// What.
+    pub workload: WorkloadSpec,
+    /// Whether the tasks are empty: what remains is what the mode itself costs.
+    pub empty: bool,
+}
+
+impl Row {
+    fn name(&self) -> String {
+        let name = &self.strategy.name;
+        if self.empty { format!("{name} (empty task)") } else { name.clone() }
+    }
+}
+
+fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
+    let workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
+    let rows = |workload: WorkloadSpec, empty| {
+        plan.strategies.iter().map(move |strategy| Row {
+            strategy: strategy.clone(),
+            workload: workload.clone(),
+            empty,
+        })
+    };
+    let mut all: Vec<Row> = rows(workload.clone(), false).collect();
+    if plan.run.overhead {
+        all.extend(rows(emptied(workload), true));
+    }
+    all
+}
+
+/// `workload` with nothing to do in its tasks. What is shipped and what the parent holds stays: that is the mode's to pay.
+fn emptied(workload: WorkloadSpec) -> WorkloadSpec {
+    WorkloadSpec {
+        kind: Kind::Synthetic,
+        cpu_seconds: 0.0,
+        io_wait_seconds: 0.0,
+        init_seconds: 0.0,
+        memory_bytes: 0,
+        spread: Spread::Constant,
+        ..workload
+    }
+}
+
+/// All rounds of one row.
 #[derive(Debug, Default)]
 pub struct Records {
     /// The timed ones, with their numbers and places in the run.
@@ -116,43 +234,81 @@ pub struct Records {
     expected: Option<Duration>,
 }
 
+impl Records {
+    /// Half the width of the interval of the median so far, as a part of it.
+    fn precision(&self, seed: u64) -> Option<f64> {
+        let times: Vec<f64> = self.timed.iter().map(|(_, _, round)| round.report.total_seconds).collect();
+        stats::summarise(&times, seed)?.relative_half_width()
+    }
+}
+
+/// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
+const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
+
 struct Session<'a> {
     plan: &'a Plan,
     setting: &'a Setting,
     signals: &'a Signals,
     observer: &'a mut dyn Observer,
     janitor: &'a mut Janitor,
-    /// What all rounds must agree on, and who said it first.
-    digest: Option<(String, String)>,
+    /// What all rounds must agree on, and who said it first: for the workload's tasks, and for empty ones.
+    digests: [Option<(String, String)>; 2],
+    own_forks: u64,
+    own_cpu_seconds: f64,
+    estimate: Option<Estimate>,
 }
 
-impl Session<'_> {
-    fn carry_out(&mut self, tables: &mut [Records]) -> Result<(), RoundFailure> {
+impl<'a> Session<'a> {
+    fn new(
+        plan: &'a Plan,
+        setting: &'a Setting,
+        signals: &'a Signals,
+        observer: &'a mut dyn Observer,
+        janitor: &'a mut Janitor,
+    ) -> Self {
+        let digests = [None, None];
+        Self {
+            plan,
+            setting,
+            signals,
+            observer,
+            janitor,
+            digests,
+            own_forks: 0,
+            own_cpu_seconds: 0.0,
+            estimate: None,
+        }
+    }
+
+    fn carry_out(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<(), RoundFailure> {
         let run = &self.plan.run;
-        let strategies = &self.plan.strategies;
-        for place in schedule::order(strategies.len(), run.seed, Phase::Memory, 1) {
-            let completed = self.round(&strategies[place], Phase::Memory, 1, 1, &mut tables[place])?;
+        let estimate = self.pilot(rows)?;
+        self.observer.notice(Event::Estimated { run_seconds: estimate.run_seconds });
+        self.estimate = Some(estimate);
+        for place in schedule::order(rows.len(), run.seed, Phase::Memory, 1) {
+            let completed = self.round(&rows[place], Phase::Memory, 1, 1, &mut tables[place])?;
             tables[place].memory = Some(completed);
         }
         // The round that measured memory has warmed up as well as any.
         for number in 2..=run.warmup {
-            for place in schedule::order(strategies.len(), run.seed, Phase::WarmUp, number) {
-                self.round(&strategies[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
+            for place in schedule::order(rows.len(), run.seed, Phase::WarmUp, number) {
+                self.round(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
             }
         }
-        let mut budgets: Vec<Budget> = strategies.iter().map(|_| Budget::new(run)).collect();
+        let mut budgets: Vec<Budget> = rows.iter().map(|_| Budget::new(run)).collect();
         let mut order = 0;
         for number in 1..=run.rounds {
-            let places = schedule::order(strategies.len(), run.seed, Phase::Timed, number);
-            let places: Vec<usize> =
-                places.into_iter().filter(|place| budgets[*place].allows_another()).collect();
+            let mut places = schedule::order(rows.len(), run.seed, Phase::Timed, number);
+            places.retain(|place| {
+                budgets[*place].allows_another() && !self.is_precise(number, &tables[*place])
+            });
             if places.is_empty() {
                 break;
             }
             for place in places {
                 order += 1;
                 let completed =
-                    self.round(&strategies[place], Phase::Timed, number, run.rounds, &mut tables[place])?;
+                    self.round(&rows[place], Phase::Timed, number, run.rounds, &mut tables[place])?;
                 budgets[place].spend(completed.outside_seconds);
                 tables[place].timed.push((number, order, completed));
             }
@@ -160,9 +316,17 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether a row needs no round `number` for the precision that was asked for. Never a question of significance.
+    fn is_precise(&self, number: u64, records: &Records) -> bool {
+        let run = &self.plan.run;
+        let Some(wanted) = run.precision else { return false };
+        number > LEAST_ROUNDS_FOR_PRECISION
+            && records.precision(run.seed).is_some_and(|reached| reached <= wanted)
+    }
+
     fn round(
         &mut self,
-        strategy: &Strategy,
+        row: &Row,
         phase: Phase,
         round: u64,
         of: u64,
@@ -171,8 +335,7 @@ impl Session<'_> {
         if self.signals.stop_wanted() {
             return Err(RoundFailure::Interrupted);
         }
-        let mut workload = self.plan.workload.clone();
-        workload.units_per_second = self.setting.environment.units_per_second;
+        let mut workload = row.workload.clone();
         let folder = match workload.kind {
             Kind::File => Some(self.janitor.folder()?),
             Kind::Synthetic | Kind::Expression => None,
@@ -180,34 +343,34 @@ impl Session<'_> {
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
         }
-        let gauge = match phase {
-            Phase::Memory => Some(self.open_gauge()?),
-            Phase::WarmUp | Phase::Timed => None,
+        let watch = match phase {
+            Phase::Memory => Watch::Memory(self.open_gauge()?),
+            Phase::Timed => Watch::Bystander,
+            Phase::Pilot | Phase::WarmUp => Watch::Nothing,
         };
-        let tasks = workload.tasks;
-        let expected = records.expected;
-        self.observer.notice(Event::RoundStarts {
-            strategy: &strategy.name,
-            phase,
-            round,
-            of,
-            tasks,
-            expected,
-        });
+        let name = row.name();
+        let (tasks, expected) = (workload.tasks, records.expected);
+        self.observer.notice(Event::RoundStarts { strategy: &name, phase, round, of, tasks, expected });
         let request = Request {
             protocol: VERSION,
             controller: std::process::id() as i32,
             workload,
-            strategy: strategy.clone(),
+            strategy: row.strategy.clone(),
+            latency: phase == Phase::Timed,
         };
         let observer = &mut *self.observer;
-        let completed = round::execute(&request, gauge, self.signals, &mut |tasks_done, alive| {
+        let started = Instant::now();
+        let completed = round::execute(&request, watch, self.signals, &mut |tasks_done, alive| {
             observer.notice(Event::Progress { tasks_done, alive });
         });
         self.observer.notice(Event::RoundEnds);
         let completed = completed?;
-        records.expected = Some(Duration::from_secs_f64(completed.outside_seconds));
-        self.agree(&strategy.name, &completed)?;
+        records.expected = Some(started.elapsed());
+        self.own_forks += created_by(&row.strategy, &completed);
+        self.own_cpu_seconds += completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
+        if phase != Phase::Pilot {
+            self.agree(row, &completed)?;
+        }
         Ok(completed)
     }
 
@@ -216,24 +379,37 @@ impl Session<'_> {
         if let Some(folder) = &folder {
             self.janitor.expect(folder).context("failed to announce the round's cgroup")?;
         }
-        Ok(Gauge::open(folder))
+        let choice = self.plan.run.memory_method;
+        Gauge::open(choice, folder).with_context(|| format!("failed to measure memory by {}", choice.name()))
     }
 
     /// All strategies give the same results, in every round. A failed task has none to agree on.
-    fn agree(&mut self, strategy: &str, completed: &Completed) -> Result<(), RoundFailure> {
+    fn agree(&mut self, row: &Row, completed: &Completed) -> Result<(), RoundFailure> {
         if completed.report.tasks_failed > 0 {
             return Ok(());
         }
         let digest = &completed.report.digest;
-        match &self.digest {
-            None => self.digest = Some((digest.clone(), strategy.to_owned())),
-            Some((agreed, first)) if agreed != digest => {
-                return Err(RoundFailure::Violation(format!(
-                    "{strategy} and {first} give different results for the same tasks: digest {digest} and {agreed}"
-                )));
+        match &mut self.digests[usize::from(row.empty)] {
+            Some((agreed, first)) if agreed != digest => Err(RoundFailure::Violation(format!(
+                "{} and {first} give different results for the same tasks: digest {digest} and {agreed}",
+                row.name()
+            ))),
+            Some(_) => Ok(()),
+            nothing => {
+                *nothing = Some((digest.clone(), row.name()));
+                Ok(())
             }
-            Some(_) => {}
         }
-        Ok(())
     }
+}
+
+/// Processes and threads that a round created, as the kernel counts them: the runner, its workers, and the bystander.
+fn created_by(strategy: &Strategy, completed: &Completed) -> u64 {
+    const RUNNER_AND_BYSTANDER: u64 = 2;
+    const SAMPLER: u64 = 1;
+    let threads = match strategy.mode {
+        Mode::Threads => strategy.settings.workers.unwrap_or(1) + SAMPLER,
+        Mode::Serial | Mode::Pool | Mode::Process => 0,
+    };
+    RUNNER_AND_BYSTANDER + threads + completed.report.processes_started
 }

@@ -13,12 +13,13 @@ use nix::unistd::Pid;
 
 use super::signals::Signals;
 use crate::engine::protocol::{GO, Message, Request, RoundReport};
+use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
 use crate::sys::wait::{Exit, Which, wait};
 
 /// A round, with what was seen of it from outside.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Completed {
     /// What the engine says.
     pub report: RoundReport,
@@ -32,6 +33,18 @@ pub struct Completed {
     pub kernel_forks: Option<u64>,
     /// Memory, in a round that measured it.
     pub memory: Option<MemoryReading>,
+    /// How late the bystander woke, in a round that it stood by.
+    pub lateness: Option<Lateness>,
+}
+
+/// What is measured from outside besides time.
+pub enum Watch {
+    /// Nothing.
+    Nothing,
+    /// Memory.
+    Memory(Gauge),
+    /// How much others are disturbed.
+    Bystander,
 }
 
 /// Why there is no round.
@@ -56,24 +69,25 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Executes one round and waits until everything that it started is gone. `progress` hears of tasks done.
+/// Executes one round, watched by `watch`, and waits until everything that it started is gone. `progress` hears of tasks
+/// done.
 ///
 /// # Errors
 /// Why the round is not to be had; nothing of it is left then either.
 pub fn execute(
     request: &Request,
-    gauge: Option<Gauge>,
+    watch: Watch,
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
     let mut command = request.strategy.engine.command()?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-    if let Some(gauge) = &gauge {
+    if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
     }
     let child = command.spawn().context("failed to start the runner")?;
     let mut runner = Runner { child, reaped: false };
-    let outcome = converse(&mut runner, request, gauge, signals, progress);
+    let outcome = converse(&mut runner, request, watch, signals, progress);
     let left = runner.end_group();
     match outcome {
         Ok(_) if left > 0 => Err(RoundFailure::Violation(format!(
@@ -127,7 +141,7 @@ impl Drop for Runner {
 fn converse(
     runner: &mut Runner,
     request: &Request,
-    mut gauge: Option<Gauge>,
+    watch: Watch,
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
@@ -137,8 +151,14 @@ fn converse(
     line.push(b'\n');
     let _ = to_runner.write_all(&line); // If the runner is gone its silence says so below.
 
+    let stood_by = matches!(watch, Watch::Bystander);
+    let mut gauge = match watch {
+        Watch::Memory(gauge) => Some(gauge),
+        Watch::Nothing | Watch::Bystander => None,
+    };
+    let mut bystander = None;
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
-    let (mut started, mut forks_before, mut report) = (Instant::now(), None, None);
+    let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
@@ -152,12 +172,16 @@ fn converse(
                 if let Some(gauge) = &mut gauge {
                     gauge.begin(runner.pid());
                 }
+                if stood_by {
+                    bystander = Some(Bystander::start().context("failed to start the bystander")?);
+                }
                 forks_before = kernel::forks_since_boot();
                 started = Instant::now();
                 let _ = to_runner.write_all(GO);
             }
             Heard::Message(Message::Progress { tasks_done, alive }) => progress(tasks_done, alive),
             Heard::Message(Message::Report(of_round)) => report = Some(*of_round),
+            Heard::Message(Message::Over) => lateness = bystander.take().map(Bystander::stop),
             Heard::Message(Message::Violation { message }) => {
                 return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
             }
@@ -211,6 +235,7 @@ fn converse(
         tree_cpu_system_seconds: reaped.usage.system.as_secs_f64(),
         kernel_forks,
         memory: gauge.map(Gauge::finish),
+        lateness,
     })
 }
 

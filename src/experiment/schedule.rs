@@ -6,6 +6,8 @@ use crate::seed::Rng;
 /// What a round is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// A few tasks are tried, to know how long all will take.
+    Pilot,
     /// Memory is measured; accounting for it slows things down, so time is not.
     Memory,
     /// Nothing is measured.
@@ -19,6 +21,7 @@ pub enum Phase {
 pub fn order(strategies: usize, seed: u64, phase: Phase, round: u64) -> Vec<usize> {
     let mut places: Vec<usize> = (0..strategies).collect();
     let stream = match phase {
+        Phase::Pilot => 0,
         Phase::Memory => 1,
         Phase::WarmUp => 2,
         Phase::Timed => 3,
@@ -62,7 +65,17 @@ mod tests {
     use super::*;
 
     fn run(time_budget_seconds: Option<f64>) -> RunSpec {
-        RunSpec { rounds: 10, warmup: 1, time_budget_seconds, seed: 1, baseline: "serial".into() }
+        RunSpec {
+            rounds: 10,
+            warmup: 1,
+            time_budget_seconds,
+            seed: 1,
+            baseline: "serial".into(),
+            margin: 0.01,
+            precision: None,
+            overhead: false,
+            memory_method: crate::measure::memory::Choice::Auto,
+        }
     }
 
     #[test]

@@ -1,20 +1,36 @@
 //! From raw rounds to a document.
 
+use hdrhistogram::Histogram;
+
 use super::round::Completed;
-use super::{Records, Setting};
+use super::{Records, Row, Seen, Setting, warnings};
 use crate::document::{
-    Document, Memory, Round, SCHEMA_VERSION, SpeedUp, StrategyResult, StrategySummary, Tool, Warning,
+    Document, Environment, Latency, Memory, Percentiles, Round, SCHEMA_VERSION, SpeedUp, StrategyResult,
+    StrategySummary, Tool,
 };
 use crate::engine::Strategy;
+use crate::engine::protocol::RoundReport;
+use crate::measure::bystander::Lateness;
+use crate::measure::environment::{self, Own};
 use crate::mode::Mode;
+use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
-use crate::stats::{self, DEFAULT_MARGIN, MIN_ROUNDS};
+use crate::stats;
 
 /// The document of a run.
-pub fn sum_up(plan: &Plan, setting: Setting, tables: Vec<Records>, partial: bool) -> Document {
-    let seed = plan.run.seed;
-    let strategies =
-        plan.strategies.iter().zip(tables).map(|(strategy, records)| row(strategy, records, plan)).collect();
+pub fn sum_up(
+    plan: &Plan,
+    setting: &Setting,
+    rows: &[Row],
+    tables: Vec<Records>,
+    seen: Seen,
+    partial: bool,
+) -> Document {
+    let mut results = rows.iter().zip(tables).map(|(row, records)| (row.empty, result(row, records, plan)));
+    let (empty, own): (Vec<_>, Vec<_>) = results.by_ref().partition(|(empty, _)| *empty);
+    let untagged =
+        |results: Vec<(bool, StrategyResult)>| results.into_iter().map(|(_, result)| result).collect();
+    let own_work = Own { forks: Some(seen.own_forks), cpu_seconds: Some(seen.own_cpu_seconds) };
     let mut document = Document {
         schema_version: SCHEMA_VERSION,
         partial,
@@ -23,30 +39,49 @@ pub fn sum_up(plan: &Plan, setting: Setting, tables: Vec<Records>, partial: bool
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("PROCBENCH_COMMIT").filter(|commit| !commit.is_empty()).map(Into::into),
         },
-        started_at: setting.started_at,
+        started_at: setting.started_at.clone(),
         plan: plan.clone(),
-        environment: setting.environment,
-        strategies,
-        warnings: setting.warnings,
+        environment: Environment {
+            machine: setting.environment.clone(),
+            parked_process_bytes: setting.parked_process_bytes,
+            units_per_second: setting.units_per_second,
+            change: environment::change(&seen.before, &seen.after, own_work),
+            before: seen.before,
+            after: seen.after,
+            idle_disturbance: seen.idle.disturbance(),
+        },
+        estimate: seen.estimate,
+        strategies: untagged(own),
+        overhead: untagged(empty),
+        warnings: setting.warnings.clone(),
     };
-    compare(&mut document, seed);
-    let warnings = noticed(&document);
+    compare(&mut document);
+    let warnings = warnings::all(&document);
     document.warnings.extend(warnings);
     document
 }
 
-fn row(strategy: &Strategy, records: Records, plan: &Plan) -> StrategyResult {
-    let Strategy { name, engine, mode, settings } = strategy.clone();
+fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
+    let Strategy { name: _, engine, mode, settings } = row.strategy.clone();
+    let latency = latency(&records);
+    let mut lateness = Lateness::default();
+    for (_, _, completed) in &records.timed {
+        if let Some(of_round) = &completed.lateness {
+            lateness.add(of_round);
+        }
+    }
     let rounds: Vec<Round> =
-        records.timed.into_iter().map(|(number, order, done)| round(number, order, done)).collect();
+        records.timed.into_iter().map(|(number, order, completed)| round(number, order, completed)).collect();
     StrategyResult {
-        name,
+        name: row.name(),
         engine,
         mode,
         settings,
         summary: summarise(&rounds, plan),
+        disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,
         memory: records.memory.as_ref().and_then(|completed| memory(completed, mode)),
+        latency,
     }
 }
 
@@ -54,11 +89,42 @@ fn round(round: u64, order: u64, completed: Completed) -> Round {
     Round {
         round,
         order,
-        report: completed.report,
+        // What tasks did one by one is summed up over all rounds.
+        report: RoundReport { latency: None, ..completed.report },
         outside_seconds: completed.outside_seconds,
         tree_cpu_user_seconds: completed.tree_cpu_user_seconds,
         tree_cpu_system_seconds: completed.tree_cpu_system_seconds,
         kernel_forks: completed.kernel_forks,
+        disturbance: completed.lateness.map(|lateness| lateness.disturbance()),
+    }
+}
+
+fn latency(records: &Records) -> Option<Latency> {
+    let of_rounds: Vec<&RoundLatency> =
+        records.timed.iter().filter_map(|(_, _, completed)| completed.report.latency.as_ref()).collect();
+    let first = of_rounds.first()?;
+    Some(Latency {
+        one_in: first.one_in,
+        wait: percentiles(&Buckets::merge(of_rounds.iter().map(|latency| &latency.wait))),
+        service: percentiles(&Buckets::merge(of_rounds.iter().map(|latency| &latency.service))),
+    })
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+    // A percentile says something only if there are this many beyond it.
+    const BEYOND: f64 = 10.0;
+    let count = histogram.len();
+    let seconds = |nanoseconds: u64| nanoseconds as f64 * 1e-9;
+    let quantile = |q: f64| {
+        let enough = count as f64 * (1.0 - q) >= BEYOND - 1e-6;
+        enough.then(|| seconds(histogram.value_at_quantile(q).min(histogram.max())))
+    };
+    Percentiles {
+        p50_seconds: quantile(0.5),
+        p90_seconds: quantile(0.9),
+        p99_seconds: quantile(0.99),
+        max_seconds: seconds(histogram.max()),
+        count,
     }
 }
 
@@ -79,10 +145,11 @@ fn summarise(rounds: &[Round], plan: &Plan) -> Option<StrategySummary> {
     })
 }
 
-fn compare(document: &mut Document, seed: u64) {
+fn compare(document: &mut Document) {
+    let (seed, margin) = (document.plan.run.seed, document.plan.run.margin);
     let Some(baseline) = document.baseline().cloned() else { return };
     for strategy in &mut document.strategies {
-        let comparison = stats::compare(&strategy.paired_with(&baseline), DEFAULT_MARGIN, seed);
+        let comparison = stats::compare(&strategy.paired_with(&baseline), margin, seed);
         if let Some(summary) = &mut strategy.summary {
             summary.speedup_over_baseline = comparison.map(SpeedUp::from);
         }
@@ -110,46 +177,4 @@ fn memory(completed: &Completed, mode: Mode) -> Option<Memory> {
         method: reading.method,
         rounds: 1,
     })
-}
-
-/// What the numbers themselves say against being believed.
-fn noticed(document: &Document) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message });
-    for strategy in &document.strategies {
-        let name = &strategy.name;
-        let failed: u64 = strategy.rounds.iter().map(|round| round.report.tasks_failed).sum();
-        if failed > 0 {
-            let first = strategy.rounds.iter().flat_map(|round| &round.report.failures).next();
-            let first = first.map(|failure| format!("; task {}: {}", failure.task, failure.reason));
-            warn("tasks_failed", format!("{name}: {failed} tasks failed{}", first.unwrap_or_default()));
-        }
-        let retries: u64 = strategy.rounds.iter().map(|round| round.report.retries).sum();
-        if retries > 0 {
-            warn("retries", format!("{name}: {retries} tasks were executed again because a worker had died"));
-        }
-        if strategy.memory.as_ref().is_none_or(|memory| memory.peak_bytes.is_none()) {
-            warn(
-                "memory_not_measured",
-                format!("{name}: memory was not measured: no account of it could be read"),
-            );
-        } else if strategy.memory.as_ref().is_some_and(|memory| memory.kernel_bytes.is_none()) {
-            warn(
-                "kernel_memory_not_measured",
-                format!(
-                    "{name}: the kernel's share of memory was not measured: that takes a cgroup of its own, and a round that lasts long enough to be looked at"
-                ),
-            );
-        }
-    }
-    let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
-    if fewest < MIN_ROUNDS {
-        warn(
-            "too_few_rounds",
-            format!(
-                "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
-            ),
-        );
-    }
-    warnings
 }

@@ -5,26 +5,39 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
+use super::Round;
+use super::stamps::Stamps;
+use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::{SharedSlice, Slots, Visibility};
 use crate::workload::{Executor, Failure, Meter, Word};
 
-/// A word for each task, and its result bytes where tasks hand some back.
+/// A word for each task, its result bytes where tasks hand some back, and when it was executed.
 #[derive(Debug)]
 pub struct Board {
     words: SharedSlice<AtomicU64>,
     results: Slots,
+    /// When tasks started and ended.
+    pub stamps: Stamps,
 }
 
+/// Words from this size on are worth large pages, in bytes.
+const LARGE: usize = 8 << 20;
+
 impl Board {
-    /// For `tasks` tasks that each hand back `result_size` bytes. Memory is used as results arrive.
+    /// For the tasks of `round`, which each hand back `result_size` bytes. Memory is used as results arrive.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn new(tasks: u64, result_size: usize, visibility: Visibility) -> io::Result<Self> {
-        let tasks = usize::try_from(tasks).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    pub fn new(round: &Round<'_>, result_size: usize, visibility: Visibility) -> io::Result<Self> {
+        let tasks = usize::try_from(round.tasks).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let words = SharedSlice::new(tasks, visibility)?;
+        if words.mapping().len() >= LARGE {
+            words.mapping().prefer_large_pages();
+        }
         Ok(Self {
-            words: SharedSlice::new(tasks, visibility)?,
+            words,
             results: Slots::new(tasks, result_size, visibility)?,
+            stamps: Stamps::new(round.tasks, round.stamp_shift, visibility)?,
         })
     }
 
@@ -37,6 +50,12 @@ impl Board {
     #[inline]
     pub fn word(&self, task: u64) -> Word {
         Word(self.words[task as usize].load(Acquire))
+    }
+
+    /// The words of `tasks`, to be published in order by whoever holds them.
+    #[inline]
+    pub fn words(&self, tasks: Range<u64>) -> &[AtomicU64] {
+        &self.words[tasks.start as usize..tasks.end as usize]
     }
 
     /// The bytes that `task` handed back.
@@ -57,16 +76,22 @@ impl Board {
         self.words[task as usize].store(word.0, Release);
     }
 
-    /// The words and the result bytes apart, for threads that each take a piece of both.
-    pub fn parts_mut(&mut self) -> (&[AtomicU64], &mut [u8]) {
-        (&self.words, self.results.all_mut())
+    /// The words, the result bytes and the stamps apart, for threads that each take a piece.
+    pub fn parts_mut(&mut self) -> (&[AtomicU64], &mut [u8], &Stamps) {
+        (&self.words, self.results.all_mut(), &self.stamps)
     }
 
-    /// Executes `task` with `argument` and publishes its result.
+    /// Executes `task` with `argument` and returns what is to be published.
     #[inline]
-    pub fn execute(&mut self, executor: &mut impl Executor, task: u64, argument: &[u8], meter: &mut Meter) {
-        let result = executor.execute(task, argument, self.results.get_mut(task as usize), meter);
-        self.publish(task, Word::new(result));
+    pub fn execute(
+        &mut self,
+        executor: &mut impl Executor,
+        task: u64,
+        argument: &[u8],
+        meter: &mut Meter,
+    ) -> Word {
+        let result = self.results.get_mut(task as usize);
+        timed(&self.stamps, task, || Word::new(executor.execute(task, argument, result, meter)))
     }
 
     /// The first stretch of tasks at or after `from` that nobody has finished.
@@ -81,4 +106,16 @@ impl Board {
     pub fn give_up(&self, task: u64, failure: Failure) {
         self.publish(task, Word::new(Err(failure)));
     }
+}
+
+/// Executes `task`, stamped if it is to be.
+#[inline]
+pub fn timed<R>(stamps: &Stamps, task: u64, execute: impl FnOnce() -> R) -> R {
+    if !stamps.includes(task) {
+        return execute();
+    }
+    let started = monotonic_nanoseconds();
+    let result = execute();
+    stamps.note(task, started, monotonic_nanoseconds());
+    result
 }

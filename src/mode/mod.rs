@@ -11,6 +11,7 @@ pub mod process;
 pub mod progress;
 pub mod serial;
 pub mod settings;
+pub mod stamps;
 pub mod threads;
 pub mod verify;
 
@@ -29,10 +30,13 @@ pub struct Round<'a> {
     pub tasks: u64,
     /// Worker count, chunk and the like, resolved.
     pub settings: &'a Settings,
+    /// Every `2^shift`-th task is stamped with its start and end; none without it.
+    pub stamp_shift: Option<u32>,
     /// Where to say how far the round is.
     pub progress: Progress<'a>,
-    /// What the parent holds: inherited by every process that is forked.
-    pub parent_memory: Option<Mapping>,
+    /// What the parent holds: inherited by every process that is forked. Not the round's to give back, which would be
+    /// counted as its CPU time.
+    pub parent_memory: Option<&'a Mapping>,
 }
 
 /// The four instants of a round, in nanoseconds on `CLOCK_MONOTONIC`.

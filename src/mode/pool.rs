@@ -139,7 +139,7 @@ impl Pool {
             tasks: round.tasks,
             chunk,
             parent: std::process::id() as Pid,
-            board: Board::new(round.tasks, workload.result_size(), Visibility::Shared)?,
+            board: Board::new(round, workload.result_size(), Visibility::Shared)?,
             counter: SharedSlice::new(1, Visibility::Shared)?,
             stations: SharedSlice::new(workers, Visibility::Shared)?,
             arguments: ArgumentRing::new(workload.argument_capacity(), round.tasks, workers as u64 * chunk)?,

@@ -19,6 +19,7 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::lean::{LeanFork, LeanTask, Needs};
 use crate::sys::memory::{Mapping, SharedSlice, Slots, Visibility};
+use crate::sys::raw;
 use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait};
 use crate::workload::{Executor, Failure, Lean, Meter, Word, Workload};
 
@@ -32,6 +33,9 @@ shared_record! {
         initialisations,
         /// 1 + the overshoot of the task's wait in nanoseconds, or 0 if it did not wait.
         overshoot_plus_one,
+        /// When the task started and ended, if it is one that is stamped.
+        started_at,
+        ended_at,
     }
 }
 
@@ -53,7 +57,7 @@ impl Cell {
     }
 
     /// Takes what is in the cell and leaves it as new.
-    fn take(&self) -> (Word, Meter) {
+    fn take(&self) -> (Word, Meter, Option<(u64, u64)>) {
         let word = Word(self.word.load(Acquire));
         let mut meter = Meter {
             executed: u64::from(word.is_published()),
@@ -64,12 +68,33 @@ impl Cell {
         if let Some(overshoot) = self.overshoot_plus_one.load(Relaxed).checked_sub(1) {
             meter.note_wait(overshoot);
         }
-        for field in [&self.word, &self.work_units, &self.initialisations, &self.overshoot_plus_one] {
+        let started_at = self.started_at.load(Relaxed);
+        let stamp = (started_at != 0).then(|| (started_at, self.ended_at.load(Relaxed)));
+        for field in [
+            &self.word,
+            &self.work_units,
+            &self.initialisations,
+            &self.overshoot_plus_one,
+            &self.started_at,
+            &self.ended_at,
+        ] {
             if field.load(Relaxed) != 0 {
                 field.store(0, Relaxed);
             }
         }
-        (word, meter)
+        (word, meter, stamp)
+    }
+
+    /// Executes, and stamps if asked to.
+    #[inline(always)]
+    fn timed<R>(&self, stamped: bool, execute: impl FnOnce() -> R) -> R {
+        if !stamped {
+            return execute();
+        }
+        self.started_at.store(raw::monotonic_nanoseconds(), Relaxed);
+        let result = execute();
+        self.ended_at.store(raw::monotonic_nanoseconds(), Relaxed);
+        result
     }
 }
 
@@ -81,14 +106,14 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     fork::require_single_thread()?;
     let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks);
     let begin = monotonic_nanoseconds();
-    let mut crew = Crew::new(workload, round.tasks, limit as usize)?;
-    let method = Method::prepare(workload, &crew, round.parent_memory.as_ref())?;
+    let mut crew = Crew::new(workload, &round, limit as usize)?;
+    let method = Method::prepare(workload, &crew, round.parent_memory)?;
     let ready = monotonic_nanoseconds();
     for task in 0..round.tasks {
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
-        if task % SWEEP_EVERY == 0 {
+        if task.is_multiple_of(SWEEP_EVERY) {
             crew.sweep()?;
             round.progress.tick(Status { tasks_done: crew.reaped, alive: crew.alive as u64 });
         }
@@ -127,6 +152,8 @@ struct LeanChild<L: Lean> {
     work: L,
     cells: &'static [Cell],
     runner: Pid,
+    /// See [`super::stamps::Stamps::mask`].
+    stamp_mask: Option<u64>,
 }
 
 impl<L: Lean> LeanTask for LeanChild<L> {
@@ -134,8 +161,9 @@ impl<L: Lean> LeanTask for LeanChild<L> {
     fn run(&self, task: u64, cell: u64) -> i32 {
         fork::die_with(self.runner);
         let mut meter = Meter::default();
-        let result = self.work.execute(task, &mut meter);
         if let Some(cell) = self.cells.get(cell as usize) {
+            let stamped = self.stamp_mask.is_some_and(|mask| task & mask == 0);
+            let result = cell.timed(stamped, || self.work.execute(task, &mut meter));
             cell.fill(result, &meter);
         }
         0
@@ -149,7 +177,8 @@ impl<L: Lean> Method<L> {
         parent_memory: Option<&Mapping>,
     ) -> io::Result<Self> {
         let Some(work) = workload.lean() else { return Ok(Self::Full) };
-        let child = LeanChild { work, cells: crew.cells, runner: crew.runner };
+        let child =
+            LeanChild { work, cells: crew.cells, runner: crew.runner, stamp_mask: crew.board.stamps.mask() };
         let keep: Vec<&Mapping> = [crew.cells_mapping].into_iter().chain(parent_memory).collect();
         Ok(LeanFork::prepare(child, &keep, Needs::KernelOnly)?.map_or(Self::Full, Self::Lean))
     }
@@ -187,7 +216,7 @@ struct Crew {
 const LENGTH_BYTES: usize = size_of::<u64>();
 
 impl Crew {
-    fn new<W: Workload>(workload: &W, tasks: u64, limit: usize) -> io::Result<Self> {
+    fn new<W: Workload>(workload: &W, round: &Round<'_>, limit: usize) -> io::Result<Self> {
         let argument_size = match workload.argument_capacity() {
             0 => 0,
             capacity => LENGTH_BYTES + capacity,
@@ -203,7 +232,7 @@ impl Crew {
             used: 0,
             cursor: 0,
             meter: Meter::default(),
-            board: Board::new(tasks, workload.result_size(), Visibility::ParentOnly)?,
+            board: Board::new(round, workload.result_size(), Visibility::ParentOnly)?,
             arguments: Slots::new(limit, argument_size, Visibility::Shared)?,
             results: Slots::new(limit, workload.result_size(), Visibility::Shared)?,
             cells,
@@ -283,7 +312,9 @@ impl Crew {
             };
             let mut meter = Meter::default();
             let mut executor = workload.executor(&mut meter);
-            let result = executor.execute(task, argument, self.results.get_mut(cell), &mut meter);
+            let stamped = self.board.stamps.includes(task);
+            let result = self.cells[cell]
+                .timed(stamped, || executor.execute(task, argument, self.results.get_mut(cell), &mut meter));
             self.cells[cell].fill(result, &meter);
             0
         })
@@ -346,7 +377,7 @@ impl Crew {
                 Some(reaped) => self.collect(cell, &reaped),
                 None => return Err(io::Error::other(format!("process {pid} is gone, but was never reaped"))),
             }
-            if cell as u64 % SWEEP_EVERY == 0 {
+            if (cell as u64).is_multiple_of(SWEEP_EVERY) {
                 report(Status { tasks_done: self.reaped, alive: self.alive as u64 });
             }
         }
@@ -356,7 +387,10 @@ impl Crew {
     /// Takes the result of a reaped process and frees its cell.
     fn collect(&mut self, cell: usize, reaped: &Reaped) {
         let task = self.tasks[cell].load(Relaxed);
-        let (word, meter) = self.cells[cell].take();
+        let (word, meter, stamp) = self.cells[cell].take();
+        if let Some((started, ended)) = stamp {
+            self.board.stamps.note(task, started, ended);
+        }
         self.meter = self.meter.plus(meter);
         if reaped.exit == Exit::Code(0) && word.is_published() {
             if self.results.size() > 0 {

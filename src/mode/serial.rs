@@ -13,7 +13,7 @@ use crate::workload::{Meter, Workload};
 pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
     let begin = monotonic_nanoseconds();
     let mut meter = Meter::default();
-    let mut board = Board::new(round.tasks, workload.result_size(), Visibility::Private)?;
+    let mut board = Board::new(&round, workload.result_size(), Visibility::Private)?;
     let mut argument = vec![0; workload.argument_capacity()];
     let mut executor = workload.executor(&mut meter);
     let ready = monotonic_nanoseconds();
@@ -21,7 +21,8 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         round.progress.tick(Status { tasks_done: stretch.start, alive: 0 });
         for task in stretch {
             let length = workload.write_argument(task, &mut argument);
-            board.execute(&mut executor, task, &argument[..length], &mut meter);
+            let word = board.execute(&mut executor, task, &argument[..length], &mut meter);
+            board.publish(task, word);
         }
     }
     let collected = monotonic_nanoseconds();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::board::timed;
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
@@ -38,7 +39,7 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
     let workers = round.settings.workers.unwrap_or(1);
     let chunk = round.settings.chunk.unwrap_or(1) as usize;
     let begin = monotonic_nanoseconds();
-    let mut board = Board::new(round.tasks, workload.result_size(), Visibility::Private)?;
+    let mut board = Board::new(&round, workload.result_size(), Visibility::Private)?;
     let (mut meter, mut ready, mut collected) = (Meter::default(), 0, 0);
     let mut progress = round.progress;
     rayon::ThreadPoolBuilder::new()
@@ -107,12 +108,13 @@ fn iterate<W: Workload>(
     progress: &mut Progress<'_>,
 ) {
     let size = workload.result_size();
-    let (words, results) = board.parts_mut();
+    let (words, results, stamps) = board.parts_mut();
     let execute = |first: usize, words: &[AtomicU64], results: &mut [u8]| {
         at_station::<W>(|executor, meter| {
             for (offset, word) in words.iter().enumerate() {
                 let result = &mut results[offset * size..][..size];
-                let outcome = executor.execute((first + offset) as u64, &[], result, meter);
+                let task = (first + offset) as u64;
+                let outcome = timed(stamps, task, || executor.execute(task, &[], result, meter));
                 word.store(Word::new(outcome).0, Relaxed);
             }
         });
@@ -163,7 +165,7 @@ fn hand_over<W: Workload>(
     const BUFFERS_PER_WORKER: usize = 4;
     let buffers = workers * BUFFERS_PER_WORKER;
     let size = workload.result_size();
-    let (words, mut results) = board.parts_mut();
+    let (words, mut results, stamps) = board.parts_mut();
     let (give_back, free) = mpsc::channel();
     for _ in 0..buffers {
         give_back.send(vec![0; workload.argument_capacity()]).expect("the receiver is alive");
@@ -177,7 +179,9 @@ fn hand_over<W: Workload>(
             let give_back = give_back.clone();
             scope.spawn_fifo(move |_| {
                 at_station::<W>(|executor, meter| {
-                    let outcome = executor.execute(task as u64, &argument[..length], result, meter);
+                    let argument = &argument[..length];
+                    let task = task as u64;
+                    let outcome = timed(stamps, task, || executor.execute(task, argument, result, meter));
                     word.store(Word::new(outcome).0, Relaxed);
                 });
                 // The receiver is gone once every argument has been made.

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use super::units::{Count, Seconds, Size};
+use super::units::{Count, Percent, Seconds, Size};
 use crate::engine::Engine;
+use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Start, Transport};
@@ -82,6 +83,14 @@ draft! {
         seed: u64,
         /// `--baseline`
         baseline: String,
+        /// `--margin`
+        margin: Percent,
+        /// `--precision`
+        precision: Percent,
+        /// `--overhead`
+        overhead: bool,
+        /// `--memory-method`
+        memory_method: Choice,
     }
 }
 
@@ -303,6 +312,11 @@ pub fn parse_start(text: &str) -> Result<Start, String> {
 /// `--engine`
 pub fn parse_engine(text: &str) -> Result<Engine, String> {
     by_name("engine", text, Engine::ALL, Engine::name)
+}
+
+/// `--memory-method`
+pub fn parse_memory_method(text: &str) -> Result<Choice, String> {
+    by_name("memory method", text, &Choice::ALL, Choice::name)
 }
 
 /// `--workload`

@@ -1,6 +1,7 @@
 //! Flags and a spec file, merged and resolved into one validated plan.
 
 pub mod draft;
+pub mod estimate;
 pub mod guard;
 pub mod spec;
 pub mod units;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Strategy};
 use crate::measure::limits::Limits;
+use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
@@ -16,7 +18,7 @@ use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::{Kind, WorkloadSpec};
 use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
 use guard::ProcessCost;
-use units::{Count, LARGEST_COUNT, Seconds, Size};
+use units::{Count, LARGEST_COUNT, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,10 +61,22 @@ pub struct RunSpec {
     pub seed: u64,
     /// The strategy that the others are compared with.
     pub baseline: String,
+    /// By how much two strategies must differ to be told apart, as a part of one.
+    pub margin: f64,
+    /// A strategy needs no more rounds once half the width of its interval is below this part of its median.
+    #[serde(default)]
+    pub precision: Option<f64>,
+    /// Whether the cost of an empty task is measured for each strategy.
+    #[serde(default)]
+    pub overhead: bool,
+    /// How memory is measured.
+    pub memory_method: Choice,
 }
 
 /// Rounds, unless said otherwise.
 pub const DEFAULT_ROUNDS: u64 = 10;
+/// Rounds that are tried to reach a precision, unless said otherwise.
+pub const MOST_ROUNDS_FOR_PRECISION: u64 = 1000;
 /// Time for the timed rounds of one strategy, unless rounds are given.
 pub const DEFAULT_BUDGET_SECONDS: f64 = 30.0;
 /// Seed, unless said otherwise.
@@ -109,7 +123,6 @@ impl WorkloadDraft {
         meant_for("expression-args", Kind::Expression, self.expression_args.is_some())
             .or_else(|| meant_for("arg-size", Kind::Synthetic, sized(self.arg_size)))
             .or_else(|| meant_for("result-size", Kind::Synthetic, sized(self.result_size)))
-            .or_else(|| meant_for("memory", Kind::Synthetic, sized(self.memory)))
             .or_else(|| (self.tasks == Some(Count(0))).then(|| "tasks is 0: expected at least 1".into()))
             .or_else(|| {
                 let args = self.expression_args.filter(|args| !(1..=MAX_ARGUMENTS as u64).contains(&args.0));
@@ -186,8 +199,9 @@ impl StrategyDraft {
 
     /// A setting among `self` that none of `rows` has.
     pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
-        let used = |setting: fn(&Self) -> bool| rows.iter().any(|row| setting(&self.settings_of(row.mode)));
-        let settings: [(&str, fn(&Self) -> bool); 5] = [
+        type IsSet = fn(&StrategyDraft) -> bool;
+        let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_of(row.mode)));
+        let settings: [(&str, IsSet); 5] = [
             ("--workers", |row| row.workers.is_some()),
             ("--chunk", |row| row.chunk.is_some()),
             ("--in-flight", |row| row.in_flight.is_some()),
@@ -226,7 +240,12 @@ impl Draft {
         }
         require_memory(&workload, machine)?;
         let baseline = baseline(self.run.baseline.as_deref(), &strategies)?;
-        let rounds = self.run.rounds.map_or(DEFAULT_ROUNDS, |count| count.0);
+        let default_rounds =
+            if self.run.precision.is_some() { MOST_ROUNDS_FOR_PRECISION } else { DEFAULT_ROUNDS };
+        let rounds = self.run.rounds.map_or(default_rounds, |count| count.0);
+        if self.run.precision == Some(Percent(0.0)) {
+            return usage("precision is 0: expected more, such as 2%; no number of rounds is ever exact");
+        }
         // Who says how many rounds he wants gets them; a budget then holds only if it was given.
         let default_budget = self.run.rounds.is_none().then_some(DEFAULT_BUDGET_SECONDS);
         Ok(Plan {
@@ -238,6 +257,10 @@ impl Draft {
                 time_budget_seconds: self.run.time_budget.map(|budget| budget.0).or(default_budget),
                 seed,
                 baseline,
+                margin: self.run.margin.map_or(crate::stats::DEFAULT_MARGIN, |margin| margin.0),
+                precision: self.run.precision.map(|precision| precision.0),
+                overhead: self.run.overhead.unwrap_or(false),
+                memory_method: self.run.memory_method.unwrap_or_default(),
             },
             strategies,
             guarded,
@@ -392,7 +415,7 @@ impl Plan {
                 cpu: seconds(workload.cpu_seconds),
                 io_wait: seconds(workload.io_wait_seconds),
                 spread: Some(workload.spread),
-                memory: synthetic(workload.memory_bytes),
+                memory: Some(Size(workload.memory_bytes)),
                 parent_memory: Some(Size(workload.parent_memory_bytes)),
                 init: seconds(workload.init_seconds),
                 expression_args: (kind == Kind::Expression).then_some(Count(workload.expression_args)),
@@ -403,6 +426,10 @@ impl Plan {
                 time_budget: self.run.time_budget_seconds.map(Seconds),
                 seed: Some(self.run.seed),
                 baseline: Some(self.run.baseline),
+                margin: Some(Percent(self.run.margin)),
+                precision: self.run.precision.map(Percent),
+                overhead: Some(self.run.overhead),
+                memory_method: Some(self.run.memory_method),
             },
             strategies: self
                 .strategies

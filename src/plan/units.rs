@@ -29,6 +29,26 @@ pub struct Seconds(pub f64);
 /// Durations above this are a slip of the finger.
 pub const LONGEST_SECONDS: f64 = 366.0 * 86_400.0;
 
+/// A part of one: `2%` or `0.02`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percent(pub f64);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        let (number, unit) = match trimmed.strip_suffix('%') {
+            Some(number) => (number.trim_end(), 0.01),
+            None => (trimmed, 1.0),
+        };
+        match number.parse::<f64>() {
+            Ok(value) if (0.0..=1.0).contains(&(value * unit)) => Ok(Self(value * unit)),
+            _ => Err(format!("'{text}' is not a part: expected a percentage from 0% to 100%, such as 2%")),
+        }
+    }
+}
+
 impl FromStr for Count {
     type Err = String;
 
@@ -184,6 +204,7 @@ deserialize_from_text!(Count, "a whole number such as 1000000 or \"1M\"", |numbe
 deserialize_from_text!(Size, "a number of bytes such as \"64KiB\" or 100", |number: i64| number
     .to_string()
     .parse());
+deserialize_from_text!(Percent, "a percentage such as \"2%\"", |number: i64| number.to_string().parse());
 deserialize_from_text!(Seconds, "a duration such as \"5ms\", or 0", |number: i64| number.to_string().parse());
 
 #[cfg(test)]

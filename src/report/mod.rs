@@ -11,7 +11,7 @@ pub mod tables;
 
 use std::io::{self, Write};
 
-use crate::document::Document;
+use crate::document::{Document, NOT_MEASURED, Warning};
 
 /// Writes everything that a person wants to see of `document`.
 ///
@@ -29,6 +29,7 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out)?;
     writeln!(out, "{}\n", tables::memory(document))?;
+    writeln!(out, "{}\n{}\n", tables::latency(document), tables::latency_legend(document))?;
     let results = articles::line(document);
     if !results.is_empty() {
         for line in tables::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {
@@ -42,17 +43,14 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the document's warnings.
+/// Writes warnings, but for those that only say what this machine does not tell: they are in the JSON, beside the null
+/// that they explain.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_warnings(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    if document.partial {
-        let label = style::paint(style::WARNING, "warning:");
-        writeln!(out, "{label} interrupted: only what was finished is shown")?;
-    }
-    for warning in &document.warnings {
-        let label = style::paint(style::WARNING, "warning:");
+pub fn write_warnings(warnings: &[Warning], out: &mut dyn Write) -> io::Result<()> {
+    let label = style::paint(style::WARNING, "warning:");
+    for warning in warnings.iter().filter(|warning| warning.code != NOT_MEASURED) {
         let text = format!("warning: {}", warning.message);
         for (number, line) in tables::wrap(&text).into_iter().enumerate() {
             match line.strip_prefix("warning:").filter(|_| number == 0) {

@@ -42,6 +42,7 @@ impl Observer for Progress {
         match event {
             Event::RoundStarts { strategy, phase, round, of, tasks, expected } => {
                 let what = match phase {
+                    Phase::Pilot => "trying".to_owned(),
                     Phase::Memory => "memory".to_owned(),
                     Phase::WarmUp => format!("warm-up {round}/{of}"),
                     Phase::Timed => format!("round {round}/{of}"),
@@ -68,6 +69,11 @@ impl Observer for Progress {
                 bar.set_prefix(self.time_left(tasks_done, bar.length().unwrap_or(0)));
             }
             Event::RoundEnds => {}
+            Event::Estimated { run_seconds } => {
+                if run_seconds > PATIENCE.as_secs_f64() {
+                    bar.suspend(|| eprintln!("this takes about {} at most", seconds(run_seconds)));
+                }
+            }
         }
     }
 }

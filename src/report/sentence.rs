@@ -2,7 +2,7 @@
 
 use super::numbers::{seconds, times};
 use crate::document::{Document, SpeedUp, StrategyResult};
-use crate::stats::{DEFAULT_MARGIN, Verdict, compare};
+use crate::stats::{Verdict, compare};
 
 /// Which mode to use, and by how much.
 pub fn verdict(document: &Document) -> String {
@@ -19,8 +19,9 @@ pub fn verdict(document: &Document) -> String {
         return format!("{} took {}; name more modes to compare them.", best.name, seconds(median(best)));
     }
     let seed = document.plan.run.seed;
-    let against =
-        |other: &StrategyResult| compare(&best.paired_with(other), DEFAULT_MARGIN, seed).map(SpeedUp::from);
+    let against = |other: &StrategyResult| {
+        compare(&best.paired_with(other), document.plan.run.margin, seed).map(SpeedUp::from)
+    };
     let mut ties = Vec::new();
     let mut beaten = None;
     for other in others {

@@ -17,7 +17,7 @@ const NOT_MEASURED: &str = "not measured";
 /// Time: a row for each strategy.
 pub fn timing(document: &Document) -> String {
     let mut table = table(&["strategy", "time", "95 % interval", "set-up", "speed-up", "tasks/s", "CPU"]);
-    for strategy in &document.strategies {
+    for strategy in document.strategies.iter().chain(&document.overhead) {
         let row = match &strategy.summary {
             None => vec![Cell::new(&strategy.name), dim("not run")],
             Some(summary) => timing_row(strategy, summary, document),
@@ -75,10 +75,55 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     (!notes.is_empty()).then(|| paint(DIM, &notes.join(" · ")))
 }
 
+/// How long tasks waited and took, and how much others were disturbed: a row for each strategy.
+pub fn latency(document: &Document) -> String {
+    let mut table =
+        table(&["strategy", "wait p50", "wait p99", "task p50", "task p99", "late p50", "late max"]);
+    let or_not = |value: Option<f64>| value.map_or_else(|| dim("—"), |value| Cell::new(seconds(value)));
+    for strategy in document.strategies.iter().filter(|strategy| strategy.summary.is_some()) {
+        let (latency, disturbance) = (strategy.latency.as_ref(), strategy.disturbance);
+        table.add_row(vec![
+            Cell::new(&strategy.name),
+            or_not(latency.and_then(|latency| latency.wait.p50_seconds)),
+            or_not(latency.and_then(|latency| latency.wait.p99_seconds)),
+            or_not(latency.and_then(|latency| latency.service.p50_seconds)),
+            or_not(latency.and_then(|latency| latency.service.p99_seconds)),
+            or_not(disturbance.and_then(|disturbance| disturbance.p50_seconds)),
+            or_not(disturbance.and_then(|disturbance| disturbance.max_seconds)),
+        ]);
+    }
+    finish(table)
+}
+
+/// What the columns of the latency table mean.
+pub fn latency_legend(document: &Document) -> String {
+    let mut one_in: Vec<u64> = document
+        .strategies
+        .iter()
+        .filter_map(|strategy| strategy.latency.as_ref())
+        .map(|row| row.one_in)
+        .collect();
+    one_in.sort_unstable();
+    let sampled = match one_in.last() {
+        Some(1) | None => String::new(),
+        Some(most) => format!(" (of one task in {})", count(*most)),
+    };
+    let idle = document.environment.idle_disturbance;
+    let idle = match (idle.p50_seconds, idle.max_seconds) {
+        (Some(p50), Some(max)) => format!("; on the idle machine {}, at most {}", seconds(p50), seconds(max)),
+        _ => String::new(),
+    };
+    let text = format!(
+        "wait: from the start of the clock to a task's start · task: from its start to its end{sampled} · \
+         late: how late a bystander that sleeps 10 ms at a time woke{idle} · —: too few to say"
+    );
+    wrap(&text).iter().map(|line| paint(DIM, line)).collect::<Vec<_>>().join("\n")
+}
+
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> String {
     let mut table =
-        table(&["strategy", "peak alive", "peak memory", "user", "kernel", "per alive", "measured by"]);
+        table(&["strategy", "peak alive", "peak memory", "user", "kernel", "per alive", "method"]);
     for strategy in &document.strategies {
         let row = match &strategy.memory {
             None => vec![Cell::new(&strategy.name), dim(NOT_MEASURED)],
@@ -122,14 +167,26 @@ fn finish(mut table: Table) -> String {
         column.set_padding((0, if place < last { 2 } else { 0 }));
         if place > 0 {
             column.set_cell_alignment(CellAlignment::Right);
+        } else {
+            // A name that is too long is broken between its settings.
+            column.set_delimiter(':');
         }
     }
-    table.lines().collect::<Vec<_>>().join("\n")
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` in lines of at most [`WIDTH`] columns.
+/// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
 pub fn wrap(text: &str) -> Vec<String> {
-    wrap_pieces(text.split_whitespace(), " ")
+    const UNITS: [&str; 6] = [" ×", " %", " s", " ms", " µs", " ns"];
+    const GLUE: &str = "\u{a0}";
+    let mut glued = format!("{text} ");
+    for unit in UNITS {
+        for end in [" ", ",", ".", ")", ";"] {
+            glued = glued.replace(&format!("{unit}{end}"), &format!("{GLUE}{}{end}", &unit[1..]));
+        }
+    }
+    let words = glued.split([' ', '\n']).filter(|word| !word.is_empty());
+    wrap_pieces(words, " ").into_iter().map(|line| line.replace(GLUE, " ")).collect()
 }
 
 /// `pieces` in lines of at most [`WIDTH`] columns, with `separator` between two on the same line.

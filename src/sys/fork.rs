@@ -77,8 +77,8 @@ pub fn become_subreaper() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
 }
 
-/// Makes timers of the calling process and of its children as exact as the kernel can (slack 1 ns in
-/// place of 50 µs).
+/// Makes timers of the calling thread, and of the threads and processes it starts from now on, as exact as
+/// the kernel can (slack 1 ns in place of 50 µs).
 pub fn minimise_timer_slack() {
     // SAFETY: takes integers; refused at worst, and the overshoot is reported anyway.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };

@@ -6,13 +6,14 @@
 /// Whether this architecture's calls are written below. Without them children are forked by the C library.
 pub const AVAILABLE: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
-/// Makes system call `number` with up to five arguments.
+/// Makes system call `number` with up to six arguments; those that are not given are 0.
 ///
 /// # Safety
 /// The arguments must be what that call expects; pointers must be valid for what the kernel does with them.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
+pub unsafe fn syscall<const N: usize>(number: libc::c_long, args: [usize; N]) -> isize {
+    let args = six(args);
     let result: isize;
     // SAFETY: the kernel clobbers rax, rcx and r11 only; memory effects are the caller's promise.
     unsafe {
@@ -20,6 +21,7 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
             "syscall",
             inlateout("rax") number as isize => result,
             in("rdi") args[0], in("rsi") args[1], in("rdx") args[2], in("r10") args[3], in("r8") args[4],
+            in("r9") args[5],
             lateout("rcx") _, lateout("r11") _,
             options(nostack)
         );
@@ -27,13 +29,14 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
     result
 }
 
-/// Makes system call `number` with up to five arguments.
+/// Makes system call `number` with up to six arguments; those that are not given are 0.
 ///
 /// # Safety
 /// The arguments must be what that call expects; pointers must be valid for what the kernel does with them.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
+pub unsafe fn syscall<const N: usize>(number: libc::c_long, args: [usize; N]) -> isize {
+    let args = six(args);
     let result: isize;
     // SAFETY: the kernel clobbers x0 only; memory effects are the caller's promise.
     unsafe {
@@ -41,22 +44,24 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
             "svc #0",
             in("x8") number,
             inlateout("x0") args[0] as isize => result,
-            in("x1") args[1], in("x2") args[2], in("x3") args[3], in("x4") args[4],
+            in("x1") args[1], in("x2") args[2], in("x3") args[3], in("x4") args[4], in("x5") args[5],
             options(nostack)
         );
     }
     result
 }
 
-/// Makes system call `number` with up to five arguments, through the C library.
+/// Makes system call `number` with up to six arguments, through the C library.
 ///
 /// # Safety
 /// The arguments must be what that call expects; pointers must be valid for what the kernel does with them.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
-pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
+pub unsafe fn syscall<const N: usize>(number: libc::c_long, args: [usize; N]) -> isize {
+    let args = six(args);
     // SAFETY: as promised by the caller.
-    let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4]) } as isize;
+    let result =
+        unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]) } as isize;
     if result < 0 {
         -(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL) as isize)
     } else {
@@ -64,12 +69,23 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> isize {
     }
 }
 
+#[inline(always)]
+const fn six<const N: usize>(args: [usize; N]) -> [usize; 6] {
+    let mut all = [0; 6];
+    let mut place = 0;
+    while place < N {
+        all[place] = args[place];
+        place += 1;
+    }
+    all
+}
+
 /// Leaves the process at once: no destructors, no exit handlers, no flushing.
 #[inline(always)]
 pub fn exit(code: i32) -> ! {
     loop {
         // SAFETY: takes an integer and does not return.
-        unsafe { syscall(libc::SYS_exit_group, [code as usize, 0, 0, 0, 0]) };
+        unsafe { syscall(libc::SYS_exit_group, [code as usize]) };
     }
 }
 
@@ -77,7 +93,7 @@ pub fn exit(code: i32) -> ! {
 #[inline(always)]
 pub fn parent_pid() -> i32 {
     // SAFETY: takes nothing and cannot fail.
-    unsafe { syscall(libc::SYS_getppid, [0; 5]) as i32 }
+    unsafe { syscall(libc::SYS_getppid, []) as i32 }
 }
 
 /// Nanoseconds on `CLOCK_MONOTONIC`: comparable between all processes of one machine.
@@ -88,10 +104,43 @@ pub fn monotonic_nanoseconds() -> u64 {
     unsafe {
         syscall(
             libc::SYS_clock_gettime,
-            [libc::CLOCK_MONOTONIC as usize, std::ptr::from_mut(&mut now) as usize, 0, 0, 0],
+            [libc::CLOCK_MONOTONIC as usize, std::ptr::from_mut(&mut now) as usize],
         )
     };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Touches every page of `size` fresh private bytes, calls `action` while they are held, and gives them back. False if they
+/// cannot be had; then nothing is called.
+#[inline(always)]
+pub fn while_holding(size: usize, action: impl FnOnce()) -> bool {
+    const PAGE: usize = 4096;
+    // SAFETY: asks for a fresh anonymous mapping at an address of the kernel's choice.
+    let start = unsafe {
+        syscall(
+            libc::SYS_mmap,
+            [
+                0,
+                size,
+                (libc::PROT_READ | libc::PROT_WRITE) as usize,
+                (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize,
+                usize::MAX,
+            ],
+        )
+    };
+    if (-4095..0).contains(&start) {
+        return false;
+    }
+    let mut at = 0;
+    while at < size {
+        // SAFETY: within the mapping just made, which nobody else knows of.
+        unsafe { std::ptr::write_volatile((start as usize + at) as *mut u8, 1) };
+        at += PAGE;
+    }
+    action();
+    // SAFETY: exactly the mapping made above, to which no reference is left.
+    unsafe { syscall(libc::SYS_munmap, [start as usize, size]) };
+    true
 }
 
 /// Sleeps until `CLOCK_MONOTONIC` reads `deadline` nanoseconds, through interruptions.
@@ -110,8 +159,6 @@ pub fn sleep_until(deadline: u64) {
                     libc::CLOCK_MONOTONIC as usize,
                     libc::TIMER_ABSTIME as usize,
                     std::ptr::from_ref(&until) as usize,
-                    0,
-                    0,
                 ],
             )
         };

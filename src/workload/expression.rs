@@ -28,7 +28,7 @@ impl Expression {
             );
         }
         let formulas = Formulas::new(usize::try_from(spec.expression_args)?, spec.seed)?;
-        Ok(Self { formulas, tasks: spec.tasks, work: Work::new(spec) })
+        Ok(Self { formulas, tasks: spec.tasks, work: Work::new(spec)? })
     }
 }
 
@@ -103,7 +103,7 @@ mod with_excel {
             _: &mut [u8],
             meter: &mut Meter,
         ) -> Result<u32, Failure> {
-            self.work.execute(task, meter);
+            self.work.execute(task, meter)?;
             let formula = str::from_utf8(argument).map_err(|_| Failure::Formula)?;
             let value = self.evaluator.evaluate(formula).map_err(|_| Failure::Formula)?;
             self.value.clear();

@@ -28,7 +28,7 @@ impl File {
     /// # Errors
     /// If the folders cannot be made.
     pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
-        let this = Self { folder: spec.folder.clone(), tasks: spec.tasks, work: Work::new(spec) };
+        let this = Self { folder: spec.folder.clone(), tasks: spec.tasks, work: Work::new(spec)? };
         for first in (0..spec.tasks).step_by(FILES_PER_FOLDER as usize) {
             let folder = this.folder_of(first);
             fs::create_dir_all(&folder).map_err(|error| {
@@ -90,7 +90,7 @@ impl Executor for File {
         _: &mut [u8],
         meter: &mut Meter,
     ) -> Result<u32, Failure> {
-        self.work.execute(task, meter);
+        self.work.execute(task, meter)?;
         let path = self.folder_of(task).join(task.to_string());
         let mut file = fs::File::create(path)?;
         let mut checksum = argument::checksum(task, argument);

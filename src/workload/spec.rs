@@ -48,7 +48,7 @@ pub struct WorkloadSpec {
     pub io_wait_seconds: f64,
     /// How the durations of both vary from task to task.
     pub spread: Spread,
-    /// Private memory that each task touches and gives back.
+    /// Private memory that each task touches, holds until its work is done, and gives back.
     pub memory_bytes: u64,
     /// Memory that the parent holds, touched before the clock starts.
     pub parent_memory_bytes: u64,

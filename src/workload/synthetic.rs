@@ -13,7 +13,6 @@ pub struct Synthetic {
     tasks: u64,
     argument_size: usize,
     result_size: usize,
-    memory: usize,
     work: Work,
 }
 
@@ -24,19 +23,24 @@ pub struct Work {
     units: u64,
     wait_nanoseconds: u64,
     init_units: u64,
+    memory: usize,
     spread: Spread,
 }
 
 impl Work {
     /// What `spec` asks for.
-    pub fn new(spec: &WorkloadSpec) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// Where its memory is more than this machine can address.
+    pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
+        Ok(Self {
             seed: spec.seed,
             units: cpu::units_for(spec.cpu_seconds, spec.units_per_second),
             wait_nanoseconds: (spec.io_wait_seconds * 1e9).round() as u64,
             init_units: cpu::units_for(spec.init_seconds, spec.units_per_second),
+            memory: spec.memory_bytes.try_into()?,
             spread: spec.spread,
-        }
+        })
     }
 
     /// Does the work of one start-up.
@@ -56,9 +60,24 @@ impl Work {
         }
     }
 
-    /// Does the CPU work of `task`, then its waiting.
+    /// Does the CPU work of `task`, then its waiting, holding its private memory meanwhile.
+    ///
+    /// # Errors
+    /// If that memory cannot be had.
     #[inline]
-    pub fn execute(&self, task: u64, meter: &mut Meter) {
+    pub fn execute(&self, task: u64, meter: &mut Meter) -> Result<(), Failure> {
+        if self.memory == 0 {
+            self.compute_and_wait(task, meter);
+            return Ok(());
+        }
+        match raw::while_holding(self.memory, || self.compute_and_wait(task, meter)) {
+            true => Ok(()),
+            false => Err(Failure::System(libc::ENOMEM)),
+        }
+    }
+
+    #[inline]
+    fn compute_and_wait(&self, task: u64, meter: &mut Meter) {
         if self.units > 0 {
             let units = self.units_of(task);
             cpu::burn(units);
@@ -102,8 +121,7 @@ impl Synthetic {
             tasks: spec.tasks,
             argument_size: spec.arg_size_bytes.try_into()?,
             result_size: spec.result_size_bytes.try_into()?,
-            memory: spec.memory_bytes.try_into()?,
-            work: Work::new(spec),
+            work: Work::new(spec)?,
         })
     }
 }
@@ -143,7 +161,7 @@ impl Workload for Synthetic {
     }
 
     fn lean(&self) -> Option<LeanSynthetic> {
-        let alone = self.argument_size == 0 && self.result_size == 0 && self.memory == 0;
+        let alone = self.argument_size == 0 && self.result_size == 0;
         (alone && self.work.is_lean()).then_some(LeanSynthetic { work: self.work })
     }
 }
@@ -157,10 +175,7 @@ impl Executor for Synthetic {
         result: &mut [u8],
         meter: &mut Meter,
     ) -> Result<u32, Failure> {
-        if self.memory > 0 {
-            touch(self.memory);
-        }
-        self.work.execute(task, meter);
+        self.work.execute(task, meter)?;
         let checksum = argument::checksum(task, argument);
         if !result.is_empty() {
             argument::fill_result(task, checksum, result);
@@ -180,18 +195,8 @@ impl Lean for LeanSynthetic {
     #[inline(always)]
     fn execute(&self, task: u64, meter: &mut Meter) -> Result<u32, Failure> {
         self.work.initialise(meter);
-        self.work.execute(task, meter);
+        self.work.execute(task, meter)?;
         meter.executed += 1;
         Ok(argument::checksum(task, &[]))
     }
-}
-
-/// Touches every page of `size` fresh bytes and gives them back.
-fn touch(size: usize) {
-    const PAGE: usize = 4096;
-    let mut memory = vec![0_u8; size];
-    for page in memory.chunks_mut(PAGE) {
-        page[0] = 1;
-    }
-    std::hint::black_box(&memory);
 }

@@ -5,9 +5,12 @@
 //!
 //! 1. a fresh cgroup for the round (version 2, then version 1): the kernel's own account of every page it gave to the round,
 //!    its own for page tables and stacks included, with a high-water mark;
-//! 2. summed PSS of the round's processes, sampled: shared pages are shared out, but what the kernel holds is missing.
+//! 2. what the whole machine uses more than before the round (/proc/meminfo), sampled: the kernel's share is in it, but so
+//!    is whatever others do meanwhile;
+//! 3. summed PSS of the round's processes, sampled: shared pages are shared out, but what the kernel holds is missing.
 
 mod cgroup;
+mod meminfo;
 mod pss;
 
 use std::io;
@@ -24,8 +27,40 @@ pub enum Method {
     CgroupV2,
     /// Version 1: `memory.max_usage_in_bytes`.
     CgroupV1,
+    /// The machine's use of memory, before and during the round, sampled.
+    Meminfo,
     /// Summed PSS, sampled.
     Pss,
+}
+
+/// Which method is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// The best that can be had.
+    #[default]
+    Auto,
+    /// A cgroup, or nothing.
+    Cgroup,
+    /// [`Method::Meminfo`].
+    Meminfo,
+    /// [`Method::Pss`].
+    Pss,
+}
+
+impl Choice {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Cgroup, Self::Meminfo, Self::Pss];
+
+    /// As typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cgroup => "cgroup",
+            Self::Meminfo => "meminfo",
+            Self::Pss => "pss",
+        }
+    }
 }
 
 impl Method {
@@ -34,6 +69,7 @@ impl Method {
         match self {
             Self::CgroupV2 => "cgroup v2",
             Self::CgroupV1 => "cgroup v1",
+            Self::Meminfo => "meminfo",
             Self::Pss => "summed PSS",
         }
     }
@@ -65,6 +101,7 @@ pub struct Gauge {
 
 enum Layer {
     Cgroup(cgroup::Cgroup),
+    Meminfo(meminfo::Sampler),
     Pss(pss::Sampler),
 }
 
@@ -75,10 +112,25 @@ impl Gauge {
         cgroup::Cgroup::place(name)
     }
 
-    /// The best gauge that this machine allows, in a cgroup `folder` if that can be made.
-    pub fn open(folder: Option<PathBuf>) -> Self {
-        let cgroup = folder.and_then(|folder| cgroup::Cgroup::create(folder).ok());
-        Self { layer: cgroup.map_or_else(|| Layer::Pss(pss::Sampler::default()), Layer::Cgroup) }
+    /// The best gauge of `choice` that this machine allows, in a cgroup `folder` if that can be made.
+    ///
+    /// # Errors
+    /// Why a gauge that was asked for by name cannot be had.
+    pub fn open(choice: Choice, folder: Option<PathBuf>) -> io::Result<Self> {
+        let cgroup = || {
+            let folder =
+                folder.ok_or_else(|| io::Error::other("no cgroup that accounts for memory was found"))?;
+            cgroup::Cgroup::create(folder).map(Layer::Cgroup)
+        };
+        let layer = match choice {
+            Choice::Auto => cgroup()
+                .or_else(|_| meminfo::Sampler::open().map(Layer::Meminfo))
+                .unwrap_or_else(|_| Layer::Pss(pss::Sampler::default())),
+            Choice::Cgroup => cgroup()?,
+            Choice::Meminfo => Layer::Meminfo(meminfo::Sampler::open()?),
+            Choice::Pss => Layer::Pss(pss::Sampler::default()),
+        };
+        Ok(Self { layer })
     }
 
     /// Arranges that what `command` starts is measured from its first instruction on.
@@ -88,7 +140,7 @@ impl Gauge {
     pub fn admit(&self, command: &mut Command) -> io::Result<()> {
         match &self.layer {
             Layer::Cgroup(cgroup) => cgroup.admit(command),
-            Layer::Pss(_) => Ok(()),
+            Layer::Meminfo(_) | Layer::Pss(_) => Ok(()),
         }
     }
 
@@ -96,6 +148,7 @@ impl Gauge {
     pub fn begin(&mut self, pid: i32) {
         match &mut self.layer {
             Layer::Cgroup(cgroup) => cgroup.begin(),
+            Layer::Meminfo(sampler) => sampler.begin(pid),
             Layer::Pss(sampler) => sampler.begin(pid),
         }
     }
@@ -104,6 +157,7 @@ impl Gauge {
     pub fn sample(&mut self, pid: i32) {
         match &mut self.layer {
             Layer::Cgroup(cgroup) => cgroup.sample(),
+            Layer::Meminfo(sampler) => sampler.sample(pid),
             Layer::Pss(sampler) => sampler.sample(pid),
         }
     }
@@ -112,6 +166,7 @@ impl Gauge {
     pub fn finish(self) -> MemoryReading {
         match self.layer {
             Layer::Cgroup(cgroup) => cgroup.finish(),
+            Layer::Meminfo(sampler) => sampler.finish(),
             Layer::Pss(sampler) => sampler.finish(),
         }
     }

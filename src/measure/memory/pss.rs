@@ -21,17 +21,10 @@ impl Sampler {
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        let Some(runner) = pss_bytes(leader) else { return };
-        let mut others = processes_of_group(leader);
-        others.retain(|pid| *pid != leader);
-        let stride = others.len().div_ceil(LOOKED_AT).max(1);
-        let seen: Vec<u64> = others.iter().step_by(stride).filter_map(|pid| pss_bytes(*pid)).collect();
-        let of_others = match seen.len() as u64 {
-            0 => 0,
-            looked_at => seen.iter().sum::<u64>() * others.len() as u64 / looked_at,
-        };
-        self.samples += 1;
-        self.highest = self.highest.max(Some(runner + of_others));
+        if let Some(sum) = sum_of_group(leader) {
+            self.samples += 1;
+            self.highest = self.highest.max(Some(sum));
+        }
     }
 
     pub(super) fn finish(self) -> MemoryReading {
@@ -47,8 +40,22 @@ impl Sampler {
     }
 }
 
+/// PSS of all processes of the group that `leader` leads, in bytes; `None` if the leader is gone.
+pub(super) fn sum_of_group(leader: i32) -> Option<u64> {
+    let runner = pss_bytes(leader)?;
+    let mut others = processes_of_group(leader);
+    others.retain(|pid| *pid != leader);
+    let stride = others.len().div_ceil(LOOKED_AT).max(1);
+    let seen: Vec<u64> = others.iter().step_by(stride).filter_map(|pid| pss_bytes(*pid)).collect();
+    let of_others = match seen.len() as u64 {
+        0 => 0,
+        looked_at => seen.iter().sum::<u64>() * others.len() as u64 / looked_at,
+    };
+    Some(runner + of_others)
+}
+
 /// PSS of a process; `None` if it is gone or belongs to somebody else.
-fn pss_bytes(pid: i32) -> Option<u64> {
+pub(super) fn pss_bytes(pid: i32) -> Option<u64> {
     let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
     rollup.memory_map_rollup.0.first()?.extension.map.get("Pss").copied()
 }

@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::arguments::ArgumentRing;
 use super::{Pool, Station};
+use crate::mode::Board;
 use crate::sys::clock::monotonic_nanoseconds;
-use crate::workload::{Meter, Workload};
+use crate::workload::{Executor, Meter, Word, Workload};
 
 /// Takes what is left of `inherited`, then claims chunk after chunk until there are no more.
 pub(super) fn work<W: Workload>(
@@ -15,27 +17,29 @@ pub(super) fn work<W: Workload>(
     station: usize,
     inherited: Option<Range<u64>>,
 ) {
-    let mut meter = Meter::default();
+    let Pool { board, arguments, counter, stations, chunk, tasks, .. } = pool;
+    let (station, next) = (&stations[station], &counter[0].next);
     if let Some(range) = &inherited {
-        hold(&pool.stations[station], range);
+        station.hold(range);
     }
-    let mut executor = workload.executor(&mut meter);
-    publish(&pool.stations[station], &meter);
-    pool.stations[station].ready_at.store(monotonic_nanoseconds(), Relaxed);
+    let mut meter = Meter::default();
+    let executor = workload.executor(&mut meter);
+    station.publish_start(&meter);
+    let mut worker = Worker { board, arguments, station, executor, meter };
+    station.ready_at.store(monotonic_nanoseconds(), Relaxed);
     if let Some(range) = inherited {
-        let unfinished = range.filter(|task| !pool.board.word(*task).is_published());
-        let unfinished: Vec<u64> = unfinished.collect();
-        for task in unfinished {
-            execute(pool, &mut executor, station, task, &mut meter);
-        }
-    }
-    while let Some(range) = claim(&pool.counter[0].next, pool.chunk, pool.tasks) {
-        hold(&pool.stations[station], &range);
         for task in range {
-            execute(pool, &mut executor, station, task, &mut meter);
+            if !worker.board.word(task).is_published() {
+                worker.execute_one(task);
+            }
         }
     }
-    pool.stations[station].finished_at.store(monotonic_nanoseconds(), Release);
+    let bare = worker.arguments.capacity() == 0 && workload.result_size() == 0;
+    while let Some(range) = claim(next, *chunk, *tasks) {
+        station.hold(&range);
+        if bare { worker.execute_bare(range) } else { range.for_each(|task| worker.execute_one(task)) }
+    }
+    station.finished_at.store(monotonic_nanoseconds(), Release);
 }
 
 /// The next `chunk` tasks that nobody has claimed; `None` when there are none left.
@@ -46,33 +50,71 @@ fn claim(next: &AtomicU64, chunk: u64, tasks: u64) -> Option<Range<u64>> {
     (start < tasks).then(|| start..tasks.min(start.saturating_add(chunk)))
 }
 
-#[inline]
-fn hold(station: &Station, range: &Range<u64>) {
-    station.held_start.store(range.start, Release);
-    station.held_end.store(range.end, Release);
+impl Station {
+    #[inline]
+    fn hold(&self, range: &Range<u64>) {
+        self.held_start.store(range.start, Release);
+        self.held_end.store(range.end, Release);
+    }
+
+    /// Says what a start-up has taken.
+    fn publish_start(&self, meter: &Meter) {
+        self.initialisations.store(meter.initialisations, Relaxed);
+        self.work_units.store(meter.work_units, Relaxed);
+    }
+
+    /// Says what has been done so far, as far as a task can have changed it.
+    #[inline]
+    fn publish(&self, meter: &Meter) {
+        self.executed.store(meter.executed, Relaxed);
+        if meter.work_units > 0 {
+            self.work_units.store(meter.work_units, Relaxed);
+        }
+        if meter.waits > 0 {
+            self.waits.store(meter.waits, Relaxed);
+            self.overshoot_nanoseconds.store(meter.overshoot_nanoseconds, Relaxed);
+            self.overshoot_max_nanoseconds.store(meter.overshoot_max_nanoseconds, Relaxed);
+        }
+    }
 }
 
-#[inline]
-fn publish(station: &Station, meter: &Meter) {
-    station.executed.store(meter.executed, Relaxed);
-    station.work_units.store(meter.work_units, Relaxed);
-    station.initialisations.store(meter.initialisations, Relaxed);
-    station.waits.store(meter.waits, Relaxed);
-    station.overshoot_nanoseconds.store(meter.overshoot_nanoseconds, Relaxed);
-    station.overshoot_max_nanoseconds.store(meter.overshoot_max_nanoseconds, Relaxed);
+struct Worker<'a, E> {
+    board: &'a mut Board,
+    arguments: &'a ArgumentRing,
+    station: &'a Station,
+    executor: E,
+    meter: Meter,
 }
 
-#[inline]
-fn execute<E: crate::workload::Executor>(
-    pool: &mut Pool,
-    executor: &mut E,
-    station: usize,
-    task: u64,
-    meter: &mut Meter,
-) {
-    let argument = pool.arguments.wait_for(task);
-    let result = executor.execute(task, argument, pool.board.result_mut(task), meter);
-    publish(&pool.stations[station], meter);
-    pool.board.publish(task, crate::workload::Word::new(result));
-    pool.arguments.release(task);
+impl<E: Executor> Worker<'_, E> {
+    /// Executes any task.
+    #[inline]
+    fn execute_one(&mut self, task: u64) {
+        let argument = self.arguments.wait_for(task);
+        let word = self.board.execute(&mut self.executor, task, argument, &mut self.meter);
+        self.station.publish(&self.meter);
+        self.board.publish(task, word);
+        self.arguments.release(task);
+    }
+
+    /// Executes tasks that have neither argument nor result bytes. Between two tasks that are stamped, nothing is done
+    /// but the task, its accounting and its word.
+    #[inline]
+    fn execute_bare(&mut self, range: Range<u64>) {
+        let mut from = range.start;
+        while from < range.end {
+            let stamped = self.board.stamps.next(from).min(range.end);
+            let mut meter = self.meter;
+            for (task, word) in (from..stamped).zip(self.board.words(from..stamped)) {
+                let result = self.executor.execute(task, &[], &mut [], &mut meter);
+                self.station.publish(&meter);
+                word.store(Word::new(result).0, Release);
+            }
+            self.meter = meter;
+            if stamped < range.end {
+                self.execute_one(stamped);
+            }
+            from = stamped + 1;
+        }
+    }
 }

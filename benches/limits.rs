@@ -1,0 +1,267 @@
+//! procbench's modes against the limits of this machine, in one run.
+//!
+//! Each row runs procbench and its limit one right after the other, round by round, so that whatever slows the machine
+//! down slows both. What is printed is the median over rounds of the ratio within each round, with its 95 % interval. Limits
+//! that need processes are in `limits.c` (built here with the C compiler that Rust links with); the others are below.
+//!
+//! `cargo bench --bench limits` runs all rows; words after `--` select those that contain one of them.
+
+mod common;
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use common::nothing;
+use procbench::engine::protocol::RoundReport;
+use procbench::mode::chunk::ChunkPolicy;
+use procbench::mode::{Mode, Settings};
+use procbench::report::numbers::{seconds, significant};
+use procbench::stats::compare;
+use procbench::workload::{Spread, WorkloadSpec, cpu};
+use rayon::prelude::*;
+
+const ROUNDS: usize = 11;
+
+struct Row {
+    what: &'static str,
+    limit: &'static str,
+    /// The most that the ratio should be.
+    target: f64,
+    procbench: Box<dyn Fn(&Bench) -> f64>,
+    floor: Box<dyn Fn(&Bench) -> f64>,
+}
+
+struct Bench {
+    limits: PathBuf,
+    workers: u64,
+    units_per_second: f64,
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let bench = Bench {
+        limits: build(folder.path()),
+        workers: std::thread::available_parallelism().map_or(1, usize::from) as u64,
+        units_per_second: cpu::calibrate(),
+    };
+    println!(
+        "{} cores, {ROUNDS} rounds; ratio is the median within rounds, with its 95 % interval\n",
+        bench.workers
+    );
+    println!(
+        "{:<46} {:>10} {:>10} {:>8}  {:<15} {:>7}",
+        "what", "procbench", "limit", "ratio", "interval", "at most"
+    );
+    for row in rows() {
+        if !wanted.is_empty() && !wanted.iter().any(|word| row.what.contains(word.as_str())) {
+            continue;
+        }
+        (row.procbench)(&bench); // warm up
+        let pairs: Vec<(f64, f64)> = (0..ROUNDS)
+            .map(|round| {
+                // Whoever goes first has no advantage over all rounds.
+                if round % 2 == 0 {
+                    let ours = (row.procbench)(&bench);
+                    (ours, (row.floor)(&bench))
+                } else {
+                    let floor = (row.floor)(&bench);
+                    ((row.procbench)(&bench), floor)
+                }
+            })
+            .collect();
+        show(&row, &pairs);
+    }
+}
+
+fn show(row: &Row, pairs: &[(f64, f64)]) {
+    let median = |of: fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<f64> = pairs.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let comparison = compare(pairs, 0.0, 1).expect("times are positive");
+    let interval = comparison.interval.map_or_else(String::new, |interval| {
+        format!("{} … {}", significant(interval.low), significant(interval.high))
+    });
+    let verdict = if comparison.ratio <= row.target { "" } else { "  above" };
+    println!(
+        "{:<46} {:>10} {:>10} {:>7}×  {:<15} {:>6}×{verdict}",
+        row.what,
+        seconds(median(|pair| pair.0)),
+        seconds(median(|pair| pair.1)),
+        significant(comparison.ratio),
+        interval,
+        significant(row.target)
+    );
+    println!("{:<46}   limit: {}", "", row.limit);
+}
+
+/// Builds `limits.c`, statically if the C library can be linked so.
+fn build(folder: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/limits.c");
+    let program = folder.join("limits");
+    let compile = |extra: &[&str]| {
+        let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+        command.args(["-O2", "-w"]).args(extra).arg("-o").arg(&program).arg(&source).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if !compile(&["-static"]) {
+        println!(
+            "note: no static C library here; the limits are those of a dynamic program, which forks more slowly"
+        );
+        assert!(compile(&[]), "a C compiler is needed to build the limits");
+    }
+    program
+}
+
+impl Bench {
+    fn limit(&self, arguments: &[&str]) -> f64 {
+        let output = Command::new(&self.limits).args(arguments).output().expect("the limits run");
+        assert!(output.status.success(), "limits {arguments:?} failed");
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("seconds")
+    }
+
+    /// One round of `mode`, as the controller would run it.
+    fn round(&self, mode: Mode, settings: Settings, workload: WorkloadSpec) -> RoundReport {
+        let workload = WorkloadSpec { units_per_second: self.units_per_second, ..workload };
+        common::round(mode, settings, workload, true)
+    }
+
+    fn pool(&self, workload: WorkloadSpec, chunk: ChunkPolicy) -> RoundReport {
+        let chunk = chunk.resolve(workload.tasks, self.workers, workload.expected_task_seconds());
+        self.round(Mode::Pool, self.at_work(chunk), workload)
+    }
+
+    fn process(&self, workload: WorkloadSpec, in_flight: u64) -> RoundReport {
+        self.round(Mode::Process, Settings { in_flight: Some(in_flight), ..Settings::default() }, workload)
+    }
+
+    fn at_work(&self, chunk: u64) -> Settings {
+        Settings { workers: Some(self.workers), chunk: Some(chunk), ..Settings::default() }
+    }
+}
+
+const PROCESSES: u64 = 20_000;
+const TASKS: u64 = 10_000_000;
+
+fn rows() -> Vec<Row> {
+    let row = |what,
+               limit,
+               target,
+               procbench: Box<dyn Fn(&Bench) -> f64>,
+               floor: Box<dyn Fn(&Bench) -> f64>| Row { what, limit, target, procbench, floor };
+    vec![
+        row(
+            "process, no-op, 20,000 tasks, 64 in flight",
+            "fork, child adds 1 and exits, static C, 64 in flight",
+            1.0,
+            Box::new(|bench| bench.process(nothing(PROCESSES), 64).total_seconds),
+            Box::new(|bench| bench.limit(&["fork", "20000", "64"])),
+        ),
+        row(
+            "process, no-op, 20,000 tasks, 2 in flight",
+            "the same with 2 in flight",
+            1.05,
+            Box::new(|bench| bench.process(nothing(PROCESSES), 2).total_seconds),
+            Box::new(|bench| bench.limit(&["fork", "20000", "2"])),
+        ),
+        row(
+            "process, 500 tasks, parent holds 100 MiB",
+            "fork with 100 MiB, 2 in flight",
+            1.05,
+            Box::new(|bench| {
+                let workload = WorkloadSpec { parent_memory_bytes: 100 << 20, ..nothing(500) };
+                bench.process(workload, 2).total_seconds
+            }),
+            Box::new(|bench| bench.limit(&["fork", "500", "2", "100"])),
+        ),
+        row(
+            "process, 10,000 tasks of 100 ms wait, all at once",
+            "100 ms + fork of 10,000",
+            1.1,
+            Box::new(|bench| {
+                let workload = WorkloadSpec { io_wait_seconds: 0.1, ..nothing(10_000) };
+                bench.process(workload, 10_000).total_seconds
+            }),
+            Box::new(|bench| 0.1 + bench.limit(&["fork", "10000", "10000"])),
+        ),
+        row(
+            "pool, no-op, 10 million, chunk 1",
+            "workers claim 1 at a time and store 8 bytes, static C",
+            1.15,
+            Box::new(|bench| bench.pool(nothing(TASKS), ChunkPolicy::Fixed(1)).total_seconds),
+            Box::new(|bench| bench.limit(&["claim", "10000000", &bench.workers.to_string(), "1"])),
+        ),
+        row(
+            "pool, no-op, 10 million, chunk auto",
+            "workers claim 1024 at a time and store 8 bytes, static C",
+            1.25,
+            Box::new(|bench| bench.pool(nothing(TASKS), ChunkPolicy::Auto).total_seconds),
+            Box::new(|bench| bench.limit(&["claim", "10000000", &bench.workers.to_string(), "1024"])),
+        ),
+        row(
+            "pool, 1 µs tasks, lognormal σ = 1.5",
+            "total work ÷ workers, the work done by a plain loop",
+            1.05,
+            Box::new(|bench| {
+                let workload =
+                    WorkloadSpec { cpu_seconds: 1e-6, spread: Spread::Lognormal(1.5), ..nothing(1_000_000) };
+                let report = bench.pool(workload, ChunkPolicy::Auto);
+                // The work itself differs from the mean of its distribution by chance: per unit really done.
+                report.total_seconds / report.work_units as f64
+            }),
+            Box::new(|bench| {
+                let units = cpu::units_for(1e-6, bench.units_per_second);
+                plain_loop(1_000_000, units) / (units * 1_000_000) as f64 / bench.workers as f64
+            }),
+        ),
+        row(
+            "pool, set-up until workers are ready",
+            "fork of as many processes, until each has run, static C",
+            1.3,
+            Box::new(|bench| bench.pool(nothing(1000), ChunkPolicy::Auto).set_up_seconds),
+            Box::new(|bench| bench.limit(&["start", &bench.workers.to_string()])),
+        ),
+        row(
+            "threads, no-op, 10 million",
+            "rayon par_iter into a Vec, pool included",
+            1.05,
+            Box::new(|bench| {
+                let chunk = ChunkPolicy::Auto.resolve(TASKS, bench.workers, 5e-9);
+                bench.round(Mode::Threads, bench.at_work(chunk), nothing(TASKS)).total_seconds
+            }),
+            Box::new(|bench| rayon_into_vec(bench.workers as usize)),
+        ),
+        row(
+            "serial, 200,000 tasks of 1 µs",
+            "a plain loop over the same work",
+            1.01,
+            Box::new(|bench| {
+                let workload = WorkloadSpec { cpu_seconds: 1e-6, ..nothing(200_000) };
+                bench.round(Mode::Serial, Settings::default(), workload).total_seconds
+            }),
+            Box::new(|bench| plain_loop(200_000, cpu::units_for(1e-6, bench.units_per_second))),
+        ),
+    ]
+}
+
+fn plain_loop(tasks: u64, units: u64) -> f64 {
+    let start = Instant::now();
+    for _ in 0..tasks {
+        cpu::burn(black_box(units));
+    }
+    start.elapsed().as_secs_f64()
+}
+
+fn rayon_into_vec(workers: usize) -> f64 {
+    let start = Instant::now();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("a pool");
+    let results: Vec<u64> =
+        pool.install(|| (0..TASKS).into_par_iter().map(|task| black_box(!task)).collect());
+    let seconds = start.elapsed().as_secs_f64();
+    black_box(results);
+    seconds
+}

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Runs every workload spec and records it: FOLDER/<name>.json (every raw value), FOLDER/<name>.txt (what was printed)
+# and FOLDER/README.md (the machine and the command lines).
+#
+#   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs, if any are named
+#
+# Takes ten minutes or more on two cores. A spec that fails is named at the end and leaves no files behind.
+set -eu
+
+folder=${1:?usage: results/record.sh FOLDER [NAME...]}
+shift
+cd "$(dirname "$0")/.."
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+
+cargo build --release
+procbench=${CARGO_TARGET_DIR:-target}/release/procbench
+
+if [ $# -eq 0 ]; then
+    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//')
+fi
+
+failed=
+for name; do
+    echo "$name" >&2
+    command="procbench --config bench-configs/$name.toml --json $name.json"
+    if printed=$("$procbench" --config "bench-configs/$name.toml" --json "$folder/$name.json" 2>&1); then
+        printf '$ %s\n%s\n' "$command" "$printed" >"$folder/$name.txt"
+        # A kernel's local suffix names whoever built it, which is nobody's business.
+        sed -i 's/"kernel": "\([0-9.]*\)[^"]*"/"kernel": "\1"/' "$folder/$name.json"
+    else
+        printf '%s\n' "$printed" >&2
+        rm -f "$folder/$name.json" "$folder/$name.txt"
+        failed="$failed $name"
+    fi
+done
+
+# The machine in words, without anything that names it.
+cores=$(nproc)
+memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
+cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+system=$(. /etc/os-release && echo "$PRETTY_NAME")
+kind=machine
+if grep -q '^flags.* hypervisor' /proc/cpuinfo; then kind='virtual machine'; fi
+{
+    echo "# Recorded on a $cores-core $kind"
+    echo
+    echo "${cpu:-An unnamed processor}, $cores cores for this run, $memory of memory, $system,"
+    echo "Linux $(uname -r | sed 's/-.*//'); procbench $("$procbench" --version | cut -d ' ' -f 2)," \
+        "$(rustc --version | cut -d ' ' -f 1-2)."
+    echo "Recorded on $(date -u +%F) with \`results/record.sh\`. The machine was not shut off from other work;"
+    echo "the intervals say how much that matters."
+    echo
+    echo "| spec | result | raw values | command |"
+    echo "|---|---|---|---|"
+    for spec in bench-configs/*.toml; do
+        name=$(basename "$spec" .toml)
+        command="\`procbench --config bench-configs/$name.toml --json $name.json\`"
+        if [ -f "$folder/$name.json" ]; then
+            echo "| $name | [$name.txt]($name.txt) | [$name.json]($name.json) | $command |"
+        else
+            echo "| $name | not run | | $command |"
+        fi
+    done
+} >"$folder/README.md"
+
+if [ -n "$failed" ]; then
+    echo "failed:$failed" >&2
+    exit 1
+fi

@@ -1,0 +1,96 @@
+//! A small run before the real one, to know how long that will take.
+
+use serde::{Deserialize, Serialize};
+
+use super::round::RoundFailure;
+use super::schedule::Phase;
+use super::{Records, Row, Session};
+use crate::plan::{Plan, estimate};
+use crate::workload::WorkloadSpec;
+
+/// How long a run should take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The whole run, at most, in seconds.
+    pub run_seconds: f64,
+    /// One round of each strategy.
+    pub rounds: Vec<RoundEstimate>,
+}
+
+/// How long a round should take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundEstimate {
+    /// Of which strategy.
+    pub strategy: String,
+    /// How long.
+    pub round_seconds: f64,
+    /// How many tasks were tried; null if this is a rule of thumb.
+    pub pilot_tasks: Option<u64>,
+}
+
+/// How long a pilot of one strategy should take, in seconds.
+const PILOT_SECONDS: f64 = 0.05;
+/// A strategy whose shortest pilot would take longer than this has none.
+const LONGEST_PILOT_SECONDS: f64 = 1.0;
+
+impl Session<'_> {
+    /// Runs a few tasks of each row, and reckons from those what all will take.
+    pub(super) fn pilot(&mut self, rows: &[Row]) -> Result<Estimate, RoundFailure> {
+        let cores = self.setting.machine.effective_cores;
+        let mut rounds = Vec::new();
+        for row in rows {
+            let rule = |tasks: u64| {
+                estimate::round_seconds(&row.strategy, &WorkloadSpec { tasks, ..row.workload.clone() }, cores)
+            };
+            let tasks = pilot_tasks(row.workload.tasks, rule);
+            let (round_seconds, pilot_tasks) = match tasks {
+                None => (rule(row.workload.tasks), None),
+                Some(tasks) => {
+                    let workload = WorkloadSpec { tasks, ..row.workload.clone() };
+                    let small = Row { workload, ..row.clone() };
+                    let completed = self.round(&small, Phase::Pilot, 1, 1, &mut Records::default())?;
+                    let measured = completed.report.total_seconds;
+                    (rule(row.workload.tasks) * measured / rule(tasks), Some(tasks))
+                }
+            };
+            rounds.push(RoundEstimate { strategy: row.name(), round_seconds, pilot_tasks });
+        }
+        let run_seconds = rounds.iter().map(|round| self.rounds_seconds(round.round_seconds)).sum();
+        Ok(Estimate { run_seconds, rounds })
+    }
+
+    /// What all rounds of a strategy take if one takes `seconds`.
+    fn rounds_seconds(&self, seconds: f64) -> f64 {
+        let Plan { run, .. } = self.plan;
+        let timed = match run.time_budget_seconds {
+            Some(budget) => (run.rounds as f64).min((budget / seconds).floor().max(1.0)),
+            None => run.rounds as f64,
+        };
+        seconds * (timed + run.warmup.max(1) as f64)
+    }
+}
+
+/// The most tasks, up to `tasks`, that take [`PILOT_SECONDS`] by `rule`; `None` if even one takes too long.
+fn pilot_tasks(tasks: u64, rule: impl Fn(u64) -> f64) -> Option<u64> {
+    if rule(1) > LONGEST_PILOT_SECONDS {
+        return None;
+    }
+    let mut pilot = 1;
+    while pilot < tasks && rule((pilot * 2).min(tasks)) <= PILOT_SECONDS {
+        pilot = (pilot * 2).min(tasks);
+    }
+    Some(pilot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pilot_is_as_large_as_fits_and_never_larger_than_the_run() {
+        assert_eq!(pilot_tasks(1_000_000, |tasks| tasks as f64 * 1e-5), Some(4096));
+        assert_eq!(pilot_tasks(10, |tasks| tasks as f64 * 1e-5), Some(10));
+        assert_eq!(pilot_tasks(1_000, |tasks| tasks as f64 * 0.5), Some(1));
+        assert_eq!(pilot_tasks(1_000, |tasks| tasks as f64 * 10.0), None);
+    }
+}

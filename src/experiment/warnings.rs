@@ -1,0 +1,220 @@
+//! What a reader should know before he believes the numbers: every warning, and its advice, in one place.
+
+use std::fmt;
+
+use crate::document::{Document, NOT_MEASURED, StrategyResult, Warning};
+use crate::measure::conditions;
+use crate::report::numbers::{percent, seconds};
+use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
+
+/// A round shorter than this is mostly set-up, tear-down and chance.
+const SHORT_ROUND_SECONDS: f64 = 0.005;
+
+/// Everything that a document itself gives reason to warn of. What the machine gives is in [`conditions`].
+#[derive(Debug, Clone, PartialEq)]
+enum Notice<'a> {
+    Interrupted,
+    TasksFailed { strategy: &'a str, failed: u64, first: Option<(u64, &'a str)> },
+    Retries { strategy: &'a str, retries: u64 },
+    TooFewRounds { fewest: usize },
+    ShortRounds { strategies: Vec<&'a str> },
+    SlowFirstRound { strategy: &'a str, slowdown: f64 },
+    Drift { strategy: &'a str, change: f64, p_value: f64 },
+    Spread { strategy: &'a str, spread: f64 },
+    Outliers { strategy: &'a str, outliers: usize, rounds: usize },
+    WaitOvershoot { strategy: &'a str, mean_seconds: f64, share: f64 },
+    MemoryNotMeasured { strategies: Vec<&'a str> },
+    KernelMemoryNotMeasured { strategies: Vec<&'a str> },
+    NotMeasured { what: String },
+}
+
+impl Notice<'_> {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::TasksFailed { .. } => "tasks_failed",
+            Self::Retries { .. } => "retries",
+            Self::TooFewRounds { .. } => "too_few_rounds",
+            Self::ShortRounds { .. } => "short_rounds",
+            Self::SlowFirstRound { .. } => "slow_first_round",
+            Self::Drift { .. } => "drift",
+            Self::Spread { .. } => "spread",
+            Self::Outliers { .. } => "outliers",
+            Self::WaitOvershoot { .. } => "wait_overshoot",
+            Self::MemoryNotMeasured { .. } => "memory_not_measured",
+            Self::KernelMemoryNotMeasured { .. } => "kernel_memory_not_measured",
+            Self::NotMeasured { .. } => NOT_MEASURED,
+        }
+    }
+}
+
+impl fmt::Display for Notice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => write!(f, "interrupted: only what was finished is shown"),
+            Self::TasksFailed { strategy, failed, first } => {
+                write!(f, "{strategy}: {failed} tasks failed")?;
+                first.map_or(Ok(()), |(task, reason)| write!(f, "; task {task}: {reason}"))
+            }
+            Self::Retries { strategy, retries } => {
+                write!(f, "{strategy}: {retries} tasks were executed again because a worker had died")
+            }
+            Self::TooFewRounds { fewest } => {
+                let rounds = if *fewest == 1 { "round is" } else { "rounds are" };
+                write!(
+                    f,
+                    "{fewest} {rounds} too few for an interval or a verdict: give {MIN_ROUNDS} or more with --rounds, or more \
+                     time with --time-budget"
+                )
+            }
+            Self::ShortRounds { strategies } => write!(
+                f,
+                "rounds of {} are shorter than {}, so starting and ending are most of them: raise --tasks unless \
+                 that is the question",
+                strategies.join(", "),
+                seconds(SHORT_ROUND_SECONDS)
+            ),
+            Self::SlowFirstRound { strategy, slowdown } => write!(
+                f,
+                "{strategy}: the first round took {} longer than the others: add --warmup 2 or more",
+                percent(*slowdown)
+            ),
+            Self::Drift { strategy, change, p_value } => write!(
+                f,
+                "{strategy}: rounds {} by {} from first to last (p = {p_value:.3}): the machine was changing under the run \
+                 (heat, neighbours); comparisons within rounds still hold, absolute times less so",
+                if *change > 0.0 { "grew longer" } else { "grew shorter" },
+                percent(change.abs())
+            ),
+            Self::Spread { strategy, spread } => write!(
+                f,
+                "{strategy}: rounds differ by {} of their median: stop what else is running, or give more --rounds",
+                percent(*spread)
+            ),
+            Self::Outliers { strategy, outliers, rounds } => write!(
+                f,
+                "{strategy}: {outliers} of {rounds} rounds lie far from the others; they are counted like the rest"
+            ),
+            Self::WaitOvershoot { strategy, mean_seconds, share } => write!(
+                f,
+                "{strategy}: waits for I/O lasted {} longer than asked for on average ({} of them): more processes woke \
+                 at once than there are cores, or the timer is coarse",
+                seconds(*mean_seconds),
+                percent(*share)
+            ),
+            Self::MemoryNotMeasured { strategies } => {
+                write!(
+                    f,
+                    "memory of {} was not measured: no account of it could be read",
+                    strategies.join(", ")
+                )
+            }
+            Self::KernelMemoryNotMeasured { strategies } => write!(
+                f,
+                "the kernel's share of the memory of {} was not measured: that takes a cgroup of its own (as root, or \
+                 with one delegated) and a round that lasts long enough to be looked at",
+                strategies.join(", ")
+            ),
+            Self::NotMeasured { what } => write!(f, "not measured: {what}"),
+        }
+    }
+}
+
+/// All warnings of `document`.
+pub(super) fn all(document: &Document) -> Vec<Warning> {
+    let machine = &document.environment;
+    let before = conditions::before_start(&machine.machine, &machine.before);
+    let meanwhile = conditions::meanwhile(&machine.change);
+    let of_machine = before
+        .iter()
+        .chain(&meanwhile)
+        .map(|condition| Warning { code: condition.code().to_owned(), message: condition.to_string() });
+    let of_document = notices(document);
+    let of_document = of_document
+        .iter()
+        .map(|notice| Warning { code: notice.code().to_owned(), message: notice.to_string() });
+    of_document.chain(of_machine).collect()
+}
+
+fn notices(document: &Document) -> Vec<Notice<'_>> {
+    let strategies = || document.strategies.iter().chain(&document.overhead);
+    let mut notices = Vec::from_iter(document.partial.then_some(Notice::Interrupted));
+    notices.extend(strategies().flat_map(|strategy| of_strategy(strategy, document)));
+    let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
+        strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
+    };
+    let short = named(&|strategy| {
+        strategy.summary.as_ref().is_some_and(|summary| summary.total_seconds.median < SHORT_ROUND_SECONDS)
+    });
+    if !short.is_empty() {
+        notices.push(Notice::ShortRounds { strategies: short });
+    }
+    let unmeasured =
+        named(&|strategy| strategy.memory.as_ref().is_none_or(|memory| memory.peak_bytes.is_none()));
+    if !unmeasured.is_empty() {
+        notices.push(Notice::MemoryNotMeasured { strategies: unmeasured });
+    }
+    let without_kernel = named(&|strategy| {
+        strategy
+            .memory
+            .as_ref()
+            .is_some_and(|memory| memory.peak_bytes.is_some() && memory.kernel_bytes.is_none())
+    });
+    if !without_kernel.is_empty() {
+        notices.push(Notice::KernelMemoryNotMeasured { strategies: without_kernel });
+    }
+    let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
+    if fewest < MIN_ROUNDS {
+        notices.push(Notice::TooFewRounds { fewest });
+    }
+    let environment = &document.environment;
+    let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
+    notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));
+    notices
+}
+
+fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Notice<'a>> {
+    let name = strategy.name.as_str();
+    let times: Vec<f64> = strategy.rounds.iter().map(|round| round.report.total_seconds).collect();
+    let mut notices = Vec::new();
+    let failed: u64 = strategy.rounds.iter().map(|round| round.report.tasks_failed).sum();
+    if failed > 0 {
+        let first = strategy.rounds.iter().flat_map(|round| &round.report.failures).next();
+        let first = first.map(|failure| (failure.task, failure.reason.as_str()));
+        notices.push(Notice::TasksFailed { strategy: name, failed, first });
+    }
+    let retries: u64 = strategy.rounds.iter().map(|round| round.report.retries).sum();
+    if retries > 0 {
+        notices.push(Notice::Retries { strategy: name, retries });
+    }
+    let waits: Vec<f64> =
+        strategy.rounds.iter().filter_map(|round| round.report.io_overshoot_mean_seconds).collect();
+    if let Some(overshoot) = stats::summarise(&waits, document.plan.run.seed) {
+        let (mean_seconds, share) =
+            (overshoot.median, overshoot.median / document.plan.workload.io_wait_seconds);
+        if share > 0.05 {
+            notices.push(Notice::WaitOvershoot { strategy: name, mean_seconds, share });
+        }
+    }
+    if times.len() < MIN_ROUNDS {
+        return notices;
+    }
+    if let Some(slowdown) = stats::slow_first_round(&times) {
+        notices.push(Notice::SlowFirstRound { strategy: name, slowdown });
+    }
+    // Several strategies are looked at, and one of them may seem to drift by chance.
+    let level = DRIFT_LEVEL / document.strategies.len() as f64;
+    if let Some(trend) = stats::trend(&times).filter(|trend| trend.drifts(level)) {
+        notices.push(Notice::Drift { strategy: name, change: trend.change, p_value: trend.p_value });
+    }
+    if let Some(summary) = strategy.summary.as_ref().map(|summary| &summary.total_seconds) {
+        if let Some(spread) = summary.spread().filter(|spread| *spread > SPREAD_LIMIT) {
+            notices.push(Notice::Spread { strategy: name, spread });
+        }
+        if summary.outliers > 0 {
+            let (outliers, rounds) = (summary.outliers, summary.rounds);
+            notices.push(Notice::Outliers { strategy: name, outliers, rounds });
+        }
+    }
+    notices
+}

@@ -1,0 +1,282 @@
+//! What the machine is doing, read before and after something and compared.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::{self, Throttling};
+use super::source::{Found, NotMeasured, Reasons, Root, field, meminfo_bytes, number_field, quoted};
+use crate::sys::clock;
+
+/// Counters and levels of the whole machine at one moment. Counters count since boot, so they mean something only as
+/// the difference of two states: see [`change`](super::change()).
+///
+/// Reading takes about 0.05 ms with two CPUs (/proc/stat has a line for each). What could not be read is `None`, with the reason in `not_measured`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// When it was read, on the monotonic clock.
+    pub monotonic_seconds: f64,
+    /// Load averages: how many threads ran, wanted to run, or waited for a disk.
+    pub load: Option<Load>,
+    /// CPU time of all CPUs together.
+    pub cpu_time: Option<CpuTimes>,
+    /// Processes *and threads* created.
+    pub forks: Option<u64>,
+    /// Context switches.
+    pub context_switches: Option<u64>,
+    /// Threads that run or could run at this moment, the reader's own among them.
+    pub runnable: Option<u64>,
+    /// For how long somebody was stalled.
+    pub pressure: Pressure,
+    /// What quotas did to this process's cgroups.
+    pub throttling: Option<Throttling>,
+    /// Memory that can be had without swapping.
+    pub memory_available_bytes: Option<u64>,
+    /// Swap in use.
+    pub swap_used_bytes: Option<u64>,
+    /// How fast the CPUs run, on average.
+    pub frequency_hertz: Option<f64>,
+    /// Why what is `None` is so.
+    pub not_measured: Vec<NotMeasured>,
+}
+
+/// Load averages over the last minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Over one minute.
+    pub one_minute: f64,
+    /// Over five.
+    pub five_minutes: f64,
+    /// Over fifteen.
+    pub fifteen_minutes: f64,
+}
+
+/// What the CPUs did, in seconds of CPU time since boot. The kernel counts in hundredths.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CpuTimes {
+    /// User mode, kernel and interrupts.
+    pub busy_seconds: f64,
+    /// Nothing.
+    pub idle_seconds: f64,
+    /// Nothing, while somebody waited for a disk. May run backwards by a little.
+    pub io_wait_seconds: f64,
+    /// Nothing, since the hypervisor ran somebody else.
+    pub steal_seconds: f64,
+}
+
+/// For how long tasks were stalled since boot: *some* is at least one task, *full* is all that were not idle at once.
+/// See the kernel's `Documentation/accounting/psi.rst`. (For CPUs it defines *full* in cgroups only.)
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pressure {
+    /// Some, for want of a CPU.
+    pub cpu_some_seconds: Option<f64>,
+    /// Some, for want of memory.
+    pub memory_some_seconds: Option<f64>,
+    /// All, for want of memory.
+    pub memory_full_seconds: Option<f64>,
+    /// Some, waiting for a disk.
+    pub io_some_seconds: Option<f64>,
+    /// All, waiting for a disk.
+    pub io_full_seconds: Option<f64>,
+}
+
+/// For how long CPUs are asked how fast they run. Older kernels measure for 10 ms before they answer.
+const FREQUENCY_BUDGET: Duration = Duration::from_micros(300);
+
+impl State {
+    /// Reads the running system's.
+    pub fn read() -> Self {
+        Self::read_under(&Root::system())
+    }
+
+    /// Reads that of `root`.
+    pub fn read_under(root: &Root) -> Self {
+        let mut reasons = Reasons::default();
+        let monotonic_seconds = clock::monotonic_nanoseconds() as f64 / 1e9;
+        let stat = root.text("/proc/stat");
+        let stat = stat.as_ref().map_err(Clone::clone);
+        let counter = |name| stat.clone().and_then(|text| number_field(text, name, "/proc/stat"));
+        let meminfo = root.text("/proc/meminfo");
+        let memory = |name| meminfo.clone().and_then(|text| meminfo_bytes(&text, name));
+        Self {
+            monotonic_seconds,
+            load: reasons.keep("load", load(root)),
+            cpu_time: reasons.keep("cpu_time", stat.clone().and_then(|text| cpu_time(text))),
+            forks: reasons.keep("forks", counter("processes")),
+            context_switches: reasons.keep("context_switches", counter("ctxt")),
+            runnable: reasons.keep("runnable", counter("procs_running")),
+            pressure: Pressure {
+                cpu_some_seconds: stall(root, &mut reasons, "cpu", "some"),
+                memory_some_seconds: stall(root, &mut reasons, "memory", "some"),
+                memory_full_seconds: stall(root, &mut reasons, "memory", "full"),
+                io_some_seconds: stall(root, &mut reasons, "io", "some"),
+                io_full_seconds: stall(root, &mut reasons, "io", "full"),
+            },
+            throttling: reasons.keep("throttling", cgroup::throttling(root)),
+            memory_available_bytes: reasons.keep("memory_available_bytes", memory("MemAvailable")),
+            swap_used_bytes: reasons
+                .keep("swap_used_bytes", swap_used(memory("SwapTotal"), memory("SwapFree"))),
+            frequency_hertz: reasons.keep("frequency_hertz", frequency(root)),
+            not_measured: reasons.0,
+        }
+    }
+}
+
+fn load(root: &Root) -> Found<Load> {
+    let text = root.text("/proc/loadavg")?;
+    let mut fields = text.split_whitespace().map(|field| field.parse().ok().filter(|load| is_amount(*load)));
+    let mut next = || fields.next().flatten().ok_or_else(|| format!("/proc/loadavg says {}", quoted(&text)));
+    Ok(Load { one_minute: next()?, five_minutes: next()?, fifteen_minutes: next()? })
+}
+
+fn is_amount(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+/// The line that begins with "cpu" in /proc/stat.
+fn cpu_time(stat: &str) -> Found<CpuTimes> {
+    let line = field(stat, "cpu").ok_or("/proc/stat has no line for all CPUs")?;
+    let ticks = line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>();
+    // guest and guest_nice, at the end, are part of user and nice.
+    let Ok([user, nice, system, idle, io_wait, interrupts, soft_interrupts, steal, ..]) = ticks.as_deref()
+    else {
+        return Err(format!("/proc/stat says {} for cpu", quoted(line)));
+    };
+    let seconds = |ticks: &[&u64]| {
+        ticks.iter().map(|ticks| **ticks as f64).sum::<f64>() / procfs::ticks_per_second() as f64
+    };
+    Ok(CpuTimes {
+        busy_seconds: seconds(&[user, nice, system, interrupts, soft_interrupts]),
+        idle_seconds: seconds(&[idle]),
+        io_wait_seconds: seconds(&[io_wait]),
+        steal_seconds: seconds(&[steal]),
+    })
+}
+
+/// The total of one line of a file of /proc/pressure.
+fn stall(root: &Root, reasons: &mut Reasons, resource: &str, who: &str) -> Option<f64> {
+    let path = format!("/proc/pressure/{resource}");
+    let found = root.text(&path).and_then(|text| {
+        let line = field(&text, who).ok_or_else(|| format!("{path} has no line for {who}"))?;
+        let total = line.split_whitespace().find_map(|field| field.strip_prefix("total="));
+        let microseconds = total.and_then(|total| total.parse::<u64>().ok());
+        Ok(microseconds.ok_or_else(|| format!("{path} says {} for {who}", quoted(line)))? as f64 / 1e6)
+    });
+    reasons.keep(&format!("pressure.{resource}_{who}_seconds"), found)
+}
+
+fn swap_used(total: Found<u64>, free: Found<u64>) -> Found<u64> {
+    let (total, free) = (total?, free?);
+    total.checked_sub(free).ok_or_else(|| "/proc/meminfo has more swap free than there is".into())
+}
+
+/// The mean over as many CPUs as answer in time.
+fn frequency(root: &Root) -> Found<f64> {
+    let folder = "/sys/devices/system/cpu/cpufreq";
+    let (mut sum, mut count) = (0.0, 0);
+    let began = Instant::now();
+    for policy in root.names(folder)?.iter().filter(|name| name.starts_with("policy")) {
+        if let Ok(kilohertz) = root.number(format!("{folder}/{policy}/scaling_cur_freq")) {
+            sum += kilohertz as f64 * 1e3;
+            count += 1;
+        }
+        if began.elapsed() > FREQUENCY_BUDGET {
+            break;
+        }
+    }
+    if count == 0 { Err(format!("no CPU tells it in {folder}")) } else { Ok(sum / f64::from(count)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Tree;
+    use super::*;
+
+    const STAT: &str = "cpu  100 50 25 1000 30 3 2 7 40 1\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 99 0 0\nctxt 1234\n\
+                        btime 1\nprocesses 77\nprocs_running 3\nprocs_blocked 0\n";
+
+    fn tree() -> Tree {
+        Tree::new()
+            .file("/proc/stat", STAT)
+            .file("/proc/loadavg", "0.17 1.49 1.56 1/81 4207\n")
+            .file("/proc/pressure/cpu", "some avg10=0.02 avg60=3.18 avg300=23.53 total=1500000\n")
+            .file("/proc/pressure/memory", "some avg10=0 total=2000000\nfull avg10=0 total=1000000\n")
+            .file("/proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 60 kB\nSwapTotal: 9 kB\nSwapFree: 4 kB\n")
+            .file("/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "2000000\n")
+            .file("/sys/devices/system/cpu/cpufreq/policy1/scaling_cur_freq", "3000000\n")
+    }
+
+    fn reason(state: &State, what: &str) -> String {
+        let found = state.not_measured.iter().find(|reason| reason.what == what);
+        found.unwrap_or_else(|| panic!("no reason for {what}")).reason.clone()
+    }
+
+    #[test]
+    fn what_is_there_is_read() {
+        let state = State::read_under(&tree().root());
+        let load = Load { one_minute: 0.17, five_minutes: 1.49, fifteen_minutes: 1.56 };
+        assert_eq!(state.load, Some(load));
+        let ticks = procfs::ticks_per_second() as f64;
+        let expected = CpuTimes {
+            busy_seconds: 180.0 / ticks,
+            idle_seconds: 1000.0 / ticks,
+            io_wait_seconds: 30.0 / ticks,
+            steal_seconds: 7.0 / ticks,
+        };
+        assert_eq!(state.cpu_time, Some(expected), "guest time is part of user time already");
+        assert_eq!((state.forks, state.context_switches, state.runnable), (Some(77), Some(1234), Some(3)));
+        assert_eq!(state.pressure.cpu_some_seconds, Some(1.5));
+        assert_eq!(state.pressure.memory_full_seconds, Some(1.0));
+        assert_eq!(state.memory_available_bytes, Some(60 * 1024));
+        assert_eq!(state.swap_used_bytes, Some(5 * 1024));
+        assert_eq!(state.frequency_hertz.map(|hertz| hertz >= 2e9), Some(true));
+    }
+
+    #[test]
+    fn a_kernel_without_stall_information_gives_null_with_the_reason() {
+        let state = State::read_under(&tree().root());
+        assert_eq!(state.pressure.io_some_seconds, None);
+        assert_eq!(reason(&state, "pressure.io_some_seconds"), "there is no /proc/pressure/io");
+    }
+
+    #[test]
+    fn garbage_gives_null_with_the_reason() {
+        let tree = tree()
+            .file("/proc/stat", "cpu 1 2 x\nprocesses many\n")
+            .file("/proc/loadavg", "NaN 1 2")
+            .file("/proc/pressure/cpu", "some")
+            .file("/proc/pressure/memory", "some total=\nfull é\n")
+            .file("/proc/meminfo", "SwapTotal: 1 kB\nSwapFree: 2 kB\n")
+            .file("/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "<unknown>")
+            .file("/sys/devices/system/cpu/cpufreq/policy1/scaling_cur_freq", "<unknown>");
+        let state = State::read_under(&tree.root());
+        let nothing = State { monotonic_seconds: state.monotonic_seconds, ..empty() };
+        assert_eq!(State { not_measured: Vec::new(), ..state.clone() }, nothing);
+        assert_eq!(reason(&state, "forks"), "/proc/stat says 'many' for processes");
+        assert_eq!(reason(&state, "runnable"), "/proc/stat has no procs_running");
+        assert_eq!(reason(&state, "load"), "/proc/loadavg says 'NaN 1 2'");
+    }
+
+    #[test]
+    fn nothing_at_all_gives_a_reason_for_everything() {
+        let state = State::read_under(&Tree::new().root());
+        assert_eq!(state.not_measured.len(), 14, "{:#?}", state.not_measured);
+    }
+
+    fn empty() -> State {
+        State {
+            monotonic_seconds: 0.0,
+            load: None,
+            cpu_time: None,
+            forks: None,
+            context_switches: None,
+            runnable: None,
+            pressure: Pressure::default(),
+            throttling: None,
+            memory_available_bytes: None,
+            swap_used_bytes: None,
+            frequency_hertz: None,
+            not_measured: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the whole machine uses more than before the round, with PSS to tell the processes' share from the kernel's.
+
+use std::io;
+
+use procfs::{Current, Meminfo};
+
+use super::pss::{pss_bytes, sum_of_group};
+use super::{MemoryReading, Method};
+
+/// Samples the machine's use of memory.
+pub(super) struct Sampler {
+    before: u64,
+    runner: Option<u64>,
+    highest: Option<Sample>,
+    samples: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    used: u64,
+    user: Option<u64>,
+}
+
+impl Sampler {
+    pub(super) fn open() -> io::Result<Self> {
+        let before = used_bytes().ok_or_else(|| io::Error::other("/proc/meminfo cannot be read"))?;
+        Ok(Self { before, runner: None, highest: None, samples: 0 })
+    }
+
+    pub(super) fn begin(&mut self, pid: i32) {
+        self.runner = pss_bytes(pid);
+        // The runner is there already; what it had then is counted apart.
+        if let Some(used) = used_bytes() {
+            self.before = used.saturating_sub(self.runner.unwrap_or(0));
+        }
+    }
+
+    pub(super) fn sample(&mut self, pid: i32) {
+        let Some(used) = used_bytes() else { return };
+        self.samples += 1;
+        if self.highest.is_none_or(|highest| used > highest.used) {
+            self.highest = Some(Sample { used, user: sum_of_group(pid) });
+        }
+    }
+
+    pub(super) fn finish(self) -> MemoryReading {
+        let peak = self.highest.map(|highest| highest.used.saturating_sub(self.before));
+        // Memory shared with programs outside the round is in their use, not in ours.
+        let user = self.highest.and_then(|highest| highest.user).zip(peak).map(|(user, peak)| user.min(peak));
+        MemoryReading {
+            method: Method::Meminfo,
+            peak_bytes: peak,
+            user_bytes: user,
+            kernel_bytes: peak.zip(user).map(|(peak, user)| peak - user),
+            page_cache_bytes: None,
+            runner_bytes: self.runner,
+            samples: self.samples,
+        }
+    }
+}
+
+/// Memory that is neither free nor could be given back at once: page cache apart, but shared memory counted.
+fn used_bytes() -> Option<u64> {
+    let info = Meminfo::current().ok()?;
+    let cached =
+        info.buffers + info.cached.saturating_sub(info.shmem.unwrap_or(0)) + info.s_reclaimable.unwrap_or(0);
+    Some(info.mem_total.saturating_sub(info.mem_free).saturating_sub(cached))
+}

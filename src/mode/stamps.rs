@@ -1,0 +1,164 @@
+//! When tasks started and ended: of all of them, or of an even sample where looking at the clock would show.
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::sys::memory::{SharedSlice, Visibility};
+
+/// Two readings of the clock, on the slow side of what was measured (24 ns each where the kernel lets programs read
+/// it themselves).
+const STAMPING_SECONDS: f64 = 60e-9;
+/// Part of a task's time that stamping may take.
+const ALLOWED_PART: f64 = 0.01;
+/// Samples in one round, at most.
+const MOST_SAMPLES: u64 = 1 << 16;
+/// Of a value, in histograms: 1 %.
+const SIGNIFICANT_DIGITS: u8 = 2;
+
+/// A place for start and end of every `2^shift`-th task.
+#[derive(Debug)]
+pub struct Stamps {
+    /// Start and end, in nanoseconds on `CLOCK_MONOTONIC`; 0 where nothing was stamped.
+    places: SharedSlice<AtomicU64>,
+    shift: u32,
+}
+
+/// Which tasks are stamped: every `2^shift`-th, where stamping takes at most 1 % of tasks of `task_seconds`, and at most
+/// 65,536 of them.
+pub fn shift_for(tasks: u64, task_seconds: f64) -> u32 {
+    let for_cost = (STAMPING_SECONDS / (ALLOWED_PART * task_seconds)).ceil().max(1.0) as u64;
+    let for_room = tasks.div_ceil(MOST_SAMPLES).max(1);
+    for_cost.max(for_room).next_power_of_two().trailing_zeros()
+}
+
+impl Stamps {
+    /// For tasks `0..tasks`; without a `shift` nothing is stamped.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new(tasks: u64, shift: Option<u32>, visibility: Visibility) -> io::Result<Self> {
+        let samples = shift.map_or(0, |shift| tasks.div_ceil(1 << shift));
+        Ok(Self { places: SharedSlice::new(2 * samples as usize, visibility)?, shift: shift.unwrap_or(63) })
+    }
+
+    /// The first task at or after `task` that is stamped: beyond all tasks if none is.
+    #[inline]
+    pub fn next(&self, task: u64) -> u64 {
+        if self.places.is_empty() {
+            return u64::MAX;
+        }
+        task.next_multiple_of(1 << self.shift)
+    }
+
+    /// Whether `task` is stamped.
+    #[inline]
+    pub fn includes(&self, task: u64) -> bool {
+        self.next(task) == task
+    }
+
+    /// The bits that no stamped task's number has; `None` if no task is stamped.
+    pub fn mask(&self) -> Option<u64> {
+        (!self.places.is_empty()).then(|| (1 << self.shift) - 1)
+    }
+
+    /// Notes that `task`, which is stamped, started and ended then.
+    #[inline]
+    pub fn note(&self, task: u64, started: u64, ended: u64) {
+        let place = (task >> self.shift) as usize * 2;
+        if let [start, end] = &self.places[place..place + 2] {
+            start.store(started, Relaxed);
+            end.store(ended, Relaxed);
+        }
+    }
+
+    /// What was stamped, in a round that began at `begin`. `None` if nothing was.
+    pub fn latency(&self, begin: u64) -> Option<RoundLatency> {
+        let mut wait = new_histogram();
+        let mut service = new_histogram();
+        for pair in self.places.chunks_exact(2) {
+            let (started, ended) = (pair[0].load(Relaxed), pair[1].load(Relaxed));
+            if started != 0 {
+                wait.saturating_record(started.saturating_sub(begin));
+                service.saturating_record(ended.saturating_sub(started));
+            }
+        }
+        (!wait.is_empty()).then(|| RoundLatency {
+            one_in: 1 << self.shift,
+            wait: Buckets::from(&wait),
+            service: Buckets::from(&service),
+        })
+    }
+}
+
+/// How long the tasks of a round waited and took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundLatency {
+    /// Every how many-th task was stamped.
+    pub one_in: u64,
+    /// From t0 to the start of the task, in nanoseconds.
+    pub wait: Buckets,
+    /// From its start to its end, in nanoseconds.
+    pub service: Buckets,
+}
+
+/// A histogram as pairs of a value in nanoseconds (good to 1 %) and how many tasks had it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Buckets(pub Vec<(u64, u64)>);
+
+impl From<&Histogram<u64>> for Buckets {
+    fn from(histogram: &Histogram<u64>) -> Self {
+        let recorded = histogram.iter_recorded();
+        Self(recorded.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect())
+    }
+}
+
+impl Buckets {
+    /// All of `rounds` in one histogram.
+    pub fn merge<'a>(rounds: impl IntoIterator<Item = &'a Self>) -> Histogram<u64> {
+        let mut merged = new_histogram();
+        for (value, count) in rounds.into_iter().flat_map(|buckets| &buckets.0) {
+            merged.saturating_record_n(*value, *count);
+        }
+        merged
+    }
+}
+
+fn new_histogram() -> Histogram<u64> {
+    const LONGEST_NANOSECONDS: u64 = 1_000_000_000 * 3600 * 24;
+    Histogram::new_with_bounds(1, LONGEST_NANOSECONDS, SIGNIFICANT_DIGITS).expect("these bounds are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_tasks_are_all_stamped_and_short_ones_sampled() {
+        assert_eq!(shift_for(1000, 1e-3), 0);
+        assert_eq!(shift_for(1000, 1e-6), 3, "60 ns are 6 % of 1 µs, so one in eight");
+        assert_eq!(shift_for(1 << 20, 1e-3), 4, "a million does not fit");
+    }
+
+    #[test]
+    fn wait_and_service_are_told_apart() {
+        let stamps = Stamps::new(10, Some(1), Visibility::Private).unwrap();
+        assert_eq!((stamps.next(0), stamps.next(1), stamps.next(3)), (0, 2, 4));
+        stamps.note(0, 1_000, 1_500);
+        stamps.note(2, 2_000, 2_500);
+        let latency = stamps.latency(900).unwrap();
+        assert_eq!(latency.one_in, 2);
+        assert_eq!(Buckets::merge([&latency.service]).max(), 503, "two digits");
+        assert_eq!(Buckets::merge([&latency.wait]).len(), 2);
+    }
+
+    #[test]
+    fn without_stamps_there_is_no_latency() {
+        let stamps = Stamps::new(10, None, Visibility::Private).unwrap();
+        assert!(!stamps.includes(0));
+        assert_eq!(stamps.latency(0), None);
+    }
+}

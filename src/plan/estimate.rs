@@ -1,0 +1,57 @@
+//! What a round should take and need: rules of thumb, from costs seen on common machines.
+//!
+//! They are there to choose the size of a pilot and to warn of hours, not to be compared with.
+
+use crate::engine::Strategy;
+use crate::mode::Mode;
+use crate::workload::WorkloadSpec;
+
+/// Creating and reaping one process, in seconds.
+const FORK_SECONDS: f64 = 60e-6;
+/// … and for each byte that the parent holds.
+const FORK_SECONDS_PER_PARENT_BYTE: f64 = 10e-12;
+/// A runner and its board, empty.
+const RUNNER_BYTES: u64 = 2 << 20;
+
+/// What a round of `strategy` should take on `cores` cores, in seconds.
+pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -> f64 {
+    let tasks = workload.tasks as f64;
+    let wait = workload.io_wait_seconds;
+    let busy = workload.expected_task_seconds() - wait;
+    let workers = strategy.settings.workers.unwrap_or(1) as f64;
+    let at_once = workers.min(cores as f64);
+    let fork = FORK_SECONDS + FORK_SECONDS_PER_PARENT_BYTE * workload.parent_memory_bytes as f64;
+    match strategy.mode {
+        Mode::Serial => workload.init_seconds + tasks * (busy + wait),
+        Mode::Threads | Mode::Pool => {
+            let start = if strategy.mode == Mode::Pool { workers * fork } else { 0.0 };
+            start + workload.init_seconds + (tasks * busy / at_once).max(tasks * (busy + wait) / workers)
+        }
+        Mode::Process => {
+            let in_flight = strategy.settings.in_flight.unwrap_or(1) as f64;
+            let computing = tasks * (busy + workload.init_seconds) / in_flight.min(cores as f64);
+            (tasks * fork).max(computing).max(tasks * wait / in_flight) + wait
+        }
+    }
+}
+
+/// What a round of `strategy` should need at its peak, in bytes, if a waiting process needs `parked_bytes`.
+pub fn round_bytes(strategy: &Strategy, workload: &WorkloadSpec, parked_bytes: u64) -> u64 {
+    // Tasks that neither wait nor compute end about as fast as they are started.
+    const AT_ONCE: f64 = 50e-6;
+    const FEW: u64 = 100;
+    let board = workload.tasks * (8 + workload.result_size_bytes);
+    let of_task = workload.memory_bytes + workload.arg_size_bytes + workload.result_size_bytes;
+    let in_flight = strategy.settings.in_flight.unwrap_or(1);
+    let alive = match strategy.mode {
+        Mode::Serial => 0,
+        Mode::Threads | Mode::Pool => strategy.settings.workers.unwrap_or(1),
+        Mode::Process if workload.expected_task_seconds() < AT_ONCE => in_flight.min(FEW),
+        Mode::Process => in_flight,
+    };
+    RUNNER_BYTES
+        + board
+        + workload.parent_memory_bytes
+        + workload.memory_bytes
+        + alive * (parked_bytes + of_task)
+}

@@ -1,0 +1,190 @@
+//! The README says what the program does: its flags, its exit codes, its commands and its output.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use procbench::exit;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).expect("there is a README")
+}
+
+fn procbench(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_procbench"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("procbench starts")
+}
+
+/// The texts of all fenced blocks in `language`.
+fn fenced(text: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(of) = line.strip_prefix("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            if of == language {
+                blocks.push(block.join("\n"));
+            }
+        }
+    }
+    blocks
+}
+
+/// Every `--flag` in `text`.
+fn long_flags(text: &str) -> BTreeSet<String> {
+    text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-'))
+        .filter(|word| word.strip_prefix("--").is_some_and(|name| name.starts_with(char::is_alphabetic)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Flags of other programs that the README's commands use.
+const OF_OTHERS: [&str; 2] = ["--release", "--path"];
+
+#[test]
+fn the_readme_and_the_help_name_the_same_flags() {
+    let help = procbench(&["--help"], root());
+    let of_help = long_flags(&String::from_utf8_lossy(&help.stdout));
+    let mut of_readme = long_flags(&readme());
+    of_readme.retain(|flag| !OF_OTHERS.contains(&flag.as_str()));
+    let missing: Vec<_> = of_help.difference(&of_readme).collect();
+    let invented: Vec<_> = of_readme.difference(&of_help).collect();
+    assert!(missing.is_empty(), "flags that the README does not name: {missing:?}");
+    assert!(invented.is_empty(), "flags that procbench does not have: {invented:?}");
+}
+
+/// The words of a command, as a shell would split it where nothing is quoted; a comment ends it.
+fn words(line: &str) -> Vec<&str> {
+    let command = line.split_once(" #").map_or(line, |(command, _)| command);
+    assert!(
+        !command.contains(['"', '\'', '\\', '|', '$', '>', '<', '&', ';']),
+        "not a plain command: {command}"
+    );
+    command.split_whitespace().collect()
+}
+
+/// The arguments of every procbench command in the README: lines that begin with `procbench `, or that run it through
+/// cargo.
+fn commands(readme: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    for block in fenced(readme, "sh") {
+        for line in block.lines() {
+            let arguments =
+                line.strip_prefix("procbench ").or_else(|| line.strip_prefix("cargo run --release -- "));
+            commands.extend(arguments.map(|line| words(line).into_iter().map(str::to_owned).collect()));
+        }
+    }
+    commands
+}
+
+/// A folder in which the README's commands can be typed, removed when dropped.
+fn playground() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink(root().join("bench-configs"), folder.path().join("bench-configs"))
+        .expect("the specs can be linked to");
+    folder
+}
+
+/// Twice: as it stands but planned only, and run with few tasks. A flag may not be given twice, so `--tasks` is replaced
+/// where the command has it and added where it does not; files are written into a temporary folder.
+#[test]
+fn every_command_in_the_readme_works() {
+    let folder = playground();
+    let commands = commands(&readme());
+    assert!(commands.len() >= 5, "too few commands were found: {commands:?}");
+    for command in commands {
+        let mut planned: Vec<&str> = command.iter().map(String::as_str).collect();
+        let mut run = planned.clone();
+        if !planned.contains(&"--dry-run") {
+            planned.push("--dry-run");
+        }
+        match run.iter().position(|word| ["--tasks", "-n"].contains(word)) {
+            Some(at) => run[at + 1] = "4",
+            None => run.extend(["--tasks", "4"]),
+        }
+        match run.iter().position(|word| *word == "--rounds") {
+            Some(at) => run[at + 1] = "1",
+            None => run.extend(["--rounds", "1"]),
+        }
+        for arguments in [planned, run] {
+            let output = procbench(&arguments, folder.path());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(exit::SUCCESS), "{arguments:?}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn the_spec_in_the_readme_is_one() {
+    let folder = playground();
+    let specs = fenced(&readme(), "toml");
+    assert!(!specs.is_empty(), "the README shows no spec");
+    for spec in specs {
+        let file = folder.path().join("spec.toml");
+        fs::write(&file, &spec).expect("the spec can be written");
+        let output = procbench(&["--config", "spec.toml", "--dry-run"], folder.path());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit::SUCCESS), "{spec}\n{errors}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_program() {
+    let readme = readme();
+    let (_, section) = readme.split_once("## Exit codes").expect("the README lists exit codes");
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    let listed: BTreeSet<i32> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_whitespace().next()?.trim_matches('`').parse().ok())
+        .collect();
+    let program = [exit::SUCCESS, exit::FAILURE, exit::USAGE, exit::LIMIT, exit::INTERRUPTED];
+    assert_eq!(listed, BTreeSet::from(program));
+}
+
+#[test]
+fn the_readme_says_how_to_test() {
+    assert!(fenced(&readme(), "sh").iter().any(|block| block.lines().any(|line| line == "cargo test")));
+}
+
+#[test]
+fn the_output_shown_is_that_of_a_recorded_run() {
+    let shown = fenced(&readme(), "text");
+    assert!(!shown.is_empty(), "the README shows no output");
+    let recorded: Vec<String> = fs::read_dir(root().join("results"))
+        .expect("there are results")
+        .filter_map(|entry| fs::read_dir(entry.expect("an entry").path()).ok())
+        .flatten()
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .map(|path| fs::read_to_string(path).expect("a recorded run is text"))
+        .collect();
+    for output in shown {
+        assert!(recorded.iter().any(|text| text.contains(&output)), "nobody recorded this:\n{output}");
+    }
+}
+
+/// Files that the README links to or shows.
+fn linked(readme: &str) -> Vec<PathBuf> {
+    readme
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .map(|target| root().join(target))
+        .collect()
+}
+
+#[test]
+fn everything_that_the_readme_links_to_exists() {
+    for path in linked(&readme()) {
+        assert!(path.exists(), "{} is missing", path.display());
+    }
+}

@@ -1,0 +1,111 @@
+//! Every file in `bench-configs` says what it is for, resolves, and runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Each spec, with the rows that its comment talks about.
+const SPECS: [(&str, &[&str]); 14] = [
+    ("big-parent", &["serial", "pool", "process"]),
+    ("cpu-bound", &["serial", "threads", "pool", "process"]),
+    ("disturbance", &["pool", "process"]),
+    ("expensive-start", &["serial", "threads", "pool", "process"]),
+    ("few-expressions", &["serial", "threads", "pool", "process"]),
+    ("fifo", &["pool:workers=4:chunk=1", "process:in-flight=4", "pool:workers=4:chunk=python"]),
+    (
+        "heavy-tail",
+        &["serial", "pool:chunk=1", "pool:chunk=auto", "pool:chunk=python", "pool:chunk=250", "process"],
+    ),
+    ("io-bound", &["serial", "threads", "pool", "pool:workers=64", "process"]),
+    ("memory", &["pool", "pool:workers=16", "process", "process:in-flight=16"]),
+    ("million-expressions", &["serial", "pool"]),
+    ("ordered", &["serial", "threads", "pool", "process"]),
+    ("ship-arguments", &["serial", "threads", "pool", "process"]),
+    ("two-files", &["serial", "threads", "pool", "process"]),
+    ("wide-expressions", &["serial", "threads", "pool", "process"]),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-configs")
+}
+
+fn path(name: &str) -> PathBuf {
+    folder().join(format!("{name}.toml"))
+}
+
+fn procbench(name: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_procbench"))
+        .arg("--config")
+        .arg(path(name))
+        .args(arguments)
+        .output()
+        .expect("procbench starts")
+}
+
+/// What procbench printed, having ended with 0.
+fn printed(name: &str, arguments: &[&str]) -> String {
+    let output = procbench(name, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{name} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("the output is text")
+}
+
+#[test]
+fn every_spec_is_known_here() {
+    let mut found: Vec<String> = fs::read_dir(folder())
+        .expect("there is a folder of specs")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    found.sort();
+    let known: Vec<String> = SPECS.iter().map(|(name, _)| format!("{name}.toml")).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn every_spec_begins_by_saying_what_it_is_for_and_what_to_look_at() {
+    for (name, _) in SPECS {
+        let text = fs::read_to_string(path(name)).expect("a spec is text");
+        let comment: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
+        let first = comment.first().copied().unwrap_or_default();
+        assert!(first.starts_with("# Claim \"") || first.starts_with("# Question: "), "{name}: {first}");
+        assert!(comment.iter().any(|line| line.starts_with("# Look at: ")), "{name}: nothing to look at");
+    }
+}
+
+#[test]
+fn every_spec_resolves_to_the_rows_it_talks_about() {
+    for (name, rows) in SPECS {
+        // A row begins with its name in the third column; its settings stand below, further in.
+        let plan = printed(name, &["--dry-run"]);
+        let named: Vec<&str> = plan
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(named, rows, "{name}: {plan}");
+        assert!(plan.starts_with(&format!("{name}: ")), "{name} is titled otherwise: {plan}");
+    }
+}
+
+#[test]
+fn a_million_expressions_are_a_million() {
+    let plan = printed("million-expressions", &["--dry-run"]);
+    assert!(plan.contains("1,000,000 tasks"), "{plan}");
+}
+
+#[test]
+fn every_spec_runs() {
+    for (name, rows) in SPECS {
+        // Everything as in the file, but for how much of it.
+        let small = ["--tasks", "4", "--rounds", "1", "--quiet", "--json", "-"];
+        let export: serde_json::Value =
+            serde_json::from_str(&printed(name, &small)).expect("the export is JSON");
+        let strategies = export["strategies"].as_array().expect("a list of strategies");
+        let named: Vec<&str> = strategies.iter().filter_map(|row| row["name"].as_str()).collect();
+        assert_eq!(named, rows, "{name}");
+        for row in strategies {
+            assert_eq!(row["rounds"].as_array().map(Vec::len), Some(1), "{name}: {}", row["name"]);
+            assert_eq!(row["rounds"][0]["tasks_completed"], 4, "{name}: {}", row["name"]);
+        }
+    }
+}
