@@ -11,6 +11,9 @@ use nix::sys::signal::Signal;
 use procbench::document::Document;
 use procbench::measure::kernel::processes_of_group;
 
+/// Which runner is the first one whose round is in the export: before it come a pilot and the measurement of memory.
+const TIMED: usize = 3;
+
 /// Every mode, with settings under which the number of processes is known.
 const MODES: [&str; 4] = ["serial", "threads:workers=2", "pool:workers=2", "process:in-flight=3"];
 
@@ -74,8 +77,8 @@ fn what_was_finished_before_the_interrupt_is_reported_and_exported() {
     let sandbox = Sandbox::new();
     let arguments = "-n 4 --io-wait 1ms --rounds 1e6 -m serial --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
-    // The first is the pilot, the second measures memory; when the fourth starts, a timed one is finished.
-    running.wait_for_runner(4);
+    // When the next one starts, a timed one is finished.
+    running.wait_for_runner(TIMED + 1);
     running.signal(Signal::SIGINT);
     let finished = running.finish();
     let document = export(&sandbox);
@@ -158,8 +161,7 @@ fn a_worker_that_is_killed_in_a_task_is_replaced_and_its_task_done_again() {
     let undisturbed = sandbox.measure(workload);
     let arguments = workload.split(' ').chain(["--io-wait", "100ms", "--json", "out.json"]);
     let mut running = sandbox.start(sandbox.command(arguments));
-    // The first is the pilot, the second measures memory; the third is in the export.
-    let runner = running.wait_for_runner(3);
+    let runner = running.wait_for_runner(TIMED);
     let workers = running.wait_for_sleepers(runner, 2);
     kill(workers[0]);
     let finished = running.finish().expect_code(0);
@@ -179,7 +181,7 @@ fn a_worker_that_is_killed_before_its_first_task_is_replaced_too() {
     let sandbox = Sandbox::new();
     let arguments = "-n 6 --init 600ms --rounds 1 -m pool:workers=1 --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
-    let runner = running.wait_for_runner(3);
+    let runner = running.wait_for_runner(TIMED);
     let worker = running.wait_for("a worker", |running| running.children_of(runner).first().copied());
     kill(worker);
     running.finish().expect_code(0);
@@ -193,7 +195,7 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     let sandbox = Sandbox::new();
     let arguments = "-n 8 --io-wait 300ms --rounds 1 -m process:in-flight=2 --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
-    let runner = running.wait_for_runner(3);
+    let runner = running.wait_for_runner(TIMED);
     let tasks = running.wait_for_sleepers(runner, 2);
     kill(tasks[0]);
     let finished = running.finish().expect_code(1);

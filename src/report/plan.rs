@@ -59,8 +59,10 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
         writeln!(out, "{}", paint(TITLE, &line))?;
     }
     writeln!(out)?;
-    let width =
-        plan.strategies.iter().map(|strategy| strategy.name.chars().count()).max().unwrap_or(0).min(20);
+    // Wider names would not leave enough of 80 columns for the rest.
+    const WIDEST: usize = 10;
+    let width = plan.strategies.iter().map(|strategy| strategy.name.chars().count());
+    let width = width.max().unwrap_or(0).min(WIDEST);
     for strategy in &plan.strategies {
         let round = estimate.rounds.iter().find(|round| round.strategy == strategy.name);
         let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
