@@ -95,6 +95,9 @@ pub enum FormulaError {
     /// The formula names `LAMBDA`.
     #[error("LAMBDA is not supported: nothing bounds its recursion")]
     Lambda,
+    /// The formula names a range of cells.
+    #[error("a range of cells is not supported: there are no cells, and whole columns take gigabytes")]
+    Range,
     /// Not in Excel's grammar, as far as IronCalc knows it.
     #[error("the formula is not valid at character {position}: {message}")]
     Syntax {
@@ -196,12 +199,15 @@ fn check(formula: &str) -> Result<(), FormulaError> {
     let Some(expression) = formula.strip_prefix('=').filter(|expression| !expression.is_empty()) else {
         return Err(FormulaError::NotAFormula);
     };
-    let Extent { height, lambda } = extent(expression).ok_or(FormulaError::TooDeep)?;
+    let Extent { height, lambda, range } = extent(expression).ok_or(FormulaError::TooDeep)?;
     if height > HEIGHT {
         return Err(FormulaError::TooHigh { height });
     }
     if lambda {
         return Err(FormulaError::Lambda);
+    }
+    if range {
+        return Err(FormulaError::Range);
     }
     Ok(())
 }
@@ -213,6 +219,8 @@ struct Extent {
     height: usize,
     /// Whether the expression names `LAMBDA`, which can call itself.
     lambda: bool,
+    /// Whether it has a range such as `A:F`, which IronCalc would spell out cell by cell: six million here.
+    range: bool,
 }
 
 /// `None` if the expression nests deeper than [`NESTING`].
@@ -238,7 +246,7 @@ fn extent(expression: &str) -> Option<Extent> {
     let mut levels = [Level::default(); NESTING + 1];
     let mut depth = 0;
     let mut in_string = false;
-    let mut lambda = false;
+    let (mut lambda, mut range) = (false, false);
     for (index, &byte) in bytes.iter().enumerate() {
         if byte == b'"' && has_strings {
             in_string = !in_string;
@@ -261,6 +269,7 @@ fn extent(expression: &str) -> Option<Extent> {
             b',' | b';' => levels[depth].end_argument(),
             b'+' | b'-' | b'*' | b'/' | b'^' | b'&' | b'%' | b'<' | b'=' | b'>' | b'@' | b':' | b'#' => {
                 levels[depth].argument += 1;
+                range |= byte == b':';
             }
             b'l' | b'L' => {
                 lambda |= bytes[index..].get(..6).is_some_and(|name| name.eq_ignore_ascii_case(b"LAMBDA"))
@@ -271,7 +280,7 @@ fn extent(expression: &str) -> Option<Extent> {
     // What was never closed is as high as if it were closed at the end.
     let height =
         levels[..=depth].iter().map(|level| 1 + level.highest.max(level.argument)).sum::<usize>() - 1;
-    Some(Extent { height, lambda })
+    Some(Extent { height, lambda, range })
 }
 
 #[cfg(test)]
@@ -299,6 +308,14 @@ mod tests {
         assert_eq!(height("\"((+LAMBDA\"\"(+\"&1"), 1);
         assert!(!extent("\"LAMBDA\"").unwrap().lambda);
         assert!(extent("\"\"&lambda(a,a)(1)").unwrap().lambda);
+    }
+
+    #[test]
+    fn a_range_is_refused_before_it_takes_memory() {
+        for formula in ["=A:F", "=-A:A", "=1:1000000", "=SUM(A1:B2)"] {
+            assert_eq!(Evaluator::new().evaluate(formula), Err(FormulaError::Range), "{formula}");
+        }
+        assert!(!extent("\"a:b\"").unwrap().range);
     }
 
     #[test]
