@@ -4,6 +4,10 @@
 //! goes on forking. What one fork costs is what the runner has mapped and touched, so everything it needs to keep
 //! count lies in memory that children do not inherit, and nothing is allocated between forks.
 //!
+//! "All at once" means that nobody waits for anybody else to *end*. It does not mean to fill the kernel's run queue with
+//! processes that have not executed a single instruction: a fork is faster than the first turn of the child on a busy
+//! machine, so the runner lets those that it has started begin before it starts many more.
+//!
 //! Who is done is seen in the cells, not asked of the kernel: `wait4` for *any* child walks all of them, which with
 //! 30,000 waiting children would cost more than the fork itself, while `wait4` for *this* child does not.
 
@@ -17,7 +21,7 @@ use super::{Board, Outcome, Round, RoundError, Times};
 use crate::shared_record;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
-use crate::sys::lean::{LeanFork, LeanTask, Needs};
+use crate::sys::lean::{LeanFork, LeanTask};
 use crate::sys::memory::{Mapping, SharedSlice, Slots, Visibility};
 use crate::sys::raw;
 use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait};
@@ -113,6 +117,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
+        crew.let_children_begin()?;
         if task.is_multiple_of(SWEEP_EVERY) {
             crew.sweep()?;
             round.progress.tick(Status { tasks_done: crew.reaped, alive: crew.alive as u64 });
@@ -137,6 +142,10 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
 const SWEEP_EVERY: u64 = 16;
 /// Cells looked at in one sweep.
 const SWEEP_CELLS: usize = 512;
+/// Children that may be started and not have had a turn, for each core.
+const MOST_UNBEGUN_PER_CORE: u64 = 32;
+/// How long the runner steps back to let children have theirs.
+const TURN_NANOSECONDS: u64 = 50_000;
 
 /// How a child comes to be and gets at its task.
 enum Method<L: Lean> {
@@ -151,6 +160,7 @@ enum Method<L: Lean> {
 struct LeanChild<L: Lean> {
     work: L,
     cells: &'static [Cell],
+    begun: &'static AtomicU64,
     runner: Pid,
     /// See [`super::stamps::Stamps::mask`].
     stamp_mask: Option<u64>,
@@ -159,6 +169,7 @@ struct LeanChild<L: Lean> {
 impl<L: Lean> LeanTask for LeanChild<L> {
     #[inline(always)]
     fn run(&self, task: u64, cell: u64) -> i32 {
+        self.begun.fetch_add(1, Relaxed);
         fork::die_with(self.runner);
         let mut meter = Meter::default();
         if let Some(cell) = self.cells.get(cell as usize) {
@@ -177,10 +188,15 @@ impl<L: Lean> Method<L> {
         parent_memory: Option<&Mapping>,
     ) -> io::Result<Self> {
         let Some(work) = workload.lean() else { return Ok(Self::Full) };
-        let child =
-            LeanChild { work, cells: crew.cells, runner: crew.runner, stamp_mask: crew.board.stamps.mask() };
+        let child = LeanChild {
+            work,
+            cells: crew.cells,
+            begun: crew.begun,
+            runner: crew.runner,
+            stamp_mask: crew.board.stamps.mask(),
+        };
         let keep: Vec<&Mapping> = [crew.cells_mapping].into_iter().chain(parent_memory).collect();
-        Ok(LeanFork::prepare(child, &keep, Needs::KernelOnly)?.map_or(Self::Full, Self::Lean))
+        Ok(LeanFork::prepare(child, &keep)?.map_or(Self::Full, Self::Lean))
     }
 }
 
@@ -201,6 +217,10 @@ struct Crew {
     /// Arguments and results by cell; a length in front of each argument.
     arguments: Slots,
     results: Slots,
+    /// How many children have executed their first instruction.
+    begun: &'static AtomicU64,
+    /// How many may not have.
+    most_unbegun: u64,
     cells: &'static [Cell],
     cells_mapping: &'static Mapping,
     /// By cell: the process in it, 0 if none; and its task.
@@ -221,7 +241,11 @@ impl Crew {
             0 => 0,
             capacity => LENGTH_BYTES + capacity,
         };
-        let cells = Box::leak(Box::new(SharedSlice::<Cell>::new(limit, Visibility::Shared)?));
+        // The first cell is no process's: it counts those that have begun, on the page that a child touches anyway.
+        let all = Box::leak(Box::new(SharedSlice::<Cell>::new(limit + 1, Visibility::Shared)?));
+        let cells_mapping = all.mapping();
+        let (first, cells) = all.split_first().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             runner: std::process::id() as Pid,
             limit,
@@ -235,8 +259,10 @@ impl Crew {
             board: Board::new(round, workload.result_size(), Visibility::ParentOnly)?,
             arguments: Slots::new(limit, argument_size, Visibility::Shared)?,
             results: Slots::new(limit, workload.result_size(), Visibility::Shared)?,
+            begun: &first.word,
+            most_unbegun: MOST_UNBEGUN_PER_CORE * cores as u64,
             cells,
-            cells_mapping: cells.mapping(),
+            cells_mapping,
             pids: SharedSlice::new(limit, Visibility::ParentOnly)?,
             tasks: SharedSlice::new(limit, Visibility::ParentOnly)?,
             free: SharedSlice::new(limit, Visibility::ParentOnly)?,
@@ -301,6 +327,7 @@ impl Crew {
     fn fork_fully<W: Workload>(&mut self, workload: &W, task: u64, cell: usize) -> io::Result<Pid> {
         let runner = self.runner;
         fork::fork(|| {
+            self.begun.fetch_add(1, Relaxed);
             fork::die_with(runner);
             let argument = match self.arguments.size() {
                 0 => &[],
@@ -318,6 +345,24 @@ impl Crew {
             self.cells[cell].fill(result, &meter);
             0
         })
+    }
+
+    /// Waits while too many children have been started but never had a turn.
+    #[inline]
+    fn let_children_begin(&mut self) -> io::Result<()> {
+        // One that is killed before its turn is never counted, so waiting for it has an end.
+        const LONGEST: Duration = Duration::from_millis(100);
+        if self.started - self.begun.load(Relaxed).min(self.started) <= self.most_unbegun {
+            return Ok(());
+        }
+        let patience = monotonic_nanoseconds() + LONGEST.as_nanos() as u64;
+        while self.started - self.begun.load(Relaxed).min(self.started) > self.most_unbegun / 2
+            && monotonic_nanoseconds() < patience
+        {
+            raw::sleep_until(monotonic_nanoseconds() + TURN_NANOSECONDS);
+            self.sweep()?;
+        }
+        Ok(())
     }
 
     /// Reaps those whose cell says that they are done and who have left, among the next [`SWEEP_CELLS`] cells.

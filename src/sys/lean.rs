@@ -4,8 +4,9 @@
 //! marked and found again, and every page the child touches is a fault. A child whose task needs neither a
 //! heap nor thread-local storage needs almost none of it. So, once, before the first fork:
 //!
-//! * every mapping but the program itself, what the task names, and a stack made for the child is marked
-//!   `MADV_DONTFORK`: it exists in the parent only;
+//! * every mapping but the program's code and constants, what the task names, and a stack made for the child is marked
+//!   `MADV_DONTFORK`: it exists in the parent only. The largest single gain is the program's own relocated data: a
+//!   hundred pages that the loader has written to, and which each fork would copy the page tables of;
 //! * the child gets a stack of its own that nobody has ever touched, so neither the parent's next call nor the
 //!   child's first one copies a page;
 //! * the C library's restartable sequence is unregistered: the kernel would write to the parent's
@@ -18,7 +19,7 @@
 
 use std::io;
 
-use procfs::process::{MMapPath, MemoryMap, Process};
+use procfs::process::{MemoryMap, Process};
 
 use super::fork::{Pid, require_single_thread};
 use super::memory::{Mapping, Visibility};
@@ -27,19 +28,10 @@ use super::raw;
 /// What a lean child does.
 ///
 /// `Copy + 'static` keeps out heaps and borrowed things by type. What remains is a promise: no allocation, no
-/// thread-local storage (so no panic either), no call into the C library unless [`Needs::CLibrary`] says so.
+/// thread-local storage (so no panic either), no writable static, no trait object, no call into a shared library.
 pub trait LeanTask: Copy + Sync + 'static {
     /// Executes with two numbers of the caller's choice and returns the exit code.
     fn run(&self, first: u64, second: u64) -> i32;
-}
-
-/// What a lean child calls besides the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing.
-    KernelOnly,
-    /// Functions of the C library without state, such as `memcpy`.
-    CLibrary,
 }
 
 /// A process prepared to fork lean children. It stays so: made for a runner that ends after its round.
@@ -59,7 +51,7 @@ impl<T: LeanTask> LeanFork<T> {
     ///
     /// # Errors
     /// If this process has more than one thread, or memory cannot be had.
-    pub fn prepare(task: T, keep: &[&Mapping], needs: Needs) -> io::Result<Option<Self>> {
+    pub fn prepare(task: T, keep: &[&Mapping]) -> io::Result<Option<Self>> {
         if !raw::AVAILABLE {
             return Ok(None);
         }
@@ -79,11 +71,8 @@ impl<T: LeanTask> LeanFork<T> {
         }
         let mut kept: Vec<(u64, u64)> =
             keep.iter().copied().chain([&this.task, &this.stack]).map(span).collect();
-        kept.extend(program(&maps.0, needs));
+        kept.extend(program(&maps.0));
         for map in &maps.0 {
-            if matches!(map.pathname, MMapPath::Vsyscall | MMapPath::Vvar | MMapPath::Vdso) {
-                continue;
-            }
             withhold(map.address, &kept);
         }
         // The lowest page of the child's stack is the parent's only: an overflow ends in SIGSEGV.
@@ -179,29 +168,73 @@ fn span(mapping: &Mapping) -> (u64, u64) {
     (mapping.address() as u64, (mapping.address() + mapping.len()).next_multiple_of(PAGE) as u64)
 }
 
-/// The mappings of this program's file, and of the C library's where they are needed. The anonymous piece
-/// right behind a file's mappings is its zeroed data.
-fn program(maps: &[MemoryMap], needs: Needs) -> Vec<(u64, u64)> {
-    let holding = |address: usize| {
-        maps.iter()
-            .find(|map| (map.address.0..map.address.1).contains(&(address as u64)))
-            .map(|map| map.pathname.clone())
-    };
-    let mut files = vec![holding(span as *const () as usize)];
-    if needs == Needs::CLibrary {
-        files.push(holding(libc::memcpy as *const () as usize));
-    }
-    let mut kept: Vec<(u64, u64)> = Vec::new();
-    for map in maps {
-        let of_file =
-            matches!(map.pathname, MMapPath::Path(_)) && files.contains(&Some(map.pathname.clone()));
-        let zeroed_data =
-            map.pathname == MMapPath::Anonymous && kept.last().is_some_and(|last| last.1 == map.address.0);
-        if of_file || zeroed_data {
-            kept.push(map.address);
+/// What of this program a child needs: its code, its constants, and the table through which one part of it calls another.
+///
+/// The loader has filled in that table, so its pages are this process's own, and each fork would have to keep them apart.
+/// They never change again: so they are replaced by equal ones that are shared, which costs a fork nothing. Where they
+/// cannot be found, all of the program's mappings are kept.
+fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
+    let of_address =
+        |address: usize| maps.iter().find(|map| (map.address.0..map.address.1).contains(&(address as u64)));
+    let Some(code) = of_address(span as *const () as usize) else { return Vec::new() };
+    match loader_table().filter(|table| share(table.0, table.1)) {
+        Some(table) => {
+            // Anything that the loader did not have to fill in.
+            static CONSTANT: [u8; 16] = *b"lean child's own";
+            let constants = of_address(CONSTANT.as_ptr() as usize).map(|map| map.address);
+            [Some(code.address), constants, Some((table.0 as u64, table.1 as u64))]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+        None => {
+            let of_program = maps.iter().filter(|map| map.pathname == code.pathname);
+            of_program.map(|map| map.address).collect()
         }
     }
-    kept
+}
+
+/// The pages, first and behind the last, that the loader has filled in and then made read-only: from the program's dynamic
+/// section to the end of what is "read-only after relocation". What lies before that is not written to in a program with
+/// a fixed address.
+fn loader_table() -> Option<(usize, usize)> {
+    /// Notes the segments of the first object that is listed: the program itself.
+    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, found: *mut libc::c_void) -> i32 {
+        // SAFETY: the C library passes a valid description, and `found` is the vector below.
+        let (info, found) = unsafe { (&*info, &mut *found.cast::<Vec<(u32, usize, usize)>>()) };
+        // SAFETY: as many headers as it says are there, for as long as the program is.
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        for header in headers {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            found.push((header.p_type, start, start + header.p_memsz as usize));
+        }
+        1
+    }
+    let mut segments: Vec<(u32, usize, usize)> = Vec::new();
+    // SAFETY: `note` is called before this returns, with the pointer to the live vector, and does not unwind.
+    unsafe { libc::dl_iterate_phdr(Some(note), std::ptr::from_mut(&mut segments).cast()) };
+    let find = |kind: u32| segments.iter().find(|segment| segment.0 == kind);
+    let (dynamic, read_only) = (find(libc::PT_DYNAMIC)?, find(libc::PT_GNU_RELRO)?);
+    let (start, end) = (dynamic.1 & !(PAGE - 1), read_only.2 & !(PAGE - 1));
+    (read_only.1 <= dynamic.1 && start < end).then_some((start, end))
+}
+
+/// Replaces the pages from `start` to `end`, which nobody will ever write again, by equal ones that are shared with
+/// children. False if that is refused; then everything is as it was.
+fn share(start: usize, end: usize) -> bool {
+    let len = end - start;
+    let Ok(mut copy) = Mapping::new(len, Visibility::Shared) else { return false };
+    // SAFETY: the range is mapped and readable, and nothing writes to it.
+    copy.bytes_mut().copy_from_slice(unsafe { std::slice::from_raw_parts(start as *const u8, len) });
+    let from = copy.address();
+    std::mem::forget(copy);
+    // SAFETY: `from` is a mapping of `len` bytes that nothing refers to any more. It takes the place of pages with the same
+    // contents in one step, so whoever reads them finds the same before and after.
+    unsafe {
+        raw::syscall(libc::SYS_mprotect, [from, len, libc::PROT_READ as usize]);
+        let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize;
+        raw::syscall(libc::SYS_mremap, [from, len, len, flags, start]) == start as isize
+    }
 }
 
 /// Marks what of `range` lies outside `kept` as the parent's only.
