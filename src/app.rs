@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 
+use anyhow::Context;
 use clap::Parser;
 
 use crate::cli::Cli;
@@ -21,6 +22,7 @@ use crate::report::json::Target;
 use crate::report::numbers::count;
 use crate::report::progress::Progress;
 use crate::report::style::{ERROR, paint};
+use crate::sys::fork;
 use crate::workload::cpu;
 use crate::{exit, report};
 
@@ -89,6 +91,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
         _ => None,
     };
     let signals = Signals::listen()?;
+    fork::become_subreaper().context("failed to become a subreaper")?;
     let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     // What one process costs is measured before there is any thread; then the plan is made with it.
     let parked_process_bytes = measure_parked(&plan).inspect(|bytes| machine.parked_process_bytes = *bytes);

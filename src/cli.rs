@@ -139,7 +139,7 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT", help_heading = FILES)]
     pub workload_name: Option<String>,
 
-    /// Show the resolved plan, with its expected time and memory, and run nothing
+    /// Show the resolved plan, with its expected time and memory, and run nothing but the few tasks it takes to tell
     #[arg(long, help_heading = FILES)]
     pub dry_run: bool,
 

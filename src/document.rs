@@ -206,7 +206,8 @@ pub struct Memory {
     pub page_cache_bytes: Option<u64>,
     /// What the runner alone needed before the clock started.
     pub runner_bytes: Option<u64>,
-    /// (peak − runner) ÷ peak alive, for modes that start processes.
+    /// (peak − runner − the parent's words and results) ÷ peak alive, for modes that start processes; null where tasks
+    /// end within milliseconds: the kernel has then not yet taken back what ended ones had.
     pub per_task_alive_bytes: Option<u64>,
     /// The most processes alive at one time in the round that was measured.
     pub peak_alive: u64,

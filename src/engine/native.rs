@@ -9,11 +9,11 @@ use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
 use crate::mode::stamps::shift_for;
 use crate::mode::verify::{Violation, verify};
-use crate::mode::{Outcome, Progress, Round, RoundError};
+use crate::mode::{Mode, Outcome, Progress, Round, RoundError};
 use crate::sys::fork;
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::wait::{CpuTime, hold_child_signals};
-use crate::workload::{self, Visitor, Workload};
+use crate::workload::{self, Visitor, Workload, WorkloadSpec};
 
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
@@ -90,6 +90,13 @@ impl Visitor for Execute<'_> {
     }
 }
 
+/// What a task takes of which stamping must be a small part: a process of its own is never less than its creation.
+fn stamped_seconds(mode: Mode, spec: &WorkloadSpec) -> f64 {
+    const CREATION: f64 = 20e-6;
+    let own = spec.expected_task_seconds();
+    if mode == Mode::Process { own + CREATION } else { own }
+}
+
 enum Failed {
     Round(RoundError),
     Violation(Violation),
@@ -107,7 +114,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
     let round = Round {
         tasks: spec.tasks,
         settings: &strategy.settings,
-        stamp_shift: request.latency.then(|| shift_for(spec.tasks, spec.expected_task_seconds())),
+        stamp_shift: request.latency.then(|| shift_for(spec.tasks, stamped_seconds(strategy.mode, spec))),
         progress: Progress::new(&mut report),
         parent_memory: parent_memory.as_ref(),
     };

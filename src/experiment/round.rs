@@ -16,7 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
-use crate::sys::wait::{Exit, Which, wait};
+use crate::sys::wait::{Exit, Which, try_wait, wait};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -124,6 +124,8 @@ impl Runner {
         }
         let patience = Instant::now() + Duration::from_secs(10);
         while killpg(group, None).is_ok() && Instant::now() < patience {
+            // The runner's orphans are this process's to reap, which is a subreaper.
+            while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}
             std::thread::sleep(Duration::from_millis(1));
         }
         left

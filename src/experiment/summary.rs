@@ -16,6 +16,7 @@ use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
 use crate::stats;
+use crate::workload::WorkloadSpec;
 
 /// The document of a run.
 pub fn sum_up(
@@ -82,7 +83,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,
-        memory: records.memory.as_ref().and_then(|completed| memory(completed, mode)),
+        memory: records.memory.as_ref().and_then(|completed| memory(completed, mode, &row.workload)),
         latency,
     }
 }
@@ -158,25 +159,38 @@ fn compare(document: &mut Document) {
     }
 }
 
-fn memory(completed: &Completed, mode: Mode) -> Option<Memory> {
+fn memory(completed: &Completed, mode: Mode, workload: &WorkloadSpec) -> Option<Memory> {
     let reading = completed.memory?;
     let peak_alive = completed.report.peak_alive;
-    let per_alive = match mode {
-        Mode::Serial | Mode::Threads => None,
-        Mode::Pool | Mode::Process => reading
-            .peak_bytes
-            .zip(reading.runner_bytes)
-            .and_then(|(peak, runner)| peak.saturating_sub(runner).checked_div(peak_alive)),
-    };
+    // What the parent keeps for all tasks, alive or not.
+    let board = workload.tasks * (BYTES_OF_WORD + workload.result_size_bytes);
+    let per_alive = tells_per_alive(mode, workload).then(|| {
+        let (peak, runner) = reading.peak_bytes.zip(reading.runner_bytes)?;
+        peak.saturating_sub(runner).saturating_sub(board).checked_div(peak_alive)
+    });
     Some(Memory {
         peak_bytes: reading.peak_bytes,
         kernel_bytes: reading.kernel_bytes,
         user_bytes: reading.user_bytes,
         page_cache_bytes: reading.page_cache_bytes,
         runner_bytes: reading.runner_bytes,
-        per_task_alive_bytes: per_alive,
+        per_task_alive_bytes: per_alive.flatten(),
         peak_alive,
         method: reading.method,
         rounds: 1,
     })
+}
+
+/// Bytes of the word that each task has on the board.
+const BYTES_OF_WORD: u64 = 8;
+
+/// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,
+/// so where tasks are shorter than that, most of what is counted belongs to the dead.
+pub(super) fn tells_per_alive(mode: Mode, workload: &WorkloadSpec) -> bool {
+    const LONG_SECONDS: f64 = 0.01;
+    match mode {
+        Mode::Serial | Mode::Threads => false,
+        Mode::Pool => true,
+        Mode::Process => workload.expected_task_seconds() >= LONG_SECONDS,
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::summary::tells_per_alive;
 use crate::document::{Document, NOT_MEASURED, StrategyResult, Warning};
 use crate::measure::conditions;
+use crate::mode::Mode;
 use crate::report::numbers::{percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
 
@@ -164,6 +166,16 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
     if fewest < MIN_ROUNDS {
         notices.push(Notice::TooFewRounds { fewest });
+    }
+    let too_short = |strategy: &StrategyResult| {
+        strategy.mode == Mode::Process && !tells_per_alive(strategy.mode, &document.plan.workload)
+    };
+    for strategy in document.strategies.iter().filter(|strategy| too_short(strategy)) {
+        let name = &strategy.name;
+        let what = format!(
+            "memory per process alive of {name}: its tasks end sooner than the kernel takes back what they had"
+        );
+        notices.push(Notice::NotMeasured { what });
     }
     let environment = &document.environment;
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);

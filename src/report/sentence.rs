@@ -4,6 +4,9 @@ use super::numbers::{seconds, times};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::stats::{Verdict, compare};
 
+/// A median that is this many times another is longer, whether or not that could be shown.
+const CLEARLY_LONGER: f64 = 1.1;
+
 /// Which mode to use, and by how much.
 pub fn verdict(document: &Document) -> String {
     let mut ranked: Vec<&StrategyResult> =
@@ -22,12 +25,14 @@ pub fn verdict(document: &Document) -> String {
     let against = |other: &StrategyResult| {
         compare(&best.paired_with(other), document.plan.run.margin, seed).map(SpeedUp::from)
     };
-    let mut ties = Vec::new();
-    let mut beaten = None;
+    // Who is not distinguished, and who of those took clearly longer all the same: that says that the rounds differ too
+    // much, not that the choice makes no difference.
+    let (mut ties, mut unclear, mut beaten) = (Vec::new(), Vec::new(), None);
     for other in others {
         match against(other) {
             Some(speed_up) if speed_up.verdict == Verdict::NotDistinguished && beaten.is_none() => {
-                ties.push(other.name.as_str());
+                let list = if speed_up.ratio > CLEARLY_LONGER { &mut unclear } else { &mut ties };
+                list.push(other.name.as_str());
             }
             Some(speed_up) => {
                 beaten.get_or_insert((other, speed_up));
@@ -35,11 +40,18 @@ pub fn verdict(document: &Document) -> String {
             None => {}
         }
     }
-    let choice = match ties.as_slice() {
+    let mut choice = match ties.as_slice() {
         [] => format!("Use {}", best.name),
         ties => format!("Use {} or {}, which are not distinguished", best.name, ties.join(" or ")),
     };
+    if !unclear.is_empty() {
+        let unclear = unclear.join(" and ");
+        choice = format!(
+            "The rounds differ too much to be sure of {unclear} (more --rounds, a quieter machine). {choice}"
+        );
+    }
     match beaten {
+        None if !unclear.is_empty() => format!("{choice} until then."),
         None => format!("{choice} here: the choice makes no difference for this workload."),
         Some((other, speed_up)) if speed_up.verdict == Verdict::TooFewRounds => format!(
             "{} was fastest, {} as fast as {}, the next; that is too few rounds for a verdict (--rounds 5 or more).",

@@ -31,7 +31,7 @@ impl std::fmt::Display for Exit {
 pub enum Which {
     /// Whichever is done first. The kernel walks the list of children: linear in their number.
     Any,
-    /// This one, found directly.
+    /// This one, found directly; or, as a negative number, whoever is done first in that process group.
     Only(Pid),
 }
 

@@ -11,20 +11,16 @@ use super::{MemoryReading, Method};
 pub(super) struct Sampler {
     before: u64,
     runner: Option<u64>,
-    highest: Option<Sample>,
-    samples: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    used: u64,
+    /// The most that the machine used, and the most that the processes had: at about the same time.
+    used: Option<u64>,
     user: Option<u64>,
+    samples: u64,
 }
 
 impl Sampler {
     pub(super) fn open() -> io::Result<Self> {
         let before = used_bytes().ok_or_else(|| io::Error::other("/proc/meminfo cannot be read"))?;
-        Ok(Self { before, runner: None, highest: None, samples: 0 })
+        Ok(Self { before, runner: None, used: None, user: None, samples: 0 })
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
@@ -36,17 +32,15 @@ impl Sampler {
     }
 
     pub(super) fn sample(&mut self, pid: i32) {
-        let Some(used) = used_bytes() else { return };
         self.samples += 1;
-        if self.highest.is_none_or(|highest| used > highest.used) {
-            self.highest = Some(Sample { used, user: sum_of_group(pid) });
-        }
+        self.used = self.used.max(used_bytes());
+        self.user = self.user.max(sum_of_group(pid));
     }
 
     pub(super) fn finish(self) -> MemoryReading {
-        let peak = self.highest.map(|highest| highest.used.saturating_sub(self.before));
+        let peak = self.used.map(|used| used.saturating_sub(self.before));
         // Memory shared with programs outside the round is in their use, not in ours.
-        let user = self.highest.and_then(|highest| highest.user).zip(peak).map(|(user, peak)| user.min(peak));
+        let user = self.user.zip(peak).map(|(user, peak)| user.min(peak));
         MemoryReading {
             method: Method::Meminfo,
             peak_bytes: peak,

@@ -1,0 +1,72 @@
+//! A controller that is itself large does not make any strategy look so.
+//!
+//! This file is a program of its own (`harness = false`): it plays the controller, with 500 MiB in its hands, and starts
+//! itself as runner and janitor as procbench does.
+
+use procbench::app;
+use procbench::document::Document;
+use procbench::engine::native;
+use procbench::experiment::janitor::JANITOR;
+use procbench::experiment::signals::Signals;
+use procbench::experiment::{self, Event, Observer, Setting};
+use procbench::measure::environment::Environment;
+use procbench::measure::limits::Limits;
+use procbench::measure::memory::Choice;
+use procbench::plan::draft::Draft;
+use procbench::plan::{Machine, spec};
+
+const HELD_BYTES: usize = 500 << 20;
+const MOST_BYTES: u64 = 64 << 20;
+const SPEC: &str = "[workload]\ntasks = 40\nio_wait = \"20ms\"\n[run]\nrounds = 1\n";
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn notice(&mut self, _: Event<'_>) {}
+}
+
+fn main() {
+    let first = std::env::args().nth(1);
+    if first.as_deref().is_some_and(|first| first == native::RUNNER || first == JANITOR) {
+        std::process::exit(app::main());
+    }
+    let held = vec![1_u8; HELD_BYTES];
+    let mut failed = 0;
+    for choice in [Choice::Auto, Choice::Meminfo, Choice::Pss] {
+        let document = run(choice);
+        assert_eq!(document.strategies.len(), 4, "all four modes");
+        for strategy in &document.strategies {
+            let peak = strategy.memory.as_ref().and_then(|memory| memory.peak_bytes);
+            let right = peak.is_some_and(|peak| peak < MOST_BYTES);
+            println!(
+                "test {} by {} ... {}",
+                strategy.name,
+                choice.name(),
+                if right { "ok" } else { "FAILED" }
+            );
+            if !right {
+                failed += 1;
+                println!("{:?} of a controller that holds {HELD_BYTES}", strategy.memory);
+            }
+        }
+    }
+    std::hint::black_box(&held);
+    println!("\n{} passed, {failed} failed", 12 - failed);
+    std::process::exit(i32::from(failed > 0));
+}
+
+fn run(choice: Choice) -> Document {
+    let machine = Machine { effective_cores: 2, limits: Limits::read(), parked_process_bytes: 100 << 10 };
+    let mut draft: Draft = spec::from_toml(SPEC, "the test's own spec").expect("a valid spec");
+    draft.run.memory_method = Some(choice);
+    let plan = draft.resolve(&machine).expect("a plan for any machine");
+    let setting = Setting {
+        started_at: "2026-01-01T00:00:00Z".into(),
+        machine,
+        environment: Environment::read(),
+        parked_process_bytes: None,
+        units_per_second: 1e9,
+        warnings: Vec::new(),
+    };
+    experiment::run(&plan, &setting, &Signals::none(), &mut Nobody).expect("a run")
+}
