@@ -237,7 +237,7 @@ impl Document {
 
     /// Tasks that failed, in all rounds together.
     pub fn tasks_failed(&self) -> u64 {
-        self.strategies.iter().map(StrategyResult::tasks_failed).sum()
+        self.strategies.iter().chain(&self.overhead).map(StrategyResult::tasks_failed).sum()
     }
 }
 

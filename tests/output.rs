@@ -149,7 +149,7 @@ fn too_few_rounds_are_no_verdict() {
     assert!(finished.stdout.contains("* too few rounds for an interval or a verdict"), "{}", finished.stdout);
     let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flowing.contains("too few rounds for a verdict (--rounds 5 or more)"), "{}", finished.stdout);
-    assert!(finished.stderr.contains("2 rounds are too few"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("too few rounds for a verdict: 2"), "{}", finished.stderr);
     assert!(document.warnings.iter().any(|warning| warning.code == "too_few_rounds"));
     for row in &document.strategies {
         let summary = row.summary.as_ref().expect("a summary");

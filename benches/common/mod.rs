@@ -50,6 +50,7 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         parent_memory_bytes: 0,
         init_seconds: 0.0,
         expression_args: 0,
+        full_fork: false,
         seed: 1,
         units_per_second: 0.0,
         folder: PathBuf::new(),

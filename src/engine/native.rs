@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
-use crate::mode::stamps::shift_for;
+use crate::mode::stamps::stride_for;
 use crate::mode::verify::{Violation, verify};
 use crate::mode::{Mode, Outcome, Progress, Round, RoundError};
 use crate::sys::fork;
@@ -114,7 +114,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
     let round = Round {
         tasks: spec.tasks,
         settings: &strategy.settings,
-        stamp_shift: request.latency.then(|| shift_for(spec.tasks, stamped_seconds(strategy.mode, spec))),
+        stamp_stride: request.latency.then(|| stride_for(spec.tasks, stamped_seconds(strategy.mode, spec))),
         progress: Progress::new(&mut report),
         parent_memory: parent_memory.as_ref(),
     };

@@ -95,7 +95,8 @@ pub struct RoundReport {
     pub io_overshoot_mean_seconds: Option<f64>,
     /// By how much the worst one was.
     pub io_overshoot_max_seconds: Option<f64>,
-    /// How long tasks waited and took, where that was asked for.
+    /// How long tasks waited and took, where that was asked for. In an export it is summed up over rounds instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<RoundLatency>,
     /// The first few failed tasks.
     pub failures: Vec<TaskFailure>,

@@ -53,7 +53,9 @@ impl Janitor {
     /// A name that no other procbench uses now.
     pub fn fresh_name(&mut self) -> String {
         self.made += 1;
-        format!("{PREFIX}{}-{}", std::process::id(), self.made)
+        // The clock keeps apart those that share a folder but not their process numbers, such as two containers.
+        let chance = crate::seed::mix(crate::sys::clock::monotonic_nanoseconds() ^ self.made);
+        format!("{PREFIX}{}-{}-{chance:016x}", std::process::id(), self.made)
     }
 
     /// Says that `path` is about to be made.

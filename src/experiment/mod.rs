@@ -211,9 +211,11 @@ fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
     all
 }
 
-/// `workload` with nothing to do in its tasks. What is shipped and what the parent holds stays: that is the mode's to pay.
+/// `workload` with nothing to do in its tasks. What is shipped, what the parent holds and how a process is forked stays:
+/// that is the mode's to pay.
 fn emptied(workload: WorkloadSpec) -> WorkloadSpec {
     WorkloadSpec {
+        full_fork: workload.kind != Kind::Synthetic || workload.spread != Spread::Constant,
         kind: Kind::Synthetic,
         cpu_seconds: 0.0,
         io_wait_seconds: 0.0,

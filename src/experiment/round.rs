@@ -16,7 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
-use crate::sys::wait::{Exit, Which, try_wait, wait};
+use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -86,14 +86,18 @@ pub fn execute(
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
     }
     let child = command.spawn().context("failed to start the runner")?;
-    let mut runner = Runner { child, reaped: false };
+    let mut runner = Runner { child, reaped: false, outlived_by: 0 };
     let outcome = converse(&mut runner, request, watch, signals, progress);
-    let left = runner.end_group();
+    // However it went, nothing of the round is left after this.
+    runner.end(End::AtOnce);
     match outcome {
-        Ok(_) if left > 0 => Err(RoundFailure::Violation(format!(
-            "{left} processes of {} outlived its round",
-            request.strategy.name
-        ))),
+        Ok(_) if runner.outlived_by > 0 => {
+            let left = runner.outlived_by;
+            Err(RoundFailure::Violation(format!(
+                "{left} processes of {} outlived its round",
+                request.strategy.name
+            )))
+        }
         outcome => outcome,
     }
 }
@@ -102,6 +106,17 @@ pub fn execute(
 struct Runner {
     child: Child,
     reaped: bool,
+    /// Processes of its group that were still alive when it had ended.
+    outlived_by: usize,
+}
+
+/// How a runner is brought to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It ends by itself.
+    ByItself,
+    /// It is killed.
+    AtOnce,
 }
 
 impl Runner {
@@ -109,34 +124,34 @@ impl Runner {
         self.child.id() as i32
     }
 
-    /// Kills whatever is left of the runner's process group; says how many processes besides the runner that were.
-    fn end_group(&mut self) -> usize {
+    /// Sees the runner to its end and kills whatever is left of its process group. `None` if that was done before.
+    fn end(&mut self, how: End) -> Option<Reaped> {
+        if std::mem::replace(&mut self.reaped, true) {
+            return None;
+        }
         let group = Pid::from_raw(self.pid());
-        let mut left = 0;
-        // The group's number stays taken as long as anyone is in it, so nobody else can be hit.
-        if killpg(group, Signal::SIGKILL).is_ok() {
-            left =
-                kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
+        if how == End::AtOnce {
+            let _ = killpg(group, Signal::SIGKILL);
         }
-        if !self.reaped {
-            self.reaped = true;
-            let _ = wait(Which::Only(self.pid()));
-        }
+        // As long as the runner is not reaped its number is taken, so nobody else's group can be hit.
+        let _ = wait_for_end(self.pid());
+        self.outlived_by =
+            kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
+        let _ = killpg(group, Signal::SIGKILL);
+        let reaped = wait(Which::Only(self.pid())).ok().flatten();
         let patience = Instant::now() + Duration::from_secs(10);
-        while killpg(group, None).is_ok() && Instant::now() < patience {
+        while self.outlived_by > 0 && killpg(group, None).is_ok() && Instant::now() < patience {
             // The runner's orphans are this process's to reap, which is a subreaper.
             while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}
             std::thread::sleep(Duration::from_millis(1));
         }
-        left
+        reaped
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        if !self.reaped {
-            self.end_group();
-        }
+        self.end(End::AtOnce);
     }
 }
 
@@ -164,7 +179,7 @@ fn converse(
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
-            runner.end_group();
+            runner.end(End::AtOnce);
             return Err(RoundFailure::Interrupted);
         }
         match lines.next(every)? {
@@ -197,8 +212,7 @@ fn converse(
         }
     }
     drop(to_runner);
-    let reaped = wait(Which::Only(runner.pid())).context("failed to reap the runner")?;
-    runner.reaped = true;
+    let reaped = runner.end(End::ByItself);
     let outside_seconds = started.elapsed().as_secs_f64();
     let forks_after = kernel::forks_since_boot();
     let reaped = reaped.context("the runner was reaped by somebody else")?;

@@ -177,6 +177,26 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         );
         notices.push(Notice::NotMeasured { what });
     }
+    for strategy in strategies() {
+        let name = &strategy.name;
+        let lateness = strategy.disturbance.and_then(|disturbance| disturbance.reason());
+        notices.extend(
+            lateness.map(|reason| Notice::NotMeasured { what: format!("disturbance by {name}: {reason}") }),
+        );
+        let few =
+            strategy.latency.as_ref().map(|latency| latency.wait).filter(|wait| wait.p99_seconds.is_none());
+        notices.extend(few.map(|wait| Notice::NotMeasured {
+            what: format!(
+                "p99 of the latency of {name}: ten tasks must lie beyond it, and only {} were looked at",
+                wait.count
+            ),
+        }));
+    }
+    if document.environment.change.busy_share.is_none() {
+        let what =
+            "shares of CPU time: less than a second of it was used, which the kernel counts in ticks".into();
+        notices.push(Notice::NotMeasured { what });
+    }
     let environment = &document.environment;
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
     notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));

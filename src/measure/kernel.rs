@@ -9,13 +9,13 @@ pub fn forks_since_boot() -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("processes ")?.trim().parse().ok())
 }
 
-/// Processes of the group that `leader` leads, as far as /proc shows them.
+/// Living processes of the group that `leader` leads, as far as /proc shows them.
 pub fn processes_of_group(leader: i32) -> Vec<i32> {
     let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
     processes
         .flatten()
         .filter_map(|process| process.stat().ok())
-        .filter(|stat| stat.pgrp == leader)
+        .filter(|stat| stat.pgrp == leader && stat.state != 'Z')
         .map(|stat| stat.pid)
         .collect()
 }

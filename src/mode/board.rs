@@ -37,7 +37,7 @@ impl Board {
         Ok(Self {
             words,
             results: Slots::new(tasks, result_size, visibility)?,
-            stamps: Stamps::new(round.tasks, round.stamp_shift, visibility)?,
+            stamps: Stamps::new(round.tasks, round.stamp_stride, visibility)?,
         })
     }
 

@@ -30,8 +30,8 @@ pub struct Round<'a> {
     pub tasks: u64,
     /// Worker count, chunk and the like, resolved.
     pub settings: &'a Settings,
-    /// Every `2^shift`-th task is stamped with its start and end; none without it.
-    pub stamp_shift: Option<u32>,
+    /// Every how many-th task is stamped with its start and end; none without it.
+    pub stamp_stride: Option<u64>,
     /// Where to say how far the round is.
     pub progress: Progress<'a>,
     /// What the parent holds: inherited by every process that is forked. Not the round's to give back, which would be
@@ -44,7 +44,7 @@ pub struct Round<'a> {
 pub struct Times {
     /// t0: nothing has been created yet.
     pub begin: u64,
-    /// t1: ready for the first task.
+    /// t1: ready for the first task. In a pool that is as soon as the first worker is; the others start meanwhile.
     pub ready: u64,
     /// t2: every result is in the parent, in order.
     pub collected: u64,

@@ -64,6 +64,10 @@ const MOST_TRIES: u32 = 3;
 /// A pool whose workers die this often before they take a task is not going to do any.
 const MOST_BARREN_DEATHS: u32 = 100;
 
+/// Naps that the parent takes before an argument that nobody fetches, after a worker has died, is taken for one of a range
+/// that was claimed and never noted.
+const STALLED_FOR_GOOD: u32 = 10;
+
 /// How long the parent sleeps at most before it looks at progress.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -80,10 +84,16 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         pool.start(workload, station, None)?;
     }
     // Argument by argument where there are any; otherwise the counter is all that workers need.
-    let mut made = 0;
+    let (mut made, mut stalled) = (0, 0);
     while pool.alive > 0 || pool.hand_out_what_is_missing(workload)? {
         if made < round.tasks && pool.arguments.capacity() > 0 {
+            let before = made;
             made = pool.make_arguments(workload, made)?;
+            stalled = if made == before { stalled + 1 } else { 0 };
+            if stalled >= STALLED_FOR_GOOD && pool.lost > 0 {
+                pool.fill_gap(workload)?;
+                stalled = 0;
+            }
         } else if let Some(reaped) = wait_timeout(NAP)? {
             pool.bury(workload, &reaped)?;
         }
@@ -128,6 +138,7 @@ struct Pool {
     barren_deaths: u32,
     /// Sums over the workers that have been buried.
     meter: Meter,
+    /// When the first worker was ready for its first task.
     ready_at: u64,
     collected_at: u64,
 }
@@ -141,9 +152,10 @@ impl Pool {
             parent: std::process::id() as Pid,
             board: Board::new(round, workload.result_size(), Visibility::Shared)?,
             counter: SharedSlice::new(1, Visibility::Shared)?,
-            stations: SharedSlice::new(workers, Visibility::Shared)?,
+            // One more than there are workers: see `fill_gap`.
+            stations: SharedSlice::new(workers + 1, Visibility::Shared)?,
             arguments: ArgumentRing::new(workload.argument_capacity(), round.tasks, workers as u64 * chunk)?,
-            pids: vec![0; workers],
+            pids: vec![0; workers + 1],
             alive: 0,
             peak: 0,
             started: 0,
@@ -152,7 +164,7 @@ impl Pool {
             deaths: HashMap::new(),
             barren_deaths: 0,
             meter: Meter::default(),
-            ready_at: 0,
+            ready_at: u64::MAX,
             collected_at: 0,
         })
     }
@@ -250,11 +262,30 @@ impl Pool {
             overshoot_max_nanoseconds: take(&station.overshoot_max_nanoseconds),
         });
         let ready_at = take(&station.ready_at);
-        if self.lost == 0 {
-            self.ready_at = self.ready_at.max(ready_at); // A successor is not part of the set-up.
+        if ready_at > 0 {
+            self.ready_at = self.ready_at.min(ready_at);
         }
         self.collected_at = self.collected_at.max(take(&station.finished_at));
         take(&station.held_start)..take(&station.held_end)
+    }
+
+    /// Starts one more worker for the first tasks that were claimed but that nobody holds: their worker died between taking
+    /// them from the counter and noting them. Only where the others cannot go on without them; else the sweep at the end
+    /// finds them.
+    fn fill_gap<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
+        let spare = self.pids.len() - 1;
+        let claimed = self.counter[0].next.load(Acquire).min(self.tasks);
+        let held = |task: u64| {
+            let holds = |station: &Station| {
+                (station.held_start.load(Acquire)..station.held_end.load(Acquire)).contains(&task)
+            };
+            self.stations.iter().any(holds)
+        };
+        let is_lost = |task: &u64| !self.board.word(*task).is_published() && !held(*task);
+        let Some(start) = (0..claimed).find(is_lost).filter(|_| self.pids[spare] == 0) else { return Ok(()) };
+        let end = (start..claimed).find(|task| !is_lost(task)).unwrap_or(claimed);
+        self.retries += 1;
+        self.start(workload, spare, Some(start..end))
     }
 
     /// With every worker gone: whether a task is missing, and if so starts a worker for it.

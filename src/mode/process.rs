@@ -12,6 +12,7 @@
 //! 30,000 waiting children would cost more than the fork itself, while `wait4` for *this* child does not.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
@@ -162,8 +163,8 @@ struct LeanChild<L: Lean> {
     cells: &'static [Cell],
     begun: &'static AtomicU64,
     runner: Pid,
-    /// See [`super::stamps::Stamps::mask`].
-    stamp_mask: Option<u64>,
+    /// Every how many-th task is stamped.
+    stamp_stride: Option<NonZeroU64>,
 }
 
 impl<L: Lean> LeanTask for LeanChild<L> {
@@ -173,7 +174,7 @@ impl<L: Lean> LeanTask for LeanChild<L> {
         fork::die_with(self.runner);
         let mut meter = Meter::default();
         if let Some(cell) = self.cells.get(cell as usize) {
-            let stamped = self.stamp_mask.is_some_and(|mask| task & mask == 0);
+            let stamped = self.stamp_stride.is_some_and(|stride| task % stride == 0);
             let result = cell.timed(stamped, || self.work.execute(task, &mut meter));
             cell.fill(result, &meter);
         }
@@ -193,7 +194,7 @@ impl<L: Lean> Method<L> {
             cells: crew.cells,
             begun: crew.begun,
             runner: crew.runner,
-            stamp_mask: crew.board.stamps.mask(),
+            stamp_stride: crew.board.stamps.stride(),
         };
         let keep: Vec<&Mapping> = [crew.cells_mapping].into_iter().chain(parent_memory).collect();
         Ok(LeanFork::prepare(child, &keep)?.map_or(Self::Full, Self::Lean))

@@ -1,6 +1,7 @@
 //! When tasks started and ended: of all of them, or of an even sample where looking at the clock would show.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,30 +20,30 @@ const MOST_SAMPLES: u64 = 1 << 16;
 /// Of a value, in histograms: 1 %.
 const SIGNIFICANT_DIGITS: u8 = 2;
 
-/// A place for start and end of every `2^shift`-th task.
+/// A place for start and end of every `stride`-th task.
 #[derive(Debug)]
 pub struct Stamps {
     /// Start and end, in nanoseconds on `CLOCK_MONOTONIC`; 0 where nothing was stamped.
     places: SharedSlice<AtomicU64>,
-    shift: u32,
+    stride: u64,
 }
 
-/// Which tasks are stamped: every `2^shift`-th, where stamping takes at most 1 % of tasks of `task_seconds`, and at most
-/// 65,536 of them.
-pub fn shift_for(tasks: u64, task_seconds: f64) -> u32 {
+/// Which tasks are stamped: every so many-th, so that stamping takes at most 1 % of tasks of `task_seconds`, and at most
+/// 65,536 are. An odd number: chunks are often powers of two, and their first tasks alone would be no fair sample.
+pub fn stride_for(tasks: u64, task_seconds: f64) -> u64 {
     let for_cost = (STAMPING_SECONDS / (ALLOWED_PART * task_seconds)).ceil().max(1.0) as u64;
     let for_room = tasks.div_ceil(MOST_SAMPLES).max(1);
-    for_cost.max(for_room).next_power_of_two().trailing_zeros()
+    for_cost.max(for_room) | 1
 }
 
 impl Stamps {
-    /// For tasks `0..tasks`; without a `shift` nothing is stamped.
+    /// For tasks `0..tasks`; without a `stride` nothing is stamped.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn new(tasks: u64, shift: Option<u32>, visibility: Visibility) -> io::Result<Self> {
-        let samples = shift.map_or(0, |shift| tasks.div_ceil(1 << shift));
-        Ok(Self { places: SharedSlice::new(2 * samples as usize, visibility)?, shift: shift.unwrap_or(63) })
+    pub fn new(tasks: u64, stride: Option<u64>, visibility: Visibility) -> io::Result<Self> {
+        let samples = stride.map_or(0, |stride| tasks.div_ceil(stride));
+        Ok(Self { places: SharedSlice::new(2 * samples as usize, visibility)?, stride: stride.unwrap_or(1) })
     }
 
     /// The first task at or after `task` that is stamped: beyond all tasks if none is.
@@ -51,7 +52,7 @@ impl Stamps {
         if self.places.is_empty() {
             return u64::MAX;
         }
-        task.next_multiple_of(1 << self.shift)
+        task.next_multiple_of(self.stride)
     }
 
     /// Whether `task` is stamped.
@@ -60,15 +61,15 @@ impl Stamps {
         self.next(task) == task
     }
 
-    /// The bits that no stamped task's number has; `None` if no task is stamped.
-    pub fn mask(&self) -> Option<u64> {
-        (!self.places.is_empty()).then(|| (1 << self.shift) - 1)
+    /// Every how many-th task is stamped; `None` if none is.
+    pub fn stride(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.stride).filter(|_| !self.places.is_empty())
     }
 
     /// Notes that `task`, which is stamped, started and ended then.
     #[inline]
     pub fn note(&self, task: u64, started: u64, ended: u64) {
-        let place = (task >> self.shift) as usize * 2;
+        let place = (task / self.stride) as usize * 2;
         if let [start, end] = &self.places[place..place + 2] {
             start.store(started, Relaxed);
             end.store(ended, Relaxed);
@@ -87,7 +88,7 @@ impl Stamps {
             }
         }
         (!wait.is_empty()).then(|| RoundLatency {
-            one_in: 1 << self.shift,
+            one_in: self.stride,
             wait: Buckets::from(&wait),
             service: Buckets::from(&service),
         })
@@ -138,14 +139,14 @@ mod tests {
 
     #[test]
     fn long_tasks_are_all_stamped_and_short_ones_sampled() {
-        assert_eq!(shift_for(1000, 1e-3), 0);
-        assert_eq!(shift_for(1000, 1e-6), 3, "60 ns are 6 % of 1 µs, so one in eight");
-        assert_eq!(shift_for(1 << 20, 1e-3), 4, "a million does not fit");
+        assert_eq!(stride_for(1000, 1e-3), 1);
+        assert_eq!(stride_for(1000, 1e-6), 7, "60 ns are 6 % of 1 µs, so about one in six");
+        assert_eq!(stride_for(1 << 20, 1e-3), 17, "a million does not fit");
     }
 
     #[test]
     fn wait_and_service_are_told_apart() {
-        let stamps = Stamps::new(10, Some(1), Visibility::Private).unwrap();
+        let stamps = Stamps::new(10, Some(2), Visibility::Private).unwrap();
         assert_eq!((stamps.next(0), stamps.next(1), stamps.next(3)), (0, 2, 4));
         stamps.note(0, 1_000, 1_500);
         stamps.note(2, 2_000, 2_500);

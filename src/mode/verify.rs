@@ -146,6 +146,7 @@ fn verify_results<W: Workload>(workload: &W, outcome: &Outcome) -> Result<Verifi
     let tasks = board.tasks();
     let bytes_per_task = (workload.argument_capacity() + workload.result_size()).max(1) as u64;
     let check_every = (tasks.saturating_mul(bytes_per_task) / CHECK_BYTES + 1).max(1);
+    let check_every = check_every.max(tasks / workload.checked_tasks().max(1));
     let mut argument = vec![0; workload.argument_capacity()];
     let mut digest = Folder::new(workload.result_size() > 0);
     let mut verified =

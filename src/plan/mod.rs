@@ -290,6 +290,7 @@ fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, Pl
         parent_memory_bytes: size(draft.parent_memory),
         init_seconds: seconds(draft.init),
         expression_args: if kind == Kind::Expression { expression_args } else { 0 },
+        full_fork: false,
         seed,
         units_per_second: 0.0,
         folder: std::path::PathBuf::new(),

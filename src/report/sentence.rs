@@ -21,65 +21,70 @@ pub fn verdict(document: &Document) -> String {
     if others.is_empty() {
         return format!("{} took {}; name more modes to compare them.", best.name, seconds(median(best)));
     }
-    let seed = document.plan.run.seed;
-    let against = |other: &StrategyResult| {
-        compare(&best.paired_with(other), document.plan.run.margin, seed).map(SpeedUp::from)
+    let against = |ours: &StrategyResult, theirs: &StrategyResult| {
+        let run = &document.plan.run;
+        compare(&ours.paired_with(theirs), run.margin, run.seed).map(SpeedUp::from)
     };
-    // Who is not distinguished, and who of those took clearly longer all the same: that says that the rounds differ too
-    // much, not that the choice makes no difference.
-    let (mut ties, mut unclear, mut beaten) = (Vec::new(), Vec::new(), None);
-    for other in others {
-        match against(other) {
-            Some(speed_up) if speed_up.verdict == Verdict::NotDistinguished && beaten.is_none() => {
-                let list = if speed_up.ratio > CLEARLY_LONGER { &mut unclear } else { &mut ties };
-                list.push(other.name.as_str());
-            }
-            Some(speed_up) => {
-                beaten.get_or_insert((other, speed_up));
-            }
-            None => {}
-        }
-    }
-    let mut choice = match ties.as_slice() {
-        [] => format!("Use {}", best.name),
-        ties => format!("Use {} or {}, which are not distinguished", best.name, ties.join(" or ")),
-    };
-    if !unclear.is_empty() {
-        let unclear = unclear.join(" and ");
-        choice = format!(
-            "The rounds differ too much to be sure of {unclear} (more --rounds, a quieter machine). {choice}"
-        );
-    }
-    match beaten {
-        None if !unclear.is_empty() => format!("{choice} until then."),
-        None => format!("{choice} here: the choice makes no difference for this workload."),
-        Some((other, speed_up)) if speed_up.verdict == Verdict::TooFewRounds => format!(
+    let compared: Vec<(&StrategyResult, SpeedUp)> =
+        others.iter().filter_map(|other| Some((*other, against(best, other)?))).collect();
+    if let Some((next, speed_up)) = compared.first()
+        && speed_up.verdict == Verdict::TooFewRounds
+    {
+        return format!(
             "{} was fastest, {} as fast as {}, the next; that is too few rounds for a verdict (--rounds 5 or more).",
             best.name,
             times(speed_up.ratio),
-            other.name
-        ),
-        Some((other, speed_up)) => {
-            let interval = match (speed_up.ci_low, speed_up.ci_high) {
-                (Some(low), Some(high)) => format!(" (95 % interval {} to {})", times(low), times(high)),
-                _ => String::new(),
-            };
-            let slowest = others.last().filter(|slowest| slowest.name != other.name);
-            let slowest = slowest.map(|slowest| {
-                format!(
-                    ", and {} as fast as {}, the slowest",
-                    times(median(slowest) / median(best)),
-                    slowest.name
-                )
-            });
-            format!(
-                "{choice} here: {} as fast as {}, the next{interval}{}.",
-                times(speed_up.ratio),
-                other.name,
-                slowest.unwrap_or_default()
-            )
-        }
+            next.name
+        );
     }
+    // The first that the best is shown to beat. Whoever comes before it is either as good, or the rounds differ too
+    // much to say so.
+    let beaten = compared.iter().position(|(_, speed_up)| speed_up.verdict == Verdict::Faster);
+    let (tied, beaten) = (&compared[..beaten.unwrap_or(compared.len())], beaten.map(|place| compared[place]));
+    let is_tie = |(other, speed_up): &&(&StrategyResult, SpeedUp)| {
+        let beats_too = beaten.is_none_or(|(beaten, _)| {
+            against(other, beaten).is_some_and(|speed_up| speed_up.verdict == Verdict::Faster)
+        });
+        beats_too && speed_up.ratio <= CLEARLY_LONGER
+    };
+    let (ties, unclear): (Vec<_>, Vec<_>) = tied.iter().partition(is_tie);
+    let names = |rows: &[&(&StrategyResult, SpeedUp)], word: &str| {
+        rows.iter().map(|(row, _)| row.name.as_str()).collect::<Vec<_>>().join(word)
+    };
+    let mut text = String::new();
+    if !unclear.is_empty() {
+        let unclear = names(&unclear, " and ");
+        text = format!(
+            "The rounds differ too much to be sure of {unclear} (more --rounds, a quieter machine). "
+        );
+    }
+    text += &match ties.as_slice() {
+        [] => format!("Use {}", best.name),
+        ties => format!("Use {} or {}, which are not distinguished", best.name, names(ties, " or ")),
+    };
+    let Some((next, speed_up)) = beaten else {
+        let rest = if unclear.is_empty() {
+            " here: the choice makes no difference for this workload."
+        } else {
+            " until then."
+        };
+        return text + rest;
+    };
+    let interval = match (speed_up.ci_low, speed_up.ci_high) {
+        (Some(low), Some(high)) => format!(" (95 % interval {} to {})", times(low), times(high)),
+        _ => String::new(),
+    };
+    let slowest = compared.last().filter(|(slowest, _)| slowest.name != next.name);
+    let slowest = slowest.map(|(slowest, speed_up)| {
+        format!(", and {} as fast as {}, the slowest", times(speed_up.ratio), slowest.name)
+    });
+    let subject = if ties.is_empty() { String::new() } else { format!("{} is ", best.name) };
+    format!(
+        "{text} here: {subject}{} as fast as {}, the next{interval}{}.",
+        times(speed_up.ratio),
+        next.name,
+        slowest.unwrap_or_default()
+    )
 }
 
 fn median(strategy: &StrategyResult) -> f64 {

@@ -42,8 +42,8 @@ pub struct LeanFork<T: LeanTask> {
     kind: std::marker::PhantomData<T>,
 }
 
-const PAGE: usize = 4096;
-const STACK: usize = 64 * 1024;
+/// Pages of a child's stack.
+const STACK_PAGES: usize = 16;
 
 impl<T: LeanTask> LeanFork<T> {
     /// Prepares this process; `keep` are the mappings that `task` uses besides the program itself.
@@ -58,7 +58,7 @@ impl<T: LeanTask> LeanFork<T> {
         require_single_thread()?;
         let this = Self {
             task: Mapping::new(size_of::<T>(), Visibility::Shared)?,
-            stack: Mapping::new(STACK, Visibility::Private)?,
+            stack: Mapping::new(STACK_PAGES * page_bytes(), Visibility::Private)?,
             kind: std::marker::PhantomData,
         };
         // SAFETY: the mapping is at least as large as a `T`, page-aligned, and nobody else's; `T: Copy`
@@ -76,7 +76,7 @@ impl<T: LeanTask> LeanFork<T> {
             withhold(map.address, &kept);
         }
         // The lowest page of the child's stack is the parent's only: an overflow ends in SIGSEGV.
-        withhold((this.stack.address() as u64, (this.stack.address() + PAGE) as u64), &[]);
+        withhold((this.stack.address() as u64, (this.stack.address() + page_bytes()) as u64), &[]);
         Ok(Some(this))
     }
 
@@ -86,7 +86,7 @@ impl<T: LeanTask> LeanFork<T> {
     /// What `clone` says: `EAGAIN` and `ENOMEM` where a limit is reached.
     #[inline]
     pub fn spawn(&self, first: u64, second: u64) -> io::Result<Pid> {
-        let top = (self.stack.address() + STACK) & !15;
+        let top = (self.stack.address() + self.stack.len()) & !15;
         // SAFETY: the flags ask for a process with memory of its own, so the child runs on its own copy of
         // the stack, which nothing else uses; `enter` never returns to it. `task` holds a valid `T`.
         let result = unsafe { clone_onto(top, enter::<T>, self.task.address(), first, second) };
@@ -164,8 +164,12 @@ unsafe fn clone_onto(_: usize, _: Entry, _: usize, _: u64, _: u64) -> isize {
     -(libc::ENOSYS as isize)
 }
 
+fn page_bytes() -> usize {
+    procfs::page_size() as usize
+}
+
 fn span(mapping: &Mapping) -> (u64, u64) {
-    (mapping.address() as u64, (mapping.address() + mapping.len()).next_multiple_of(PAGE) as u64)
+    (mapping.address() as u64, (mapping.address() + mapping.len()).next_multiple_of(page_bytes()) as u64)
 }
 
 /// What of this program a child needs: its code, its constants, and the table through which one part of it calls another.
@@ -215,7 +219,7 @@ fn loader_table() -> Option<(usize, usize)> {
     unsafe { libc::dl_iterate_phdr(Some(note), std::ptr::from_mut(&mut segments).cast()) };
     let find = |kind: u32| segments.iter().find(|segment| segment.0 == kind);
     let (dynamic, read_only) = (find(libc::PT_DYNAMIC)?, find(libc::PT_GNU_RELRO)?);
-    let (start, end) = (dynamic.1 & !(PAGE - 1), read_only.2 & !(PAGE - 1));
+    let (start, end) = (dynamic.1 & !(page_bytes() - 1), read_only.2 & !(page_bytes() - 1));
     (read_only.1 <= dynamic.1 && start < end).then_some((start, end))
 }
 
@@ -277,7 +281,8 @@ fn unregister_restartable_sequence() -> bool {
         )
     };
     if offset.is_null() || size.is_null() {
-        return true; // A C library without it, or one linked in whole; the test child will tell.
+        // A C library without it; or one linked in whole, in which names cannot be looked up.
+        return !cfg!(target_feature = "crt-static");
     }
     // SAFETY: the pointers are to initialised constants of the types that the C library's header declares.
     let (offset, size) = unsafe { (*offset, *size) };

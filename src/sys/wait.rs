@@ -110,6 +110,26 @@ pub fn has_children() -> bool {
     result == 0
 }
 
+/// Waits until the child `pid` has ended, and leaves it to be reaped: until then nobody else can be given its number.
+///
+/// # Errors
+/// What `waitid` says, apart from `EINTR`.
+pub fn wait_for_end(pid: Pid) -> io::Result<()> {
+    loop {
+        // SAFETY: nothing is asked for, and WNOWAIT leaves everything as it is.
+        let result = unsafe {
+            libc::waitid(libc::P_PID, pid as libc::id_t, std::ptr::null_mut(), libc::WEXITED | libc::WNOWAIT)
+        };
+        let error = io::Error::last_os_error();
+        if result == 0 {
+            return Ok(());
+        }
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
 fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
     let target = match which {
         Which::Any => -1,

@@ -44,6 +44,11 @@ pub trait Workload: Sized + Sync {
     /// `None` where there is no other way to it than executing the task.
     fn expected(&self, task: u64, argument: &[u8]) -> Option<u32>;
 
+    /// Of how many tasks, spread evenly, the expected checksum is worked out after a round.
+    fn checked_tasks(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Whether `result` is what the task with checksum `checksum` had to hand back.
     fn result_is_right(&self, task: u64, checksum: u32, result: &[u8]) -> bool;
 

@@ -56,6 +56,9 @@ pub struct WorkloadSpec {
     pub init_seconds: f64,
     /// Arguments in each Excel expression.
     pub expression_args: u64,
+    /// Whether every process inherits all of its parent's memory, also where its task needs next to nothing of it.
+    #[serde(default)]
+    pub full_fork: bool,
     /// Where arguments and durations are drawn from.
     pub seed: u64,
     /// Units of CPU work that make a second here; 0 until calibrated.

@@ -25,6 +25,7 @@ pub struct Work {
     init_units: u64,
     memory: usize,
     spread: Spread,
+    full_fork: bool,
 }
 
 impl Work {
@@ -40,7 +41,21 @@ impl Work {
             init_units: cpu::units_for(spec.init_seconds, spec.units_per_second),
             memory: spec.memory_bytes.try_into()?,
             spread: spec.spread,
+            full_fork: spec.full_fork,
         })
+    }
+
+    /// Nothing to do.
+    pub const fn none() -> Self {
+        Self {
+            seed: 0,
+            units: 0,
+            wait_nanoseconds: 0,
+            init_units: 0,
+            memory: 0,
+            spread: Spread::Constant,
+            full_fork: false,
+        }
     }
 
     /// Does the work of one start-up.
@@ -106,7 +121,7 @@ impl Work {
 
     /// Whether the work needs nothing but the kernel. Drawing durations calls the mathematical library.
     pub fn is_lean(&self) -> bool {
-        self.spread == Spread::Constant
+        self.spread == Spread::Constant && !self.full_fork
     }
 }
 
