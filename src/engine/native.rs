@@ -23,14 +23,21 @@ pub const RUNNER: &str = "__runner";
 /// # Errors
 /// If procbench's own file cannot be found.
 pub fn command() -> anyhow::Result<Command> {
-    // The file that is running, even if another has taken its name since.
-    let mut command = Command::new("/proc/self/exe");
-    command.arg(RUNNER);
-    if !std::path::Path::new("/proc/self/exe").exists() {
-        let own = std::env::current_exe().context("failed to find procbench's own file")?;
-        command = Command::new(own);
-        command.arg(RUNNER);
-    }
+    own_program(RUNNER)
+}
+
+/// procbench itself under the hidden name `role`: the file that is running, even if another has taken its name since.
+///
+/// # Errors
+/// If procbench's own file cannot be found.
+pub fn own_program(role: &str) -> anyhow::Result<Command> {
+    const RUNNING: &str = "/proc/self/exe";
+    let mut command = if std::path::Path::new(RUNNING).exists() {
+        Command::new(RUNNING)
+    } else {
+        Command::new(std::env::current_exe().context("failed to find procbench's own file")?)
+    };
+    command.arg(role);
     Ok(command)
 }
 

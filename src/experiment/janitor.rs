@@ -10,12 +10,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
+
+use crate::engine::native::own_program;
 
 /// The hidden first argument under which procbench is a janitor.
 pub const JANITOR: &str = "__janitor";
@@ -35,12 +37,7 @@ impl Janitor {
     /// # Errors
     /// If it cannot be started.
     pub fn start() -> anyhow::Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
-        if !Path::new("/proc/self/exe").exists() {
-            command = Command::new(std::env::current_exe().context("failed to find procbench's own file")?);
-        }
-        let child = command
-            .arg(JANITOR)
+        let child = own_program(JANITOR)?
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

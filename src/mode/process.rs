@@ -110,8 +110,10 @@ impl Cell {
 pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
     fork::require_single_thread()?;
     let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks);
+    // What the runner itself wants to know of the machine is no part of what the mode costs.
+    let machine = Bounds::read();
     let begin = monotonic_nanoseconds();
-    let mut crew = Crew::new(workload, &round, limit as usize)?;
+    let mut crew = Crew::new(workload, &round, limit as usize, &machine)?;
     let method = Method::prepare(workload, &crew, round.parent_memory)?;
     let ready = monotonic_nanoseconds();
     for task in 0..round.tasks {
@@ -237,7 +239,7 @@ struct Crew {
 const LENGTH_BYTES: usize = size_of::<u64>();
 
 impl Crew {
-    fn new<W: Workload>(workload: &W, round: &Round<'_>, limit: usize) -> io::Result<Self> {
+    fn new<W: Workload>(workload: &W, round: &Round<'_>, limit: usize, machine: &Bounds) -> io::Result<Self> {
         let argument_size = match workload.argument_capacity() {
             0 => 0,
             capacity => LENGTH_BYTES + capacity,
@@ -246,7 +248,6 @@ impl Crew {
         let all = Box::leak(Box::new(SharedSlice::<Cell>::new(limit + 1, Visibility::Shared)?));
         let cells_mapping = all.mapping();
         let (first, cells) = all.split_first().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             runner: std::process::id() as Pid,
             limit,
@@ -261,14 +262,14 @@ impl Crew {
             arguments: Slots::new(limit, argument_size, Visibility::Shared)?,
             results: Slots::new(limit, workload.result_size(), Visibility::Shared)?,
             begun: &first.word,
-            most_unbegun: MOST_UNBEGUN_PER_CORE * cores as u64,
+            most_unbegun: MOST_UNBEGUN_PER_CORE * machine.cores,
             cells,
             cells_mapping,
             pids: SharedSlice::new(limit, Visibility::ParentOnly)?,
             tasks: SharedSlice::new(limit, Visibility::ParentOnly)?,
             free: SharedSlice::new(limit, Visibility::ParentOnly)?,
             free_count: 0,
-            cell_of_pid: SharedSlice::new(pid_bound(), Visibility::ParentOnly)?,
+            cell_of_pid: SharedSlice::new(machine.pids, Visibility::ParentOnly)?,
         })
     }
 
@@ -482,6 +483,20 @@ impl Patience {
 
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM))
+}
+
+/// What bounds the bookkeeping.
+struct Bounds {
+    /// Cores that may be used.
+    cores: u64,
+    /// One more than the largest process id.
+    pids: usize,
+}
+
+impl Bounds {
+    fn read() -> Self {
+        Self { cores: std::thread::available_parallelism().map_or(1, usize::from) as u64, pids: pid_bound() }
+    }
 }
 
 /// One more than the largest process id.

@@ -5,10 +5,6 @@ use anstyle::{AnsiColor, Style};
 
 /// What a table is about.
 pub const TITLE: Style = Style::new().bold();
-/// Better.
-pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Worse.
-pub const BAD: Style = AnsiColor::Red.on_default();
 /// Less important.
 pub const DIM: Style = Style::new().dimmed();
 /// Something to know.

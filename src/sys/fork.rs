@@ -1,7 +1,6 @@
 //! Creating processes: the ordinary fork, and what binds a process to its parent.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::raw;
@@ -82,29 +81,6 @@ pub fn become_subreaper() -> io::Result<()> {
 pub fn minimise_timer_slack() {
     // SAFETY: takes integers; refused at worst, and the overshoot is reported anyway.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
-}
-
-/// Makes the calling process the leader of a process group of its own.
-///
-/// # Errors
-/// Where the kernel refuses.
-pub fn lead_own_group() -> io::Result<()> {
-    // SAFETY: takes integers.
-    check(unsafe { libc::setpgid(0, 0) })
-}
-
-/// A file descriptor that becomes readable when the child `pid` ends.
-///
-/// # Errors
-/// `EMFILE`, or `ENOSYS` before Linux 5.3.
-pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: takes integers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 fn check(result: i32) -> io::Result<()> {

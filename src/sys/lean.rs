@@ -5,8 +5,8 @@
 //! heap nor thread-local storage needs almost none of it. So, once, before the first fork:
 //!
 //! * every mapping but the program's code and constants, what the task names, and a stack made for the child is marked
-//!   `MADV_DONTFORK`: it exists in the parent only. The largest single gain is the program's own relocated data: a
-//!   hundred pages that the loader has written to, and which each fork would copy the page tables of;
+//!   `MADV_DONTFORK`: it exists in the parent only. What the loader has filled in is replaced by shared pages (see
+//!   `program` below, and `build.rs` for why there is little of it);
 //! * the child gets a stack of its own that nobody has ever touched, so neither the parent's next call nor the
 //!   child's first one copies a page;
 //! * the C library's restartable sequence is unregistered: the kernel would write to the parent's
