@@ -1,37 +1,72 @@
 //! Whether verdicts hold on the real machine: a strategy against itself, and against a copy with 5 % more CPU work.
 //!
-//! Each of 40 benchmarks runs both strategies in pairs of rounds, as a run would, and asks for a verdict. Against itself, at
-//! most 2 of 40 may be anything but *not distinguished*; 5 % more work should be found in at least 36 of 40. A last table
-//! says what stamping every task costs.
+//! Each of 40 benchmarks is a whole run (pilot, memory round, timed rounds in an order drawn from its seed, bystander and
+//! all) of two rows, and its verdict is the one that would be printed. Against itself, at most 2 of 40 may be anything but
+//! *not distinguished*; 5 % more work should be found in at least 36 of 40. Two more tables say what stamping tasks costs,
+//! and the bystander.
 //!
 //! `cargo bench --bench verdicts`
 
 mod common;
 
+use std::time::Duration;
+
 use common::nothing;
+use procbench::app;
+use procbench::engine::native;
+use procbench::experiment::janitor::JANITOR;
+use procbench::experiment::signals::Signals;
+use procbench::experiment::{self, Event, Observer, Row, Setting};
+use procbench::measure::bystander::Bystander;
+use procbench::measure::environment::Environment;
+use procbench::measure::limits::Limits;
 use procbench::mode::{Mode, Settings};
+use procbench::plan::draft::{Draft, StrategyDraft};
+use procbench::plan::{Machine, units::Count};
 use procbench::stats::{DEFAULT_MARGIN, Verdict, compare};
+use procbench::sys::wait::CpuTime;
 use procbench::workload::{WorkloadSpec, cpu};
 
-const BENCHMARKS: usize = 40;
-const ROUNDS: usize = 10;
+const BENCHMARKS: u64 = 40;
+const ROUNDS: u64 = 10;
 const TASKS: u64 = 2_000;
 const CPU_SECONDS: f64 = 20e-6;
 
 fn main() {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let units_per_second = cpu::calibrate();
-    let workload =
-        |factor: f64| WorkloadSpec { cpu_seconds: CPU_SECONDS * factor, units_per_second, ..nothing(TASKS) };
-    let serial = Settings::default();
-    let pool = Settings { workers: Some(workers), chunk: Some(1), ..Settings::default() };
-    println!("{BENCHMARKS} benchmarks of {ROUNDS} rounds each, {TASKS} tasks of 20 µs, margin 1 %\n");
+    // The rounds' runner is this program under a hidden name, as it is procbench in a run.
+    let first = std::env::args().nth(1);
+    if first.as_deref().is_some_and(|first| first == native::RUNNER || first == JANITOR) {
+        std::process::exit(app::main());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let machine = Machine { effective_cores: cores, limits: Limits::read(), parked_process_bytes: 100 << 10 };
+    let setting = Setting {
+        started_at: String::new(),
+        machine,
+        environment: Environment::read(),
+        parked_process_bytes: None,
+        units_per_second: cpu::calibrate(),
+        idle: Duration::ZERO,
+        warnings: Vec::new(),
+    };
+    verdicts(&setting);
+    stamping(&setting);
+    bystander();
+}
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn notice(&mut self, _: Event<'_>) {}
+}
+
+fn verdicts(setting: &Setting) {
+    println!("{BENCHMARKS} runs of {ROUNDS} rounds each, {TASKS} tasks of 20 µs, margin 1 %\n");
     println!("{:<30} {:>17} {:>7} {:>7}   target", "comparison", "not distinguished", "slower", "faster");
-    for (mode, settings) in [(Mode::Serial, &serial), (Mode::Pool, &pool)] {
+    for mode in [Mode::Serial, Mode::Pool] {
         for (factor, target) in [(1.0, "at least 38 not distinguished"), (1.05, "at least 36 slower")] {
-            let time = |factor| common::round(mode, settings.clone(), workload(factor), true).total_seconds;
             let verdicts: Vec<Verdict> =
-                (0..BENCHMARKS).map(|_| verdict(|| time(factor), || time(1.0))).collect();
+                (1..=BENCHMARKS).map(|seed| verdict(setting, mode, factor, seed)).collect();
             let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
             println!(
                 "{:<30} {:>17} {:>7} {:>7}   {target}",
@@ -42,32 +77,60 @@ fn main() {
             );
         }
     }
+}
+
+/// What a run says of `mode` with `factor` times the work, compared with `mode`.
+fn verdict(setting: &Setting, mode: Mode, factor: f64, seed: u64) -> Verdict {
+    let mut draft = Draft::default();
+    draft.workload.tasks = Some(Count(TASKS));
+    draft.run.rounds = Some(Count(ROUNDS));
+    draft.run.seed = Some(seed);
+    draft.strategies = vec![StrategyDraft { mode: Some(mode), ..StrategyDraft::default() }; 2];
+    let plan = draft.resolve(&setting.machine).expect("a plan for any machine");
+    let row = |place: usize, factor: f64| {
+        let units_per_second = setting.units_per_second;
+        let workload =
+            WorkloadSpec { cpu_seconds: CPU_SECONDS * factor, units_per_second, ..plan.workload.clone() };
+        Row { strategy: plan.strategies[place].clone(), workload, empty: false }
+    };
+    let rows = vec![row(0, 1.0), row(1, factor)];
+    let document = experiment::run_rows(&plan, setting, rows, &Signals::none(), &mut Nobody).expect("a run");
+    let summary = document.strategies[1].summary.as_ref().expect("a summary");
+    summary.speedup_over_baseline.expect("a comparison").verdict
+}
+
+fn stamping(setting: &Setting) {
+    const PAIRS: usize = 81;
+    let workers = setting.machine.effective_cores;
+    let pool = Settings { workers: Some(workers), chunk: Some(16), ..Settings::default() };
     println!("\n{:<30} {:>8}   {:<17} target", "1 µs tasks, stamped or not", "ratio", "95 % interval");
-    for (mode, settings) in [(Mode::Serial, &serial), (Mode::Pool, &pool)] {
+    for (mode, settings) in [(Mode::Serial, Settings::default()), (Mode::Pool, pool)] {
+        let units_per_second = setting.units_per_second;
         let short = WorkloadSpec { cpu_seconds: 1e-6, units_per_second, ..nothing(100_000) };
         let time = |latency| common::round(mode, settings.clone(), short.clone(), latency).total_seconds;
-        let pairs = pairs(41, || time(true), || time(false));
+        // Each is first in every other pair.
+        let pairs: Vec<(f64, f64)> = (0..PAIRS)
+            .map(|round| {
+                let first = time(round % 2 == 0);
+                let second = time(round % 2 == 1);
+                if round % 2 == 0 { (first, second) } else { (second, first) }
+            })
+            .collect();
         let comparison = compare(&pairs, DEFAULT_MARGIN, 1).expect("times are positive");
-        let interval = comparison.interval.expect("41 rounds are enough");
+        let interval = comparison.interval.expect("enough rounds");
         let interval = format!("{:.3} … {:.3}", interval.low, interval.high);
         println!("{:<30} {:>8.3}   {interval:<17} at most 1.02", mode.name(), comparison.ratio);
     }
 }
 
-/// Pairs of times, each first in every other pair.
-fn pairs(rounds: usize, ours: impl Fn() -> f64, theirs: impl Fn() -> f64) -> Vec<(f64, f64)> {
-    let pair = |round: usize| {
-        if round.is_multiple_of(2) {
-            let ours = ours();
-            (ours, theirs())
-        } else {
-            let theirs = theirs();
-            (ours(), theirs)
-        }
-    };
-    (0..rounds).map(pair).collect()
-}
-
-fn verdict(ours: impl Fn() -> f64, theirs: impl Fn() -> f64) -> Verdict {
-    compare(&pairs(ROUNDS, ours, theirs), DEFAULT_MARGIN, 1).expect("times are positive").verdict
+/// What the bystander costs of one core, on the idle machine.
+fn bystander() {
+    const TIME: Duration = Duration::from_secs(5);
+    let before = CpuTime::of_this_process_and_reaped_children();
+    let bystander = Bystander::start().expect("a thread");
+    std::thread::sleep(TIME);
+    let naps = bystander.stop().disturbance().count;
+    let used = CpuTime::of_this_process_and_reaped_children().since(before);
+    let share = (used.user + used.system).as_secs_f64() / TIME.as_secs_f64();
+    println!("\nthe bystander: {naps} naps took {:.2} % of one core (target: at most 0.5 %)", share * 100.0);
 }

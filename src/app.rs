@@ -103,6 +103,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
         units_per_second: cpu::calibrate(),
         parked_process_bytes,
         machine,
+        idle: experiment::IDLE,
     };
     if cli.dry_run {
         return dry_run(&plan, &setting, &signals);

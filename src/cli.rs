@@ -127,6 +127,10 @@ pub struct Cli {
     #[arg(long, value_name = "METHOD", value_parser = draft::parse_memory_method, help_heading = MEASURING)]
     pub memory_method: Option<Choice>,
 
+    /// Do not stamp tasks with their start and end: no latency, and nothing at all between two tasks
+    #[arg(long, help_heading = MEASURING)]
+    pub no_latency: bool,
+
     /// Read a workload spec (TOML), or the plan of a JSON export; a flag overrides the file's value
     #[arg(short, long, value_name = "FILE", help_heading = FILES)]
     pub config: Option<PathBuf>,
@@ -218,6 +222,7 @@ impl Cli {
                 precision: self.precision,
                 overhead: self.overhead.then_some(true),
                 memory_method: self.memory_method,
+                no_latency: self.no_latency.then_some(true),
             }),
             strategies,
         })

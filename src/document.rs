@@ -70,7 +70,7 @@ pub struct Environment {
     pub after: State,
     /// What happened in between.
     pub change: StateChange,
-    /// How late a bystander woke before anything was run.
+    /// How late a bystander woke while nothing was run: before the first round, and after the last.
     pub idle_disturbance: Disturbance,
 }
 
@@ -219,6 +219,9 @@ pub struct Memory {
 
 /// The code of warnings that say why something about the machine is null.
 pub const NOT_MEASURED: &str = "not_measured";
+
+/// The codes of warnings that say why a figure of the memory table is null: all of them, and the kernel's share.
+pub const MEMORY_NOT_MEASURED: [&str; 2] = ["memory_not_measured", "kernel_memory_not_measured"];
 
 /// Something that a reader should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 //! This file is a program of its own (`harness = false`): it plays the controller, with 500 MiB in its hands, and starts
 //! itself as runner and janitor as procbench does.
 
+use std::time::Duration;
+
 use procbench::app;
 use procbench::document::Document;
 use procbench::engine::native;
@@ -66,6 +68,7 @@ fn run(choice: Choice) -> Document {
         environment: Environment::read(),
         parked_process_bytes: None,
         units_per_second: 1e9,
+        idle: Duration::ZERO,
         warnings: Vec::new(),
     };
     experiment::run(&plan, &setting, &Signals::none(), &mut Nobody).expect("a run")

@@ -75,6 +75,16 @@ fn each_row_says_how_long_its_tasks_waited_and_took_and_whom_they_disturbed() {
 }
 
 #[test]
+fn without_latency_no_task_is_stamped_and_nothing_is_claimed_of_it() {
+    let sandbox = Sandbox::new();
+    let (document, finished) = sandbox.report("-n 40 --rounds 2 --no-latency -m serial,pool,process");
+    assert!(!document.plan.run.latency);
+    assert!(document.strategies.iter().all(|strategy| strategy.latency.is_none()));
+    assert!(!finished.stdout.contains("wait p50"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("late p50"), "the bystander stands by all the same: {}", finished.stdout);
+}
+
+#[test]
 fn a_percentile_needs_ten_tasks_beyond_it() {
     let document = Sandbox::new().measure("-n 50 --io-wait 1ms --rounds 1 -m process");
     let latency = row(&document, "process").latency.clone().expect("a latency");

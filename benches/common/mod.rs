@@ -1,4 +1,7 @@
-//! Single rounds of the procbench binary, for benches that compare them with something else.
+//! Single rounds of the procbench binary, spoken to directly, for whoever compares them with something else.
+
+// Tests and benches each use what they need of this.
+#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -7,33 +10,62 @@ use std::process::{Command, Stdio};
 use procbench::engine::protocol::{GO, Message, Request, RoundReport, VERSION};
 use procbench::engine::{Engine, Strategy, native};
 use procbench::mode::{Mode, Settings};
+use procbench::sys::wait::{CpuTime, Exit, Which, wait};
 use procbench::workload::{Kind, Spread, WorkloadSpec};
+
+/// What is done around a round, by whoever looks at it from outside.
+pub trait Observer {
+    /// Before the runner starts.
+    fn admit(&self, _runner: &mut Command) {}
+    /// Just before the clock starts.
+    fn before(&mut self) {}
+    /// Just after it has stopped.
+    fn after(&mut self) {}
+}
+
+/// Nobody looks.
+impl Observer for () {}
 
 /// One round of `mode`, as the controller would run it.
 pub fn round(mode: Mode, settings: Settings, workload: WorkloadSpec, latency: bool) -> RoundReport {
+    observed(mode, settings, workload, latency, &mut ()).0
+}
+
+/// As [`round`], observed; with the CPU time of the runner's whole life.
+#[allow(clippy::zombie_processes, reason = "reaped below, with what it used")]
+pub fn observed(
+    mode: Mode,
+    settings: Settings,
+    workload: WorkloadSpec,
+    latency: bool,
+    observer: &mut dyn Observer,
+) -> (RoundReport, CpuTime) {
     let strategy = Strategy { name: mode.name().into(), engine: Engine::Native, mode, settings };
     let controller = std::process::id() as i32;
     let request = Request { protocol: VERSION, controller, workload, strategy, latency };
-    let mut runner = Command::new(env!("CARGO_BIN_EXE_procbench"))
-        .arg(native::RUNNER)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the runner starts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_procbench"));
+    command.arg(native::RUNNER).stdin(Stdio::piped()).stdout(Stdio::piped());
+    observer.admit(&mut command);
+    let mut runner = command.spawn().expect("the runner starts");
     let mut to_runner = runner.stdin.take().expect("a pipe");
     serde_json::to_writer(&mut to_runner, &request).expect("a request");
     to_runner.write_all(b"\n").expect("a request");
     let mut report = None;
     for line in BufReader::new(runner.stdout.take().expect("a pipe")).lines() {
         match serde_json::from_str(&line.expect("a line")).expect("a message") {
-            Message::Ready => to_runner.write_all(GO).expect("the runner listens"),
-            Message::Progress { .. } | Message::Over => {}
+            Message::Ready => {
+                observer.before();
+                to_runner.write_all(GO).expect("the runner listens");
+            }
+            Message::Progress { .. } => {}
+            Message::Over => observer.after(),
             Message::Report(of_round) => report = Some(*of_round),
             other => panic!("{other:?}"),
         }
     }
-    runner.wait().expect("the runner ends");
-    report.expect("a report")
+    let reaped = wait(Which::Only(runner.id() as i32)).expect("a child").expect("the runner");
+    assert_eq!(reaped.exit, Exit::Code(0));
+    (report.expect("a report"), reaped.usage)
 }
 
 /// Tasks that do nothing.

@@ -99,12 +99,14 @@ pub struct Setting {
     pub parked_process_bytes: Option<u64>,
     /// Units of CPU work that make a second.
     pub units_per_second: f64,
+    /// How long the bystander stands by while nothing is run, before the first round and again after the last.
+    pub idle: Duration,
     /// What has been noticed so far.
     pub warnings: Vec<Warning>,
 }
 
-/// How long the bystander stands by before anything is run, for comparison.
-const IDLE: Duration = Duration::from_millis(300);
+/// [`Setting::idle`] of a run: twice this is long enough for a p99.
+pub const IDLE: Duration = Duration::from_millis(510);
 
 /// Tries a few tasks of each strategy and says how long the run would take.
 ///
@@ -131,11 +133,22 @@ pub fn run(
     signals: &Signals,
     observer: &mut dyn Observer,
 ) -> Result<Document, RunError> {
+    run_rows(plan, setting, rows_of(plan, setting), signals, observer)
+}
+
+/// As [`run`], with rows of the caller's choice: the strategies of `plan`, but perhaps with other tasks.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_rows(
+    plan: &Plan,
+    setting: &Setting,
+    rows: Vec<Row>,
+    signals: &Signals,
+    observer: &mut dyn Observer,
+) -> Result<Document, RunError> {
     let mut janitor = Janitor::start()?;
-    let idle = Bystander::start().context("failed to start the bystander")?;
-    std::thread::sleep(IDLE);
-    let idle = idle.stop();
-    let rows = rows_of(plan, setting);
+    let mut idle = stand_by(setting.idle)?;
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
     let before = State::read();
     let mut session = Session::new(plan, setting, signals, observer, &mut janitor);
@@ -146,8 +159,19 @@ pub fn run(
         Err(RoundFailure::Interrupted) => true,
         Err(failure) => return Err(failure.into()),
     };
-    let seen = Seen { before, after: State::read(), own_forks, own_cpu_seconds, idle, estimate };
+    let after = State::read();
+    if !partial {
+        idle.add(&stand_by(setting.idle)?);
+    }
+    let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate };
     Ok(summary::sum_up(plan, setting, &rows, tables, seen, partial))
+}
+
+/// How late a bystander wakes while nothing is run.
+fn stand_by(time: Duration) -> anyhow::Result<Lateness> {
+    let bystander = Bystander::start().context("failed to start the bystander")?;
+    std::thread::sleep(time);
+    Ok(bystander.stop())
 }
 
 impl From<RoundFailure> for RunError {
@@ -195,7 +219,8 @@ impl Row {
     }
 }
 
-fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
+/// The strategies of `plan`, and their empty tasks where those are asked for.
+pub fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
     let workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
     let rows = |workload: WorkloadSpec, empty| {
         plan.strategies.iter().map(move |strategy| Row {
@@ -362,7 +387,7 @@ impl<'a> Session<'a> {
             controller: std::process::id() as i32,
             workload,
             strategy: row.strategy.clone(),
-            latency: phase == Phase::Timed,
+            latency: self.plan.run.latency && phase == Phase::Timed,
         };
         let observer = &mut *self.observer;
         let started = Instant::now();

@@ -1,5 +1,7 @@
 //! A small run before the real one, to know how long that will take.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use super::round::RoundFailure;
@@ -11,7 +13,7 @@ use crate::workload::WorkloadSpec;
 /// How long a run should take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The whole run, at most, in seconds.
+    /// The whole run, at most, in seconds: pilot, warm-up, timed rounds, and standing by on the idle machine.
     pub run_seconds: f64,
     /// One round of each strategy.
     pub rounds: Vec<RoundEstimate>,
@@ -36,6 +38,7 @@ const LONGEST_PILOT_SECONDS: f64 = 1.0;
 impl Session<'_> {
     /// Runs a few tasks of each row, and reckons from those what all will take.
     pub(super) fn pilot(&mut self, rows: &[Row]) -> Result<Estimate, RoundFailure> {
+        let started = Instant::now();
         let cores = self.setting.machine.effective_cores;
         let mut rounds = Vec::new();
         for row in rows {
@@ -55,7 +58,9 @@ impl Session<'_> {
             };
             rounds.push(RoundEstimate { strategy: row.name(), round_seconds, pilot_tasks });
         }
-        let run_seconds = rounds.iter().map(|round| self.rounds_seconds(round.round_seconds)).sum();
+        let all_rounds: f64 = rounds.iter().map(|round| self.rounds_seconds(round.round_seconds)).sum();
+        let run_seconds =
+            all_rounds + started.elapsed().as_secs_f64() + 2.0 * self.setting.idle.as_secs_f64();
         Ok(Estimate { run_seconds, rounds })
     }
 

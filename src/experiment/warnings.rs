@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::summary::tells_per_alive;
-use crate::document::{Document, NOT_MEASURED, StrategyResult, Warning};
+use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, StrategyResult, Warning};
 use crate::measure::conditions;
 use crate::mode::Mode;
 use crate::report::numbers::{percent, seconds};
@@ -43,8 +43,8 @@ impl Notice<'_> {
             Self::Spread { .. } => "spread",
             Self::Outliers { .. } => "outliers",
             Self::WaitOvershoot { .. } => "wait_overshoot",
-            Self::MemoryNotMeasured { .. } => "memory_not_measured",
-            Self::KernelMemoryNotMeasured { .. } => "kernel_memory_not_measured",
+            Self::MemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[0],
+            Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
             Self::NotMeasured { .. } => NOT_MEASURED,
         }
     }
@@ -105,7 +105,8 @@ impl fmt::Display for Notice<'_> {
             Self::MemoryNotMeasured { strategies } => {
                 write!(
                     f,
-                    "memory of {} was not measured: no account of it could be read",
+                    "memory of {} was not measured: no account of it could be read, or its processes came and went faster than \
+                     they can be looked at",
                     strategies.join(", ")
                 )
             }

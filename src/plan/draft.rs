@@ -91,6 +91,8 @@ draft! {
         overhead: bool,
         /// `--memory-method`
         memory_method: Choice,
+        /// `--no-latency`
+        no_latency: bool,
     }
 }
 

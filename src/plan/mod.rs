@@ -71,6 +71,14 @@ pub struct RunSpec {
     pub overhead: bool,
     /// How memory is measured.
     pub memory_method: Choice,
+    /// Whether tasks are stamped with their start and end.
+    #[serde(default = "by_default")]
+    pub latency: bool,
+}
+
+/// What an export that does not say so had.
+const fn by_default() -> bool {
+    true
 }
 
 /// Rounds, unless said otherwise.
@@ -261,6 +269,7 @@ impl Draft {
                 precision: self.run.precision.map(|precision| precision.0),
                 overhead: self.run.overhead.unwrap_or(false),
                 memory_method: self.run.memory_method.unwrap_or_default(),
+                latency: !self.run.no_latency.unwrap_or(false),
             },
             strategies,
             guarded,
@@ -431,6 +440,7 @@ impl Plan {
                 precision: self.run.precision.map(Percent),
                 overhead: Some(self.run.overhead),
                 memory_method: Some(self.run.memory_method),
+                no_latency: Some(!self.run.latency),
             },
             strategies: self
                 .strategies

@@ -11,7 +11,7 @@ pub mod tables;
 
 use std::io::{self, Write};
 
-use crate::document::{Document, NOT_MEASURED, Warning};
+use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, Warning};
 
 /// Writes everything that a person wants to see of `document`.
 ///
@@ -28,8 +28,15 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{legend}")?;
     }
     writeln!(out)?;
-    writeln!(out, "{}\n", tables::memory(document))?;
-    writeln!(out, "{}\n{}\n", tables::latency(document), tables::latency_legend(document))?;
+    writeln!(out, "{}", tables::memory(document))?;
+    if let Some(legend) = tables::memory_legend(document) {
+        writeln!(out, "{legend}")?;
+    }
+    writeln!(out)?;
+    if let Some(latency) = tables::latency(document) {
+        writeln!(out, "{latency}\n{}\n", tables::latency_legend(document))?;
+    }
+    writeln!(out, "{}\n{}\n", tables::disturbance(document), tables::disturbance_legend())?;
     let results = articles::line(document);
     if !results.is_empty() {
         for line in tables::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {
@@ -43,14 +50,18 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes warnings, but for those that only say what this machine does not tell: they are in the JSON, beside the null
-/// that they explain.
+fn is_reason(warning: &Warning) -> bool {
+    warning.code == NOT_MEASURED || MEMORY_NOT_MEASURED.contains(&warning.code.as_str())
+}
+
+/// Writes warnings, but for those that only say what this machine does not tell: they stand below the table, and in the
+/// JSON beside the null that they explain.
 ///
 /// # Errors
 /// What writing to `out` says.
 pub fn write_warnings(warnings: &[Warning], out: &mut dyn Write) -> io::Result<()> {
     let label = style::paint(style::WARNING, "warning:");
-    for warning in warnings.iter().filter(|warning| warning.code != NOT_MEASURED) {
+    for warning in warnings.iter().filter(|warning| !is_reason(warning)) {
         let text = format!("warning: {}", warning.message);
         for (number, line) in tables::wrap(&text).into_iter().enumerate() {
             match line.strip_prefix("warning:").filter(|_| number == 0) {

@@ -5,7 +5,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 
 use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, times};
 use super::style::{DIM, paint};
-use crate::document::{Document, Memory, StrategyResult, StrategySummary};
+use crate::document::{Document, MEMORY_NOT_MEASURED, Memory, StrategyResult, StrategySummary};
 use crate::stats::Verdict;
 
 /// Tables are for terminals of this many columns.
@@ -75,24 +75,51 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     (!notes.is_empty()).then(|| paint(DIM, &notes.join(" · ")))
 }
 
-/// How long tasks waited and took, and how much others were disturbed: a row for each strategy.
-pub fn latency(document: &Document) -> String {
+fn seconds_or_dash(value: Option<f64>) -> Cell {
+    value.map_or_else(|| dim("—"), |value| Cell::new(seconds(value)))
+}
+
+/// How long tasks waited and took: a row for each strategy. `None` where that was not asked for.
+pub fn latency(document: &Document) -> Option<String> {
     let mut table =
-        table(&["strategy", "wait p50", "wait p99", "task p50", "task p99", "late p50", "late max"]);
-    let or_not = |value: Option<f64>| value.map_or_else(|| dim("—"), |value| Cell::new(seconds(value)));
-    for strategy in document.strategies.iter().filter(|strategy| strategy.summary.is_some()) {
-        let (latency, disturbance) = (strategy.latency.as_ref(), strategy.disturbance);
-        table.add_row(vec![
-            Cell::new(&strategy.name),
-            or_not(latency.and_then(|latency| latency.wait.p50_seconds)),
-            or_not(latency.and_then(|latency| latency.wait.p99_seconds)),
-            or_not(latency.and_then(|latency| latency.service.p50_seconds)),
-            or_not(latency.and_then(|latency| latency.service.p99_seconds)),
-            or_not(disturbance.and_then(|disturbance| disturbance.p50_seconds)),
-            or_not(disturbance.and_then(|disturbance| disturbance.max_seconds)),
-        ]);
+        table(&["strategy", "wait p50", "wait p99", "wait max", "task p50", "task p99", "task max"]);
+    for strategy in &document.strategies {
+        let Some(latency) = &strategy.latency else { continue };
+        let mut row = vec![Cell::new(&strategy.name)];
+        for of in [&latency.wait, &latency.service] {
+            row.extend([of.p50_seconds, of.p99_seconds, Some(of.max_seconds)].map(seconds_or_dash));
+        }
+        table.add_row(row);
+    }
+    (!table.is_empty()).then(|| finish(table))
+}
+
+/// How much others were disturbed: a row for each strategy, and one for the machine when nothing was run.
+pub fn disturbance(document: &Document) -> String {
+    let mut table = table(&["strategy", "late p50", "late p99", "late max", "wake-ups"]);
+    let rows = document.strategies.iter().filter_map(|row| Some((row.name.as_str(), row.disturbance?)));
+    for (name, late) in rows.chain([(IDLE, document.environment.idle_disturbance)]) {
+        let mut row = vec![Cell::new(name)];
+        row.extend([late.p50_seconds, late.p99_seconds, late.max_seconds].map(seconds_or_dash));
+        row.push(Cell::new(count(late.count)));
+        table.add_row(row);
     }
     finish(table)
+}
+
+/// What the row of the idle machine is called.
+const IDLE: &str = "(nothing run)";
+
+/// What the columns of the disturbance table mean.
+pub fn disturbance_legend() -> String {
+    legend(
+        "late: how late a bystander woke that sleeps 10 ms at a time · p99 takes 100 wake-ups · \
+         the more wake-ups, the larger a maximum",
+    )
+}
+
+fn legend(text: &str) -> String {
+    wrap(text).iter().map(|line| paint(DIM, line)).collect::<Vec<_>>().join("\n")
 }
 
 /// What the columns of the latency table mean.
@@ -108,16 +135,18 @@ pub fn latency_legend(document: &Document) -> String {
         Some(1) | None => String::new(),
         Some(most) => format!(" (of one task in {})", count(*most)),
     };
-    let idle = document.environment.idle_disturbance;
-    let idle = match (idle.p50_seconds, idle.max_seconds) {
-        (Some(p50), Some(max)) => format!("; on the idle machine {}, at most {}", seconds(p50), seconds(max)),
-        _ => String::new(),
-    };
-    let text = format!(
+    legend(&format!(
         "wait: from the start of the clock to a task's start · task: from its start to its end{sampled} · \
-         late: how late a bystander that sleeps 10 ms at a time woke{idle} · —: not enough tasks to tell"
-    );
-    wrap(&text).iter().map(|line| paint(DIM, line)).collect::<Vec<_>>().join("\n")
+         —: fewer than ten tasks beyond that percentile"
+    ))
+}
+
+/// Why something in the memory table was not measured; `None` if all was.
+pub fn memory_legend(document: &Document) -> Option<String> {
+    let reasons =
+        document.warnings.iter().filter(|warning| MEMORY_NOT_MEASURED.contains(&warning.code.as_str()));
+    let reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
+    (!reasons.is_empty()).then(|| legend(&reasons.join(" · ")))
 }
 
 /// Memory: a row for each strategy.

@@ -87,6 +87,21 @@ fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Whether a program that this process starts may put itself into the cgroup of `procs_file`: found out by a child that
+/// enters and then gives up before it executes anything.
+pub fn can_enter(procs_file: &std::path::Path) -> bool {
+    use std::os::unix::process::CommandExt;
+
+    const ENTERED: i32 = libc::ECANCELED;
+    let mut child = std::process::Command::new("/proc/self/exe");
+    if enter_on_start(&mut child, procs_file).is_err() {
+        return false;
+    }
+    // SAFETY: between fork and exec nothing is called or allocated; an error of this kind is a plain number.
+    unsafe { child.pre_exec(|| Err(io::Error::from_raw_os_error(ENTERED))) };
+    child.spawn().is_err_and(|error| error.raw_os_error() == Some(ENTERED))
+}
+
 /// Arranges that the program which `command` starts puts itself into the cgroup of `procs_file` before it begins.
 ///
 /// # Errors

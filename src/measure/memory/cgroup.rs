@@ -60,8 +60,14 @@ impl Cgroup {
         fs::create_dir(&folder)?;
         let version = version_of(&folder);
         let this = Self { folder, version, runner: None, highest: Sample::default(), samples: 0 };
-        // A folder that does not account for memory is of no use (and is removed by the drop).
-        this.peak().map(|_| this).ok_or_else(|| io::Error::other("the cgroup has no account of peak memory"))
+        // A folder that does not account for memory, or that nobody may enter, is of no use (and is removed by the drop).
+        if this.peak().is_none() {
+            return Err(io::Error::other("the cgroup has no account of peak memory"));
+        }
+        if !fork::can_enter(&this.folder.join("cgroup.procs")) {
+            return Err(io::Error::other("the cgroup can be made, but not entered"));
+        }
+        Ok(this)
     }
 
     pub(super) fn admit(&self, command: &mut Command) -> io::Result<()> {
@@ -103,7 +109,8 @@ impl Cgroup {
         let peak_bytes = exact.or((self.samples > 0).then_some(sampled));
         let speaks = peak_bytes.is_some_and(|peak| self.samples > 0 && sampled as f64 >= SEEN * peak as f64);
         let kernel_bytes = match self.version {
-            Version::One => self.number("memory.kmem.max_usage_in_bytes"),
+            // A kernel that was told not to account for its own memory says 0, which no process costs.
+            Version::One => self.number("memory.kmem.max_usage_in_bytes").filter(|kernel| *kernel > 0),
             Version::Two => speaks.then_some(self.highest.kernel),
         };
         self.remove();
@@ -174,4 +181,70 @@ impl Drop for Cgroup {
 
 fn version_of(folder: &Path) -> Version {
     if folder.join("cgroup.controllers").exists() { Version::Two } else { Version::One }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cgroup made of plain files, in a folder of its own.
+    fn accounts(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let highest = Sample::default();
+        let cgroup = Cgroup { folder: folder.path().to_owned(), version, runner: None, highest, samples: 0 };
+        (folder, cgroup)
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn version_two_tells_the_kernels_share_and_leaves_out_page_cache_but_not_shared_memory() {
+        let stat = format!("anon {}\nfile {}\nkernel {}\nshmem {}\n", 5 * MIB, 4 * MIB, 2 * MIB, MIB);
+        let (folder, mut cgroup) = accounts(
+            Version::Two,
+            &[("cgroup.controllers", "memory"), ("memory.stat", &stat), ("memory.current", "11534336")],
+        );
+        fs::write(folder.path().join("memory.peak"), "12582912\n").unwrap();
+        assert_eq!(version_of(folder.path()), Version::Two);
+        cgroup.sample();
+        let reading = cgroup.finish();
+        assert_eq!(reading.method, Method::CgroupV2);
+        assert_eq!(reading.peak_bytes, Some(8 * MIB), "11 MiB but for 3 MiB of page cache");
+        assert_eq!((reading.kernel_bytes, reading.user_bytes), (Some(2 * MIB), Some(6 * MIB)));
+        assert_eq!(reading.page_cache_bytes, Some(3 * MIB));
+    }
+
+    #[test]
+    fn a_peak_that_was_not_seen_is_exact_but_has_no_parts() {
+        let stat = format!("file 0\nkernel {MIB}\nshmem 0\n");
+        let (_folder, mut cgroup) = accounts(
+            Version::Two,
+            &[("memory.stat", &stat), ("memory.current", "2097152"), ("memory.peak", "104857600")],
+        );
+        cgroup.sample();
+        let reading = cgroup.finish();
+        assert_eq!(reading.peak_bytes, Some(100 * MIB));
+        assert_eq!((reading.kernel_bytes, reading.user_bytes), (None, None), "2 MiB say nothing about 100");
+    }
+
+    #[test]
+    fn version_one_without_an_account_of_the_kernels_memory_has_none() {
+        let (_folder, mut cgroup) = accounts(
+            Version::One,
+            &[
+                ("memory.stat", "cache 0\nshmem 0\n"),
+                ("memory.usage_in_bytes", "2097152"),
+                ("memory.max_usage_in_bytes", "2097152"),
+                ("memory.kmem.usage_in_bytes", "0"),
+                ("memory.kmem.max_usage_in_bytes", "0"),
+            ],
+        );
+        cgroup.sample();
+        let reading = cgroup.finish();
+        assert_eq!((reading.peak_bytes, reading.kernel_bytes), (Some(2 * MIB), None));
+        assert_eq!(reading.user_bytes, None, "what is left when nothing is known is not known either");
+    }
 }

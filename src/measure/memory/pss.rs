@@ -40,18 +40,21 @@ impl Sampler {
     }
 }
 
-/// PSS of all processes of the group that `leader` leads, in bytes; `None` if the leader is gone.
+/// PSS of all processes of the group that `leader` leads, in bytes.
+///
+/// `None` if the leader is gone, or if the group was not the same before and after it was read: a page that one process
+/// had to itself when it was read, and many share when they are, would be counted several times.
 pub(super) fn sum_of_group(leader: i32) -> Option<u64> {
+    let group = processes_of_group(leader);
+    let others: Vec<i32> = group.iter().copied().filter(|pid| *pid != leader).collect();
     let runner = pss_bytes(leader)?;
-    let mut others = processes_of_group(leader);
-    others.retain(|pid| *pid != leader);
     let stride = others.len().div_ceil(LOOKED_AT).max(1);
     let seen: Vec<u64> = others.iter().step_by(stride).filter_map(|pid| pss_bytes(*pid)).collect();
     let of_others = match seen.len() as u64 {
         0 => 0,
         looked_at => seen.iter().sum::<u64>() * others.len() as u64 / looked_at,
     };
-    Some(runner + of_others)
+    (processes_of_group(leader) == group).then_some(runner + of_others)
 }
 
 /// PSS of a process; `None` if it is gone or belongs to somebody else.
