@@ -81,7 +81,11 @@ fn without_latency_no_task_is_stamped_and_nothing_is_claimed_of_it() {
     assert!(!document.plan.run.latency);
     assert!(document.strategies.iter().all(|strategy| strategy.latency.is_none()));
     assert!(!finished.stdout.contains("wait p50"), "{}", finished.stdout);
-    assert!(finished.stdout.contains("late p50"), "the bystander stands by all the same: {}", finished.stdout);
+    assert!(
+        finished.stdout.contains("late p50"),
+        "the bystander stands by all the same: {}",
+        finished.stdout
+    );
 }
 
 #[test]

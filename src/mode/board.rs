@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::Round;
-use super::stamps::Stamps;
+use super::stamps::{Cursor, Stamps};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::{SharedSlice, Slots, Visibility};
 use crate::workload::{Executor, Failure, Meter, Word};
@@ -20,9 +20,6 @@ pub struct Board {
     pub stamps: Stamps,
 }
 
-/// Words from this size on are worth large pages, in bytes.
-const LARGE: usize = 8 << 20;
-
 impl Board {
     /// For the tasks of `round`, which each hand back `result_size` bytes. Memory is used as results arrive.
     ///
@@ -30,10 +27,9 @@ impl Board {
     /// `ENOMEM`.
     pub fn new(round: &Round<'_>, result_size: usize, visibility: Visibility) -> io::Result<Self> {
         let tasks = usize::try_from(round.tasks).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        // Not in large pages, where the kernel would give some: to make one it may have to move others out of the way, which
+        // was seen to take 100 ms of a round of 20 ms.
         let words = SharedSlice::new(tasks, visibility)?;
-        if words.mapping().len() >= LARGE {
-            words.mapping().prefer_large_pages();
-        }
         Ok(Self {
             words,
             results: Slots::new(tasks, result_size, visibility)?,
@@ -91,7 +87,8 @@ impl Board {
         meter: &mut Meter,
     ) -> Word {
         let result = self.results.get_mut(task as usize);
-        timed(&self.stamps, task, || Word::new(executor.execute(task, argument, result, meter)))
+        let outcome = timed(&self.stamps, task, || executor.execute(task, argument, result, meter));
+        meter.count(outcome)
     }
 
     /// The first stretch of tasks at or after `from` that nobody has finished.
@@ -105,6 +102,50 @@ impl Board {
     /// Publishes that nothing came of `task`.
     pub fn give_up(&self, task: u64, failure: Failure) {
         self.publish(task, Word::new(Err(failure)));
+    }
+}
+
+/// Executes the tasks from `first` on that `words` belong to, which have neither argument nor result bytes, and publishes
+/// each. Between two that are stamped, nothing is done but the task and its word; before each word, `note` is told what has
+/// been done so far.
+#[inline(always)]
+pub fn execute_bare<E: Executor>(
+    executor: &mut E,
+    first: u64,
+    words: &[AtomicU64],
+    (stamps, cursor): (&Stamps, &mut Cursor),
+    meter: &mut Meter,
+    note: impl Fn(&Meter),
+) {
+    // One task alone, as claimed with a chunk of 1: the loop below would cost as much as the claim.
+    if let [word] = words
+        && cursor.at_or_after(first) > first
+    {
+        let result = executor.execute(first, &[], &mut [], meter);
+        let outcome = meter.count(result);
+        note(meter);
+        return word.store(outcome.0, Release);
+    }
+    let end = first + words.len() as u64;
+    let mut from = first;
+    while from < end {
+        let stamped = cursor.at_or_after(from).min(end);
+        let unstamped = &words[(from - first) as usize..(stamped - first) as usize];
+        // Apart from the meter, so that it may stay in a register.
+        let mut executed = 0;
+        for (task, word) in (from..stamped).zip(unstamped) {
+            let result = executor.execute(task, &[], &mut [], meter);
+            executed += u64::from(result.is_ok());
+            note(meter);
+            word.store(Word::new(result).0, Release);
+        }
+        meter.executed += executed;
+        if stamped < end {
+            let result = timed(stamps, stamped, || executor.execute(stamped, &[], &mut [], meter));
+            note(meter);
+            words[(stamped - first) as usize].store(meter.count(result).0, Release);
+        }
+        from = stamped + 1;
     }
 }
 

@@ -14,6 +14,7 @@ mod worker;
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
@@ -41,12 +42,15 @@ shared_record! {
     /// What a worker says of itself, in a cache line that only it writes.
     #[repr(align(128))]
     struct Station {
-        /// The range it holds. `held_start` is written first: a worker that dies in between holds nothing,
-        /// rather than what others hold too.
-        held_start,
+        /// The range it holds: twice its first task, plus which of the next two fields counts, and its end. The start is
+        /// written first: a worker that dies in between holds nothing, rather than what others hold too.
+        held_start_and_side,
         held_end,
+        /// Tasks executed before it took that range, in turn in the one and in the other: whenever it dies, the one that
+        /// counts belongs to the range that is held, and what it has done of that is seen in the words.
+        executed_before,
+        executed_before_in_turn,
         /// See [`Meter`]. Written before the word, so that no published task is missing here.
-        executed,
         work_units,
         initialisations,
         waits,
@@ -218,7 +222,7 @@ impl Pool {
             return Ok(());
         }
         self.lost += 1;
-        let left = (held.start..held.end).find(|task| !self.board.word(*task).is_published());
+        let left = self.first_unpublished(&held);
         let inherited = left.map(|first| self.retry(first..held.end, reaped.exit));
         self.barren_deaths = if held.is_empty() { self.barren_deaths + 1 } else { 0 };
         if self.barren_deaths > MOST_BARREN_DEATHS {
@@ -252,9 +256,15 @@ impl Pool {
     /// Adds up what the worker of `station` has left there, clears it, and returns the range it held.
     fn take_leave(&mut self, station: usize) -> Range<u64> {
         let station = &self.stations[station];
-        let take = |field: &std::sync::atomic::AtomicU64| field.swap(0, Acquire);
+        let held = station.held();
+        let take = |field: &AtomicU64| field.swap(0, Acquire);
+        let side = take(&station.held_start_and_side) % 2;
+        let before = [&station.executed_before, &station.executed_before_in_turn].map(take)[side as usize];
+        take(&station.held_end);
+        // It goes through what it holds in order.
+        let done = self.first_unpublished(&held).unwrap_or(held.end.max(held.start)) - held.start;
         self.meter = self.meter.plus(Meter {
-            executed: take(&station.executed),
+            executed: before + done,
             work_units: take(&station.work_units),
             initialisations: take(&station.initialisations),
             waits: take(&station.waits),
@@ -266,7 +276,12 @@ impl Pool {
             self.ready_at = self.ready_at.min(ready_at);
         }
         self.collected_at = self.collected_at.max(take(&station.finished_at));
-        take(&station.held_start)..take(&station.held_end)
+        held
+    }
+
+    /// The first of `tasks` that is not done.
+    fn first_unpublished(&self, tasks: &Range<u64>) -> Option<u64> {
+        tasks.clone().find(|task| !self.board.word(*task).is_published())
     }
 
     /// Starts one more worker for the first tasks that were claimed but that nobody holds: their worker died between taking
@@ -275,12 +290,7 @@ impl Pool {
     fn fill_gap<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
         let spare = self.pids.len() - 1;
         let claimed = self.counter[0].next.load(Acquire).min(self.tasks);
-        let held = |task: u64| {
-            let holds = |station: &Station| {
-                (station.held_start.load(Acquire)..station.held_end.load(Acquire)).contains(&task)
-            };
-            self.stations.iter().any(holds)
-        };
+        let held = |task: u64| self.stations.iter().any(|station| station.held().contains(&task));
         let is_lost = |task: &u64| !self.board.word(*task).is_published() && !held(*task);
         let Some(start) = (0..claimed).find(is_lost).filter(|_| self.pids[spare] == 0) else { return Ok(()) };
         let end = (start..claimed).find(|task| !is_lost(task)).unwrap_or(claimed);

@@ -1,5 +1,6 @@
 //! `serial`: one task after another, in one process.
 
+use super::board::execute_bare;
 use super::progress::{Status, stretches};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
@@ -16,9 +17,17 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let mut board = Board::new(&round, workload.result_size(), Visibility::Private)?;
     let mut argument = vec![0; workload.argument_capacity()];
     let mut executor = workload.executor(&mut meter);
+    let bare = argument.is_empty() && workload.result_size() == 0;
+    let mut cursor = board.stamps.cursor();
     let ready = monotonic_nanoseconds();
     for stretch in stretches(0..round.tasks) {
         round.progress.tick(Status { tasks_done: stretch.start, alive: 0 });
+        if bare {
+            let words = board.words(stretch.clone());
+            let stamps = (&board.stamps, &mut cursor);
+            execute_bare(&mut executor, stretch.start, words, stamps, &mut meter, |_| {});
+            continue;
+        }
         for task in stretch {
             let length = workload.write_argument(task, &mut argument);
             let word = board.execute(&mut executor, task, &argument[..length], &mut meter);

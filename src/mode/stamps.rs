@@ -28,6 +28,29 @@ pub struct Stamps {
     stride: u64,
 }
 
+/// Knows the next task that is stamped, for the price of a comparison where a division would cost as much as the task.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor {
+    next: u64,
+    stride: u64,
+}
+
+impl Cursor {
+    /// The first task at or after `task` that is stamped: beyond all tasks if none is. Tasks asked for must not descend.
+    #[inline]
+    pub fn at_or_after(&mut self, task: u64) -> u64 {
+        if task > self.next {
+            self.advance(task);
+        }
+        self.next
+    }
+
+    #[cold]
+    fn advance(&mut self, task: u64) {
+        self.next = task.next_multiple_of(self.stride);
+    }
+}
+
 /// Which tasks are stamped: every so many-th, so that stamping takes at most 1 % of tasks of `task_seconds`, and at most
 /// 65,536 are. An odd number: chunks are often powers of two, and their first tasks alone would be no fair sample.
 pub fn stride_for(tasks: u64, task_seconds: f64) -> u64 {
@@ -46,19 +69,19 @@ impl Stamps {
         Ok(Self { places: SharedSlice::new(2 * samples as usize, visibility)?, stride: stride.unwrap_or(1) })
     }
 
-    /// The first task at or after `task` that is stamped: beyond all tasks if none is.
-    #[inline]
-    pub fn next(&self, task: u64) -> u64 {
-        if self.places.is_empty() {
-            return u64::MAX;
-        }
-        task.next_multiple_of(self.stride)
-    }
-
-    /// Whether `task` is stamped.
+    /// Whether `task` is stamped. Divides: whoever goes through many tasks has a [`Cursor`].
     #[inline]
     pub fn includes(&self, task: u64) -> bool {
-        self.next(task) == task
+        !self.places.is_empty() && task.is_multiple_of(self.stride)
+    }
+
+    /// For somebody who goes through tasks in ascending order.
+    pub fn cursor(&self) -> Cursor {
+        if self.places.is_empty() {
+            Cursor { next: u64::MAX, stride: 1 }
+        } else {
+            Cursor { next: 0, stride: self.stride }
+        }
     }
 
     /// Every how many-th task is stamped; `None` if none is.
@@ -147,7 +170,8 @@ mod tests {
     #[test]
     fn wait_and_service_are_told_apart() {
         let stamps = Stamps::new(10, Some(2), Visibility::Private).unwrap();
-        assert_eq!((stamps.next(0), stamps.next(1), stamps.next(3)), (0, 2, 4));
+        let mut cursor = stamps.cursor();
+        assert_eq!([0, 1, 2, 3, 9].map(|task| cursor.at_or_after(task)), [0, 2, 2, 4, 10]);
         stamps.note(0, 1_000, 1_500);
         stamps.note(2, 2_000, 2_500);
         let latency = stamps.latency(900).unwrap();
@@ -161,6 +185,7 @@ mod tests {
     fn without_stamps_there_is_no_latency() {
         let stamps = Stamps::new(10, None, Visibility::Private).unwrap();
         assert!(!stamps.includes(0));
+        assert_eq!(stamps.cursor().at_or_after(0), u64::MAX);
         assert_eq!(stamps.latency(0), None);
     }
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::board::timed;
+use super::board::{execute_bare, timed};
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::Visibility;
-use crate::workload::{Executor, Meter, Word, Workload};
+use crate::workload::{Executor, Meter, Workload};
 
 thread_local! {
     /// This thread's [`Station`], made while the pool is set up.
@@ -111,11 +111,16 @@ fn iterate<W: Workload>(
     let (words, results, stamps) = board.parts_mut();
     let execute = |first: usize, words: &[AtomicU64], results: &mut [u8]| {
         at_station::<W>(|executor, meter| {
+            if size == 0 {
+                // Chunks come in any order, so each has a cursor of its own.
+                let stamps = (stamps, &mut stamps.cursor());
+                return execute_bare(executor, first as u64, words, stamps, meter, |_| {});
+            }
             for (offset, word) in words.iter().enumerate() {
                 let result = &mut results[offset * size..][..size];
                 let task = (first + offset) as u64;
                 let outcome = timed(stamps, task, || executor.execute(task, &[], result, meter));
-                word.store(Word::new(outcome).0, Relaxed);
+                word.store(meter.count(outcome).0, Relaxed);
             }
         });
     };
@@ -182,7 +187,7 @@ fn hand_over<W: Workload>(
                     let argument = &argument[..length];
                     let task = task as u64;
                     let outcome = timed(stamps, task, || executor.execute(task, argument, result, meter));
-                    word.store(Word::new(outcome).0, Relaxed);
+                    word.store(meter.count(outcome).0, Relaxed);
                 });
                 // The receiver is gone once every argument has been made.
                 let _ = give_back.send(argument);

@@ -65,13 +65,6 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Asks for large pages (2 MiB on most machines), where the kernel gives some to those who ask: fewer page faults when
-    /// all of it is going to be written.
-    pub fn prefer_large_pages(&self) {
-        // SAFETY: the range is this mapping; the advice changes no contents, and is refused at worst.
-        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_HUGEPAGE) };
-    }
-
     /// First byte.
     pub fn address(&self) -> usize {
         self.start.as_ptr() as usize

@@ -117,7 +117,6 @@ mod with_excel {
             let value = self.evaluator.evaluate(formula).map_err(|_| Failure::Formula)?;
             self.value.clear();
             value.bytes(&mut self.value);
-            meter.executed += 1;
             Ok(argument::extend(argument::checksum(task, argument), &self.value))
         }
     }

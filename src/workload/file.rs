@@ -98,7 +98,6 @@ impl Executor for File {
             file.write_all(TEXT)?;
             checksum = argument::extend(checksum, TEXT);
         }
-        meter.executed += 1;
         Ok(checksum)
     }
 }

@@ -117,7 +117,7 @@ impl fmt::Display for Failure {
 /// What an executor has really done, counted where it is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Meter {
-    /// Tasks executed.
+    /// Tasks executed and not failed. Whoever lets an executor execute counts: see [`Self::count`].
     pub executed: u64,
     /// Units of CPU work (see [`super::cpu`]).
     pub work_units: u64,
@@ -132,6 +132,13 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// Counts a task that came to `result`, and returns what is to be published of it.
+    #[inline]
+    pub fn count(&mut self, result: Result<u32, Failure>) -> Word {
+        self.executed += u64::from(result.is_ok());
+        Word::new(result)
+    }
+
     /// Notes a wait that ended `overshoot` nanoseconds late.
     #[inline]
     pub fn note_wait(&mut self, overshoot: u64) {

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::arguments::ArgumentRing;
 use super::{Pool, Station};
 use crate::mode::Board;
+use crate::mode::board::execute_bare;
+use crate::mode::stamps::Cursor;
 use crate::sys::clock::monotonic_nanoseconds;
-use crate::workload::{Executor, Meter, Word, Workload};
+use crate::workload::{Executor, Meter, Workload};
 
 /// Takes what is left of `inherited`, then claims chunk after chunk until there are no more.
 pub(super) fn work<W: Workload>(
@@ -18,14 +20,16 @@ pub(super) fn work<W: Workload>(
     inherited: Option<Range<u64>>,
 ) {
     let Pool { board, arguments, counter, stations, chunk, tasks, .. } = pool;
-    let (station, next) = (&stations[station], &counter[0].next);
+    let station = &stations[station];
+    let queue = Queue { next: &counter[0].next, chunk: *chunk, tasks: *tasks };
     if let Some(range) = &inherited {
-        station.hold(range);
+        station.hold(range, 0);
     }
     let mut meter = Meter::default();
     let executor = workload.executor(&mut meter);
     station.publish_start(&meter);
-    let mut worker = Worker { board, arguments, station, executor, meter };
+    let cursor = board.stamps.cursor();
+    let mut worker = Worker { board, arguments, station, executor, meter, cursor };
     station.ready_at.store(monotonic_nanoseconds(), Relaxed);
     if let Some(range) = inherited {
         for task in range {
@@ -34,27 +38,47 @@ pub(super) fn work<W: Workload>(
             }
         }
     }
-    let bare = worker.arguments.capacity() == 0 && workload.result_size() == 0;
-    while let Some(range) = claim(next, *chunk, *tasks) {
-        station.hold(&range);
-        if bare { worker.execute_bare(range) } else { range.for_each(|task| worker.execute_one(task)) }
+    if worker.arguments.capacity() == 0 && workload.result_size() == 0 {
+        worker.execute_bare(&queue);
+    } else {
+        worker.execute_all(&queue);
     }
+    station.hold(&(queue.tasks..queue.tasks), worker.meter.executed);
     station.finished_at.store(monotonic_nanoseconds(), Release);
 }
 
-/// The next `chunk` tasks that nobody has claimed; `None` when there are none left.
-#[inline]
-fn claim(next: &AtomicU64, chunk: u64, tasks: u64) -> Option<Range<u64>> {
-    // Relaxed: the counter orders nothing but itself. Arguments are published by another word.
-    let start = next.fetch_add(chunk, Relaxed);
-    (start < tasks).then(|| start..tasks.min(start.saturating_add(chunk)))
+/// Where tasks are claimed.
+struct Queue<'a> {
+    next: &'a AtomicU64,
+    chunk: u64,
+    tasks: u64,
+}
+
+impl Queue<'_> {
+    /// The next `chunk` tasks that nobody has claimed; `None` when there are none left.
+    #[inline]
+    fn claim(&self) -> Option<Range<u64>> {
+        // Relaxed: the counter orders nothing but itself. Arguments are published by another word.
+        let start = self.next.fetch_add(self.chunk, Relaxed);
+        (start < self.tasks).then(|| start..self.tasks.min(start.saturating_add(self.chunk)))
+    }
 }
 
 impl Station {
+    /// Notes that `range` is held from now on, by a worker that has executed so many tasks before.
     #[inline]
-    fn hold(&self, range: &Range<u64>) {
-        self.held_start.store(range.start, Release);
+    fn hold(&self, range: &Range<u64>, executed_before: u64) {
+        // Whoever holds wrote the start last, so it is its own to read.
+        let side = 1 - self.held_start_and_side.load(Relaxed) % 2;
+        let before = if side == 0 { &self.executed_before } else { &self.executed_before_in_turn };
+        before.store(executed_before, Release);
+        self.held_start_and_side.store(range.start * 2 + side, Release);
         self.held_end.store(range.end, Release);
+    }
+
+    /// What is held: for the parent.
+    pub(super) fn held(&self) -> Range<u64> {
+        self.held_start_and_side.load(Acquire) / 2..self.held_end.load(Acquire)
     }
 
     /// Says what a start-up has taken.
@@ -66,7 +90,6 @@ impl Station {
     /// Says what has been done so far, as far as a task can have changed it.
     #[inline]
     fn publish(&self, meter: &Meter) {
-        self.executed.store(meter.executed, Relaxed);
         if meter.work_units > 0 {
             self.work_units.store(meter.work_units, Relaxed);
         }
@@ -84,6 +107,7 @@ struct Worker<'a, E> {
     station: &'a Station,
     executor: E,
     meter: Meter,
+    cursor: Cursor,
 }
 
 impl<E: Executor> Worker<'_, E> {
@@ -97,24 +121,28 @@ impl<E: Executor> Worker<'_, E> {
         self.arguments.release(task);
     }
 
-    /// Executes tasks that have neither argument nor result bytes. Between two tasks that are stamped, nothing is done
-    /// but the task, its accounting and its word.
-    #[inline]
-    fn execute_bare(&mut self, range: Range<u64>) {
-        let mut from = range.start;
-        while from < range.end {
-            let stamped = self.board.stamps.next(from).min(range.end);
-            let mut meter = self.meter;
-            for (task, word) in (from..stamped).zip(self.board.words(from..stamped)) {
-                let result = self.executor.execute(task, &[], &mut [], &mut meter);
-                self.station.publish(&meter);
-                word.store(Word::new(result).0, Release);
-            }
-            self.meter = meter;
-            if stamped < range.end {
-                self.execute_one(stamped);
-            }
-            from = stamped + 1;
+    /// Claims and executes until there are no more.
+    fn execute_all(&mut self, queue: &Queue<'_>) {
+        while let Some(range) = queue.claim() {
+            self.station.hold(&range, self.meter.executed);
+            range.for_each(|task| self.execute_one(task));
         }
+    }
+
+    /// The same for tasks that have neither argument nor result bytes. A function of its own, so that what is claimed task by
+    /// task has the registers to itself: what else is done between two claims shows.
+    #[inline(never)]
+    fn execute_bare(&mut self, queue: &Queue<'_>) {
+        let (station, mut meter, mut cursor) = (self.station, self.meter, self.cursor);
+        let (words, stamps) = (self.board.words(0..queue.tasks), &self.board.stamps);
+        while let Some(range) = queue.claim() {
+            station.hold(&range, meter.executed);
+            let words = &words[range.start as usize..range.end as usize];
+            let stamps = (stamps, &mut cursor);
+            execute_bare(&mut self.executor, range.start, words, stamps, &mut meter, |meter| {
+                station.publish(meter)
+            });
+        }
+        self.meter = meter;
     }
 }
