@@ -31,12 +31,15 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes (at least one page). Pages are allocated when they are first touched.
+    /// Maps `len` bytes. Pages are allocated when they are first touched. Nothing is mapped for none: every mapping costs each
+    /// fork something.
     ///
     /// # Errors
     /// Whatever `mmap` or `madvise` says, `ENOMEM` above all.
     pub fn new(len: usize, visibility: Visibility) -> io::Result<Self> {
-        let len = len.max(1);
+        if len == 0 {
+            return Ok(Self { start: NonNull::dangling(), len });
+        }
         let kind = match visibility {
             Visibility::Shared => libc::MAP_SHARED,
             Visibility::Private | Visibility::ParentOnly => libc::MAP_PRIVATE,
@@ -75,9 +78,9 @@ impl Mapping {
         self.len
     }
 
-    /// Never true: the shortest mapping is one byte.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
-        false
+        self.len == 0
     }
 
     /// The bytes, for a mapping that only its owner writes.
@@ -90,8 +93,10 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was mapped by `new`, and no view outlives `self`.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+        if !self.is_empty() {
+            // SAFETY: the range was mapped by `new`, and no view outlives `self`.
+            unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+        }
     }
 }
 
@@ -150,6 +155,9 @@ impl<T: Shareable> Deref for SharedSlice<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
+        if self.len == 0 {
+            return &[];
+        }
         // SAFETY: the mapping holds `len` items, zeroes are valid, the alignment is at most a page's,
         // and whoever else writes them, in whatever process, does so atomically (`Shareable`).
         unsafe { std::slice::from_raw_parts(self.mapping.start.as_ptr().cast(), self.len) }
@@ -235,6 +243,14 @@ mod tests {
     fn more_than_an_address_space_is_refused_not_wrapped() {
         assert!(Slots::new(usize::MAX / 2, 3, Visibility::Private).is_err());
         assert!(SharedSlice::<AtomicU64>::new(usize::MAX / 4, Visibility::Private).is_err());
+    }
+
+    #[test]
+    fn nothing_is_mapped_for_nothing() {
+        let slice = SharedSlice::<AtomicU64>::new(0, Visibility::Shared).unwrap();
+        assert!(slice.is_empty() && slice.mapping().is_empty());
+        let slots = Slots::new(3, 0, Visibility::Shared).unwrap();
+        assert!(slots.mapping().is_empty() && slots.get(2).is_empty());
     }
 
     #[test]

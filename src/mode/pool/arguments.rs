@@ -59,10 +59,11 @@ impl ArgumentRing {
             let roomy = ROOM_BYTES / size as u64;
             (roomy.max(held.saturating_mul(SLOTS_PER_HELD_TASK)).min(tasks), size)
         };
+        let one_or_none = count.min(1) as usize;
         Ok(Self {
             slots: Slots::new(count as usize, size, Visibility::Shared)?,
-            made: SharedSlice::new(1, Visibility::Shared)?,
-            wanted: SharedSlice::new(1, Visibility::Shared)?,
+            made: SharedSlice::new(one_or_none, Visibility::Shared)?,
+            wanted: SharedSlice::new(one_or_none, Visibility::Shared)?,
         })
     }
 
