@@ -15,7 +15,7 @@ use crate::experiment::{self, RunError, Setting};
 use crate::measure::environment::Environment;
 use crate::measure::limits::Limits;
 use crate::measure::parked;
-use crate::mode::Mode;
+use crate::mode::{Mode, exec};
 use crate::plan::draft::Draft;
 use crate::plan::{Machine, Plan, PlanError, spec};
 use crate::report::json::Target;
@@ -31,6 +31,7 @@ pub fn main() -> i32 {
     let hidden = std::env::args_os().nth(1);
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round().map_err(Failure::from),
+        Some(exec::CHILD) => exec::run(&std::env::args().skip(2).collect::<Vec<_>>()).map_err(Failure::from),
         Some(janitor::JANITOR) => janitor::run().map_err(Failure::from),
         _ => return benchmark(&Cli::parse()).unwrap_or_else(|failure| failure.show()),
     };

@@ -83,7 +83,7 @@ pub struct Cli {
     #[arg(long, value_name = "T", value_parser = draft::parse_transport, help_heading = STRATEGIES)]
     pub transport: Option<Transport>,
 
-    /// How a process starts: fork
+    /// How a process starts: fork (a copy of its parent), or exec (procbench executed anew) [default: fork]
     #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, help_heading = STRATEGIES)]
     pub start: Option<Start>,
 

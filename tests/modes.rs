@@ -6,6 +6,7 @@ use common::{Sandbox, digest, rounds, row};
 use procbench::document::Document;
 use procbench::measure::kernel::forks_since_boot;
 use procbench::mode::Mode;
+use procbench::mode::settings::Start;
 use procbench::workload::{argument, cpu};
 use sha2::{Digest, Sha256};
 
@@ -269,4 +270,23 @@ fn several_pools_in_one_run_are_told_apart() {
     );
     assert_eq!(document.plan.run.baseline, "pool:workers=1", "without serial the first row is the baseline");
     assert_every_count_is_right(&document);
+}
+
+#[test]
+fn children_that_are_programs_of_their_own_do_the_same_work_as_copies_of_their_parent() {
+    let modes = "-m serial,pool:workers=3:chunk=2:start=exec,process:in-flight=4:start=exec --rounds 1";
+    for workload in [
+        "-n 40",
+        "-n 40 --arg-size 3KiB --result-size 70000 --cpu 50us --init 1ms --spread lognormal:1",
+        "-n 40 --workload file",
+        "-n 20 --io-wait 1ms --memory 100KiB --parent-memory 5MiB",
+    ] {
+        let document = Sandbox::new().measure(&format!("{workload} {modes}"));
+        assert_every_count_is_right(&document);
+        let work: Vec<u64> = rounds(&document).map(|(_, round)| round.report.work_units).collect();
+        assert!(work[1] >= work[0] && work[2] >= work[1], "start-ups by each who executes: {work:?}");
+        for name in ["pool:workers=3:chunk=2:start=exec", "process:in-flight=4:start=exec"] {
+            assert_eq!(row(&document, name).settings.start, Some(Start::Exec));
+        }
+    }
 }

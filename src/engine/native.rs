@@ -120,6 +120,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
     };
     let round = Round {
         tasks: spec.tasks,
+        spec,
         settings: &strategy.settings,
         stamp_stride: request.latency.then(|| stride_for(spec.tasks, stamped_seconds(strategy.mode, spec))),
         progress: Progress::new(&mut report),

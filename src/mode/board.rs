@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::Round;
 use super::stamps::{Cursor, Stamps};
 use crate::sys::clock::monotonic_nanoseconds;
-use crate::sys::memory::{SharedSlice, Slots, Visibility};
+use crate::sys::memory::{SharedSlice, Sharing, Slots, Visibility};
 use crate::workload::{Executor, Failure, Meter, Word};
 
 /// A word for each task, its result bytes where tasks hand some back, and when it was executed.
@@ -34,6 +34,23 @@ impl Board {
             words,
             results: Slots::new(tasks, result_size, visibility)?,
             stamps: Stamps::new(round.tasks, round.stamp_stride, visibility)?,
+        })
+    }
+
+    /// The same for `tasks` of which every `stamp_stride`-th is stamped, in memory that is shared as `sharing` says.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn shared(
+        tasks: u64,
+        stamp_stride: Option<u64>,
+        result_size: usize,
+        sharing: &mut Sharing,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            words: SharedSlice::shared(tasks as usize, sharing)?,
+            results: Slots::shared(tasks as usize, result_size, sharing)?,
+            stamps: Stamps::shared(tasks, stamp_stride, sharing)?,
         })
     }
 

@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod chunk;
+pub mod exec;
 pub mod pool;
 pub mod process;
 pub mod progress;
@@ -22,12 +23,14 @@ pub use settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::memory::Mapping;
-use crate::workload::{Meter, Workload};
+use crate::workload::{Meter, Workload, WorkloadSpec};
 
 /// What a mode is given for one round.
 pub struct Round<'a> {
     /// Tasks are numbered `0..tasks`.
     pub tasks: u64,
+    /// What the workload was made of, for those who have to make it again: children that are programs of their own.
+    pub spec: &'a WorkloadSpec,
     /// Worker count, chunk and the like, resolved.
     pub settings: &'a Settings,
     /// Every how many-th task is stamped with its start and end; none without it.

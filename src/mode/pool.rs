@@ -18,12 +18,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
+use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::shared_record;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
-use crate::sys::memory::{SharedSlice, Visibility};
+use crate::sys::memory::{SharedSlice, Sharing};
 use crate::sys::wait::{Exit, Reaped, wait_timeout};
 use crate::workload::{Failure, Meter, Workload};
 
@@ -90,7 +91,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     // Argument by argument where there are any; otherwise the counter is all that workers need.
     let (mut made, mut stalled) = (0, 0);
     while pool.alive > 0 || pool.hand_out_what_is_missing(workload)? {
-        if made < round.tasks && pool.arguments.capacity() > 0 {
+        if made < round.tasks && pool.common.arguments.capacity() > 0 {
             let before = made;
             made = pool.make_arguments(workload, made)?;
             stalled = if made == before { stalled + 1 } else { 0 };
@@ -110,7 +111,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let collected = pool.collected_at.clamp(begin, end);
     Ok(Outcome {
         times: Times { begin, ready: pool.ready_at.clamp(begin, collected), collected, end },
-        board: pool.board,
+        board: pool.common.board,
         meter: pool.meter,
         processes_started: pool.started,
         peak_alive: pool.peak as u64,
@@ -119,15 +120,61 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     })
 }
 
-/// The parent's side of the pool.
-struct Pool {
+/// What parent and workers have in common.
+struct Common {
     tasks: u64,
     chunk: u64,
-    parent: Pid,
     board: Board,
     counter: SharedSlice<Counter>,
     stations: SharedSlice<Station>,
     arguments: ArgumentRing,
+}
+
+impl Common {
+    fn new<W: Workload>(
+        workload: &W,
+        tasks: u64,
+        (workers, chunk): (u64, u64),
+        stamp_stride: Option<u64>,
+        sharing: &mut Sharing,
+    ) -> io::Result<Self> {
+        let held = workers.saturating_mul(chunk);
+        Ok(Self {
+            tasks,
+            chunk,
+            board: Board::shared(tasks, stamp_stride, workload.result_size(), sharing)?,
+            counter: SharedSlice::shared(1, sharing)?,
+            // One more than there are workers: see `fill_gap`.
+            stations: SharedSlice::shared(workers as usize + 1, sharing)?,
+            arguments: ArgumentRing::new(workload.argument_capacity(), tasks, held, sharing)?,
+        })
+    }
+}
+
+/// The life of a worker that was executed anew.
+///
+/// # Errors
+/// If what it shares with its parent cannot be had.
+pub(super) fn exec_worker<W: Workload>(
+    workload: &W,
+    handover: &Handover,
+    tasks: u64,
+    station: usize,
+    (from, to): (u64, u64),
+    sharing: &mut Sharing,
+) -> io::Result<()> {
+    let settings = (handover.workers, handover.chunk);
+    let mut common = Common::new(workload, tasks, settings, handover.stamp_stride, sharing)?;
+    worker::work(&mut common, workload, station, (from < to).then_some(from..to));
+    Ok(())
+}
+
+/// The parent's side of the pool.
+struct Pool {
+    common: Common,
+    parent: Pid,
+    /// Where workers are executed anew.
+    spawner: Option<Spawner>,
     /// By station: who works there; 0 if nobody does.
     pids: Vec<Pid>,
     alive: usize,
@@ -149,16 +196,13 @@ struct Pool {
 
 impl Pool {
     fn new<W: Workload>(workload: &W, round: &Round<'_>, workers: usize) -> io::Result<Self> {
-        let chunk = round.settings.chunk.unwrap_or(1).max(1);
+        let settings = (workers as u64, round.settings.chunk.unwrap_or(1).max(1));
+        let mut sharing = exec::sharing_of(round);
+        let common = Common::new(workload, round.tasks, settings, round.stamp_stride, &mut sharing)?;
         Ok(Self {
-            tasks: round.tasks,
-            chunk,
+            common,
             parent: std::process::id() as Pid,
-            board: Board::new(round, workload.result_size(), Visibility::Shared)?,
-            counter: SharedSlice::new(1, Visibility::Shared)?,
-            // One more than there are workers: see `fill_gap`.
-            stations: SharedSlice::new(workers + 1, Visibility::Shared)?,
-            arguments: ArgumentRing::new(workload.argument_capacity(), round.tasks, workers as u64 * chunk)?,
+            spawner: Spawner::prepare(round, sharing)?,
             pids: vec![0; workers + 1],
             alive: 0,
             peak: 0,
@@ -181,16 +225,22 @@ impl Pool {
         inherited: Option<Range<u64>>,
     ) -> Result<(), RoundError> {
         let parent = self.parent;
-        let pid = fork::fork(|| {
-            fork::die_with(parent);
-            worker::work(self, workload, station, inherited);
-            0
-        })
-        .map_err(|error| match error.raw_os_error() {
+        let started = match &self.spawner {
+            Some(spawner) => {
+                let inherited = inherited.map_or((0, 0), |tasks| (tasks.start, tasks.end));
+                spawner.spawn(Role::Worker { station, inherited })
+            }
+            None => fork::fork(|| {
+                fork::die_with(parent);
+                worker::work(&mut self.common, workload, station, inherited);
+                0
+            }),
+        };
+        let pid = started.map_err(|error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM) => RoundError::Limit(format!(
-                "failed to fork worker {} of {}: {error}",
+                "failed to start worker {} of {}: {error}",
                 station + 1,
-                self.pids.len()
+                self.pids.len() - 1
             )),
             _ => error.into(),
         })?;
@@ -202,10 +252,10 @@ impl Pool {
     }
 
     fn make_arguments<W: Workload>(&mut self, workload: &W, made: u64) -> Result<u64, RoundError> {
-        let board = &self.board;
-        Ok(self.arguments.make(
+        let board = &self.common.board;
+        Ok(self.common.arguments.make(
             made,
-            self.tasks,
+            self.common.tasks,
             |task| board.word(task).is_published(),
             |task, buffer| workload.write_argument(task, buffer),
         ))
@@ -249,13 +299,13 @@ impl Pool {
             Exit::Code(fork::PANICKED) => Failure::Panicked,
             _ => Failure::GivenUp(*deaths),
         };
-        self.board.give_up(left.start, failure);
+        self.common.board.give_up(left.start, failure);
         left.start + 1..left.end
     }
 
     /// Adds up what the worker of `station` has left there, clears it, and returns the range it held.
     fn take_leave(&mut self, station: usize) -> Range<u64> {
-        let station = &self.stations[station];
+        let station = &self.common.stations[station];
         let held = station.held();
         let take = |field: &AtomicU64| field.swap(0, Acquire);
         let side = take(&station.held_start_and_side) % 2;
@@ -281,7 +331,7 @@ impl Pool {
 
     /// The first of `tasks` that is not done.
     fn first_unpublished(&self, tasks: &Range<u64>) -> Option<u64> {
-        tasks.clone().find(|task| !self.board.word(*task).is_published())
+        tasks.clone().find(|task| !self.common.board.word(*task).is_published())
     }
 
     /// Starts one more worker for the first tasks that were claimed but that nobody holds: their worker died between taking
@@ -289,9 +339,9 @@ impl Pool {
     /// finds them.
     fn fill_gap<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
         let spare = self.pids.len() - 1;
-        let claimed = self.counter[0].next.load(Acquire).min(self.tasks);
-        let held = |task: u64| self.stations.iter().any(|station| station.held().contains(&task));
-        let is_lost = |task: &u64| !self.board.word(*task).is_published() && !held(*task);
+        let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
+        let held = |task: u64| self.common.stations.iter().any(|station| station.held().contains(&task));
+        let is_lost = |task: &u64| !self.common.board.word(*task).is_published() && !held(*task);
         let Some(start) = (0..claimed).find(is_lost).filter(|_| self.pids[spare] == 0) else { return Ok(()) };
         let end = (start..claimed).find(|task| !is_lost(task)).unwrap_or(claimed);
         self.retries += 1;
@@ -300,17 +350,17 @@ impl Pool {
 
     /// With every worker gone: whether a task is missing, and if so starts a worker for it.
     fn hand_out_what_is_missing<W: Workload>(&mut self, workload: &W) -> Result<bool, RoundError> {
-        if self.lost == 0 && self.meter.executed == self.tasks {
+        if self.lost == 0 && self.meter.executed == self.common.tasks {
             return Ok(false); // Each was handed out once, so each is there; all words are checked after the round.
         }
-        let Some(missing) = self.board.next_missing(0) else { return Ok(false) };
+        let Some(missing) = self.common.board.next_missing(0) else { return Ok(false) };
         self.retries += 1;
         self.start(workload, 0, Some(missing))?;
         Ok(true)
     }
 
     fn status(&self) -> Status {
-        let claimed = self.counter[0].next.load(Relaxed).min(self.tasks);
+        let claimed = self.common.counter[0].next.load(Relaxed).min(self.common.tasks);
         Status { tasks_done: claimed, alive: self.alive as u64 }
     }
 }

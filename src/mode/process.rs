@@ -17,13 +17,14 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
+use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::shared_record;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::lean::{LeanFork, LeanTask};
-use crate::sys::memory::{Mapping, SharedSlice, Slots, Visibility};
+use crate::sys::memory::{Mapping, SharedSlice, Sharing, Slots, Visibility};
 use crate::sys::raw;
 use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait};
 use crate::workload::{Executor, Failure, Lean, Meter, Word, Workload};
@@ -113,8 +114,12 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     // What the runner itself wants to know of the machine is no part of what the mode costs.
     let machine = Bounds::read();
     let begin = monotonic_nanoseconds();
-    let mut crew = Crew::new(workload, &round, limit as usize, &machine)?;
-    let method = Method::prepare(workload, &crew, round.parent_memory)?;
+    let mut sharing = exec::sharing_of(&round);
+    let mut crew = Crew::new(workload, &round, limit as usize, &machine, &mut sharing)?;
+    let method = match Spawner::prepare(&round, sharing)? {
+        Some(spawner) => Method::Exec(spawner),
+        None => Method::prepare(workload, &crew, round.parent_memory)?,
+    };
     let ready = monotonic_nanoseconds();
     for task in 0..round.tasks {
         while crew.alive == crew.limit {
@@ -156,6 +161,8 @@ enum Method<L: Lean> {
     Lean(LeanFork<LeanChild<L>>),
     /// Inherits everything, like `multiprocessing.Process` under `fork`.
     Full,
+    /// Is procbench executed anew, and inherits open files only.
+    Exec(Spawner),
 }
 
 /// What a lean child needs to know.
@@ -193,12 +200,12 @@ impl<L: Lean> Method<L> {
         let Some(work) = workload.lean() else { return Ok(Self::Full) };
         let child = LeanChild {
             work,
-            cells: crew.cells,
-            begun: crew.begun,
+            cells: crew.post.cells,
+            begun: crew.post.begun,
             runner: crew.runner,
             stamp_stride: crew.board.stamps.stride(),
         };
-        let keep: Vec<&Mapping> = [crew.cells_mapping].into_iter().chain(parent_memory).collect();
+        let keep: Vec<&Mapping> = [crew.post.cells_mapping].into_iter().chain(parent_memory).collect();
         Ok(LeanFork::prepare(child, &keep)?.map_or(Self::Full, Self::Lean))
     }
 }
@@ -217,15 +224,9 @@ struct Crew {
     cursor: usize,
     meter: Meter,
     board: Board,
-    /// Arguments and results by cell; a length in front of each argument.
-    arguments: Slots,
-    results: Slots,
-    /// How many children have executed their first instruction.
-    begun: &'static AtomicU64,
-    /// How many may not have.
+    post: Post,
+    /// How many children may not have had a turn.
     most_unbegun: u64,
-    cells: &'static [Cell],
-    cells_mapping: &'static Mapping,
     /// By cell: the process in it, 0 if none; and its task.
     pids: SharedSlice<AtomicU64>,
     tasks: SharedSlice<AtomicU64>,
@@ -236,18 +237,83 @@ struct Crew {
     cell_of_pid: SharedSlice<AtomicU64>,
 }
 
+/// What the runner and the process of a task have in common.
+struct Post {
+    /// How many children have executed their first instruction.
+    begun: &'static AtomicU64,
+    cells: &'static [Cell],
+    cells_mapping: &'static Mapping,
+    /// Arguments and results by cell; a length in front of each argument.
+    arguments: Slots,
+    results: Slots,
+}
+
 const LENGTH_BYTES: usize = size_of::<u64>();
 
-impl Crew {
-    fn new<W: Workload>(workload: &W, round: &Round<'_>, limit: usize, machine: &Bounds) -> io::Result<Self> {
+impl Post {
+    fn new<W: Workload>(workload: &W, limit: usize, sharing: &mut Sharing) -> io::Result<Self> {
         let argument_size = match workload.argument_capacity() {
             0 => 0,
             capacity => LENGTH_BYTES + capacity,
         };
         // The first cell is no process's: it counts those that have begun, on the page that a child touches anyway.
-        let all = Box::leak(Box::new(SharedSlice::<Cell>::new(limit + 1, Visibility::Shared)?));
+        let all = Box::leak(Box::new(SharedSlice::<Cell>::shared(limit + 1, sharing)?));
         let cells_mapping = all.mapping();
         let (first, cells) = all.split_first().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(Self {
+            begun: &first.word,
+            cells,
+            cells_mapping,
+            arguments: Slots::shared(limit, argument_size, sharing)?,
+            results: Slots::shared(limit, workload.result_size(), sharing)?,
+        })
+    }
+
+    /// The task of `cell`, executed by a process that may do as it likes.
+    fn execute<W: Workload>(&mut self, workload: &W, task: u64, cell: usize, stamped: bool) {
+        let argument = match self.arguments.size() {
+            0 => &[],
+            _ => {
+                let (length, bytes) = self.arguments.get(cell).split_at(LENGTH_BYTES);
+                let length = u64::from_ne_bytes(length.try_into().expect("the length's own bytes"));
+                &bytes[..length as usize]
+            }
+        };
+        let mut meter = Meter::default();
+        let mut executor = workload.executor(&mut meter);
+        let result = self.cells[cell]
+            .timed(stamped, || executor.execute(task, argument, self.results.get_mut(cell), &mut meter));
+        self.cells[cell].fill(result, &meter);
+    }
+}
+
+/// The life of a task's process that was executed anew.
+///
+/// # Errors
+/// If what it shares with its parent cannot be had.
+pub(super) fn exec_task<W: Workload>(
+    workload: &W,
+    handover: &Handover,
+    tasks: u64,
+    task: u64,
+    cell: usize,
+    sharing: &mut Sharing,
+) -> io::Result<()> {
+    let mut post = Post::new(workload, handover.in_flight.min(tasks) as usize, sharing)?;
+    post.begun.fetch_add(1, Relaxed);
+    let stamped = handover.stamp_stride.is_some_and(|stride| task.is_multiple_of(stride));
+    post.execute(workload, task, cell, stamped);
+    Ok(())
+}
+
+impl Crew {
+    fn new<W: Workload>(
+        workload: &W,
+        round: &Round<'_>,
+        limit: usize,
+        machine: &Bounds,
+        sharing: &mut Sharing,
+    ) -> io::Result<Self> {
         Ok(Self {
             runner: std::process::id() as Pid,
             limit,
@@ -259,12 +325,8 @@ impl Crew {
             cursor: 0,
             meter: Meter::default(),
             board: Board::new(round, workload.result_size(), Visibility::ParentOnly)?,
-            arguments: Slots::new(limit, argument_size, Visibility::Shared)?,
-            results: Slots::new(limit, workload.result_size(), Visibility::Shared)?,
-            begun: &first.word,
+            post: Post::new(workload, limit, sharing)?,
             most_unbegun: MOST_UNBEGUN_PER_CORE * machine.cores,
-            cells,
-            cells_mapping,
             pids: SharedSlice::new(limit, Visibility::ParentOnly)?,
             tasks: SharedSlice::new(limit, Visibility::ParentOnly)?,
             free: SharedSlice::new(limit, Visibility::ParentOnly)?,
@@ -288,8 +350,8 @@ impl Crew {
             self.used += 1;
             self.used - 1
         };
-        if self.arguments.size() > 0 {
-            let slot = self.arguments.get_mut(cell);
+        if self.post.arguments.size() > 0 {
+            let slot = self.post.arguments.get_mut(cell);
             let (length, argument) = slot.split_at_mut(LENGTH_BYTES);
             length.copy_from_slice(&(workload.write_argument(task, argument) as u64).to_ne_bytes());
         }
@@ -298,6 +360,7 @@ impl Crew {
             let attempt = match method {
                 Method::Lean(fork) => fork.spawn(task, cell as u64),
                 Method::Full => self.fork_fully(workload, task, cell),
+                Method::Exec(spawner) => spawner.spawn(Role::Task { task, cell }),
             };
             match attempt {
                 Ok(pid) => break pid,
@@ -329,22 +392,10 @@ impl Crew {
     fn fork_fully<W: Workload>(&mut self, workload: &W, task: u64, cell: usize) -> io::Result<Pid> {
         let runner = self.runner;
         fork::fork(|| {
-            self.begun.fetch_add(1, Relaxed);
+            self.post.begun.fetch_add(1, Relaxed);
             fork::die_with(runner);
-            let argument = match self.arguments.size() {
-                0 => &[],
-                _ => {
-                    let (length, bytes) = self.arguments.get(cell).split_at(LENGTH_BYTES);
-                    let length = u64::from_ne_bytes(length.try_into().expect("the length's own bytes"));
-                    &bytes[..length as usize]
-                }
-            };
-            let mut meter = Meter::default();
-            let mut executor = workload.executor(&mut meter);
             let stamped = self.board.stamps.includes(task);
-            let result = self.cells[cell]
-                .timed(stamped, || executor.execute(task, argument, self.results.get_mut(cell), &mut meter));
-            self.cells[cell].fill(result, &meter);
+            self.post.execute(workload, task, cell, stamped);
             0
         })
     }
@@ -354,11 +405,11 @@ impl Crew {
     fn let_children_begin(&mut self) -> io::Result<()> {
         // One that is killed before its turn is never counted, so waiting for it has an end.
         const LONGEST: Duration = Duration::from_millis(100);
-        if self.started - self.begun.load(Relaxed).min(self.started) <= self.most_unbegun {
+        if self.started - self.post.begun.load(Relaxed).min(self.started) <= self.most_unbegun {
             return Ok(());
         }
         let patience = monotonic_nanoseconds() + LONGEST.as_nanos() as u64;
-        while self.started - self.begun.load(Relaxed).min(self.started) > self.most_unbegun / 2
+        while self.started - self.post.begun.load(Relaxed).min(self.started) > self.most_unbegun / 2
             && monotonic_nanoseconds() < patience
         {
             raw::sleep_until(monotonic_nanoseconds() + TURN_NANOSECONDS);
@@ -373,7 +424,7 @@ impl Crew {
         for _ in 0..SWEEP_CELLS.min(self.used) {
             let cell = self.cursor;
             self.cursor = if cell + 1 >= self.used { 0 } else { cell + 1 };
-            if self.cells[cell].word.load(Relaxed) == 0 {
+            if self.post.cells[cell].word.load(Relaxed) == 0 {
                 continue;
             }
             let pid = self.pids[cell].load(Relaxed) as Pid;
@@ -434,14 +485,14 @@ impl Crew {
     /// Takes the result of a reaped process and frees its cell.
     fn collect(&mut self, cell: usize, reaped: &Reaped) {
         let task = self.tasks[cell].load(Relaxed);
-        let (word, meter, stamp) = self.cells[cell].take();
+        let (word, meter, stamp) = self.post.cells[cell].take();
         if let Some((started, ended)) = stamp {
             self.board.stamps.note(task, started, ended);
         }
         self.meter = self.meter.plus(meter);
         if reaped.exit == Exit::Code(0) && word.is_published() {
-            if self.results.size() > 0 {
-                self.board.result_mut(task).copy_from_slice(self.results.get(cell));
+            if self.post.results.size() > 0 {
+                self.board.result_mut(task).copy_from_slice(self.post.results.get(cell));
             }
             self.board.publish(task, word);
         } else {

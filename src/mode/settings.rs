@@ -46,6 +46,8 @@ impl Transport {
 pub enum Start {
     /// As a copy of its parent.
     Fork,
+    /// As a program of its own: procbench executed anew, which inherits nothing but open files.
+    Exec,
 }
 
 impl Start {
@@ -53,6 +55,7 @@ impl Start {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fork => "fork",
+            Self::Exec => "exec",
         }
     }
 }

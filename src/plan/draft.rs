@@ -308,7 +308,7 @@ pub fn parse_transport(text: &str) -> Result<Transport, String> {
 
 /// `--start`
 pub fn parse_start(text: &str) -> Result<Start, String> {
-    by_name("start method", text, &[Start::Fork], Start::name)
+    by_name("start method", text, &[Start::Fork, Start::Exec], Start::name)
 }
 
 /// `--engine`

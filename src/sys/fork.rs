@@ -32,6 +32,35 @@ pub fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
     }
 }
 
+/// Executes this program anew, with `words` as its arguments, the program's own name first. It inherits the environment and
+/// every open file that is not marked otherwise.
+///
+/// # Errors
+/// What the kernel says: `EAGAIN` and `ENOMEM` where a limit is reached.
+pub fn spawn_own_program(words: &[std::ffi::CString]) -> io::Result<Pid> {
+    let mut pointers: Vec<*mut libc::c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
+    pointers.push(std::ptr::null_mut());
+    let mut pid = 0;
+    // SAFETY: path, words and environment are arrays of strings, ended as they have to be, that outlive the call; it reads
+    // them only. The child executes another program at once and shares nothing with this one afterwards.
+    let error = unsafe {
+        libc::posix_spawn(
+            &mut pid,
+            c"/proc/self/exe".as_ptr(),
+            std::ptr::null(),
+            std::ptr::null(),
+            pointers.as_ptr(),
+            environ,
+        )
+    };
+    if error == 0 { Ok(pid) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+unsafe extern "C" {
+    /// The environment, as the C library keeps it.
+    static environ: *const *mut libc::c_char;
+}
+
 /// How many threads this process has, from /proc.
 ///
 /// # Errors

@@ -1,10 +1,16 @@
-//! Memory obtained from the kernel without a name: shared with forked children, or kept from them.
+//! Memory obtained from the kernel without a name: shared with forked or exec'd children, or kept from them.
 
+use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// Whom a mapping is visible to after a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,28 +50,34 @@ impl Mapping {
             Visibility::Shared => libc::MAP_SHARED,
             Visibility::Private | Visibility::ParentOnly => libc::MAP_PRIVATE,
         };
-        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                kind | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let mapping = Self { start: NonNull::new(start.cast()).expect("mmap does not return null"), len };
+        let mapping = Self::map(len, kind | libc::MAP_ANONYMOUS, -1)?;
         if visibility == Visibility::ParentOnly {
             // SAFETY: the range is the mapping just made; the advice changes nothing in this process.
-            if unsafe { libc::madvise(start, len, libc::MADV_DONTFORK) } != 0 {
+            if unsafe { libc::madvise(mapping.start.as_ptr().cast(), len, libc::MADV_DONTFORK) } != 0 {
                 return Err(io::Error::last_os_error());
             }
         }
         Ok(mapping)
+    }
+
+    /// Maps the first `len` bytes of `file`, shared with everybody who does so.
+    fn of_file(len: usize, file: &File) -> io::Result<Self> {
+        if file.metadata()?.len() < len as u64 {
+            return Err(io::Error::other("the memory that was handed over is smaller than it should be"));
+        }
+        Self::map(len, libc::MAP_SHARED, file.as_raw_fd())
+    }
+
+    fn map(len: usize, flags: i32, fd: RawFd) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing. A file is at least `len` bytes and
+        // cannot shrink: whoever made it has sealed its size.
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags | libc::MAP_NORESERVE, fd, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start: NonNull::new(start.cast()).expect("mmap does not return null"), len })
     }
 
     /// First byte.
@@ -98,6 +110,79 @@ impl Drop for Mapping {
             unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
         }
     }
+}
+
+/// Where the memory comes from that a parent shares with its children, who may be copies of it or programs of their own.
+///
+/// Those who execute a program anew ask for the same memory in the same order as their parent did, and are given the
+/// same.
+#[derive(Debug)]
+pub enum Sharing {
+    /// With forked children, who have every mapping already.
+    WithForked,
+    /// With exec'd children, who inherit files without a name: those made so far.
+    WithExeced(Vec<File>),
+    /// As such a child: what it has inherited and not asked for yet.
+    FromParent(std::vec::IntoIter<File>),
+}
+
+impl Sharing {
+    /// What an exec'd child can make of its parent's [`Self::descriptors`].
+    pub fn from_parent(descriptors: Vec<RawFd>) -> Self {
+        // SAFETY: they were inherited for this and belong to nobody else in this process.
+        let own = |descriptor: RawFd| unsafe { File::from_raw_fd(descriptor) };
+        Self::FromParent(descriptors.into_iter().map(own).collect::<Vec<_>>().into_iter())
+    }
+
+    /// The descriptors that a child has to be told of.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            Self::WithExeced(files) => files.iter().map(AsRawFd::as_raw_fd).collect(),
+            Self::WithForked | Self::FromParent(_) => Vec::new(),
+        }
+    }
+
+    /// `len` bytes, zeroed when the parent asks.
+    ///
+    /// # Errors
+    /// What the kernel says, or if the parent has not asked for as much.
+    pub fn map(&mut self, len: usize) -> io::Result<Mapping> {
+        match self {
+            Self::WithForked => Mapping::new(len, Visibility::Shared),
+            _ if len == 0 => Mapping::new(0, Visibility::Shared),
+            Self::WithExeced(files) => {
+                let file = unnamed_file(len)?;
+                let mapping = Mapping::of_file(len, &file)?;
+                files.push(file);
+                Ok(mapping)
+            }
+            Self::FromParent(files) => {
+                let file = files
+                    .next()
+                    .ok_or_else(|| io::Error::other("the parent has not handed over enough memory"))?;
+                Mapping::of_file(len, &file)
+            }
+        }
+    }
+}
+
+/// A file without a name with `content`, which programs that this process executes inherit.
+///
+/// # Errors
+/// What the kernel says.
+pub fn unnamed_file_with(content: &[u8]) -> io::Result<File> {
+    let file = unnamed_file(content.len())?;
+    file.write_all_at(content, 0)?;
+    Ok(file)
+}
+
+/// A file without a name, of `len` bytes for good, which programs that this process executes inherit.
+fn unnamed_file(len: usize) -> io::Result<File> {
+    let file = File::from(memfd_create(c"procbench", MFdFlags::MFD_ALLOW_SEALING)?);
+    file.set_len(len as u64)?;
+    let size_for_good = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(size_for_good))?;
+    Ok(file)
 }
 
 /// Types that may lie in memory shared between processes.
@@ -144,6 +229,16 @@ impl<T: Shareable> SharedSlice<T> {
         Ok(Self { mapping: Mapping::new(bytes, visibility)?, len, items: PhantomData })
     }
 
+    /// The same in memory that is shared as `sharing` says.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn shared(len: usize, sharing: &mut Sharing) -> io::Result<Self> {
+        let bytes =
+            len.checked_mul(size_of::<T>()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(Self { mapping: sharing.map(bytes)?, len, items: PhantomData })
+    }
+
     /// The memory behind the items.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
@@ -184,6 +279,15 @@ impl Slots {
     pub fn new(count: usize, size: usize, visibility: Visibility) -> io::Result<Self> {
         let bytes = count.checked_mul(size).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(Self { mapping: Mapping::new(bytes, visibility)?, size, count })
+    }
+
+    /// The same in memory that is shared as `sharing` says.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn shared(count: usize, size: usize, sharing: &mut Sharing) -> io::Result<Self> {
+        let bytes = count.checked_mul(size).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(Self { mapping: sharing.map(bytes)?, size, count })
     }
 
     /// Bytes in a slot.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::shared_record;
 use crate::sys::futex;
-use crate::sys::memory::{SharedSlice, Slots, Visibility};
+use crate::sys::memory::{SharedSlice, Sharing, Slots};
 
 shared_record! {
     /// Where the parent says how far it is.
@@ -51,7 +51,7 @@ const NAP: Duration = Duration::from_millis(20);
 
 impl ArgumentRing {
     /// For `tasks` arguments of up to `capacity` bytes, of which workers hold `held` at a time.
-    pub(super) fn new(capacity: usize, tasks: u64, held: u64) -> io::Result<Self> {
+    pub(super) fn new(capacity: usize, tasks: u64, held: u64, sharing: &mut Sharing) -> io::Result<Self> {
         let (count, size) = if capacity == 0 {
             (0, 0)
         } else {
@@ -61,9 +61,9 @@ impl ArgumentRing {
         };
         let one_or_none = count.min(1) as usize;
         Ok(Self {
-            slots: Slots::new(count as usize, size, Visibility::Shared)?,
-            made: SharedSlice::new(one_or_none, Visibility::Shared)?,
-            wanted: SharedSlice::new(one_or_none, Visibility::Shared)?,
+            slots: Slots::shared(count as usize, size, sharing)?,
+            made: SharedSlice::shared(one_or_none, sharing)?,
+            wanted: SharedSlice::shared(one_or_none, sharing)?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::arguments::ArgumentRing;
-use super::{Pool, Station};
+use super::{Common, Station};
 use crate::mode::Board;
 use crate::mode::board::execute_bare;
 use crate::mode::stamps::Cursor;
@@ -14,12 +14,12 @@ use crate::workload::{Executor, Meter, Workload};
 
 /// Takes what is left of `inherited`, then claims chunk after chunk until there are no more.
 pub(super) fn work<W: Workload>(
-    pool: &mut Pool,
+    common: &mut Common,
     workload: &W,
     station: usize,
     inherited: Option<Range<u64>>,
 ) {
-    let Pool { board, arguments, counter, stations, chunk, tasks, .. } = pool;
+    let Common { board, arguments, counter, stations, chunk, tasks } = common;
     let station = &stations[station];
     let queue = Queue { next: &counter[0].next, chunk: *chunk, tasks: *tasks };
     if let Some(range) = &inherited {

@@ -1,0 +1,183 @@
+//! Children that are programs of their own: procbench executed anew for a worker or a task (`--start exec`).
+//!
+//! Such a child inherits no memory, only open files. So its parent keeps what it shares in files without a name, and
+//! writes down, in one more, what to do and which file is what. The child asks for the same memory in the same order
+//! ([`Sharing`]) and goes on with the code that a forked child would execute.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsRawFd, RawFd};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::settings::Start;
+use super::{Round, pool, process};
+use crate::sys::fork::{self, Pid};
+use crate::sys::memory::{Sharing, unnamed_file_with};
+use crate::workload::{self, Visitor, Workload, WorkloadSpec};
+
+/// The hidden first argument under which procbench is a child of its runner.
+pub const CHILD: &str = "__child";
+
+/// What a child has to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Handover {
+    parent: Pid,
+    workload: WorkloadSpec,
+    /// What the parent was asked to do, as far as a child shares in it.
+    pub workers: u64,
+    /// Tasks that a worker claims at a time.
+    pub chunk: u64,
+    /// The most processes alive at once.
+    pub in_flight: u64,
+    /// Every how many-th task is stamped.
+    pub stamp_stride: Option<u64>,
+    descriptors: Vec<RawFd>,
+}
+
+/// Whom a child is to be.
+#[derive(Debug, Clone, Copy)]
+pub enum Role {
+    /// A worker of a pool, at this station, which first takes these tasks over.
+    Worker {
+        /// Its station.
+        station: usize,
+        /// The first task, and the one after the last.
+        inherited: (u64, u64),
+    },
+    /// The process of one task.
+    Task {
+        /// The task.
+        task: u64,
+        /// Its cell.
+        cell: usize,
+    },
+}
+
+impl Role {
+    fn words(self) -> [String; 4] {
+        match self {
+            Self::Worker { station, inherited: (start, end) } => {
+                ["worker".into(), station.to_string(), start.to_string(), end.to_string()]
+            }
+            Self::Task { task, cell } => ["task".into(), task.to_string(), cell.to_string(), "0".into()],
+        }
+    }
+
+    fn from_words(words: &[String]) -> anyhow::Result<Self> {
+        let number = |place: usize| -> anyhow::Result<u64> {
+            let word = words.get(place).with_context(|| format!("a child without argument {place}"))?;
+            word.parse().with_context(|| format!("'{word}' is not a number"))
+        };
+        match words.first().map(String::as_str) {
+            Some("worker") => {
+                Ok(Self::Worker { station: number(1)? as usize, inherited: (number(2)?, number(3)?) })
+            }
+            Some("task") => Ok(Self::Task { task: number(1)?, cell: number(2)? as usize }),
+            other => anyhow::bail!("a child cannot be {other:?}"),
+        }
+    }
+}
+
+/// Starts children.
+#[derive(Debug)]
+pub struct Spawner {
+    /// The handover, which children inherit.
+    file: File,
+    /// What they share: open as long as children are started.
+    _sharing: Sharing,
+}
+
+impl Spawner {
+    /// For children that share what `sharing` has given out. `None` where children are forked.
+    ///
+    /// # Errors
+    /// If the handover cannot be written.
+    pub fn prepare(round: &Round<'_>, sharing: Sharing) -> io::Result<Option<Self>> {
+        if round.settings.start != Some(Start::Exec) {
+            return Ok(None);
+        }
+        let handover = Handover {
+            parent: std::process::id() as Pid,
+            workload: round.spec.clone(),
+            workers: round.settings.workers.unwrap_or(1),
+            chunk: round.settings.chunk.unwrap_or(1),
+            in_flight: round.settings.in_flight.unwrap_or(u64::MAX),
+            stamp_stride: round.stamp_stride,
+            descriptors: sharing.descriptors(),
+        };
+        let text = serde_json::to_vec(&handover)?;
+        Ok(Some(Self { file: unnamed_file_with(&text)?, _sharing: sharing }))
+    }
+
+    /// Starts a child as `role`.
+    ///
+    /// # Errors
+    /// What the kernel says: `EAGAIN` and `ENOMEM` where a limit is reached.
+    pub fn spawn(&self, role: Role) -> io::Result<Pid> {
+        let fixed = ["procbench".to_owned(), CHILD.to_owned(), self.file.as_raw_fd().to_string()];
+        let words: Result<Vec<CString>, _> =
+            fixed.into_iter().chain(role.words()).map(CString::new).collect();
+        fork::spawn_own_program(&words?)
+    }
+}
+
+/// The memory of a round that is shared as its children are started.
+pub fn sharing_of(round: &Round<'_>) -> Sharing {
+    match round.settings.start {
+        Some(Start::Exec) => Sharing::WithExeced(Vec::new()),
+        Some(Start::Fork) | None => Sharing::WithForked,
+    }
+}
+
+/// The whole life of such a child: `words` are its arguments after [`CHILD`].
+///
+/// # Errors
+/// If it was not started by a runner, or its workload or its memory cannot be had.
+pub fn run(words: &[String]) -> anyhow::Result<()> {
+    let (descriptor, words) = words.split_first().context("a child without a handover")?;
+    let descriptor: RawFd = descriptor.parse().context("a child's handover is a descriptor")?;
+    let handover: Handover =
+        serde_json::from_slice(&read(descriptor)?).context("failed to understand the handover")?;
+    fork::die_with(handover.parent);
+    let role = Role::from_words(words)?;
+    let sharing = Sharing::from_parent(handover.descriptors.clone());
+    workload::visit(&handover.workload, Child { handover: &handover, role, sharing })?
+}
+
+/// What is in the file `descriptor`, whose offset belongs to all children together: so it is opened anew.
+fn read(descriptor: RawFd) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut file =
+        File::open(format!("/proc/self/fd/{descriptor}")).context("failed to open the handover")?;
+    file.seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_end(&mut text))
+        .context("failed to read the handover")?;
+    Ok(text)
+}
+
+struct Child<'a> {
+    handover: &'a Handover,
+    role: Role,
+    sharing: Sharing,
+}
+
+impl Visitor for Child<'_> {
+    type Output = anyhow::Result<()>;
+
+    fn visit<W: Workload>(self, workload: W) -> anyhow::Result<()> {
+        let Self { handover, role, mut sharing } = self;
+        let tasks = handover.workload.tasks;
+        match role {
+            Role::Worker { station, inherited } => {
+                pool::exec_worker(&workload, handover, tasks, station, inherited, &mut sharing)
+            }
+            Role::Task { task, cell } => {
+                process::exec_task(&workload, handover, tasks, task, cell, &mut sharing)
+            }
+        }
+        .context("failed to join the round")
+    }
+}
