@@ -79,7 +79,7 @@ pub struct Cli {
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
     pub in_flight: Option<InFlight>,
 
-    /// How arguments and results travel in the pool: shared-memory
+    /// How arguments and results travel in the pool: shared-memory or pipe [default: shared-memory]
     #[arg(long, value_name = "T", value_parser = draft::parse_transport, help_heading = STRATEGIES)]
     pub transport: Option<Transport>,
 

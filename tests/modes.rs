@@ -290,3 +290,21 @@ fn children_that_are_programs_of_their_own_do_the_same_work_as_copies_of_their_p
         }
     }
 }
+
+#[test]
+fn a_pool_over_pipes_does_the_same_work_with_both_directions_full() {
+    let document = Sandbox::new().measure(
+        "-n 24 --arg-size 1MiB --result-size 1MiB --rounds 1 \
+         -m serial,pool:workers=3:chunk=4:transport=pipe,pool:workers=2:chunk=1:transport=pipe:start=exec",
+    );
+    assert_every_count_is_right(&document);
+}
+
+#[test]
+fn a_pool_over_pipes_may_be_larger_than_the_workload_and_have_nothing_to_ship() {
+    let workload = "--cpu 10us --init 1ms --spread lognormal:1 --rounds 2";
+    let modes = "-m serial,pool:workers=5:transport=pipe,pool:chunk=1000:transport=pipe";
+    for tasks in ["-n 1", "-n 3000"] {
+        assert_every_count_is_right(&Sandbox::new().measure(&format!("{tasks} {workload} {modes}")));
+    }
+}

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::Start;
 use super::{Round, pool, process};
 use crate::sys::fork::{self, Pid};
-use crate::sys::memory::{Sharing, unnamed_file_with};
+use crate::sys::memory::{Sharing, inherited_file, unnamed_file_with};
 use crate::workload::{self, Visitor, Workload, WorkloadSpec};
 
 /// The hidden first argument under which procbench is a child of its runner.
@@ -47,6 +47,13 @@ pub enum Role {
         /// The first task, and the one after the last.
         inherited: (u64, u64),
     },
+    /// A worker of a pool, at the end of these pipes.
+    PipeWorker {
+        /// Where it reads.
+        requests: RawFd,
+        /// Where it writes.
+        answers: RawFd,
+    },
     /// The process of one task.
     Task {
         /// The task.
@@ -62,6 +69,9 @@ impl Role {
             Self::Worker { station, inherited: (start, end) } => {
                 ["worker".into(), station.to_string(), start.to_string(), end.to_string()]
             }
+            Self::PipeWorker { requests, answers } => {
+                ["pipe".into(), requests.to_string(), answers.to_string(), "0".into()]
+            }
             Self::Task { task, cell } => ["task".into(), task.to_string(), cell.to_string(), "0".into()],
         }
     }
@@ -74,6 +84,9 @@ impl Role {
         match words.first().map(String::as_str) {
             Some("worker") => {
                 Ok(Self::Worker { station: number(1)? as usize, inherited: (number(2)?, number(3)?) })
+            }
+            Some("pipe") => {
+                Ok(Self::PipeWorker { requests: number(1)? as RawFd, answers: number(2)? as RawFd })
             }
             Some("task") => Ok(Self::Task { task: number(1)?, cell: number(2)? as usize }),
             other => anyhow::bail!("a child cannot be {other:?}"),
@@ -120,7 +133,11 @@ impl Spawner {
         let fixed = ["procbench".to_owned(), CHILD.to_owned(), self.file.as_raw_fd().to_string()];
         let words: Result<Vec<CString>, _> =
             fixed.into_iter().chain(role.words()).map(CString::new).collect();
-        fork::spawn_own_program(&words?)
+        let handed_over = match role {
+            Role::PipeWorker { requests, answers } => vec![requests, answers],
+            Role::Worker { .. } | Role::Task { .. } => Vec::new(),
+        };
+        fork::spawn_own_program(&words?, &handed_over)
     }
 }
 
@@ -173,6 +190,10 @@ impl Visitor for Child<'_> {
         match role {
             Role::Worker { station, inherited } => {
                 pool::exec_worker(&workload, handover, tasks, station, inherited, &mut sharing)
+            }
+            Role::PipeWorker { requests, answers } => {
+                let pipes = (inherited_file(requests), inherited_file(answers));
+                pool::pipe::exec_worker(&workload, handover, tasks, pipes)
             }
             Role::Task { task, cell } => {
                 process::exec_task(&workload, handover, tasks, task, cell, &mut sharing)

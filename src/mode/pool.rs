@@ -9,6 +9,7 @@
 //! run out finds it. The parent sleeps until a worker ends; it does not spin.
 
 mod arguments;
+pub(super) mod pipe;
 mod worker;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
+use super::settings::Transport;
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::shared_record;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -81,6 +83,9 @@ const NAP: Duration = Duration::from_millis(100);
 /// # Errors
 /// If the machine does not allow that many processes, or memory cannot be had.
 pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    if round.settings.transport == Some(Transport::Pipe) {
+        return pipe::run(workload, round);
+    }
     fork::require_single_thread()?;
     let workers = round.settings.workers.unwrap_or(1).max(1);
     let begin = monotonic_nanoseconds();

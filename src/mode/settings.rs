@@ -29,6 +29,8 @@ pub struct Settings {
 pub enum Transport {
     /// Through memory that both see.
     SharedMemory,
+    /// Through a pair of pipes for each worker.
+    Pipe,
 }
 
 impl Transport {
@@ -36,6 +38,7 @@ impl Transport {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SharedMemory => "shared-memory",
+            Self::Pipe => "pipe",
         }
     }
 }

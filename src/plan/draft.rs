@@ -303,7 +303,7 @@ impl StrategyDraft {
 
 /// `--transport`
 pub fn parse_transport(text: &str) -> Result<Transport, String> {
-    by_name("transport", text, &[Transport::SharedMemory], Transport::name)
+    by_name("transport", text, &[Transport::SharedMemory, Transport::Pipe], Transport::name)
 }
 
 /// `--start`

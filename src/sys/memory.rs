@@ -129,9 +129,7 @@ pub enum Sharing {
 impl Sharing {
     /// What an exec'd child can make of its parent's [`Self::descriptors`].
     pub fn from_parent(descriptors: Vec<RawFd>) -> Self {
-        // SAFETY: they were inherited for this and belong to nobody else in this process.
-        let own = |descriptor: RawFd| unsafe { File::from_raw_fd(descriptor) };
-        Self::FromParent(descriptors.into_iter().map(own).collect::<Vec<_>>().into_iter())
+        Self::FromParent(descriptors.into_iter().map(inherited_file).collect::<Vec<_>>().into_iter())
     }
 
     /// The descriptors that a child has to be told of.
@@ -164,6 +162,12 @@ impl Sharing {
             }
         }
     }
+}
+
+/// An open file that this program was started with, for whoever was told of it.
+pub fn inherited_file(descriptor: RawFd) -> File {
+    // SAFETY: it was inherited for this and belongs to nobody else in this process. If it is not open, using it says so.
+    unsafe { File::from_raw_fd(descriptor) }
 }
 
 /// A file without a name with `content`, which programs that this process executes inherit.

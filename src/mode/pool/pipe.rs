@@ -1,0 +1,463 @@
+//! The pool whose arguments and results travel through pipes, as they do in most pools: a pair for each worker.
+//!
+//! The parent hands out tasks in FIFO order, a chunk at a time, each with its argument; a worker has at most the chunk it is
+//! busy with and one more that waits in its pipe. It answers each task with what is to be published, its result bytes, and
+//! what it has done so far. No pipe has two readers or two writers, so there is no lock; and the parent never waits for a pipe
+//! to have room while another has something to say, so two full directions cannot block each other. What a dead worker had
+//! not answered is handed to its successor.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::pipe2;
+
+use super::{MOST_BARREN_DEATHS, MOST_TRIES};
+use crate::mode::exec::{self, Handover, Role, Spawner};
+use crate::mode::progress::Status;
+use crate::mode::stamps::Stamps;
+use crate::mode::{Board, Outcome, Round, RoundError, Times};
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::fork::{self, Pid};
+use crate::sys::memory::Visibility;
+use crate::sys::wait::{Exit, Which, wait};
+use crate::workload::{Executor, Failure, Meter, Word, Workload};
+
+/// Words in front of the argument of a task: its number and the argument's length.
+const REQUEST_WORDS: usize = 2;
+/// Words in front of an answer's result bytes: [`Answer`].
+const ANSWER_WORDS: usize = 10;
+/// Bytes read at a time.
+const PIECE: usize = 64 * 1024;
+
+/// What a worker says after each task, and once before the first and after the last.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// The task, or one of the two below.
+    task: u64,
+    /// [`Word`].
+    word: u64,
+    /// When the task started and ended, if it is stamped; when the worker was ready or had finished.
+    started: u64,
+    ended: u64,
+    /// All that it has done so far.
+    meter: Meter,
+}
+
+/// In place of a task: ready for the first one.
+const READY: u64 = u64::MAX;
+/// In place of a task: there will be no more answers.
+const FINISHED: u64 = u64::MAX - 1;
+
+impl Answer {
+    fn to_bytes(self) -> [u8; ANSWER_WORDS * 8] {
+        let Meter { executed, work_units, initialisations, waits, .. } = self.meter;
+        let (sum, max) = (self.meter.overshoot_nanoseconds, self.meter.overshoot_max_nanoseconds);
+        let Self { task, word, started, ended, .. } = self;
+        let words = [task, word, started, ended, executed, work_units, initialisations, waits, sum, max];
+        let mut bytes = [0; ANSWER_WORDS * 8];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let word = |place: usize| number_at(bytes, place);
+        Self {
+            task: word(0),
+            word: word(1),
+            started: word(2),
+            ended: word(3),
+            meter: Meter {
+                executed: word(4),
+                work_units: word(5),
+                initialisations: word(6),
+                waits: word(7),
+                overshoot_nanoseconds: word(8),
+                overshoot_max_nanoseconds: word(9),
+            },
+        }
+    }
+}
+
+fn number_at(bytes: &[u8], place: usize) -> u64 {
+    u64::from_ne_bytes(bytes[place * 8..][..8].try_into().expect("eight bytes"))
+}
+
+/// Executes every task of `workload` by `round.settings.workers` worker processes, each at the end of a pair of pipes.
+///
+/// # Errors
+/// If the machine does not allow that many processes or pipes, or memory cannot be had.
+pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    fork::require_single_thread()?;
+    let workers = round.settings.workers.unwrap_or(1).max(1) as usize;
+    let begin = monotonic_nanoseconds();
+    let mut pool = Pool::new(workload, &round)?;
+    for _ in 0..workers {
+        pool.start(workload, VecDeque::new())?;
+    }
+    while !pool.workers.is_empty() {
+        pool.hand_out(workload);
+        pool.exchange(workload)?;
+        round.progress.tick(Status { tasks_done: pool.answered, alive: pool.workers.len() as u64 });
+    }
+    let end = monotonic_nanoseconds();
+    let collected = pool.collected_at.clamp(begin, end);
+    Ok(Outcome {
+        times: Times { begin, ready: pool.ready_at.clamp(begin, collected), collected, end },
+        board: pool.board,
+        meter: pool.meter,
+        processes_started: pool.started,
+        peak_alive: pool.peak,
+        retries: pool.retries,
+        workers_lost: pool.lost,
+    })
+}
+
+/// The parent's side of one worker.
+struct Worker {
+    pid: Pid,
+    /// To it; closed when there is nothing more to say.
+    requests: Option<File>,
+    answers: File,
+    /// What could not be written yet, and how much of it has been.
+    outgoing: Vec<u8>,
+    written: usize,
+    /// What has been read and is not a whole answer yet.
+    incoming: Vec<u8>,
+    /// Tasks it has been given and not answered, in order.
+    in_hand: VecDeque<u64>,
+    /// What it said last of all it has done.
+    meter: Meter,
+    finished: bool,
+}
+
+struct Pool {
+    tasks: u64,
+    chunk: usize,
+    parent: Pid,
+    spawner: Option<Spawner>,
+    board: Board,
+    workers: Vec<Worker>,
+    /// The first task that nobody has been given.
+    next: u64,
+    answered: u64,
+    started: u64,
+    peak: u64,
+    retries: u64,
+    lost: u64,
+    deaths: HashMap<u64, u32>,
+    barren_deaths: u32,
+    meter: Meter,
+    ready_at: u64,
+    collected_at: u64,
+    result_size: usize,
+    argument: Vec<u8>,
+}
+
+impl Pool {
+    fn new<W: Workload>(workload: &W, round: &Round<'_>) -> io::Result<Self> {
+        Ok(Self {
+            tasks: round.tasks,
+            chunk: round.settings.chunk.unwrap_or(1).max(1) as usize,
+            parent: std::process::id() as Pid,
+            spawner: Spawner::prepare(round, exec::sharing_of(round))?,
+            board: Board::new(round, workload.result_size(), Visibility::Private)?,
+            workers: Vec::new(),
+            next: 0,
+            answered: 0,
+            started: 0,
+            peak: 0,
+            retries: 0,
+            lost: 0,
+            deaths: HashMap::new(),
+            barren_deaths: 0,
+            meter: Meter::default(),
+            ready_at: u64::MAX,
+            collected_at: 0,
+            result_size: workload.result_size(),
+            argument: vec![0; workload.argument_capacity()],
+        })
+    }
+
+    /// Starts a worker that is given `tasks` first.
+    fn start<W: Workload>(&mut self, workload: &W, tasks: VecDeque<u64>) -> Result<(), RoundError> {
+        let limit = |what: &str, error: io::Error| match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
+                RoundError::Limit(format!("failed to {what}: {error}"))
+            }
+            _ => error.into(),
+        };
+        let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|error| limit("open a worker's pipes", error.into()));
+        let ((from_parent, requests), (answers, to_parent)) = (pipe()?, pipe()?);
+        for end in [requests.as_fd(), answers.as_fd()] {
+            fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
+        }
+        let mut worker = Worker::new(requests.into(), answers.into());
+        tasks.into_iter().for_each(|task| worker.give(workload, task, &mut self.argument));
+        // Before the fork, so that the child can close its copy of the parent's end like those of all the others: as long as
+        // one is open somewhere, nobody sees the end of a pipe.
+        self.workers.push(worker);
+        let parent = self.parent;
+        let started = match &self.spawner {
+            Some(spawner) => {
+                let role =
+                    Role::PipeWorker { requests: from_parent.as_raw_fd(), answers: to_parent.as_raw_fd() };
+                spawner.spawn(role)
+            }
+            None => fork::fork(|| {
+                fork::die_with(parent);
+                self.workers.clear();
+                let ends = (File::from(from_parent), File::from(to_parent));
+                // A parent that does not listen any more is gone, or about to kill.
+                i32::from(work(workload, &self.board.stamps, self.result_size, ends).is_err())
+            }),
+        };
+        match (started, self.workers.last_mut()) {
+            (Ok(pid), Some(worker)) => worker.pid = pid,
+            (Err(error), _) => return Err(limit("start a worker", error)),
+            (Ok(_), None) => unreachable!("it was pushed above"),
+        }
+        self.started += 1;
+        self.peak = self.peak.max(self.workers.len() as u64);
+        Ok(())
+    }
+
+    /// Gives tasks, in order, to all who have at most one chunk in hand; says goodbye to who has none when there are no more.
+    fn hand_out<W: Workload>(&mut self, workload: &W) {
+        let Self { workers, next, tasks, chunk, argument, .. } = self;
+        for worker in workers.iter_mut() {
+            while *next < *tasks && worker.in_hand.len() <= *chunk {
+                let end = next.saturating_add(*chunk as u64).min(*tasks);
+                (*next..end).for_each(|task| worker.give(workload, task, argument));
+                *next = end;
+            }
+            // A worker that is told so ends; while others are busy it might still have to stand in for one.
+            if *next == *tasks && worker.in_hand.is_empty() && worker.outgoing.is_empty() {
+                worker.requests = None;
+            }
+        }
+    }
+
+    /// Writes and reads as much as there is room and matter for, after waiting until there is some.
+    fn exchange<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
+        for worker in &mut self.workers {
+            worker.write()?;
+        }
+        let mut fds = Vec::with_capacity(2 * self.workers.len());
+        for worker in &self.workers {
+            fds.push(PollFd::new(worker.answers.as_fd(), PollFlags::POLLIN));
+            if let Some(requests) = worker.requests.as_ref().filter(|_| !worker.outgoing.is_empty()) {
+                fds.push(PollFd::new(requests.as_fd(), PollFlags::POLLOUT));
+            }
+        }
+        const NAP_MILLISECONDS: u16 = 100;
+        match poll(&mut fds, PollTimeout::from(NAP_MILLISECONDS)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        drop(fds);
+        let mut place = 0;
+        while place < self.workers.len() {
+            let open = self.workers[place].read()?;
+            self.hear(place)?;
+            if open { place += 1 } else { self.bury(workload, place)? }
+        }
+        Ok(())
+    }
+
+    /// Takes note of every whole answer of a worker.
+    fn hear(&mut self, place: usize) -> Result<(), RoundError> {
+        let worker = &mut self.workers[place];
+        let mut heard = 0;
+        while let Some(bytes) = worker.incoming.get(heard..heard + ANSWER_WORDS * 8) {
+            let answer = Answer::from_bytes(bytes);
+            match answer.task {
+                READY => self.ready_at = self.ready_at.min(answer.started),
+                FINISHED => {
+                    worker.finished = true;
+                    self.collected_at = self.collected_at.max(answer.ended);
+                }
+                task => {
+                    let start = heard + ANSWER_WORDS * 8;
+                    let Some(result) = worker.incoming.get(start..start + self.result_size) else { break };
+                    if worker.in_hand.pop_front() != Some(task) {
+                        return Err(anyhow::anyhow!("a worker answered task {task} out of turn").into());
+                    }
+                    self.board.result_mut(task).copy_from_slice(result);
+                    if answer.started > 0 {
+                        self.board.stamps.note(task, answer.started, answer.ended);
+                    }
+                    self.board.publish(task, Word(answer.word));
+                    self.answered += 1;
+                    heard += self.result_size;
+                }
+            }
+            worker.meter = answer.meter;
+            heard += ANSWER_WORDS * 8;
+        }
+        worker.incoming.drain(..heard);
+        Ok(())
+    }
+
+    /// Reaps a worker whose pipe has been closed, and puts another in its place if it did not end of itself.
+    fn bury<W: Workload>(&mut self, workload: &W, place: usize) -> Result<(), RoundError> {
+        let mut worker = self.workers.swap_remove(place);
+        let reaped = wait(Which::Only(worker.pid))?;
+        self.meter = self.meter.plus(worker.meter);
+        let exit = reaped.map_or(Exit::Code(0), |reaped| reaped.exit);
+        if exit == Exit::Code(0) && worker.finished && worker.in_hand.is_empty() {
+            return Ok(());
+        }
+        self.lost += 1;
+        self.barren_deaths = if worker.in_hand.is_empty() { self.barren_deaths + 1 } else { 0 };
+        if self.barren_deaths > MOST_BARREN_DEATHS {
+            return Err(anyhow::anyhow!(
+                "{} workers died one after the other before they took a task; the last one {exit}",
+                self.barren_deaths
+            )
+            .into());
+        }
+        // The first one in hand is the one it was busy with.
+        if let Some(task) = worker.in_hand.front().copied() {
+            let deaths = self.deaths.entry(task).or_insert(0);
+            *deaths += 1;
+            if *deaths < MOST_TRIES {
+                self.retries += 1;
+            } else {
+                let failure = match exit {
+                    Exit::Code(fork::PANICKED) => Failure::Panicked,
+                    _ => Failure::GivenUp(*deaths),
+                };
+                self.board.give_up(task, failure);
+                self.answered += 1;
+                worker.in_hand.pop_front();
+            }
+        }
+        self.start(workload, worker.in_hand)
+    }
+}
+
+impl Worker {
+    /// One that has not been started yet, at the other end of these.
+    fn new(requests: File, answers: File) -> Self {
+        Self {
+            pid: 0,
+            requests: Some(requests),
+            answers,
+            outgoing: Vec::new(),
+            written: 0,
+            incoming: Vec::new(),
+            in_hand: VecDeque::new(),
+            meter: Meter::default(),
+            finished: false,
+        }
+    }
+
+    /// Puts `task` and its argument among what is to be written.
+    fn give<W: Workload>(&mut self, workload: &W, task: u64, argument: &mut [u8]) {
+        let length = workload.write_argument(task, argument);
+        self.outgoing.extend_from_slice(&task.to_ne_bytes());
+        self.outgoing.extend_from_slice(&(length as u64).to_ne_bytes());
+        self.outgoing.extend_from_slice(&argument[..length]);
+        self.in_hand.push_back(task);
+    }
+
+    /// Writes as much as there is room for.
+    fn write(&mut self) -> io::Result<()> {
+        let Some(requests) = &mut self.requests else { return Ok(()) };
+        while self.written < self.outgoing.len() {
+            match requests.write(&self.outgoing[self.written..]) {
+                Ok(written) => self.written += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // It is dead, which its other pipe says too.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.outgoing.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Reads as much as is there. Says whether the pipe is still open.
+    fn read(&mut self) -> io::Result<bool> {
+        loop {
+            let before = self.incoming.len();
+            self.incoming.resize(before + PIECE, 0);
+            let read = self.answers.read(&mut self.incoming[before..]);
+            self.incoming.truncate(before + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => return Ok(false),
+                // A pipe that gave less than was asked for is empty.
+                Ok(length) if length < PIECE => return Ok(true),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A worker's life: tasks are read and answered until there are no more.
+fn work<W: Workload>(
+    workload: &W,
+    stamps: &Stamps,
+    result_size: usize,
+    (requests, answers): (File, File),
+) -> io::Result<()> {
+    let (mut requests, mut answers) =
+        (BufReader::with_capacity(PIECE, requests), BufWriter::with_capacity(PIECE, answers));
+    let mut meter = Meter::default();
+    let mut executor = workload.executor(&mut meter);
+    let (mut argument, mut result) = (vec![0; workload.argument_capacity()], vec![0; result_size]);
+    let say =
+        |answers: &mut BufWriter<File>, task: u64, word: u64, (started, ended): (u64, u64), meter: Meter| {
+            answers.write_all(&Answer { task, word, started, ended, meter }.to_bytes())
+        };
+    let now = monotonic_nanoseconds();
+    say(&mut answers, READY, 0, (now, now), meter)?;
+    loop {
+        if requests.buffer().is_empty() {
+            // Nothing more to do until the parent says so: it gets what has been done.
+            answers.flush()?;
+            if requests.fill_buf()?.is_empty() {
+                break;
+            }
+        }
+        let mut head = [0; REQUEST_WORDS * 8];
+        requests.read_exact(&mut head)?;
+        let (task, length) = (number_at(&head, 0), number_at(&head, 1) as usize);
+        requests.read_exact(&mut argument[..length])?;
+        let stamped = stamps.includes(task);
+        let started = if stamped { monotonic_nanoseconds() } else { 0 };
+        let outcome = executor.execute(task, &argument[..length], &mut result, &mut meter);
+        let ended = if stamped { monotonic_nanoseconds() } else { 0 };
+        let word = meter.count(outcome);
+        say(&mut answers, task, word.0, (started, ended), meter)?;
+        answers.write_all(&result)?;
+    }
+    let now = monotonic_nanoseconds();
+    say(&mut answers, FINISHED, 0, (now, now), meter)?;
+    answers.flush()
+}
+
+/// The life of a worker that was executed anew.
+///
+/// # Errors
+/// If its parent cannot be spoken to.
+pub(in crate::mode) fn exec_worker<W: Workload>(
+    workload: &W,
+    handover: &Handover,
+    tasks: u64,
+    (requests, answers): (File, File),
+) -> io::Result<()> {
+    let stamps = Stamps::new(tasks, handover.stamp_stride, Visibility::Private)?;
+    work(workload, &stamps, workload.result_size(), (requests, answers))
+}
