@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 use procbench::engine::protocol::{GO, Message, Request, RoundReport, VERSION};
 use procbench::engine::{Engine, Strategy, native};
 use procbench::mode::{Mode, Settings};
-use procbench::workload::{Kind, Spread, WorkloadSpec};
+use procbench::workload::{Kind, OnFailure, Spread, WorkloadSpec};
 
 /// One round of `mode`, as the controller would run it.
 pub fn round(mode: Mode, settings: Settings, workload: WorkloadSpec, latency: bool) -> RoundReport {
     let strategy = Strategy { name: mode.name().into(), engine: Engine::Native, mode, settings };
     let controller = std::process::id() as i32;
-    let request = Request { protocol: VERSION, controller, workload, strategy, latency };
+    let on_failure = OnFailure::Continue;
+    let request = Request { protocol: VERSION, controller, workload, strategy, latency, on_failure };
     let mut runner = Command::new(env!("CARGO_BIN_EXE_procbench"))
         .arg(native::RUNNER)
         .stdin(Stdio::piped())
@@ -54,5 +55,6 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         seed: 1,
         units_per_second: 0.0,
         folder: PathBuf::new(),
+        program: None,
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
+use crate::sys::strays::{children, end_strays};
 use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
@@ -53,6 +54,9 @@ pub enum RoundFailure {
     /// Somebody pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// A task has failed before, and nothing was to be run after that.
+    #[error("a task failed, and nothing more is run after that (--on-failure stop)")]
+    Stopped,
     /// Something that must hold did not.
     #[error("{0}")]
     Violation(String),
@@ -85,8 +89,10 @@ pub fn execute(
     if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
     }
+    let strays_of =
+        request.workload.kind.is_program().then(|| children().into_iter().map(|(pid, _)| pid).collect());
     let child = command.spawn().context("failed to start the runner")?;
-    let mut runner = Runner { child, reaped: false, outlived_by: 0 };
+    let mut runner = Runner { child, reaped: false, outlived_by: 0, others: strays_of };
     let outcome = converse(&mut runner, request, watch, signals, progress);
     // However it went, nothing of the round is left after this.
     runner.end(End::AtOnce);
@@ -108,6 +114,9 @@ struct Runner {
     reaped: bool,
     /// Processes of its group that were still alive when it had ended.
     outlived_by: usize,
+    /// Where the round starts programs of the user's own: this process's other children. Whoever else is one in the end was
+    /// started by such a program, and has lost all between it and this process.
+    others: Option<Vec<i32>>,
 }
 
 /// How a runner is brought to its end.
@@ -144,6 +153,9 @@ impl Runner {
             // The runner's orphans are this process's to reap, which is a subreaper.
             while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(others) = &self.others {
+            end_strays(others);
         }
         reaped
     }

@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
+use super::failures::Failures;
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::shared_record;
@@ -108,6 +109,9 @@ impl Cell {
 /// # Errors
 /// If the machine does not allow even one process, or memory cannot be had.
 pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    if let Some(tasks) = workload.programs() {
+        return super::programs::run(workload, tasks, round);
+    }
     fork::require_single_thread()?;
     let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks);
     // What the runner itself wants to know of the machine is no part of what the mode costs.
@@ -116,10 +120,15 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let mut crew = Crew::new(workload, &round, limit as usize, &machine)?;
     let method = Method::prepare(workload, &crew, round.parent_memory)?;
     let ready = monotonic_nanoseconds();
+    let mut tried = 0;
     for task in 0..round.tasks {
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
+        if crew.failures.have_stopped() {
+            break;
+        }
+        tried = task + 1;
         crew.let_children_begin()?;
         if task.is_multiple_of(SWEEP_EVERY) {
             crew.sweep()?;
@@ -128,6 +137,16 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         crew.start(workload, &method, task)?;
     }
     crew.join(|status| round.progress.tick(status))?;
+    while let Some(task) = crew.failures.next() {
+        while crew.alive == crew.limit {
+            crew.reap_one()?;
+        }
+        crew.start(workload, &method, task)?;
+        if !crew.failures.any() {
+            crew.join(|status| round.progress.tick(status))?;
+        }
+    }
+    crew.failures.give_up_rest(&crew.board, tried);
     let end = monotonic_nanoseconds();
     Ok(Outcome {
         // Reaping is how results are collected: with the last one both are done.
@@ -135,8 +154,9 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         board: crew.board,
         meter: crew.meter,
         processes_started: crew.started,
+        unstarted: 0,
         peak_alive: crew.peak as u64,
-        retries: 0,
+        retries: crew.failures.retries,
         workers_lost: 0,
     })
 }
@@ -216,6 +236,7 @@ struct Crew {
     /// Where the next sweep begins.
     cursor: usize,
     meter: Meter,
+    failures: Failures,
     board: Board,
     /// Arguments and results by cell; a length in front of each argument.
     arguments: Slots,
@@ -258,6 +279,7 @@ impl Crew {
             used: 0,
             cursor: 0,
             meter: Meter::default(),
+            failures: Failures::new(round.on_failure),
             board: Board::new(round, workload.result_size(), Visibility::ParentOnly)?,
             arguments: Slots::new(limit, argument_size, Visibility::Shared)?,
             results: Slots::new(limit, workload.result_size(), Visibility::Shared)?,
@@ -443,13 +465,13 @@ impl Crew {
             if self.results.size() > 0 {
                 self.board.result_mut(task).copy_from_slice(self.results.get(cell));
             }
-            self.board.publish(task, word);
+            self.failures.publish(&self.board, task, word);
         } else {
             let failure = match reaped.exit {
                 Exit::Code(fork::PANICKED) => Failure::Panicked,
                 exit => Failure::ProcessEnded(exit),
             };
-            self.board.give_up(task, failure);
+            self.failures.publish(&self.board, task, Word::new(Err(failure)));
         }
         self.pids[cell].store(0, Relaxed);
         self.free[self.free_count].store(cell as u64, Relaxed);
