@@ -240,6 +240,7 @@ pub struct Records {
     pub memory: Option<Completed>,
     /// Tasks that failed in rounds that were not timed, and the first few of them.
     untimed_tasks_failed: u64,
+    untimed_tasks_not_tried: u64,
     untimed_failures: Vec<TaskFailure>,
     /// How long one takes, as far as known.
     expected: Option<Duration>,
@@ -398,6 +399,7 @@ impl<'a> Session<'a> {
         self.stopped |= failed && self.plan.run.on_failure == OnFailure::Stop;
         if phase != Phase::Timed && completed.report.tasks_failed > 0 {
             records.untimed_tasks_failed += completed.report.tasks_failed;
+            records.untimed_tasks_not_tried += completed.report.tasks_not_tried;
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
         self.own_forks += created_by(&row.strategy, &completed);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::signals::Signals;
@@ -17,7 +17,7 @@ use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
 use crate::sys::strays::{children, end_strays};
-use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait, wait_for_end};
+use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub enum RoundFailure {
 
 /// How often the controller looks up while nothing happens.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long it waits for processes that have been killed.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
@@ -89,10 +91,10 @@ pub fn execute(
     if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
     }
-    let strays_of =
-        request.workload.kind.is_program().then(|| children().into_iter().map(|(pid, _)| pid).collect());
+    let of_programs = request.workload.kind.is_program();
+    let others = of_programs.then(|| children().into_iter().map(|(pid, _)| pid).collect());
     let child = command.spawn().context("failed to start the runner")?;
-    let mut runner = Runner { child, reaped: false, outlived_by: 0, others: strays_of };
+    let mut runner = Runner { child, reaped: false, outlived_by: 0, others };
     let outcome = converse(&mut runner, request, watch, signals, progress);
     // However it went, nothing of the round is left after this.
     runner.end(End::AtOnce);
@@ -140,6 +142,11 @@ impl Runner {
         }
         let group = Pid::from_raw(self.pid());
         if how == End::AtOnce {
+            if self.others.is_some() {
+                // A guardian ends what only it can find, and goes on with that should this process be told to end again.
+                let _ = kill(group, Signal::SIGTERM);
+                has_ended_by(self.pid(), Instant::now() + PATIENCE);
+            }
             let _ = killpg(group, Signal::SIGKILL);
         }
         // As long as the runner is not reaped its number is taken, so nobody else's group can be hit.
@@ -148,7 +155,7 @@ impl Runner {
             kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
         let _ = killpg(group, Signal::SIGKILL);
         let reaped = wait(Which::Only(self.pid())).ok().flatten();
-        let patience = Instant::now() + Duration::from_secs(10);
+        let patience = Instant::now() + PATIENCE;
         while self.outlived_by > 0 && killpg(group, None).is_ok() && Instant::now() < patience {
             // The runner's orphans are this process's to reap, which is a subreaper.
             while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}

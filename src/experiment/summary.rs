@@ -82,6 +82,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         settings,
         summary: summarise(&rounds, plan),
         untimed_tasks_failed: records.untimed_tasks_failed,
+        untimed_tasks_not_tried: records.untimed_tasks_not_tried,
         untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,

@@ -253,7 +253,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
                 first.push(failure);
             }
         }
-        let not_tried = strategy.rounds.iter().map(|round| round.report.tasks_not_tried).sum();
+        let not_tried = strategy.tasks_not_tried();
         let program = document.plan.workload.program.as_ref();
         let hint = program.is_some_and(|program| program.output.is_none());
         notices.push(Notice::TasksFailed { strategy: name, failed, not_tried, first, hint });

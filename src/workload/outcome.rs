@@ -90,7 +90,7 @@ pub enum Failure {
     Unanswered(Exit),
     /// Its worker closed its standard output before it had answered.
     Mute,
-    /// Its worker answered with more than one line.
+    /// Its worker gave more lines than it was asked for, so that nobody can tell which of them answers what.
     TooManyLines,
     /// Its worker's answer is longer than any may be.
     LongAnswer,
@@ -212,7 +212,7 @@ impl fmt::Display for Failure {
             }
             Self::Unanswered(exit) => write!(f, "its worker ended before it answered: {}", in_short(*exit)),
             Self::Mute => f.write_str("its worker closed its standard output before it answered"),
-            Self::TooManyLines => f.write_str("its worker answered with more than one line"),
+            Self::TooManyLines => f.write_str("its worker gave more lines than it was asked for"),
             Self::LongAnswer => f.write_str("its worker's answer is longer than 1 MiB"),
             Self::NotTried => f.write_str("not tried, since another task had failed"),
             Self::Unknown(tag) => write!(f, "unknown failure {tag}"),

@@ -48,14 +48,20 @@ impl Folder {
     }
 }
 
-/// `name` as the name of a folder: what could lead elsewhere or confuse a shell becomes `_`.
+/// `name` as the name of a folder: bytes that could lead elsewhere or confuse a shell become `%` and their number, so that
+/// two names stay two.
 pub fn safe_name(name: &str) -> String {
-    let safe = |character: char| match character {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '=' | ':' | '#' | ',' => character,
-        _ => '_',
-    };
-    let safe: String = name.chars().map(safe).collect();
-    if safe.starts_with('.') { format!("_{safe}") } else { safe }
+    let mut safe = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'.' if safe.is_empty() => safe.push_str("%2E"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'=' | b':' | b'#' | b',' => {
+                safe.push(byte.into());
+            }
+            _ => safe.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -65,8 +71,10 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_the_folder() {
         assert_eq!(safe_name("pool:workers=4x:chunk=1"), "pool:workers=4x:chunk=1");
+        assert_eq!(safe_name("a b/c"), "a%20b%2Fc");
         for name in ["..", "../../etc", "/etc", "a b\n", ".hidden", "é"] {
             let safe = safe_name(name);
+            assert_ne!(safe, "");
             assert!(!safe.contains('/') && !safe.starts_with('.') && safe.is_ascii(), "{safe}");
         }
     }

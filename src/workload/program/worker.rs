@@ -75,7 +75,7 @@ impl Workload for LineWorker {
         let mut keeper = Keeper {
             starter: self.starter(),
             kept: None,
-            last_task: None,
+            answered: Vec::new(),
             compared: self.compared,
             tally: self.tally.clone(),
             marks: self.marks.clone(),
@@ -144,7 +144,8 @@ impl Programs for LineWorker {
     }
 }
 
-/// Tasks whose worker was found to have answered with more than one line when they were already done: a bit for each.
+/// Tasks that were found, when they were already done, to have been answered by a worker that gives more lines than it is
+/// asked for: a bit for each.
 #[derive(Clone)]
 struct Marks(Arc<SharedSlice<AtomicU64>>);
 
@@ -153,8 +154,10 @@ impl Marks {
         Ok(Self(Arc::new(SharedSlice::new((tasks / 64 + 1) as usize, Visibility::Shared)?)))
     }
 
-    fn set(&self, task: u64) {
-        self.0[(task / 64) as usize].fetch_or(1 << (task % 64), Relaxed);
+    fn add(&self, tasks: &[u64]) {
+        for (all, added) in self.0.iter().zip(tasks).filter(|(_, added)| **added != 0) {
+            all.fetch_or(*added, Relaxed);
+        }
     }
 
     fn has(&self, task: u64) -> bool {
@@ -166,7 +169,9 @@ impl Marks {
 pub struct Keeper {
     starter: Result<Starter, Failure>,
     kept: Option<Conversation>,
-    last_task: Option<u64>,
+    /// Tasks that the kept worker has answered, a bit for each. If it has given a line too many, nobody can tell which of
+    /// its lines answers which of them.
+    answered: Vec<u64>,
     compared: bool,
     tally: Tally,
     marks: Marks,
@@ -188,6 +193,15 @@ impl Keeper {
             kept.abort();
             self.tally.reap();
         }
+        self.answered.clear();
+    }
+
+    fn note_answered(&mut self, task: u64) {
+        let (word, bit) = ((task / 64) as usize, 1 << (task % 64));
+        if self.answered.len() <= word {
+            self.answered.resize(word + 1, 0);
+        }
+        self.answered[word] |= bit;
     }
 }
 
@@ -207,21 +221,25 @@ impl Executor for Keeper {
             let line = starter.program.text_of(task, argument, &mut starter.number);
             match kept.ask(line, starter.program.timeout) {
                 Ok(answer) => {
-                    self.last_task = Some(task);
+                    let checksum = with_answer(argument::checksum(task, argument), answer, self.compared);
+                    self.note_answered(task);
                     meter.executed += 1;
-                    return Ok(with_answer(argument::checksum(task, argument), answer, self.compared));
+                    return Ok(checksum);
                 }
                 Err(Trouble::Surplus) => {
-                    // It is the fault of the task before; without one, of a worker that speaks first.
+                    // It had been asked before, or it speaks first.
+                    let was_asked = !self.answered.is_empty();
+                    self.marks.add(&self.answered);
                     self.dismiss();
-                    match self.last_task.take() {
-                        Some(guilty) => self.marks.set(guilty),
-                        None => return Err(Failure::TooManyLines),
+                    if !was_asked {
+                        return Err(Failure::TooManyLines);
                     }
                 }
                 Err(Trouble::Failed(failure)) => {
+                    if failure == Failure::TooManyLines {
+                        self.marks.add(&self.answered);
+                    }
                     self.dismiss();
-                    self.last_task = None;
                     return Err(failure);
                 }
             }
@@ -234,8 +252,8 @@ impl Drop for Keeper {
         let Some(kept) = self.kept.take() else { return };
         let (surplus, stubborn) = kept.end();
         self.tally.reap();
-        if let Some(guilty) = self.last_task.filter(|_| surplus) {
-            self.marks.set(guilty);
+        if surplus {
+            self.marks.add(&self.answered);
         }
         if stubborn {
             self.tally.note_stubborn();
