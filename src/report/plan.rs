@@ -87,7 +87,7 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(out, "{each}:")?;
     for word in &words {
-        writeln!(out, "  {}", quoted(word, false))?;
+        writeln!(out, "    {}", quoted(word, false))?;
     }
     let of_lines = match &program.args_from {
         Some(from) if from == "-" => "a line of standard input".into(),
@@ -102,7 +102,7 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         _ => {}
     }
     if let Some(text) = &program.prepare {
-        writeln!(out, "Before each round {SHELL} executes:\n  {}", quoted(text, true))?;
+        writeln!(out, "Before each round {SHELL} executes:\n    {}", quoted(text, true))?;
     }
     if let Some(folder) = &program.output {
         writeln!(out, "What they write is kept in {}", folder.display())?;
@@ -128,35 +128,7 @@ pub fn write(
         write_program(plan, out)?;
         writeln!(out)?;
     }
-    // Wider names would not leave enough of 80 columns for the rest.
-    const WIDEST: usize = 10;
-    let width = plan.strategies.iter().map(|strategy| strategy.name.chars().count());
-    let width = width.max().unwrap_or(0).min(WIDEST);
-    for strategy in &plan.strategies {
-        let round = estimate.and_then(|all| all.rounds.iter().find(|round| round.strategy == strategy.name));
-        let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
-        let tried = match round.and_then(|round| round.pilot_tasks) {
-            Some(tasks) => format!("{} tried", count(tasks)),
-            None => "a rule of thumb".into(),
-        };
-        // What does not fit into the column has a line of its own.
-        let name = Some(strategy.name.as_str()).filter(|name| name.chars().count() <= width);
-        if name.is_none() {
-            writeln!(out, "  {}", strategy.name)?;
-        }
-        let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
-        let name = name.unwrap_or_default();
-        match estimate {
-            Some(_) => {
-                writeln!(out, "  {name:<width$}  about {time} a round ({tried}), {memory} at its peak")?
-            }
-            None => writeln!(out, "  {name:<width$}  time and memory are not estimated")?,
-        }
-        let settings = settings_in_words(&strategy.settings);
-        if !settings.is_empty() {
-            writeln!(out, "  {:<width$}  {settings}", "")?;
-        }
-    }
+    write_rows(plan, parked_bytes, estimate, out)?;
     let run = &plan.run;
     writeln!(out)?;
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
@@ -186,6 +158,47 @@ pub fn write(
     );
     for line in wrap(&lines) {
         writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// A line or two for each strategy.
+fn write_rows(
+    plan: &Plan,
+    parked_bytes: u64,
+    estimate: Option<&Estimate>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    // Wider names would not leave enough of 80 columns for the rest.
+    const WIDEST: usize = 10;
+    let width = plan.strategies.iter().map(|strategy| strategy.name.chars().count());
+    let width = width.max().unwrap_or(0).min(WIDEST);
+    for strategy in &plan.strategies {
+        let expected = estimate.map(|estimate| {
+            let round = estimate.rounds.iter().find(|round| round.strategy == strategy.name);
+            let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
+            let tried = match round.and_then(|round| round.pilot_tasks) {
+                Some(tasks) => format!("{} tried", count(tasks)),
+                None => "a rule of thumb".into(),
+            };
+            let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
+            format!("about {time} a round ({tried}), {memory} at its peak")
+        });
+        let settings = Some(settings_in_words(&strategy.settings)).filter(|settings| !settings.is_empty());
+        // A name that does not fit into the column has a line of its own.
+        let mut name = strategy.name.as_str();
+        if name.chars().count() > width {
+            writeln!(out, "  {name}")?;
+            name = "";
+        }
+        let mut notes = expected.into_iter().chain(settings);
+        let first = notes.next().unwrap_or_default();
+        if !(name.is_empty() && first.is_empty()) {
+            writeln!(out, "{}", format!("  {name:<width$}  {first}").trim_end())?;
+        }
+        for note in notes {
+            writeln!(out, "  {:<width$}  {note}", "")?;
+        }
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ impl Words {
     }
 }
 
-/// Where a program's standard streams lead.
+/// Where a program's standard streams lead: to files that are none of this process's standard streams themselves.
 #[derive(Debug, Clone, Copy)]
 pub struct Streams<'a> {
     /// Standard input.

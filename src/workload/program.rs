@@ -235,7 +235,8 @@ pub fn prepare(text: &str) -> Result<(), PrepareError> {
         words.begin();
         words.add(word.as_bytes());
     }
-    let (null, error) = (spawner.null().try_clone()?, std::io::stderr());
+    // A copy, since no stream of a program may be a standard stream itself.
+    let (null, error) = (spawner.null().try_clone()?, std::io::stderr().as_fd().try_clone_to_owned()?);
     let streams = Streams { input: null.as_fd(), output: error.as_fd(), error: error.as_fd() };
     let pid = spawner
         .spawn(&CString::new(SHELL)?, &words, streams)

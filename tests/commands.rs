@@ -1,0 +1,729 @@
+//! Commands and workers of the user's own as tasks: what they are given, what is said of those that fail, and that nothing
+//! of what they start is left.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Finished, Sandbox, digest, kill, parse, row, skip};
+use nix::sys::signal::Signal;
+use procbench::document::{Document, Round};
+
+const MODES: [&str; 4] = ["serial", "threads:workers=2", "pool:workers=2", "process:in-flight=3"];
+
+/// Runs `arguments` with a file for the export, and returns that too, whatever the exit code.
+#[track_caller]
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> (Document, Finished) {
+    let mut all = vec!["--json", "out.json", "-q"];
+    all.extend(arguments);
+    let finished = sandbox.run(&all);
+    let export = fs::read_to_string(sandbox.path("out.json")).unwrap_or_else(|_| panic!("{finished:?}"));
+    (parse(&export), finished)
+}
+
+/// The last timed round of the only row, or of the row `name`.
+#[track_caller]
+fn last<'a>(document: &'a Document, name: &str) -> &'a Round {
+    row(document, name).rounds.last().expect("a timed round")
+}
+
+/// The reasons why tasks failed, each with its task.
+fn reasons(round: &Round) -> Vec<(u64, &str)> {
+    round.report.failures.iter().map(|failure| (failure.task, failure.reason.as_str())).collect()
+}
+
+/// An argument of `sleep` that nobody else uses, and that lasts for an hour: by it a process is found in any session.
+fn hour() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("3600.{}{:03}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Living processes with `argument` among their own.
+fn alive_with(argument: &str) -> Vec<i32> {
+    let all = procfs::process::all_processes().expect("/proc").flatten();
+    all.filter(|process| process.stat().is_ok_and(|stat| stat.state != 'Z'))
+        .filter(|process| process.cmdline().is_ok_and(|words| words.iter().any(|word| word == argument)))
+        .map(|process| process.pid)
+        .collect()
+}
+
+/// Everything with `argument` is gone, soon after procbench was killed or at once.
+#[track_caller]
+fn assert_gone(argument: &str, within: Duration) {
+    let deadline = Instant::now() + within;
+    loop {
+        let left = alive_with(argument);
+        if left.is_empty() {
+            return;
+        }
+        if Instant::now() >= deadline {
+            left.iter().for_each(|pid| kill(*pid));
+            panic!("processes {left:?} are left");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn each_task_is_one_command_in_every_mode() {
+    let sandbox = Sandbox::new();
+    let arguments = ["-n", "12", "--rounds", "1", "-m", &MODES.join(","), "--", "true"];
+    let (document, _) = run(&sandbox, &arguments);
+    for (mode, started, most_alive) in [(0, 12, 1), (1, 12, 2), (2, 14, 4), (3, 12, 3)] {
+        let report = &last(&document, MODES[mode]).report;
+        assert_eq!((report.tasks_completed, report.tasks_failed), (12, 0), "{report:?}");
+        assert_eq!(report.processes_started, started, "{}: {report:?}", MODES[mode]);
+        assert!((1..=most_alive).contains(&report.peak_alive), "{}: {report:?}", MODES[mode]);
+    }
+    assert!(!digest(&document).is_empty());
+    assert_eq!(document.plan.workload.kind.name(), "command");
+}
+
+/// What `echo` with these arguments writes for the first task, in every mode the same.
+#[track_caller]
+fn echoed(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let mut all = vec!["--rounds", "1", "--output", "kept", "--mode"];
+    let modes = MODES.join(",");
+    all.push(&modes);
+    all.extend(arguments);
+    let (_, finished) = run(sandbox, &all);
+    assert_eq!(finished.code(), Some(0), "{finished:?}");
+    let written = |mode: &str| fs::read_to_string(sandbox.path("kept").join(mode).join("0.out"));
+    let texts: Vec<String> = MODES.iter().map(|mode| written(mode).expect("what was written")).collect();
+    assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{texts:?}");
+    texts.into_iter().next().expect("a text")
+}
+
+#[test]
+fn a_placeholder_is_the_tasks_number_or_its_line() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lines.txt", "a  b\nsecond\n");
+    let lines = ["--args-from", "lines.txt", "--", "echo"];
+    assert_eq!(echoed(&sandbox, &["-n", "2", "--", "echo", "task {}!", "{}"]), "task 0! 0\n");
+    assert_eq!(echoed(&sandbox, &["-n", "2", "--", "echo", "nothing"]), "nothing\n", "nothing is appended");
+    assert_eq!(echoed(&sandbox, &lines), "a  b\n", "a line is appended as one word");
+    assert_eq!(echoed(&sandbox, &[&lines[..], &["<{}>", "{}{}"]].concat()), "<a  b> a  ba  b\n");
+}
+
+#[test]
+fn a_line_is_never_executed_whatever_is_in_it() {
+    let sandbox = Sandbox::new();
+    let line = "$(touch evil) `touch evil` ; touch evil # ' \"";
+    sandbox.write("lines.txt", format!("{line}\n"));
+    let lines = ["--args-from", "lines.txt"];
+    let expected = format!("{line}\n");
+    for command in [
+        &["--", "echo"][..],
+        &["--shell", "--", "printf '%s\\n' {}"],
+        &["--shell", "--", "printf '%s\\n' \"{}\""],
+        &["--shell", "--", "printf '%s\\n' '{}'"],
+        &["--shell", "--", "printf '%s\\n'"],
+    ] {
+        assert_eq!(echoed(&sandbox, &[&lines[..], command].concat()), expected, "{command:?}");
+        assert!(!sandbox.path("evil").exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn commands_are_run_here_with_the_users_environment_and_nothing_to_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("marker", "");
+    let script = "test -e marker && test \"$OF_THE_USER\" = yes && test -z \"$(cat)\"";
+    for mode in MODES {
+        let arguments = ["-n", "2", "--rounds", "1", "-q", "-m", mode, "--", "sh", "-c", script];
+        let mut command = sandbox.command(arguments);
+        command.env("OF_THE_USER", "yes");
+        sandbox.run_command(command).expect_code(0);
+    }
+}
+
+#[test]
+fn each_way_to_fail_is_told_with_the_task_and_its_line() {
+    let sandbox = Sandbox::new();
+    let unreadable = sandbox.write("plain.txt", "no program");
+    let unreadable = unreadable.to_str().expect("UTF-8");
+    sandbox.write("lines.txt", "exit 0\nexit 3\nkill -SEGV $$\nkill -9 $$");
+    sandbox
+        .write("programs.txt", format!("true\nno-such-program\n{unreadable}\n./no-such-file\n/bin/false\n"));
+    for mode in MODES {
+        let lines = ["--rounds", "1", "-m", mode, "--args-from"];
+        let (document, finished) = run(&sandbox, &[&lines[..], &["lines.txt", "--", "sh", "-c"]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let round = last(&document, mode);
+        let expected = [(1, "exit code 3"), (2, "killed by SIGSEGV"), (3, "killed by SIGKILL")];
+        assert_eq!(reasons(round), expected, "{mode}");
+        assert_eq!(round.report.failures[0].line.as_deref(), Some("exit 3"));
+        assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (1, 3));
+        let told = finished.stderr.replace('\n', " ");
+        assert!(told.contains("task 1 (\"exit 3\"): exit code 3"), "{finished:?}");
+
+        let (document, _) = run(&sandbox, &[&lines[..], &["programs.txt", "--", "{}"]].concat());
+        let expected = [(1, "not found"), (2, "not executable"), (3, "not found"), (4, "exit code 1")];
+        assert_eq!(reasons(last(&document, mode)), expected, "{mode}");
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_to_start_is_told_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("long.txt", format!("short\n{}\n", "x".repeat(200_000)));
+    for mode in MODES {
+        let arguments = ["--rounds", "1", "-m", mode, "--args-from", "long.txt", "--", "true"];
+        let (document, _) = run(&sandbox, &arguments);
+        let round = last(&document, mode);
+        assert_eq!(reasons(round), [(1, "could not be started: Argument list too long")], "{mode}");
+        let line = round.report.failures[0].line.as_deref().expect("a line");
+        assert!(line.len() < 300 && line.ends_with('…'), "not all of a long line is shown: {}", line.len());
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_is_refused_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    let plain = sandbox.write("plain.txt", "no program");
+    for (command, told) in [
+        ("no-such-program", "'no-such-program' was not found in PATH"),
+        ("./no-such-file", "'./no-such-file' was not found"),
+        (plain.to_str().expect("UTF-8"), "is not executable"),
+        ("two words", "each word is taken as it is"),
+    ] {
+        let finished = sandbox.run(["-n", "2", "--", command]).expect_code(2);
+        assert!(finished.error().contains(told), "{finished:?}");
+        let finished = sandbox.run(["-n", "2", "--dry-run", "--", command]).expect_code(2);
+        assert!(finished.error().contains(told), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_timeout_ends_all_that_the_task_has_started() {
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let script = format!("sleep {hour} & sleep {hour}; wait");
+        let arguments =
+            ["-n", "3", "--rounds", "1", "--timeout", "150ms", "-m", mode, "--shell", "--", &script];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let round = last(&document, mode);
+        let told = "timed out after 150 ms";
+        assert_eq!(reasons(round), [(0, told), (1, told), (2, told)], "{mode}");
+        assert_eq!(round.report.left_running, 0, "{mode}: the group was ended with its leader");
+        assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_daemon_that_is_left_behind_is_ended_and_told_of() {
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let script = format!("(setsid sleep {hour} &)");
+        let arguments = ["-n", "3", "--rounds", "1", "-m", mode, "--shell", "--", &script];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        assert_eq!(last(&document, mode).report.left_running, 3, "{mode}");
+        assert!(document.warnings.iter().any(|warning| warning.code == "left_running"), "{mode}");
+        assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+/// Starts commands that leave processes in their group and in a session of their own, and waits until all are there.
+fn start_endless<'a>(sandbox: &'a Sandbox, mode: &str, hour: &str) -> common::Running<'a> {
+    let script = format!("sleep {hour} & (setsid sleep {hour} &); sleep {hour}; wait");
+    let arguments = ["-n", "9", "-q", "--json", "out.json", "-m", mode, "--shell", "--", &script];
+    let mut running = sandbox.start(sandbox.command(arguments));
+    running.wait_for("three processes of a task", |_| (alive_with(hour).len() >= 3).then_some(()));
+    running
+}
+
+#[test]
+fn nothing_is_left_of_commands_however_procbench_ends() {
+    const SOON: Duration = Duration::from_secs(5);
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let running = start_endless(&sandbox, mode, &hour);
+        running.signal(Signal::SIGKILL);
+        assert_eq!(running.finish().signal(), Some(Signal::SIGKILL as i32));
+        assert_gone(&hour, SOON);
+
+        let running = start_endless(&sandbox, mode, &hour);
+        running.signal(Signal::SIGTERM);
+        assert_eq!(running.finish().code(), Some(130), "{mode}");
+        assert_gone(&hour, Duration::ZERO);
+
+        let mut running = start_endless(&sandbox, mode, &hour);
+        running.signal(Signal::SIGINT);
+        if running.wait_until_noticed(Signal::SIGINT) {
+            running.signal(Signal::SIGINT);
+        }
+        assert_eq!(running.finish().code(), Some(130), "{mode}");
+        assert_gone(&hour, SOON);
+    }
+}
+
+#[test]
+fn a_runner_or_a_guardian_that_is_killed_leaves_nothing_either() {
+    for mode in MODES {
+        for whom in ["guardian", "runner"] {
+            let (sandbox, hour) = (Sandbox::new(), hour());
+            let mut running = start_endless(&sandbox, mode, &hour);
+            let guardian = running.wait_for_runner(1);
+            let runner = running.children_of(guardian)[0];
+            kill(if whom == "guardian" { guardian } else { runner });
+            let finished = running.finish().expect_code(1);
+            assert!(finished.error().contains("killed by SIGKILL"), "{mode}, {whom}: {finished:?}");
+            assert_gone(&hour, Duration::ZERO);
+        }
+    }
+}
+
+#[test]
+fn what_is_discarded_costs_no_room() {
+    let sandbox = Sandbox::new();
+    let before = sandbox.listing();
+    let arguments =
+        ["-n", "1", "--rounds", "1", "-q", "-m", "process", "--", "head", "-c", "1G", "/dev/zero"];
+    sandbox.run(arguments).expect_code(0);
+    assert_eq!(sandbox.listing(), before);
+}
+
+#[test]
+fn what_commands_write_is_kept_where_it_was_asked_for_and_nowhere_else() {
+    let sandbox = Sandbox::new();
+    let precious = sandbox.write("precious", "precious");
+    let folder = sandbox.path("kept").join("serial");
+    fs::create_dir_all(&folder).expect("a folder");
+    symlink(&precious, folder.join("1.out")).expect("a link");
+    fs::write(folder.join("0.out"), "old, and longer than what is new").expect("an old file");
+    let script = "echo out-{}; echo err-{} >&2";
+    let arguments = ["-n", "2", "--rounds", "1", "-m", "serial", "--output", "kept", "--shell", "--", script];
+    let (_, finished) = run(&sandbox, &arguments);
+    assert_eq!(finished.code(), Some(0), "{finished:?}");
+    for (name, text) in
+        [("0.out", "out-0\n"), ("0.err", "err-0\n"), ("1.out", "out-1\n"), ("1.err", "err-1\n")]
+    {
+        assert_eq!(fs::read_to_string(folder.join(name)).expect(name), text);
+    }
+    assert_eq!(fs::read_to_string(&precious).expect("the file"), "precious", "the link was not followed");
+
+    sandbox.write("file", "in the way");
+    let finished = sandbox.run(["-n", "2", "--output", "file/below", "--", "true"]).expect_code(2);
+    assert!(finished.error().contains("file/below"), "{finished:?}");
+    symlink(sandbox.path(""), sandbox.path("kept").join("process")).expect("a link");
+    let arguments = ["-n", "2", "--rounds", "1", "-m", "process", "--output", "kept", "--", "true"];
+    let finished = sandbox.run(arguments).expect_code(1);
+    assert!(finished.error().contains("kept/process"), "{finished:?}");
+    assert!(!sandbox.path("0.out").exists(), "the link was not followed");
+}
+
+#[test]
+fn after_a_failure_nothing_else_is_started_where_that_was_asked_for() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        // From its sixth execution on, which is after the pilot and the measurement of memory, the second task fails.
+        let script = "test {} != 1 || { echo x >>times; test $(wc -l <times) -lt 6; }";
+        let arguments =
+            ["-n", "40", "--rounds", "9", "-m", mode, "--on-failure", "stop", "--shell", "--", script];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        assert!(document.partial, "not all rounds are there");
+        assert!(document.warnings.iter().any(|warning| warning.code == "stopped"), "{finished:?}");
+        assert!(!finished.stderr.contains("interrupted"), "{finished:?}");
+        let report = &last(&document, mode).report;
+        assert_eq!(reasons(last(&document, mode)), [(1, "exit code 1")], "{mode}");
+        assert!(report.tasks_not_tried > 0, "{mode}: {report:?}");
+        assert_eq!(report.tasks_completed + report.tasks_failed + report.tasks_not_tried, 40, "{report:?}");
+        let told = format!("{} were not tried", report.tasks_not_tried);
+        assert!(finished.stderr.replace('\n', " ").contains(&told), "{finished:?}");
+        let times = fs::read_to_string(sandbox.path("times")).expect("a file").lines().count();
+        assert_eq!(times, 6, "{mode}: no other round was started");
+    }
+}
+
+#[test]
+fn a_task_that_fails_is_tried_again_as_often_as_was_asked_for() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        // Every second try fails, of each task.
+        let script = "if test -e tried-{}; then rm tried-{}; else touch tried-{}; false; fi";
+        let arguments = ["-n", "4", "--rounds", "1", "-m", mode, "--on-failure"];
+        let (document, finished) =
+            run(&sandbox, &[&arguments[..], &["retry:1", "--shell", "--", script]].concat());
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        let report = &last(&document, mode).report;
+        let workers = if mode.starts_with("pool") { 2 } else { 0 };
+        assert_eq!((report.tasks_completed, report.retries), (4, 4), "{mode}: {report:?}");
+        assert_eq!(report.processes_started, 8 + workers, "{mode}: {report:?}");
+
+        let (document, finished) = run(&sandbox, &[&arguments[..], &["retry:2", "--", "false"]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let report = &last(&document, mode).report;
+        assert_eq!((report.tasks_failed, report.retries), (4, 8), "{mode}: {report:?}");
+
+        let (document, finished) = run(&sandbox, &[&arguments[..], &["continue", "--", "false"]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let report = &last(&document, mode).report;
+        assert_eq!((report.tasks_failed, report.retries), (4, 0), "{mode}: {report:?}");
+    }
+}
+
+/// Kills one of the tasks of a round that is not about commands, and returns that round.
+fn with_one_killed(policy: &str) -> Round {
+    const TIMED: usize = 3;
+    let sandbox = Sandbox::new();
+    let arguments = "-n 8 --io-wait 300ms --rounds 1 -m process:in-flight=2 --json out.json --on-failure";
+    let mut running = sandbox.start(sandbox.command(arguments.split(' ').chain([policy])));
+    let runner = running.wait_for_runner(TIMED);
+    let tasks = running.wait_for_sleepers(runner, 2);
+    kill(tasks[0]);
+    running.finish();
+    let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+    document.strategies[0].rounds[0].clone()
+}
+
+#[test]
+fn a_process_that_is_killed_is_a_task_that_has_failed_for_every_workload() {
+    let retried = with_one_killed("retry:1").report;
+    assert_eq!(
+        (retried.tasks_completed, retried.retries, retried.processes_started),
+        (8, 1, 9),
+        "{retried:?}"
+    );
+    let stopped = with_one_killed("stop").report;
+    assert_eq!((stopped.tasks_failed, stopped.retries), (1, 0), "{stopped:?}");
+    assert!(stopped.tasks_not_tried >= 4, "{stopped:?}");
+    assert_eq!(stopped.processes_started, 8 - stopped.tasks_not_tried, "{stopped:?}");
+}
+
+#[test]
+fn a_dry_run_shows_every_word_and_executes_nothing() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        ["-n", "3", "--dry-run", "--prepare", "touch prepared", "--", "touch", "evil", "{} of\t3"];
+    let finished = sandbox.run(arguments).expect_code(0);
+    assert_eq!(sandbox.listing().len(), 0, "nothing was executed: {finished:?}");
+    for line in ["    evil", "    touch prepared", "where {} is the task's number"] {
+        assert!(finished.stdout.lines().any(|shown| shown == line), "no {line:?} in {finished:?}");
+    }
+    assert!(finished.stdout.lines().any(|line| line.ends_with("/touch")), "the file: {finished:?}");
+    assert!(finished.stdout.contains("{} of\\t3"), "what a terminal could act on is spelt out: {finished:?}");
+    assert!(finished.stdout.contains("not estimated"), "{finished:?}");
+    let finished = sandbox.run(["-n", "3", "--dry-run", "--worker", "touch evil"]).expect_code(0);
+    assert_eq!(sandbox.listing().len(), 0, "nothing was executed: {finished:?}");
+}
+
+#[test]
+fn what_a_spec_file_has_executed_is_shown_first_and_the_command_line_takes_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "spec.toml",
+        "[workload]\ntasks = 2\ncommand = \"touch 'of the file'\"\ntimeout = \"20s\"\nprepare = \"true\"\n\
+         [run]\nrounds = 1\non_failure = \"stop\"\n[[strategy]]\nmode = \"serial\"\n",
+    );
+    let finished = sandbox.run(["--config", "spec.toml", "-q", "--json", "out.json"]).expect_code(0);
+    assert!(finished.stderr.contains("\n    'of the file'\n"), "{finished:?}");
+    assert!(sandbox.path("of the file").exists());
+    // The plan of the export is a spec, too.
+    fs::remove_file(sandbox.path("of the file")).expect("a file");
+    let again = sandbox.run(["--config", "out.json", "-q"]).expect_code(0);
+    assert!(sandbox.path("of the file").exists(), "{again:?}");
+    let typed = sandbox.run(["--config", "spec.toml", "-q", "--", "touch", "typed"]).expect_code(0);
+    assert!(sandbox.path("typed").exists(), "{typed:?}");
+    assert!(!typed.stderr.contains("word by word"), "who has typed it knows: {typed:?}");
+    sandbox.write("worker.toml", "[workload]\ntasks = 2\nworker = [\"cat\"]\n[run]\nrounds = 1\n");
+    let finished = sandbox.run(["--config", "worker.toml", "-q"]).expect_code(0);
+    assert!(finished.stderr.contains("/cat\nand is told"), "{finished:?}");
+    sandbox.run(["--config", "worker.toml", "-q", "--", "touch", "instead"]).expect_code(0);
+    assert!(sandbox.path("instead").exists());
+}
+
+#[test]
+fn each_round_is_prepared_outside_the_clock() {
+    let sandbox = Sandbox::new();
+    // Without it, the second round would find the folder made.
+    let arguments = ["-n", "1", "--rounds", "2", "-m", "serial,process", "--prepare", "rm -rf made", "--"];
+    let (document, finished) = run(&sandbox, &[&arguments[..], &["mkdir", "made"]].concat());
+    assert_eq!(finished.code(), Some(0), "{finished:?}");
+    assert_eq!(last(&document, "serial").report.processes_started, 1, "preparing is no part of the round");
+    let finished = sandbox.run(["-n", "1", "--prepare", "exit 4", "--", "true"]).expect_code(1);
+    assert!(finished.error().contains("'exit 4' exited with code 4"), "{finished:?}");
+}
+
+#[test]
+fn there_are_as_many_tasks_as_lines_unless_fewer_are_asked_for() {
+    let sandbox = Sandbox::new();
+    let tasks = |text: &str, extra: &[&str]| {
+        sandbox.write("lines.txt", text);
+        let all = ["--rounds", "1", "-m", "serial", "--args-from", "lines.txt"];
+        let (document, finished) = run(&sandbox, &[&all[..], extra, &["--", "true"]].concat());
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        document.plan.workload.tasks
+    };
+    assert_eq!(tasks("a\nb\nc\n", &[]), 3);
+    assert_eq!(tasks("a\n\nc", &[]), 3, "a last line needs no end, and an empty one is a line");
+    assert_eq!(tasks("a\nb\nc\n", &["-n", "2"]), 2);
+}
+
+#[test]
+fn lines_that_cannot_be_arguments_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("empty.txt", "");
+    sandbox.write("three.txt", "a\nb\nc\n");
+    sandbox.write("zero.txt", "a\nb\0b\n");
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let finished = sandbox.run(arguments).expect_code(2);
+        for part in parts {
+            assert!(finished.error().contains(part), "no {part:?} in {finished:?}");
+        }
+    };
+    refused(&["--args-from", "empty.txt", "--", "true"], &["empty.txt has no lines"]);
+    refused(&["--args-from", "three.txt", "-n", "5", "--", "true"], &["tasks is 5", "three.txt has 3 lines"]);
+    refused(&["--args-from", "zero.txt", "--", "true"], &["zero.txt", "line 2", "zero byte"]);
+    refused(&["--args-from", "missing.txt", "--", "true"], &["missing.txt", "No such file"]);
+    refused(&["--args-from", ".", "--", "true"], &["it is a folder"]);
+    refused(&["--args-from", "-", "--", "true"], &["standard input has no lines"]);
+    let finished = sandbox.run(["--args-from", "zero.txt", "-q", "--rounds", "1", "--worker", "cat"]);
+    finished.expect_code(0);
+}
+
+#[test]
+fn lines_may_come_from_what_can_be_read_only_once() {
+    let sandbox = Sandbox::new();
+    let script = "test $0 -ge 1 && test $0 -le 3";
+    for (tasks, printed) in [(&[][..], "seq 3"), (&["-n", "3"], "yes 2")] {
+        let words: Vec<&str> = printed.split(' ').collect();
+        let mut source = Command::new(words[0]);
+        let mut source = source.args(&words[1..]).stdout(Stdio::piped()).spawn().expect("a source");
+        let mut arguments = vec!["--args-from", "-", "-q", "--rounds", "2"];
+        arguments.extend(tasks);
+        arguments.extend(["--", "sh", "-c", script]);
+        let mut command = sandbox.command(arguments);
+        command.stdin(source.stdout.take().expect("a pipe"));
+        let finished = sandbox.run_command(command).expect_code(0);
+        assert!(finished.stdout.contains("3 tasks"), "{finished:?}");
+        // It is told that nobody reads any more, or has ended before.
+        source.wait().expect("an end");
+    }
+}
+
+#[test]
+fn ten_million_lines_are_read_and_the_last_one_too() {
+    let sandbox = Sandbox::new();
+    let lines = fs::File::create(sandbox.path("many.txt")).expect("a file");
+    let made = Command::new("seq").arg("10000000").stdout(lines).status().expect("seq");
+    assert!(made.success());
+    let finished = sandbox.run(["--args-from", "many.txt", "--dry-run", "--", "true"]).expect_code(0);
+    assert!(finished.stdout.contains("10,000,000 tasks"), "{finished:?}");
+    let arguments = ["--args-from", "many.txt", "-n", "20", "--rounds", "1", "-q", "--", "test", "20", "-ge"];
+    sandbox.run(arguments).expect_code(0);
+    // All of them are read where a round needs them, though only the first few are asked for here.
+    let spec = procbench::workload::program::lines::LinesSpec {
+        path: sandbox.path("many.txt"),
+        bytes: fs::metadata(sandbox.path("many.txt")).expect("a file").len(),
+        count: 10_000_000,
+    };
+    let read = procbench::workload::program::lines::Lines::read(&spec).expect("lines");
+    assert_eq!((read.get(0), read.get(9_999_999)), (&b"1"[..], &b"10000000"[..]));
+}
+
+#[test]
+fn a_worker_answers_the_same_in_every_mode() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lines.txt", "first\nsecond\n\nfourth\nlast");
+    let modes = MODES.join(",");
+    let arguments = ["--args-from", "lines.txt", "--rounds", "2", "-m", &modes, "--worker", "cat"];
+    let (document, finished) = run(&sandbox, &arguments);
+    assert_eq!(finished.code(), Some(0), "{finished:?}");
+    let echoed = digest(&document);
+    for (mode, started) in MODES.iter().zip([1, 2, 4, 5]) {
+        let report = &last(&document, mode).report;
+        assert_eq!((report.tasks_completed, report.tasks_failed), (5, 0), "{report:?}");
+        assert_eq!(report.processes_started, started, "{mode}: {report:?}");
+    }
+    let other = ["--args-from", "lines.txt", "--rounds", "1", "--worker", "sed -u s/first/1/"];
+    let (document, _) = run(&sandbox, &other);
+    assert_ne!(digest(&document), echoed, "an answer is part of the result");
+    let numbers = ["-n", "5", "--rounds", "1", "--worker", "cat"];
+    let (document, _) = run(&sandbox, &numbers);
+    assert_ne!(digest(&document), echoed, "without lines a worker is told the task's number");
+}
+
+#[test]
+fn lines_longer_than_any_pipe_cross_both_ways() {
+    let sandbox = Sandbox::new();
+    let long = "0123456789".repeat(30_000);
+    sandbox.write("lines.txt", format!("{long}\nshort\n{long}{long}\n"));
+    let modes = MODES.join(",");
+    let arguments = ["--args-from", "lines.txt", "--rounds", "1", "-m", &modes, "--worker", "cat"];
+    let (document, finished) = run(&sandbox, &arguments);
+    assert_eq!(finished.code(), Some(0), "{finished:?}");
+    assert!(!digest(&document).is_empty());
+}
+
+/// Runs a worker that the shell executes in `mode`, with the tasks' numbers for lines.
+#[track_caller]
+fn with_worker(mode: &str, worker: &str, extra: &[&str]) -> Round {
+    let sandbox = Sandbox::new();
+    let all = ["-n", "6", "--rounds", "1", "-m", mode, "--shell", "--worker", worker];
+    let (document, finished) = run(&sandbox, &[&all[..], extra].concat());
+    let failed = document.tasks_failed() > 0;
+    assert_eq!(finished.code(), Some(i32::from(failed)), "{finished:?}");
+    last(&document, mode).clone()
+}
+
+#[test]
+fn a_worker_that_dies_fails_its_task_and_has_a_successor() {
+    for mode in MODES {
+        let died = "while read line; do test $line != 3 || exit 7; echo $line; done";
+        let round = with_worker(mode, died, &[]);
+        assert_eq!(reasons(&round), [(3, "its worker ended before it answered: exit code 7")], "{mode}");
+        assert_eq!(round.report.tasks_completed, 5, "{mode}");
+        let crashed = "while read line; do test $line != 3 || kill -SEGV $$; echo $line; done";
+        let round = with_worker(mode, crashed, &["--on-failure", "retry:2"]);
+        assert_eq!(
+            reasons(&round),
+            [(3, "its worker ended before it answered: killed by SIGSEGV")],
+            "{mode}"
+        );
+        assert_eq!((round.report.tasks_completed, round.report.retries), (5, 2), "{mode}");
+        let round = with_worker(mode, "cat >/dev/null", &["--timeout", "150ms"]);
+        let told = if mode.starts_with("process") {
+            "its worker ended before it answered: exit code 0"
+        } else {
+            "timed out after 150 ms"
+        };
+        assert_eq!(reasons(&round), (0..6).map(|task| (task, told)).collect::<Vec<_>>(), "{mode}");
+    }
+}
+
+#[test]
+fn a_worker_that_never_answers_is_ended_with_all_it_has_started() {
+    for mode in MODES {
+        let hour = hour();
+        let round = with_worker(mode, &format!("sleep {hour}; true"), &["--timeout", "150ms"]);
+        assert_eq!(round.report.tasks_failed, 6, "{mode}");
+        assert_eq!(reasons(&round)[0], (0, "timed out after 150 ms"), "{mode}");
+        assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_worker_that_answers_too_much_fails() {
+    for mode in MODES {
+        // In one piece, so that it is seen at once.
+        let round = with_worker(mode, "while read line; do printf 'a\\nb\\n'; done", &[]);
+        assert!(round.report.failures.iter().all(|failure| failure.reason.contains("more lines")), "{mode}");
+        assert_eq!(round.report.tasks_failed, 6, "{mode}");
+        // When there is nothing more to do, nobody can tell any more which line was whose.
+        let round = with_worker(mode, "cat; echo one more", &[]);
+        assert_eq!(round.report.tasks_failed, 6, "{mode}: {:?}", round.report);
+        let round = with_worker(mode, "while read line; do head -c 2000000 /dev/zero; echo; done", &[]);
+        assert_eq!(reasons(&round)[0], (0, "its worker's answer is longer than 1 MiB"), "{mode}");
+        assert_eq!(round.report.tasks_failed, 6, "{mode}");
+    }
+}
+
+#[test]
+fn a_worker_that_does_not_end_is_ended_and_told_of() {
+    let hour = hour();
+    let round = with_worker("serial", &format!("cat; exec sleep {hour}"), &[]);
+    assert_eq!((round.report.tasks_completed, round.report.left_running), (6, 1), "{:?}", round.report);
+    assert_gone(&hour, Duration::ZERO);
+}
+
+#[test]
+fn answers_that_differ_are_told_with_the_task_unless_that_is_allowed() {
+    let sandbox = Sandbox::new();
+    let worker = "while read line; do test $line = 4 && echo $$ || echo $line; done";
+    let arguments = ["-n", "6", "--rounds", "1", "-m", "serial,process", "--shell", "--worker", worker];
+    let finished = sandbox.run(arguments).expect_code(1);
+    let error = finished.error();
+    assert!(error.contains("different answers") && error.contains("task 4:"), "{error}");
+    assert!(error.contains("--ignore-answers"), "{error}");
+    sandbox.run(arguments.iter().chain(&["--ignore-answers", "-q"])).expect_code(0);
+}
+
+#[test]
+fn a_worker_in_python_keeps_what_it_has_learnt() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return skip("a_worker_in_python_keeps_what_it_has_learnt", "there is no python3");
+    }
+    let sandbox = Sandbox::new();
+    let program = "import sys\nfor line in sys.stdin:\n    print(int(line) ** 2, flush=True)\n";
+    sandbox.write("worker.py", program);
+    let arguments =
+        ["-n", "50", "--rounds", "1", "-m", "serial,pool:workers=2", "--worker", "python3 worker.py"];
+    let (document, finished) = run(&sandbox, &arguments);
+    assert_eq!(finished.code(), Some(0), "{finished:?}");
+    assert_eq!(last(&document, "pool:workers=2").report.tasks_completed, 50);
+    assert_eq!(last(&document, "serial").report.processes_started, 1);
+}
+
+#[test]
+fn what_programs_contradict_is_refused() {
+    let sandbox = Sandbox::new();
+    for (arguments, told) in [
+        ("-n 2 --worker cat -- true", "both a command and a worker"),
+        ("-n 2 --workload command", "which command?"),
+        ("-n 2 --workload worker", "which worker?"),
+        ("-n 2 --workload file -- true", "a command belongs to the command workload, but this one is file"),
+        ("-n 2 --cpu 5ms -- true", "cpu does not belong to the command workload"),
+        ("-n 2 --io-wait 5ms --worker cat", "io-wait does not belong to the worker workload"),
+        ("-n 2 --arg-size 5 -- true", "arg-size belongs to the synthetic workload"),
+        ("-n 2 --timeout 5s", "timeout belongs to the command and worker workloads"),
+        ("-n 2 --shell", "shell belongs to the command and worker workloads"),
+        ("-n 2 --output kept --workload file", "output belongs to the command and worker workloads"),
+        ("-n 2 --timeout 0 -- true", "timeout is 0"),
+        ("-n 2 --ignore-answers -- true", "ignore-answers belongs to the worker workload"),
+        ("-n 2 -m process --start fork -- true", "is always started by itself"),
+        ("--worker cat", "how many tasks?"),
+        ("-n 2 --worker 'cat", "a quote is not closed"),
+        ("-n 2 --on-failure halt -- true", "expected continue, stop or retry:N"),
+        ("-n 0 --args-from /dev/null -- true", "tasks is 0"),
+    ] {
+        let finished = sandbox.run(arguments.split(' ')).expect_code(2);
+        assert!(finished.stderr.contains(told), "no {told:?} about {arguments}: {finished:?}");
+        assert_eq!(sandbox.listing().len(), 0, "{arguments}");
+    }
+    let finished = sandbox.run(["-n", "2", "--worker", " "]).expect_code(2);
+    assert!(finished.error().contains("the worker is empty"), "{finished:?}");
+    for (key, told) in [("command = 3", "a text, or a list of words"), ("comand = \"true\"", "comand")] {
+        sandbox.write("spec.toml", format!("[workload]\ntasks = 1\n{key}\n"));
+        let finished = sandbox.run(["--config", "spec.toml"]).expect_code(2);
+        assert!(finished.error().contains(told) && finished.error().contains("spec.toml"), "{finished:?}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_may_run_commands_too() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return; // Every other test here is that.
+    }
+    let Some(setpriv) =
+        ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).exists())
+    else {
+        return skip("an_ordinary_user_may_run_commands_too", "there is no setpriv");
+    };
+    let program = env!("CARGO_BIN_EXE_procbench");
+    let folder = tempfile::tempdir_in("/tmp").expect("a temporary folder");
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("a mode");
+    let copy = folder.path().join("procbench");
+    fs::copy(program, &copy).expect("a copy that others may read");
+    let output = Command::new(setpriv)
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&copy)
+        .args(["--args-from", "-", "--rounds", "1", "-q", "--", "test", "x", "="])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .stdin({
+            let lines = folder.path().join("lines");
+            fs::write(&lines, "x\nx\n").expect("lines");
+            fs::File::open(lines).expect("lines")
+        })
+        .output()
+        .expect("setpriv");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
