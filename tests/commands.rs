@@ -89,8 +89,7 @@ fn each_way_to_fail_is_told_with_the_task_and_its_line() {
     let unreadable = sandbox.write("plain.txt", "no program");
     let unreadable = unreadable.to_str().expect("UTF-8");
     sandbox.write("lines.txt", "exit 0\nexit 3\nkill -SEGV $$\nkill -9 $$");
-    sandbox
-        .write("programs.txt", format!("true\nno-such-program\n{unreadable}\n./no-such-file\n/bin/false\n"));
+    sandbox.write("programs.txt", format!("true\nno-such-program\n{unreadable}\n./no-such-file\nfalse\n"));
     for mode in MODES {
         let lines = ["--rounds", "1", "-m", mode, "--args-from"];
         let (document, finished) = run(&sandbox, &[&lines[..], &["lines.txt", "--", "sh", "-c"]].concat());
