@@ -9,6 +9,7 @@
 mod common;
 
 use std::hint::black_box;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -19,7 +20,7 @@ use procbench::mode::chunk::ChunkPolicy;
 use procbench::mode::{Mode, Settings};
 use procbench::report::numbers::{seconds, significant};
 use procbench::stats::compare;
-use procbench::workload::{Spread, WorkloadSpec, cpu};
+use procbench::workload::{Kind, ProgramSpec, Spread, WorkloadSpec, cpu};
 use rayon::prelude::*;
 
 const ROUNDS: usize = 11;
@@ -139,6 +140,25 @@ impl Bench {
         self.round(Mode::Process, Settings { in_flight: Some(in_flight), ..Settings::default() }, workload)
     }
 
+    /// Tasks that start a program which does nothing.
+    fn commands(&self, tasks: u64) -> WorkloadSpec {
+        let words = vec![self.limits.display().to_string(), "nothing".into()];
+        let program = ProgramSpec { words, file: self.limits.clone(), ..ProgramSpec::default() };
+        WorkloadSpec { kind: Kind::Command, program: Some(program), ..nothing(tasks) }
+    }
+
+    /// As many of them as xargs starts, each for a line.
+    fn xargs(&self, tasks: u64, at_once: u64) -> f64 {
+        let lines: String = (0..tasks).map(|task| format!("{task}\n")).collect();
+        let mut command = Command::new("xargs");
+        command.args(["-P", &at_once.to_string(), "-n", "1"]).arg(&self.limits).arg("nothing");
+        let start = Instant::now();
+        let mut xargs = command.stdin(Stdio::piped()).spawn().expect("xargs");
+        xargs.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("xargs reads");
+        assert!(xargs.wait().expect("xargs ends").success(), "xargs failed");
+        start.elapsed().as_secs_f64()
+    }
+
     fn at_work(&self, chunk: u64) -> Settings {
         Settings { workers: Some(self.workers), chunk: Some(chunk), ..Settings::default() }
     }
@@ -146,6 +166,7 @@ impl Bench {
 
 const PROCESSES: u64 = 20_000;
 const TASKS: u64 = 10_000_000;
+const COMMANDS: u64 = 5_000;
 
 fn rows() -> Vec<Row> {
     let row = |what,
@@ -234,6 +255,34 @@ fn rows() -> Vec<Row> {
                 bench.round(Mode::Threads, bench.at_work(chunk), nothing(TASKS)).total_seconds
             }),
             Box::new(|bench| rayon_into_vec(bench.workers as usize)),
+        ),
+        row(
+            "process, a command, 64 in flight",
+            "posix_spawn of the same program, 64 in flight, static C",
+            1.1,
+            Box::new(|bench| bench.process(bench.commands(COMMANDS), 64).total_seconds),
+            Box::new(|bench| bench.limit(&["spawn", "5000", "64"])),
+        ),
+        row(
+            "process, a command, 2 in flight",
+            "the same with 2 in flight",
+            1.1,
+            Box::new(|bench| bench.process(bench.commands(COMMANDS), 2).total_seconds),
+            Box::new(|bench| bench.limit(&["spawn", "5000", "2"])),
+        ),
+        row(
+            "process, a command, 2 in flight, xargs",
+            "xargs -P 2",
+            1.0,
+            Box::new(|bench| bench.process(bench.commands(COMMANDS), 2).total_seconds),
+            Box::new(|bench| bench.xargs(COMMANDS, 2)),
+        ),
+        row(
+            "pool, a command, xargs",
+            "xargs -P with as many as there are workers",
+            1.0,
+            Box::new(|bench| bench.pool(bench.commands(COMMANDS), ChunkPolicy::Fixed(1)).total_seconds),
+            Box::new(|bench| bench.xargs(COMMANDS, bench.workers)),
         ),
         row(
             "serial, 200,000 tasks of 1 µs",

@@ -17,13 +17,14 @@ use crate::measure::limits::Limits;
 use crate::measure::parked;
 use crate::mode::{Mode, exec};
 use crate::plan::draft::Draft;
+use crate::plan::inputs::{Inputs, make_output_folder};
 use crate::plan::{Machine, Plan, PlanError, spec};
 use crate::report::json::Target;
 use crate::report::numbers::count;
 use crate::report::progress::Progress;
 use crate::report::style::{ERROR, paint};
 use crate::sys::fork;
-use crate::workload::cpu;
+use crate::workload::{OnFailure, cpu};
 use crate::{exit, report};
 
 /// Runs the program and returns its exit code.
@@ -84,9 +85,10 @@ impl From<RunError> for Failure {
 fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let usage = |message: String| Failure::new(exit::USAGE, message);
     let spec = cli.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
-    let draft = cli.over(spec).map_err(usage)?;
+    let mut draft = cli.over(spec).map_err(usage)?;
+    let inputs = Inputs::find(&mut draft)?;
     let mut machine = look_around();
-    let plan = draft.clone().resolve(&machine)?;
+    let plan = inputs.complete(draft.clone().resolve(&machine)?, &machine)?;
     let json = match &cli.json {
         Some(path) if !cli.dry_run => Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?),
         _ => None,
@@ -96,7 +98,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     // What one process costs is measured before there is any thread; then the plan is made with it.
     let parked_process_bytes = measure_parked(&plan).inspect(|bytes| machine.parked_process_bytes = *bytes);
-    let plan = draft.resolve(&machine)?;
+    let plan = inputs.complete(draft.resolve(&machine)?, &machine)?;
     let setting = Setting {
         started_at,
         environment: Environment::read(),
@@ -109,6 +111,11 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     if cli.dry_run {
         return dry_run(&plan, &setting, &signals);
     }
+    make_output_folder(&plan)?;
+    if cli.command.is_empty() && cli.worker.is_none() {
+        // What a file would have executed is seen before it is.
+        ignore_closed_pipe(report::plan::write_program(&plan, &mut anstream::stderr().lock()))?;
+    }
     let mut progress = Progress::new(cli.quiet);
     let document = experiment::run(&plan, &setting, &signals, &mut progress);
     progress.finish();
@@ -118,9 +125,14 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
 }
 
 fn dry_run(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<i32, Failure> {
-    let estimate = experiment::estimate(plan, setting, signals)?;
+    // A program of the user's own is not executed by something that is called a dry run.
+    let estimate = match plan.workload.kind.is_program() {
+        true => None,
+        false => Some(experiment::estimate(plan, setting, signals)?),
+    };
     let mut out = anstream::stdout().lock();
-    let written = report::plan::write(plan, setting.machine.parked_process_bytes, &estimate, &mut out);
+    let written =
+        report::plan::write(plan, setting.machine.parked_process_bytes, estimate.as_ref(), &mut out);
     ignore_closed_pipe(written)?;
     ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
     Ok(exit::SUCCESS)
@@ -151,9 +163,11 @@ fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> {
 }
 
 fn exit_code(document: &Document) -> i32 {
-    if document.partial {
+    let failed = document.tasks_failed() > 0;
+    let stopped = failed && document.plan.run.on_failure == OnFailure::Stop;
+    if document.partial && !stopped {
         exit::INTERRUPTED
-    } else if document.tasks_failed() > 0 {
+    } else if failed {
         exit::FAILURE
     } else {
         exit::SUCCESS

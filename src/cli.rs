@@ -7,9 +7,11 @@ use clap::{ArgAction, Parser};
 use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::settings::{Start, Transport};
-use crate::plan::draft::{self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
+use crate::plan::draft::{
+    self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft,
+};
 use crate::plan::units::{Count, Percent, Seconds, Size};
-use crate::workload::{Kind, Spread};
+use crate::workload::{Kind, OnFailure, Spread};
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -22,7 +24,7 @@ pub struct Cli {
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub tasks: Option<Count>,
 
-    /// What a task does: synthetic, file or expression [default: synthetic]
+    /// What a task does: synthetic, file, expression, command or worker [default: synthetic]
     #[arg(long, value_name = "KIND", value_parser = draft::parse_kind, help_heading = WORKLOAD)]
     pub workload: Option<Kind>,
 
@@ -61,6 +63,39 @@ pub struct Cli {
     /// Arguments in each Excel expression [default: 10]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub expression_args: Option<Count>,
+
+    /// The task is a command of your own; {} stands for the task's line, or its number. It is executed by every round of
+    /// every strategy: in this folder, with this environment, without input, its output discarded
+    #[arg(last = true, value_name = "COMMAND", help_heading = PROGRAMS)]
+    pub command: Vec<String>,
+
+    /// The task is a line told to a worker of your own, a program that reads a line and answers with a line, again and again
+    #[arg(long, value_name = "COMMAND", help_heading = PROGRAMS)]
+    pub worker: Option<Words>,
+
+    /// Where tasks' lines come from, one each; - is standard input [default: the tasks' numbers]
+    #[arg(long, value_name = "FILE", help_heading = PROGRAMS)]
+    pub args_from: Option<String>,
+
+    /// Have /bin/sh execute the command or the worker; {} is then a parameter, which is never executed itself
+    #[arg(long, help_heading = PROGRAMS)]
+    pub shell: bool,
+
+    /// How long a task may take; then its whole process group is killed, and it has failed
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = PROGRAMS)]
+    pub timeout: Option<Seconds>,
+
+    /// Keep what commands write, in DIR/STRATEGY/TASK.out and .err; what was there is replaced
+    #[arg(long, value_name = "DIR", help_heading = PROGRAMS)]
+    pub output: Option<String>,
+
+    /// Have /bin/sh execute this before each round, outside the clock
+    #[arg(long, value_name = "COMMAND", help_heading = PROGRAMS)]
+    pub prepare: Option<String>,
+
+    /// Do not compare what workers answer: for answers that differ each time, such as the time
+    #[arg(long, help_heading = PROGRAMS)]
+    pub ignore_answers: bool,
 
     /// Modes to compare: any of serial, threads, pool, process, with settings after colons, such as
     /// pool:workers=8:chunk=1 [default: all four]
@@ -131,6 +166,10 @@ pub struct Cli {
     #[arg(long, help_heading = MEASURING)]
     pub no_latency: bool,
 
+    /// What is done when a task fails: continue, stop (no other is started) or retry:N [default: continue]
+    #[arg(long, value_name = "POLICY", help_heading = MEASURING)]
+    pub on_failure: Option<OnFailure>,
+
     /// Read a workload spec (TOML), or the plan of a JSON export; a flag overrides the file's value
     #[arg(short, long, value_name = "FILE", help_heading = FILES)]
     pub config: Option<PathBuf>,
@@ -153,6 +192,7 @@ pub struct Cli {
 }
 
 const WORKLOAD: &str = "Workload";
+const PROGRAMS: &str = "Your own command or worker";
 const STRATEGIES: &str = "Strategies";
 const MEASURING: &str = "Measuring";
 const FILES: &str = "Files and output";
@@ -164,6 +204,8 @@ Examples:
   procbench --tasks 64 --io-wait 100ms          where pool and process part company
   procbench -n 1000 -m serial,pool:workers=4x   several settings in one run
   procbench --config bench-configs/io-bound.toml --json out.json
+  procbench --tasks 200 -- gzip -kf file-{}     your own command as the task
+  procbench --worker 'python3 worker.py' --args-from lines.txt
 
 Exit codes:
   0    all tasks done and all results agree
@@ -177,7 +219,12 @@ impl Cli {
     ///
     /// # Errors
     /// If a setting was typed that none of the strategies has.
-    pub fn over(&self, spec: Draft) -> Result<Draft, String> {
+    pub fn over(&self, mut spec: Draft) -> Result<Draft, String> {
+        if !self.command.is_empty() || self.worker.is_some() {
+            // A program that was typed takes the place of the file's, whichever kind that is.
+            (spec.workload.command, spec.workload.worker) = (None, None);
+            spec.workload.workload = spec.workload.workload.filter(|kind| !kind.is_program());
+        }
         let flags = StrategyDraft {
             workers: self.workers,
             chunk: self.chunk,
@@ -211,6 +258,14 @@ impl Cli {
                 parent_memory: self.parent_memory,
                 init: self.init,
                 expression_args: self.expression_args,
+                command: (!self.command.is_empty()).then(|| Words::List(self.command.clone())),
+                worker: self.worker.clone(),
+                shell: self.shell.then_some(true),
+                args_from: self.args_from.clone(),
+                timeout: self.timeout,
+                output: self.output.clone(),
+                prepare: self.prepare.clone(),
+                ignore_answers: self.ignore_answers.then_some(true),
             }),
             run: spec.run.overridden_by(&RunDraft {
                 rounds: self.rounds,
@@ -223,6 +278,7 @@ impl Cli {
                 overhead: self.overhead.then_some(true),
                 memory_method: self.memory_method,
                 no_latency: self.no_latency.then_some(true),
+                on_failure: self.on_failure,
             }),
             strategies,
         })

@@ -89,6 +89,9 @@ pub struct StrategyResult {
     pub rounds: Vec<Round>,
     /// Tasks that failed in rounds that were not timed.
     pub untimed_tasks_failed: u64,
+    /// Tasks of those rounds that were not tried, since another had failed.
+    #[serde(default)]
+    pub untimed_tasks_not_tried: u64,
     /// The first few of those, with their reasons.
     pub untimed_failures: Vec<TaskFailure>,
     /// What they say together; null if there is none.
@@ -245,6 +248,12 @@ impl Document {
 }
 
 impl StrategyResult {
+    /// Tasks that were not tried, since another had failed, in all rounds, timed or not.
+    pub fn tasks_not_tried(&self) -> u64 {
+        let timed: u64 = self.rounds.iter().map(|round| round.report.tasks_not_tried).sum();
+        timed + self.untimed_tasks_not_tried
+    }
+
     /// Tasks that failed, in all rounds, timed or not.
     pub fn tasks_failed(&self) -> u64 {
         let timed: u64 = self.rounds.iter().map(|round| round.report.tasks_failed).sum();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Each spec, with the rows that its comment talks about.
-const SPECS: [(&str, &[&str]); 14] = [
+const SPECS: [(&str, &[&str]); 16] = [
     ("big-parent", &["serial", "pool", "process"]),
     ("cpu-bound", &["serial", "threads", "pool", "process"]),
     ("disturbance", &["pool", "process"]),
@@ -17,12 +17,14 @@ const SPECS: [(&str, &[&str]); 14] = [
         &["serial", "pool:chunk=1", "pool:chunk=auto", "pool:chunk=python", "pool:chunk=250", "process"],
     ),
     ("io-bound", &["serial", "threads", "pool", "pool:workers=64", "process"]),
+    ("line-worker", &["serial", "threads", "pool", "process"]),
     ("memory", &["pool", "pool:workers=16", "process", "process:in-flight=16"]),
     ("million-expressions", &["serial", "pool"]),
     ("ordered", &["serial", "threads", "pool", "process"]),
     ("ship-arguments", &["serial", "threads", "pool", "process"]),
     ("two-files", &["serial", "threads", "pool", "process"]),
     ("wide-expressions", &["serial", "threads", "pool", "process"]),
+    ("xargs", &["serial", "threads", "pool", "process:in-flight=2", "process:in-flight=16", "process"]),
 ];
 
 fn folder() -> PathBuf {

@@ -11,7 +11,7 @@ use procbench::engine::protocol::{GO, Message, Request, RoundReport, VERSION};
 use procbench::engine::{Engine, Strategy, native};
 use procbench::mode::{Mode, Settings};
 use procbench::sys::wait::{CpuTime, Exit, Which, wait};
-use procbench::workload::{Kind, Spread, WorkloadSpec};
+use procbench::workload::{Kind, OnFailure, Spread, WorkloadSpec};
 
 /// What is done around a round, by whoever looks at it from outside.
 pub trait Observer {
@@ -42,7 +42,8 @@ pub fn observed(
 ) -> (RoundReport, CpuTime) {
     let strategy = Strategy { name: mode.name().into(), engine: Engine::Native, mode, settings };
     let controller = std::process::id() as i32;
-    let request = Request { protocol: VERSION, controller, workload, strategy, latency };
+    let on_failure = OnFailure::Continue;
+    let request = Request { protocol: VERSION, controller, workload, strategy, latency, on_failure };
     let mut command = Command::new(env!("CARGO_BIN_EXE_procbench"));
     command.arg(native::RUNNER).stdin(Stdio::piped()).stdout(Stdio::piped());
     observer.admit(&mut command);
@@ -86,5 +87,6 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         seed: 1,
         units_per_second: 0.0,
         folder: PathBuf::new(),
+        program: None,
     }
 }

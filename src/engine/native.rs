@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::guardian;
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
@@ -12,8 +13,11 @@ use crate::mode::verify::{Violation, verify};
 use crate::mode::{Mode, Outcome, Progress, Round, RoundError};
 use crate::sys::fork;
 use crate::sys::memory::{Mapping, Visibility};
-use crate::sys::wait::{CpuTime, hold_child_signals};
-use crate::workload::{self, Visitor, Workload, WorkloadSpec};
+use crate::sys::strays::end_strays;
+use crate::sys::wait::{CpuTime, has_children, hold_child_signals};
+use crate::workload::on_failure::Policed;
+use crate::workload::program::{self, tally::Tally};
+use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec};
 
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
@@ -53,7 +57,11 @@ pub fn run_round() -> anyhow::Result<()> {
     if request.protocol != VERSION {
         anyhow::bail!("the request speaks protocol {}, this engine speaks {VERSION}", request.protocol);
     }
-    fork::die_with(request.controller);
+    if request.workload.kind.is_program() {
+        guardian::stand_over(request.controller).context("failed to stand over the runner")?;
+    } else {
+        fork::die_with(request.controller);
+    }
     fork::become_subreaper().context("failed to become a subreaper")?;
     fork::minimise_timer_slack();
     hold_child_signals().context("failed to hold SIGCHLD")?;
@@ -86,7 +94,16 @@ impl Visitor for Execute<'_> {
     type Output = Message;
 
     fn visit<W: Workload>(self, workload: W) -> Message {
-        match execute(&workload, self.request) {
+        // The tasks of `process` mode are each somebody's own, so the mode itself has to see to those that fail.
+        let outcome = match self.request.on_failure {
+            policy if policy != OnFailure::Continue && self.request.strategy.mode != Mode::Process => {
+                Policed::new(workload, policy)
+                    .map_err(|error| Failed::Round(error.into()))
+                    .and_then(|policed| execute(&policed, self.request))
+            }
+            _ => execute(&workload, self.request),
+        };
+        match outcome {
             Ok(report) => Message::Report(Box::new(report)),
             Err(Failed::Violation(violation)) => Message::Violation { message: violation.to_string() },
             Err(Failed::Round(RoundError::Limit(message))) => Message::Limit { message },
@@ -112,6 +129,9 @@ enum Failed {
 fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, Failed> {
     let Request { workload: spec, strategy, .. } = request;
     let parent_memory = hold_memory(spec.parent_memory_bytes).map_err(Failed::Round)?;
+    if let Some(text) = spec.program.as_ref().and_then(|program| program.prepare.as_deref()) {
+        program::prepare(text).map_err(|error| Failed::Round(error.into()))?;
+    }
     say(&Message::Ready).and_then(|()| await_go()).map_err(|error| Failed::Round(error.into()))?;
     let mut report = |status: Status| {
         let Status { tasks_done, alive } = status;
@@ -125,14 +145,20 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         stamp_stride: request.latency.then(|| stride_for(spec.tasks, stamped_seconds(strategy.mode, spec))),
         progress: Progress::new(&mut report),
         parent_memory: parent_memory.as_ref(),
+        on_failure: request.on_failure,
     };
     let before = CpuTime::of_this_process_and_reaped_children();
     let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
     say(&Message::Over).map_err(|error| Failed::Round(error.into()))?;
+    let mut left_running = 0;
+    if spec.kind.is_program() && has_children() {
+        left_running = end_strays(&[]);
+    }
     let verified =
         verify(workload, strategy.mode, &strategy.settings, &outcome).map_err(Failed::Violation)?;
     let Outcome { times, meter, .. } = &outcome;
+    let tally = workload.tally();
     let seconds = |from: u64, to: u64| (to - from) as f64 * 1e-9;
     Ok(RoundReport {
         total_seconds: seconds(times.begin, times.end),
@@ -143,9 +169,10 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         cpu_system_seconds: cpu.system.as_secs_f64(),
         tasks_completed: verified.tasks_completed,
         tasks_failed: verified.tasks_failed,
-        retries: outcome.retries,
-        processes_started: outcome.processes_started,
-        peak_alive: outcome.peak_alive,
+        tasks_not_tried: verified.tasks_not_tried,
+        retries: outcome.retries + workload.retries(),
+        processes_started: outcome.processes_started + tally.map_or(0, Tally::started),
+        peak_alive: outcome.peak_alive + tally.map_or(0, Tally::peak),
         digest: verified.digest,
         work_units: meter.work_units,
         io_overshoot_mean_seconds: (meter.waits > 0)
@@ -153,6 +180,8 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         io_overshoot_max_seconds: (meter.waits > 0).then_some(meter.overshoot_max_nanoseconds as f64 * 1e-9),
         latency: outcome.board.stamps.latency(times.begin),
         failures: verified.failures,
+        left_running: left_running + tally.map_or(0, Tally::stubborn),
+        parts: verified.parts,
     })
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Strategy;
 use crate::mode::stamps::RoundLatency;
 use crate::mode::verify::TaskFailure;
-use crate::workload::WorkloadSpec;
+use crate::workload::{OnFailure, WorkloadSpec};
 
 /// Raised whenever a message changes its meaning.
 pub const VERSION: u32 = 1;
@@ -26,6 +26,9 @@ pub struct Request {
     pub strategy: Strategy,
     /// Whether tasks are stamped with their start and end.
     pub latency: bool,
+    /// What is done when a task fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }
 
 /// What an engine says, a line each.
@@ -81,7 +84,10 @@ pub struct RoundReport {
     pub tasks_completed: u64,
     /// Tasks that failed.
     pub tasks_failed: u64,
-    /// Tasks handed out again because whoever held them died.
+    /// Tasks that were not tried, since another had failed.
+    #[serde(default)]
+    pub tasks_not_tried: u64,
+    /// Tasks handed out again because whoever held them died, and tries made again because the first failed.
     pub retries: u64,
     /// Processes started between t0 and t3.
     pub processes_started: u64,
@@ -100,4 +106,11 @@ pub struct RoundReport {
     pub latency: Option<RoundLatency>,
     /// The first few failed tasks.
     pub failures: Vec<TaskFailure>,
+    /// Processes that the user's programs had left running when the clock had stopped, and workers that did not end when
+    /// there was nothing more to do. They were killed.
+    #[serde(default)]
+    pub left_running: u64,
+    /// Says where the results of two rounds differ: see [`crate::mode::verify::Verified::parts`]. Not in an export.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<u32>,
 }

@@ -14,15 +14,16 @@ use anyhow::Context;
 
 use crate::document::{Document, Warning};
 use crate::engine::Strategy;
-use crate::engine::protocol::{Request, VERSION};
+use crate::engine::protocol::{Request, RoundReport, VERSION};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
 use crate::mode::Mode;
-use crate::mode::verify::TaskFailure;
+use crate::mode::verify::{PARTS, TaskFailure};
 use crate::plan::{Machine, Plan};
 use crate::stats;
-use crate::workload::{Kind, Spread, WorkloadSpec};
+use crate::workload::program::output::safe_name;
+use crate::workload::{Kind, OnFailure, Spread, WorkloadSpec};
 use janitor::Janitor;
 use pilot::Estimate;
 use round::{Completed, RoundFailure, Watch};
@@ -120,7 +121,9 @@ pub fn estimate(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<Est
     let mut janitor = Janitor::start()?;
     let mut nobody = Nobody;
     let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor);
-    Ok(session.pilot(&rows_of(plan, setting))?)
+    let rows = rows_of(plan, setting);
+    let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
+    Ok(session.pilot(&rows, &mut tables)?)
 }
 
 /// Carries out `plan`. An interrupted run is a partial document, not an error.
@@ -156,7 +159,7 @@ pub fn run_rows(
     let Session { own_forks, own_cpu_seconds, estimate, .. } = session;
     let partial = match outcome {
         Ok(()) => false,
-        Err(RoundFailure::Interrupted) => true,
+        Err(RoundFailure::Interrupted | RoundFailure::Stopped) => true,
         Err(failure) => return Err(failure.into()),
     };
     let after = State::read();
@@ -178,6 +181,7 @@ impl From<RoundFailure> for RunError {
     fn from(failure: RoundFailure) -> Self {
         match failure {
             RoundFailure::Interrupted => Self::Interrupted,
+            RoundFailure::Stopped => Self::Other(failure.into()),
             RoundFailure::Violation(message) => Self::Violation(message),
             RoundFailure::Limit(message) => Self::Limit(message),
             RoundFailure::Other(error) => Self::Other(error),
@@ -247,6 +251,7 @@ fn emptied(workload: WorkloadSpec) -> WorkloadSpec {
         init_seconds: 0.0,
         memory_bytes: 0,
         spread: Spread::Constant,
+        program: None,
         ..workload
     }
 }
@@ -260,6 +265,7 @@ pub struct Records {
     pub memory: Option<Completed>,
     /// Tasks that failed in rounds that were not timed, and the first few of them.
     untimed_tasks_failed: u64,
+    untimed_tasks_not_tried: u64,
     untimed_failures: Vec<TaskFailure>,
     /// How long one takes, as far as known.
     expected: Option<Duration>,
@@ -276,6 +282,13 @@ impl Records {
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
 const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
 
+/// What the results of a workload's tasks are, as the first strategy said.
+struct Agreed {
+    strategy: String,
+    digest: String,
+    parts: Vec<u32>,
+}
+
 struct Session<'a> {
     plan: &'a Plan,
     setting: &'a Setting,
@@ -283,7 +296,9 @@ struct Session<'a> {
     observer: &'a mut dyn Observer,
     janitor: &'a mut Janitor,
     /// What all rounds must agree on, and who said it first: for the workload's tasks, and for empty ones.
-    digests: [Option<(String, String)>; 2],
+    digests: [Option<Agreed>; 2],
+    /// Whether a task has failed, and nothing more is to be run after that.
+    stopped: bool,
     own_forks: u64,
     own_cpu_seconds: f64,
     estimate: Option<Estimate>,
@@ -305,6 +320,7 @@ impl<'a> Session<'a> {
             observer,
             janitor,
             digests,
+            stopped: false,
             own_forks: 0,
             own_cpu_seconds: 0.0,
             estimate: None,
@@ -313,7 +329,7 @@ impl<'a> Session<'a> {
 
     fn carry_out(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<(), RoundFailure> {
         let run = &self.plan.run;
-        let estimate = self.pilot(rows)?;
+        let estimate = self.pilot(rows, tables)?;
         self.observer.notice(Event::Estimated { run_seconds: estimate.run_seconds });
         self.estimate = Some(estimate);
         for place in schedule::order(rows.len(), run.seed, Phase::Memory, 1) {
@@ -366,11 +382,17 @@ impl<'a> Session<'a> {
         if self.signals.stop_wanted() {
             return Err(RoundFailure::Interrupted);
         }
+        if self.stopped {
+            return Err(RoundFailure::Stopped);
+        }
         let mut workload = row.workload.clone();
         let folder = match workload.kind {
             Kind::File => Some(self.janitor.folder()?),
-            Kind::Synthetic | Kind::Expression => None,
+            Kind::Synthetic | Kind::Expression | Kind::Command | Kind::Worker => None,
         };
+        if let Some(output) = workload.program.as_mut().and_then(|program| program.output.as_mut()) {
+            output.push(safe_name(&row.strategy.name));
+        }
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
         }
@@ -388,6 +410,7 @@ impl<'a> Session<'a> {
             workload,
             strategy: row.strategy.clone(),
             latency: self.plan.run.latency && phase == Phase::Timed,
+            on_failure: self.plan.run.on_failure,
         };
         let observer = &mut *self.observer;
         let started = Instant::now();
@@ -397,8 +420,11 @@ impl<'a> Session<'a> {
         self.observer.notice(Event::RoundEnds);
         let completed = completed?;
         records.expected = Some(started.elapsed());
+        let failed = completed.report.tasks_failed > 0;
+        self.stopped |= failed && self.plan.run.on_failure == OnFailure::Stop;
         if phase != Phase::Timed && completed.report.tasks_failed > 0 {
             records.untimed_tasks_failed += completed.report.tasks_failed;
+            records.untimed_tasks_not_tried += completed.report.tasks_not_tried;
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
         self.own_forks += created_by(&row.strategy, &completed);
@@ -423,19 +449,40 @@ impl<'a> Session<'a> {
         if completed.report.tasks_failed > 0 {
             return Ok(());
         }
-        let digest = &completed.report.digest;
+        let RoundReport { digest, parts, .. } = &completed.report;
         match &mut self.digests[usize::from(row.empty)] {
-            Some((agreed, first)) if agreed != digest => Err(RoundFailure::Violation(format!(
-                "{} and {first} give different results for the same tasks: digest {digest} and {agreed}",
-                row.name()
-            ))),
+            Some(agreed) if agreed.digest != *digest => Err(RoundFailure::Violation(
+                match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
+                    Some(tasks) => format!(
+                        "{} and {} got different answers to the same lines, first to {tasks}: a worker has to answer the \
+                         same each time it is asked the same (--ignore-answers if it cannot)",
+                        row.name(),
+                        agreed.strategy
+                    ),
+                    None => format!(
+                        "{} and {} give different results for the same tasks: digest {digest} and {}",
+                        row.name(),
+                        agreed.strategy,
+                        agreed.digest
+                    ),
+                },
+            )),
             Some(_) => Ok(()),
             nothing => {
-                *nothing = Some((digest.clone(), row.name()));
+                let (digest, parts) = (digest.clone(), parts.clone());
+                *nothing = Some(Agreed { strategy: row.name(), digest, parts });
                 Ok(())
             }
         }
     }
+}
+
+/// The first of `tasks` tasks, or the first few, whose results are not the same: see [`PARTS`].
+fn where_they_differ(tasks: u64, ours: &[u32], theirs: &[u32]) -> Option<String> {
+    let part = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs)? as u64;
+    let stretch = tasks.div_ceil(PARTS).max(1);
+    let (first, last) = (part * stretch, tasks.min((part + 1) * stretch) - 1);
+    Some(if first == last { format!("task {first}") } else { format!("one of tasks {first} to {last}") })
 }
 
 /// Processes and threads that a round created, as the kernel counts them: the runner, its workers, and the bystander.

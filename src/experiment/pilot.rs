@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::round::RoundFailure;
 use super::schedule::Phase;
 use super::{Records, Row, Session};
+use crate::mode::Settings;
 use crate::plan::{Plan, estimate};
 use crate::workload::WorkloadSpec;
 
@@ -37,22 +38,22 @@ const LONGEST_PILOT_SECONDS: f64 = 1.0;
 
 impl Session<'_> {
     /// Runs a few tasks of each row, and reckons from those what all will take.
-    pub(super) fn pilot(&mut self, rows: &[Row]) -> Result<Estimate, RoundFailure> {
+    pub(super) fn pilot(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<Estimate, RoundFailure> {
         let started = Instant::now();
         let cores = self.setting.machine.effective_cores;
         let mut rounds = Vec::new();
-        for row in rows {
+        for (row, records) in rows.iter().zip(tables) {
             let rule = |tasks: u64| {
                 estimate::round_seconds(&row.strategy, &WorkloadSpec { tasks, ..row.workload.clone() }, cores)
             };
-            let tasks = pilot_tasks(row.workload.tasks, rule);
+            let tasks = match row.workload.kind.is_program() {
+                true => Some(self.first_try(row)),
+                false => pilot_tasks(row.workload.tasks, rule),
+            };
             let (round_seconds, pilot_tasks) = match tasks {
                 None => (rule(row.workload.tasks), None),
                 Some(tasks) => {
-                    let workload = WorkloadSpec { tasks, ..row.workload.clone() };
-                    let small = Row { workload, ..row.clone() };
-                    let completed = self.round(&small, Phase::Pilot, 1, 1, &mut Records::default())?;
-                    let measured = completed.report.total_seconds;
+                    let (tasks, measured) = self.measure(row, tasks, records)?;
                     (rule(row.workload.tasks) * measured / rule(tasks), Some(tasks))
                 }
             };
@@ -62,6 +63,34 @@ impl Session<'_> {
         let run_seconds =
             all_rounds + started.elapsed().as_secs_f64() + 2.0 * self.setting.idle.as_secs_f64();
         Ok(Estimate { run_seconds, rounds })
+    }
+
+    /// Tasks that are tried first where nobody knows what one takes: one for each processor that the strategy uses.
+    fn first_try(&self, row: &Row) -> u64 {
+        let Settings { workers, in_flight, .. } = row.strategy.settings;
+        let at_once = workers.or(in_flight).unwrap_or(1);
+        at_once.min(self.setting.machine.effective_cores).clamp(1, row.workload.tasks)
+    }
+
+    /// Runs `tasks` tasks of `row` and says what they take; where that was not known before and turns out to be little, more
+    /// of them. A task that fails has failed.
+    fn measure(&mut self, row: &Row, tasks: u64, records: &mut Records) -> Result<(u64, f64), RoundFailure> {
+        const MOST_TIMES: f64 = 16.0;
+        let mut tasks = tasks;
+        loop {
+            let workload = WorkloadSpec { tasks, ..row.workload.clone() };
+            let small = Row { workload, ..row.clone() };
+            let mut tried = Records::default();
+            let completed = self.round(&small, Phase::Pilot, 1, 1, &mut tried)?;
+            records.untimed_tasks_failed += tried.untimed_tasks_failed;
+            records.untimed_failures.append(&mut tried.untimed_failures);
+            let seconds = completed.report.total_seconds;
+            let times = (PILOT_SECONDS / seconds).min(MOST_TIMES).floor() as u64;
+            if !row.workload.kind.is_program() || times < 2 || tasks == row.workload.tasks {
+                return Ok((tasks, seconds));
+            }
+            tasks = (tasks * times).min(row.workload.tasks);
+        }
     }
 
     /// What all rounds of a strategy take if one takes `seconds`.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::signals::Signals;
@@ -16,7 +16,8 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
-use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait, wait_for_end};
+use crate::sys::strays::{children, end_strays};
+use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -53,6 +54,9 @@ pub enum RoundFailure {
     /// Somebody pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// A task has failed before, and nothing was to be run after that.
+    #[error("a task failed, and nothing more is run after that (--on-failure stop)")]
+    Stopped,
     /// Something that must hold did not.
     #[error("{0}")]
     Violation(String),
@@ -66,6 +70,8 @@ pub enum RoundFailure {
 
 /// How often the controller looks up while nothing happens.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long it waits for processes that have been killed.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
@@ -85,8 +91,10 @@ pub fn execute(
     if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
     }
+    let of_programs = request.workload.kind.is_program();
+    let others = of_programs.then(|| children().into_iter().map(|(pid, _)| pid).collect());
     let child = command.spawn().context("failed to start the runner")?;
-    let mut runner = Runner { child, reaped: false, outlived_by: 0 };
+    let mut runner = Runner { child, reaped: false, outlived_by: 0, others };
     let outcome = converse(&mut runner, request, watch, signals, progress);
     // However it went, nothing of the round is left after this.
     runner.end(End::AtOnce);
@@ -108,6 +116,9 @@ struct Runner {
     reaped: bool,
     /// Processes of its group that were still alive when it had ended.
     outlived_by: usize,
+    /// Where the round starts programs of the user's own: this process's other children. Whoever else is one in the end was
+    /// started by such a program, and has lost all between it and this process.
+    others: Option<Vec<i32>>,
 }
 
 /// How a runner is brought to its end.
@@ -131,6 +142,11 @@ impl Runner {
         }
         let group = Pid::from_raw(self.pid());
         if how == End::AtOnce {
+            if self.others.is_some() {
+                // A guardian ends what only it can find, and goes on with that should this process be told to end again.
+                let _ = kill(group, Signal::SIGTERM);
+                has_ended_by(self.pid(), Instant::now() + PATIENCE);
+            }
             let _ = killpg(group, Signal::SIGKILL);
         }
         // As long as the runner is not reaped its number is taken, so nobody else's group can be hit.
@@ -139,11 +155,14 @@ impl Runner {
             kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
         let _ = killpg(group, Signal::SIGKILL);
         let reaped = wait(Which::Only(self.pid())).ok().flatten();
-        let patience = Instant::now() + Duration::from_secs(10);
+        let patience = Instant::now() + PATIENCE;
         while self.outlived_by > 0 && killpg(group, None).is_ok() && Instant::now() < patience {
             // The runner's orphans are this process's to reap, which is a subreaper.
             while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(others) = &self.others {
+            end_strays(others);
         }
         reaped
     }

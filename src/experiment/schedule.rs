@@ -76,6 +76,7 @@ mod tests {
             overhead: false,
             memory_method: crate::measure::memory::Choice::Auto,
             latency: true,
+            on_failure: crate::workload::OnFailure::Continue,
         }
     }
 

@@ -31,7 +31,9 @@ pub fn sum_up(
     let (empty, own): (Vec<_>, Vec<_>) = results.by_ref().partition(|(empty, _)| *empty);
     let untagged =
         |results: Vec<(bool, StrategyResult)>| results.into_iter().map(|(_, result)| result).collect();
-    let own_work = Own { forks: Some(seen.own_forks), cpu_seconds: Some(seen.own_cpu_seconds) };
+    // What the user's own programs start is not known.
+    let own_forks = Some(seen.own_forks).filter(|_| !plan.workload.kind.is_program());
+    let own_work = Own { forks: own_forks, cpu_seconds: Some(seen.own_cpu_seconds) };
     let mut document = Document {
         schema_version: SCHEMA_VERSION,
         partial,
@@ -80,10 +82,14 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         settings,
         summary: summarise(&rounds, plan),
         untimed_tasks_failed: records.untimed_tasks_failed,
+        untimed_tasks_not_tried: records.untimed_tasks_not_tried,
         untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,
-        memory: records.memory.as_ref().and_then(|completed| memory(completed, mode, &row.workload)),
+        memory: records
+            .memory
+            .as_ref()
+            .and_then(|completed| memory(completed, mode, &row.workload, latency.as_ref())),
         latency,
     }
 }
@@ -93,7 +99,7 @@ fn round(round: u64, order: u64, completed: Completed) -> Round {
         round,
         order,
         // What tasks did one by one is summed up over all rounds.
-        report: RoundReport { latency: None, ..completed.report },
+        report: RoundReport { latency: None, parts: Vec::new(), ..completed.report },
         outside_seconds: completed.outside_seconds,
         tree_cpu_user_seconds: completed.tree_cpu_user_seconds,
         tree_cpu_system_seconds: completed.tree_cpu_system_seconds,
@@ -159,12 +165,17 @@ fn compare(document: &mut Document) {
     }
 }
 
-fn memory(completed: &Completed, mode: Mode, workload: &WorkloadSpec) -> Option<Memory> {
+fn memory(
+    completed: &Completed,
+    mode: Mode,
+    workload: &WorkloadSpec,
+    latency: Option<&Latency>,
+) -> Option<Memory> {
     let reading = completed.memory?;
     let peak_alive = completed.report.peak_alive;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (BYTES_OF_WORD + workload.result_size_bytes);
-    let per_alive = tells_per_alive(mode, workload).then(|| {
+    let per_alive = tells_per_alive(mode, workload, latency).then(|| {
         let (peak, runner) = reading.peak_bytes.zip(reading.runner_bytes)?;
         peak.saturating_sub(runner).saturating_sub(board).checked_div(peak_alive)
     });
@@ -186,11 +197,16 @@ const BYTES_OF_WORD: u64 = 8;
 
 /// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,
 /// so where tasks are shorter than that, most of what is counted belongs to the dead.
-pub(super) fn tells_per_alive(mode: Mode, workload: &WorkloadSpec) -> bool {
+pub(super) fn tells_per_alive(mode: Mode, workload: &WorkloadSpec, latency: Option<&Latency>) -> bool {
     const LONG_SECONDS: f64 = 0.01;
+    let expected = match latency.and_then(|latency| latency.service.p50_seconds) {
+        // What a program takes is known only when it has been run.
+        Some(seconds) if workload.kind.is_program() => seconds,
+        _ => workload.expected_task_seconds(),
+    };
     match mode {
         Mode::Serial | Mode::Threads => false,
         Mode::Pool => true,
-        Mode::Process => workload.expected_task_seconds() >= LONG_SECONDS,
+        Mode::Process => expected >= LONG_SECONDS,
     }
 }

@@ -6,17 +6,24 @@ use super::summary::tells_per_alive;
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, StrategyResult, Warning};
 use crate::measure::conditions;
 use crate::mode::Mode;
+use crate::mode::verify::TaskFailure;
 use crate::report::numbers::{percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
+use crate::workload::OnFailure;
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
 const SHORT_ROUND_SECONDS: f64 = 0.005;
+
+/// Failed tasks of a strategy that are told one by one.
+const FAILURES_SHOWN: usize = 3;
 
 /// Everything that a document itself gives reason to warn of. What the machine gives is in [`conditions`].
 #[derive(Debug, Clone, PartialEq)]
 enum Notice<'a> {
     Interrupted,
-    TasksFailed { strategy: &'a str, failed: u64, first: Option<(u64, &'a str)> },
+    Stopped,
+    TasksFailed { strategy: &'a str, failed: u64, not_tried: u64, first: Vec<&'a TaskFailure>, hint: bool },
+    LeftRunning { strategy: &'a str, processes: u64 },
     Retries { strategy: &'a str, retries: u64 },
     TooFewRounds { fewest: usize },
     ShortRounds { strategies: Vec<&'a str> },
@@ -34,6 +41,8 @@ impl Notice<'_> {
     fn code(&self) -> &'static str {
         match self {
             Self::Interrupted => "interrupted",
+            Self::Stopped => "stopped",
+            Self::LeftRunning { .. } => "left_running",
             Self::TasksFailed { .. } => "tasks_failed",
             Self::Retries { .. } => "retries",
             Self::TooFewRounds { .. } => "too_few_rounds",
@@ -54,13 +63,37 @@ impl fmt::Display for Notice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => write!(f, "interrupted: only what was finished is shown"),
-            Self::TasksFailed { strategy, failed, first } => {
+            Self::Stopped => {
+                write!(
+                    f,
+                    "stopped after the first failed task (--on-failure stop): only what was finished is shown"
+                )
+            }
+            Self::TasksFailed { strategy, failed, not_tried, first, hint } => {
                 write!(f, "{strategy}: {failed} tasks failed")?;
-                first.map_or(Ok(()), |(task, reason)| write!(f, "; task {task}: {reason}"))
+                if *not_tried > 0 {
+                    write!(f, ", {not_tried} were not tried after that")?;
+                }
+                for TaskFailure { task, reason, line } in first {
+                    match line {
+                        Some(line) => write!(f, "; task {task} ({line:?}): {reason}")?,
+                        None => write!(f, "; task {task}: {reason}")?,
+                    }
+                }
+                if *hint {
+                    write!(f, " (--output DIR keeps what programs write)")?;
+                }
+                Ok(())
             }
-            Self::Retries { strategy, retries } => {
-                write!(f, "{strategy}: {retries} tasks were executed again because a worker had died")
-            }
+            Self::LeftRunning { strategy, processes } => write!(
+                f,
+                "{strategy}: {processes} processes were left running by what tasks had started, and were killed after their \
+                 round; they disturbed what came after them"
+            ),
+            Self::Retries { strategy, retries } => write!(
+                f,
+                "{strategy}: {retries} tasks were executed again because they had failed, or their worker had died"
+            ),
             Self::TooFewRounds { fewest } => {
                 write!(
                     f,
@@ -139,7 +172,9 @@ pub(super) fn all(document: &Document) -> Vec<Warning> {
 
 fn notices(document: &Document) -> Vec<Notice<'_>> {
     let strategies = || document.strategies.iter().chain(&document.overhead);
-    let mut notices = Vec::from_iter(document.partial.then_some(Notice::Interrupted));
+    let stopped = document.plan.run.on_failure == OnFailure::Stop && document.tasks_failed() > 0;
+    let cut_short = if stopped { Notice::Stopped } else { Notice::Interrupted };
+    let mut notices = Vec::from_iter(document.partial.then_some(cut_short));
     notices.extend(strategies().flat_map(|strategy| of_strategy(strategy, document)));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
@@ -169,7 +204,8 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.push(Notice::TooFewRounds { fewest });
     }
     let too_short = |strategy: &StrategyResult| {
-        strategy.mode == Mode::Process && !tells_per_alive(strategy.mode, &document.plan.workload)
+        strategy.mode == Mode::Process
+            && !tells_per_alive(strategy.mode, &document.plan.workload, strategy.latency.as_ref())
     };
     for strategy in document.strategies.iter().filter(|strategy| too_short(strategy)) {
         let name = &strategy.name;
@@ -211,9 +247,21 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     let failed = strategy.tasks_failed();
     if failed > 0 {
         let timed = strategy.rounds.iter().flat_map(|round| &round.report.failures);
-        let first = strategy.untimed_failures.iter().chain(timed).next();
-        let first = first.map(|failure| (failure.task, failure.reason.as_str()));
-        notices.push(Notice::TasksFailed { strategy: name, failed, first });
+        let mut first: Vec<&TaskFailure> = Vec::new();
+        for failure in strategy.untimed_failures.iter().chain(timed) {
+            // Each round may have failed in the same way.
+            if first.len() < FAILURES_SHOWN && !first.iter().any(|shown| shown.task == failure.task) {
+                first.push(failure);
+            }
+        }
+        let not_tried = strategy.tasks_not_tried();
+        let program = document.plan.workload.program.as_ref();
+        let hint = program.is_some_and(|program| program.output.is_none());
+        notices.push(Notice::TasksFailed { strategy: name, failed, not_tried, first, hint });
+    }
+    let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();
+    if processes > 0 {
+        notices.push(Notice::LeftRunning { strategy: name, processes });
     }
     let retries: u64 = strategy.rounds.iter().map(|round| round.report.retries).sum();
     if retries > 0 {

@@ -7,8 +7,10 @@
 pub mod board;
 pub mod chunk;
 pub mod exec;
+mod failures;
 pub mod pool;
 pub mod process;
+mod programs;
 pub mod progress;
 pub mod serial;
 pub mod settings;
@@ -23,7 +25,7 @@ pub use settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::memory::Mapping;
-use crate::workload::{Meter, Workload, WorkloadSpec};
+use crate::workload::{Meter, OnFailure, Workload, WorkloadSpec};
 
 /// What a mode is given for one round.
 pub struct Round<'a> {
@@ -40,6 +42,8 @@ pub struct Round<'a> {
     /// What the parent holds: inherited by every process that is forked. Not the round's to give back, which would be
     /// counted as its CPU time.
     pub parent_memory: Option<&'a Mapping>,
+    /// What is done when whoever executes a task dies. What executors notice themselves they see to themselves.
+    pub on_failure: OnFailure,
 }
 
 /// The four instants of a round, in nanoseconds on `CLOCK_MONOTONIC`.
@@ -66,6 +70,8 @@ pub struct Outcome {
     pub meter: Meter,
     /// Processes that were started.
     pub processes_started: u64,
+    /// Tries of tasks in `process` mode that came to no process, since their program could not be started.
+    pub unstarted: u64,
     /// The most processes that existed at one time, not counting the runner.
     pub peak_alive: u64,
     /// Tasks that were handed out again because whoever held them died.

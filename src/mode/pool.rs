@@ -28,7 +28,7 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::memory::{SharedSlice, Sharing};
 use crate::sys::wait::{Exit, Reaped, wait_timeout};
-use crate::workload::{Failure, Meter, Workload};
+use crate::workload::{Failure, Meter, OnFailure, Workload};
 
 use arguments::ArgumentRing;
 
@@ -65,8 +65,16 @@ shared_record! {
     }
 }
 
-/// A task whose worker has died this often is not tried again.
+/// A task whose worker has died this often is not tried again, unless more tries were asked for.
 const MOST_TRIES: u32 = 3;
+
+/// How often a worker may die of a task before the task is given up.
+fn most_tries(policy: OnFailure) -> u32 {
+    match policy {
+        OnFailure::Retry(times) => times.saturating_add(1),
+        OnFailure::Continue | OnFailure::Stop => MOST_TRIES,
+    }
+}
 
 /// A pool whose workers die this often before they take a task is not going to do any.
 const MOST_BARREN_DEATHS: u32 = 100;
@@ -119,6 +127,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         board: pool.common.board,
         meter: pool.meter,
         processes_started: pool.started,
+        unstarted: 0,
         peak_alive: pool.peak as u64,
         retries: pool.retries,
         workers_lost: pool.lost,
@@ -190,6 +199,8 @@ struct Pool {
     lost: u64,
     /// How often the worker that held a task died.
     deaths: HashMap<u64, u32>,
+    /// How often that may happen to one task.
+    most_tries: u32,
     /// Workers that have died one after the other without a task in hand.
     barren_deaths: u32,
     /// Sums over the workers that have been buried.
@@ -215,6 +226,7 @@ impl Pool {
             retries: 0,
             lost: 0,
             deaths: HashMap::new(),
+            most_tries: most_tries(round.on_failure),
             barren_deaths: 0,
             meter: Meter::default(),
             ready_at: u64::MAX,
@@ -279,6 +291,9 @@ impl Pool {
         self.lost += 1;
         let left = self.first_unpublished(&held);
         let inherited = left.map(|first| self.retry(first..held.end, reaped.exit));
+        if left.is_some_and(|first| self.common.board.word(first).is_published()) {
+            workload.note_failure();
+        }
         self.barren_deaths = if held.is_empty() { self.barren_deaths + 1 } else { 0 };
         if self.barren_deaths > MOST_BARREN_DEATHS {
             return Err(anyhow::anyhow!(
@@ -296,7 +311,7 @@ impl Pool {
     fn retry(&mut self, left: Range<u64>, exit: Exit) -> Range<u64> {
         let deaths = self.deaths.entry(left.start).or_insert(0);
         *deaths += 1;
-        if *deaths < MOST_TRIES {
+        if *deaths < self.most_tries {
             self.retries += 1;
             return left;
         }

@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 use super::exec::{self, Handover, Role, Spawner};
+use super::failures::Failures;
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::shared_record;
@@ -109,6 +110,9 @@ impl Cell {
 /// # Errors
 /// If the machine does not allow even one process, or memory cannot be had.
 pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
+    if let Some(tasks) = workload.programs() {
+        return super::programs::run(workload, tasks, round);
+    }
     fork::require_single_thread()?;
     let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks);
     // What the runner itself wants to know of the machine is no part of what the mode costs.
@@ -121,10 +125,15 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         None => Method::prepare(workload, &crew, round.parent_memory)?,
     };
     let ready = monotonic_nanoseconds();
+    let mut tried = 0;
     for task in 0..round.tasks {
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
+        if crew.failures.have_stopped() {
+            break;
+        }
+        tried = task + 1;
         crew.let_children_begin()?;
         if task.is_multiple_of(SWEEP_EVERY) {
             crew.sweep()?;
@@ -133,6 +142,16 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         crew.start(workload, &method, task)?;
     }
     crew.join(|status| round.progress.tick(status))?;
+    while let Some(task) = crew.failures.next() {
+        while crew.alive == crew.limit {
+            crew.reap_one()?;
+        }
+        crew.start(workload, &method, task)?;
+        if !crew.failures.any() {
+            crew.join(|status| round.progress.tick(status))?;
+        }
+    }
+    crew.failures.give_up_rest(&crew.board, tried);
     let end = monotonic_nanoseconds();
     Ok(Outcome {
         // Reaping is how results are collected: with the last one both are done.
@@ -140,8 +159,9 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         board: crew.board,
         meter: crew.meter,
         processes_started: crew.started,
+        unstarted: 0,
         peak_alive: crew.peak as u64,
-        retries: 0,
+        retries: crew.failures.retries,
         workers_lost: 0,
     })
 }
@@ -223,6 +243,7 @@ struct Crew {
     /// Where the next sweep begins.
     cursor: usize,
     meter: Meter,
+    failures: Failures,
     board: Board,
     post: Post,
     /// How many children may not have had a turn.
@@ -324,6 +345,7 @@ impl Crew {
             used: 0,
             cursor: 0,
             meter: Meter::default(),
+            failures: Failures::new(round.on_failure),
             board: Board::new(round, workload.result_size(), Visibility::ParentOnly)?,
             post: Post::new(workload, limit, sharing)?,
             most_unbegun: MOST_UNBEGUN_PER_CORE * machine.cores,
@@ -494,13 +516,13 @@ impl Crew {
             if self.post.results.size() > 0 {
                 self.board.result_mut(task).copy_from_slice(self.post.results.get(cell));
             }
-            self.board.publish(task, word);
+            self.failures.publish(&self.board, task, word);
         } else {
             let failure = match reaped.exit {
                 Exit::Code(fork::PANICKED) => Failure::Panicked,
                 exit => Failure::ProcessEnded(exit),
             };
-            self.board.give_up(task, failure);
+            self.failures.publish(&self.board, task, Word::new(Err(failure)));
         }
         self.pids[cell].store(0, Relaxed);
         self.free[self.free_count].store(cell as u64, Relaxed);

@@ -42,6 +42,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         board,
         meter,
         processes_started: 0,
+        unstarted: 0,
         peak_alive: 0,
         retries: 0,
         workers_lost: 0,

@@ -66,6 +66,7 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
         board,
         meter,
         processes_started: 0,
+        unstarted: 0,
         peak_alive: 0,
         retries: 0,
         workers_lost: 0,

@@ -4,18 +4,24 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Mode, Outcome, Settings, Times};
-use crate::workload::Workload;
+use crate::workload::program::tally::Tally;
+use crate::workload::{Failure, Workload};
 
 /// The results of a round, checked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Verified {
     /// Tasks whose result is there and right.
     pub tasks_completed: u64,
     /// Tasks that failed.
     pub tasks_failed: u64,
+    /// Tasks that were not tried, since another had failed.
+    pub tasks_not_tried: u64,
     /// SHA-256, in hexadecimal, over every task's checksum (and the CRC-32 of its result bytes, where there are
     /// some) as little-endian 32-bit numbers, in task order. Failed tasks count as all ones.
     pub digest: String,
+    /// CRC-32 of the same for each of up to [`PARTS`] stretches of tasks, where only the user's own program can tell whether
+    /// its results are right: they say where two rounds differ.
+    pub parts: Vec<u32>,
     /// The first few failed tasks, with their reasons.
     pub failures: Vec<TaskFailure>,
 }
@@ -27,7 +33,13 @@ pub struct TaskFailure {
     pub task: u64,
     /// Why.
     pub reason: String,
+    /// Its line, or as much of it as can be shown, where tasks have lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
 }
+
+/// Stretches into which the tasks of a round are cut to say where it differs from another.
+pub const PARTS: u64 = 512;
 
 /// Something that must hold did not: the round is worthless, and procbench or the machine is broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +92,10 @@ pub fn verify<W: Workload>(
     let verified = verify_results(workload, outcome)?;
     let tasks = outcome.board.tasks();
     verify_times(outcome.times)?;
-    verify_processes(mode, settings, outcome)?;
+    verify_processes(mode, settings, outcome, verified.tasks_not_tried)?;
+    if let Some(tally) = workload.tally().filter(|_| mode != Mode::Process) {
+        verify_programs(workload, tally, mode, settings, outcome, verified.tasks_failed)?;
+    }
     if verified.tasks_failed == 0 {
         let most = tasks + outcome.retries;
         let (executed, work) = (outcome.meter.executed, outcome.meter.work_units);
@@ -116,8 +131,44 @@ fn verify_times(times: Times) -> Result<(), Violation> {
     Err(Violation::Count { what: "instants of the round in order", found: 0, expected: "1".into() })
 }
 
-fn verify_processes(mode: Mode, settings: &Settings, outcome: &Outcome) -> Result<(), Violation> {
-    let tasks = outcome.board.tasks();
+/// What executors have started themselves: each is reaped, and where nothing has failed there are as many as there have
+/// to be.
+fn verify_programs<W: Workload>(
+    workload: &W,
+    tally: &Tally,
+    mode: Mode,
+    settings: &Settings,
+    outcome: &Outcome,
+    failed: u64,
+) -> Result<(), Violation> {
+    let (started, reaped) = (tally.started(), tally.reaped());
+    // Those of a worker that died are reaped by the runner.
+    let undisturbed = outcome.workers_lost == 0;
+    if reaped > started || (undisturbed && reaped < started) {
+        let expected = started.to_string();
+        return Err(Violation::Count { what: "programs reaped", found: reaped, expected });
+    }
+    let executors = if mode == Mode::Serial { 1 } else { settings.workers.unwrap_or(1) };
+    let expected = match tally.kept() {
+        true => executors,
+        false => outcome.board.tasks(),
+    };
+    let smooth = undisturbed && failed == 0 && outcome.retries == 0 && workload.retries() == 0;
+    if smooth && started != expected {
+        let expected = expected.to_string();
+        return Err(Violation::Count { what: "programs started", found: started, expected });
+    }
+    Ok(())
+}
+
+fn verify_processes(
+    mode: Mode,
+    settings: &Settings,
+    outcome: &Outcome,
+    not_tried: u64,
+) -> Result<(), Violation> {
+    let tasks = outcome.board.tasks() - not_tried;
+    let unstarted = outcome.unstarted;
     let (least, most) = match mode {
         Mode::Serial | Mode::Threads => (0, 0),
         Mode::Pool => {
@@ -125,7 +176,8 @@ fn verify_processes(mode: Mode, settings: &Settings, outcome: &Outcome) -> Resul
             // A lost worker has a successor, whether or not it held a task; one more may have swept up after it.
             (workers, workers + outcome.workers_lost + outcome.retries)
         }
-        Mode::Process => (tasks + outcome.retries, tasks + outcome.retries),
+        // A program that could not be started is no process.
+        Mode::Process => (tasks + outcome.retries - unstarted, tasks + outcome.retries - unstarted),
     };
     let started = outcome.processes_started;
     if started < least || started > most {
@@ -149,16 +201,33 @@ fn verify_results<W: Workload>(workload: &W, outcome: &Outcome) -> Result<Verifi
     let check_every = check_every.max(tasks / workload.checked_tasks().max(1));
     let mut argument = vec![0; workload.argument_capacity()];
     let mut digest = Folder::new(workload.result_size() > 0);
-    let mut verified =
-        Verified { tasks_completed: 0, tasks_failed: 0, digest: String::new(), failures: Vec::new() };
+    let mut verified = Verified::default();
+    let stretch = tasks.div_ceil(PARTS).max(1);
+    let mut part = crc32fast::Hasher::new();
     for task in 0..tasks {
-        let checksum = match board.word(task).read() {
+        let result = match board.word(task).read() {
             None => return Err(Violation::Missing(task)),
-            Some(Ok(checksum)) => checksum,
-            Some(Err(failure)) => {
+            Some(Ok(checksum)) => workload.late_failure(task).map_or(Ok(checksum), Err),
+            Some(failed) => failed,
+        };
+        if workload.tally().is_some() {
+            part.update(&result.unwrap_or(u32::MAX).to_le_bytes());
+            if (task + 1).is_multiple_of(stretch) || task + 1 == tasks {
+                verified.parts.push(std::mem::take(&mut part).finalize());
+            }
+        }
+        let checksum = match result {
+            Ok(checksum) => checksum,
+            Err(Failure::NotTried) => {
+                verified.tasks_not_tried += 1;
+                digest.fold(u32::MAX, &[]);
+                continue;
+            }
+            Err(failure) => {
                 verified.tasks_failed += 1;
                 if verified.failures.len() < FAILURES_REPORTED {
-                    verified.failures.push(TaskFailure { task, reason: failure.to_string() });
+                    let (reason, line) = (failure.to_string(), workload.describe(task));
+                    verified.failures.push(TaskFailure { task, reason, line });
                 }
                 digest.fold(u32::MAX, &[]);
                 continue;

@@ -11,7 +11,7 @@ use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Start, Transport};
-use crate::workload::{Kind, Spread};
+use crate::workload::{Kind, OnFailure, Spread};
 
 /// A plan in which everything may be missing.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +67,22 @@ draft! {
         init: Seconds,
         /// `--expression-args`
         expression_args: Count,
+        /// What stands behind `--`
+        command: Words,
+        /// `--worker`
+        worker: Words,
+        /// `--shell`
+        shell: bool,
+        /// `--args-from`
+        args_from: String,
+        /// `--timeout`
+        timeout: Seconds,
+        /// `--output`
+        output: String,
+        /// `--prepare`
+        prepare: String,
+        /// `--ignore-answers`
+        ignore_answers: bool,
     }
 }
 
@@ -93,6 +109,8 @@ draft! {
         memory_method: Choice,
         /// `--no-latency`
         no_latency: bool,
+        /// `--on-failure`
+        on_failure: OnFailure,
     }
 }
 
@@ -115,6 +133,24 @@ draft! {
         transport: Transport,
         /// `--start`
         start: Start,
+    }
+}
+
+/// A command: its words, or a text that is yet to be split into words as a shell would.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "a command: a text, or a list of words")]
+pub enum Words {
+    /// A text.
+    Text(String),
+    /// Words.
+    List(Vec<String>),
+}
+
+impl FromStr for Words {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self::Text(text.to_owned()))
     }
 }
 

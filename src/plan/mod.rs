@@ -3,20 +3,22 @@
 pub mod draft;
 pub mod estimate;
 pub mod guard;
+pub mod inputs;
+mod program;
 pub mod spec;
 pub mod units;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Strategy};
-use crate::measure::limits::Limits;
+use crate::measure::limits::{Limit, LimitKind, Limits};
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
 use crate::workload::formula::MAX_ARGUMENTS;
-use crate::workload::{Kind, WorkloadSpec};
-use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
+use crate::workload::{Kind, OnFailure, WorkloadSpec};
+use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft};
 use guard::ProcessCost;
 use units::{Count, LARGEST_COUNT, Percent, Seconds, Size};
 
@@ -74,6 +76,9 @@ pub struct RunSpec {
     /// Whether tasks are stamped with their start and end.
     #[serde(default = "by_default")]
     pub latency: bool,
+    /// What is done when a task fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }
 
 /// What an export that does not say so had.
@@ -121,7 +126,7 @@ fn usage<T>(message: impl Into<String>) -> Result<T, PlanError> {
 impl WorkloadDraft {
     /// What contradicts itself in what was typed.
     pub fn contradiction(&self) -> Option<String> {
-        let kind = self.workload.unwrap_or(Kind::Synthetic);
+        let kind = self.kind();
         let meant_for = |name: &str, only: Kind, given: bool| {
             (given && kind != only).then(|| {
                 format!("{name} belongs to the {} workload, but this one is {}", only.name(), kind.name())
@@ -131,6 +136,7 @@ impl WorkloadDraft {
         meant_for("expression-args", Kind::Expression, self.expression_args.is_some())
             .or_else(|| meant_for("arg-size", Kind::Synthetic, sized(self.arg_size)))
             .or_else(|| meant_for("result-size", Kind::Synthetic, sized(self.result_size)))
+            .or_else(|| self.contradiction_of_program())
             .or_else(|| (self.tasks == Some(Count(0))).then(|| "tasks is 0: expected at least 1".into()))
             .or_else(|| {
                 let args = self.expression_args.filter(|args| !(1..=MAX_ARGUMENTS as u64).contains(&args.0));
@@ -242,6 +248,16 @@ impl Draft {
         let mut guarded = Vec::new();
         for (row, name) in rows.iter().zip(names) {
             let (settings, verdict) = resolve_settings(row, &name, &workload, machine)?;
+            let policy = self.run.on_failure.unwrap_or_default();
+            if settings.start == Some(Start::Exec)
+                && row.mode == Some(Mode::Pool)
+                && policy != OnFailure::Continue
+            {
+                return usage(format!(
+                    "on-failure is {policy}, but workers that are executed anew know nothing of each other's failures: \
+                     expected start=fork (in '{name}')"
+                ));
+            }
             guarded.extend(verdict.map(|verdict| Guarded { strategy: name.clone(), verdict }));
             let (engine, mode) = (row.engine.unwrap_or(Engine::Native), row.mode.unwrap_or(Mode::Serial));
             strategies.push(Strategy { name, engine, mode, settings });
@@ -270,6 +286,7 @@ impl Draft {
                 overhead: self.run.overhead.unwrap_or(false),
                 memory_method: self.run.memory_method.unwrap_or_default(),
                 latency: !self.run.no_latency.unwrap_or(false),
+                on_failure: self.run.on_failure.unwrap_or_default(),
             },
             strategies,
             guarded,
@@ -278,7 +295,8 @@ impl Draft {
 }
 
 fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, PlanError> {
-    let kind = draft.workload.unwrap_or(Kind::Synthetic);
+    let kind = draft.kind();
+    let program = draft.program().map_err(PlanError::Usage)?;
     let Some(Count(tasks)) = draft.tasks else {
         return usage(
             "how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]",
@@ -303,6 +321,7 @@ fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, Pl
         seed,
         units_per_second: 0.0,
         folder: std::path::PathBuf::new(),
+        program,
     })
 }
 
@@ -330,10 +349,22 @@ fn resolve_settings(
     let workers = row.workers.unwrap_or(Workers::PerCore(1.0)).resolve(machine.effective_cores);
     let Chunk(policy) = row.chunk.unwrap_or(Chunk(crate::mode::chunk::ChunkPolicy::Auto));
     let chunk = policy.resolve(tasks, workers, workload.expected_task_seconds());
+    let of_program = workload.kind.is_program();
     let cost = ProcessCost {
-        parked_bytes: machine.parked_process_bytes,
+        parked_bytes: machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 }),
         task_bytes: workload.arg_size_bytes + workload.result_size_bytes + workload.memory_bytes,
     };
+    let mode = row.mode.unwrap_or(Mode::Serial);
+    if let (true, Mode::Process, Some(start)) = (of_program, mode, row.start) {
+        let kind = workload.kind.name();
+        return usage(format!(
+            "start is {}, but a {kind} is always started by itself (in '{name}')",
+            start.name()
+        ));
+    }
+    if of_program && mode == Mode::Pool && row.start == Some(Start::Exec) {
+        return usage(format!("start is exec, but a pool that starts programs is forked (in '{name}')"));
+    }
     let start = Some(row.start.unwrap_or(Start::Fork));
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
@@ -359,10 +390,30 @@ fn resolve_settings(
                 Some(InFlight::Count(count)) => count.min(tasks),
                 Some(InFlight::All) | None => tasks,
             };
-            let verdict = guard::judge(wanted, &machine.limits, cost);
+            let start = start.filter(|_| !of_program);
+            let mut limits = machine.limits.clone();
+            limits.all.extend(open_files_limit().filter(|_| workload.kind == Kind::Worker));
+            let verdict = guard::judge(wanted, &limits, cost);
             let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
             (settings, verdict.binding.is_some().then_some(verdict))
         }
+    })
+}
+
+/// What a process of a program that nobody knows is taken to need: an interpreter with its libraries.
+pub const PROGRAM_BYTES: u64 = 8 << 20;
+
+/// Each worker that is alive in `process` mode is listened to through a file of its own.
+fn open_files_limit() -> Option<Limit> {
+    use nix::sys::resource::{Resource, getrlimit};
+    const OWN: u64 = 64;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    Some(Limit {
+        name: "RLIMIT_NOFILE".into(),
+        kind: LimitKind::Processes,
+        value: hard,
+        in_use: OWN,
+        advice: "ulimit -Hn N, or nofile in /etc/security/limits.conf".into(),
     })
 }
 
@@ -415,6 +466,10 @@ impl Plan {
         let workload = &self.workload;
         let synthetic = |size: u64| (kind == Kind::Synthetic).then_some(Size(size));
         let seconds = |value: f64| Some(Seconds(value));
+        let program = workload.program.clone();
+        let words = |of: Kind| {
+            program.as_ref().filter(|_| kind == of).map(|program| Words::List(program.words.clone()))
+        };
         Draft {
             workload: WorkloadDraft {
                 workload_name: self.name,
@@ -429,6 +484,16 @@ impl Plan {
                 parent_memory: Some(Size(workload.parent_memory_bytes)),
                 init: seconds(workload.init_seconds),
                 expression_args: (kind == Kind::Expression).then_some(Count(workload.expression_args)),
+                command: words(Kind::Command),
+                worker: words(Kind::Worker),
+                shell: program.as_ref().map(|program| program.shell),
+                args_from: program.as_ref().and_then(|program| program.args_from.clone()),
+                timeout: program.as_ref().and_then(|program| program.timeout_seconds).map(Seconds),
+                output: program
+                    .as_ref()
+                    .and_then(|program| Some(program.output.as_ref()?.to_str()?.to_owned())),
+                prepare: program.as_ref().and_then(|program| program.prepare.clone()),
+                ignore_answers: program.as_ref().map(|program| program.ignore_answers),
             },
             run: RunDraft {
                 rounds: Some(Count(self.run.rounds.min(LARGEST_COUNT))),
@@ -441,6 +506,7 @@ impl Plan {
                 overhead: Some(self.run.overhead),
                 memory_method: Some(self.run.memory_method),
                 no_latency: Some(!self.run.latency),
+                on_failure: Some(self.run.on_failure),
             },
             strategies: self
                 .strategies

@@ -8,7 +8,8 @@ use super::tables::wrap;
 use crate::experiment::pilot::Estimate;
 use crate::mode::Settings;
 use crate::plan::{Plan, estimate};
-use crate::workload::{Kind, Spread, WorkloadSpec};
+use crate::workload::program::{PLACEHOLDER, SHELL};
+use crate::workload::{Kind, OnFailure, Spread, WorkloadSpec};
 
 /// The workload in one line: `20,000 tasks, each 20 µs of CPU work`.
 pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String {
@@ -20,6 +21,8 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
             "evaluates an Excel expression with {} arguments",
             count(workload.expression_args)
         )),
+        Kind::Command => each.push(format!("runs {}", program_in_words(workload))),
+        Kind::Worker => each.push(format!("a line to {}", program_in_words(workload))),
     }
     let mut add = |value: f64, text: &dyn Fn(String) -> String| {
         if value > 0.0 {
@@ -50,59 +53,152 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
     }
 }
 
+/// The program as it might be typed, or as much of it as fits into a title.
+fn program_in_words(workload: &WorkloadSpec) -> String {
+    const LONGEST: usize = 100;
+    let Some(program) = &workload.program else { return String::new() };
+    let words: Vec<String> = program.words.iter().map(|word| quoted(word, program.shell)).collect();
+    let text = words.join(" ");
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// A word as a shell would have to be given it; what a terminal could take for a command to itself is spelt out.
+fn quoted(word: &str, plain: bool) -> String {
+    let word = if plain || word == PLACEHOLDER {
+        word.into()
+    } else {
+        shlex::try_quote(word).unwrap_or(word.into())
+    };
+    word.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// Says what a plan's tasks execute, word by word, and nothing where they execute no program.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let (Some(words), Some(program)) = (plan.words(), &plan.workload.program) else { return Ok(()) };
+    let each = match plan.workload.kind {
+        Kind::Command => "Each task of each round executes, word by word",
+        _ => "Each worker of each round executes, word by word",
+    };
+    writeln!(out, "{each}:")?;
+    for word in &words {
+        writeln!(out, "    {}", quoted(word, false))?;
+    }
+    let of_lines = match &program.args_from {
+        Some(from) if from == "-" => "a line of standard input".into(),
+        Some(from) => format!("a line of {from}"),
+        None => "the task's number".into(),
+    };
+    match plan.workload.kind {
+        Kind::Command if words.iter().any(|word| word.contains(PLACEHOLDER)) => {
+            writeln!(out, "where {PLACEHOLDER} is {of_lines}")?;
+        }
+        Kind::Worker => writeln!(out, "and is told {of_lines} for each task")?,
+        _ => {}
+    }
+    if let Some(text) = &program.prepare {
+        writeln!(out, "Before each round {SHELL} executes:\n    {}", quoted(text, true))?;
+    }
+    if let Some(folder) = &program.output {
+        writeln!(out, "What they write is kept in {}", folder.display())?;
+    }
+    Ok(())
+}
+
 /// Writes the plan, with what it is expected to take.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    plan: &Plan,
+    parked_bytes: u64,
+    estimate: Option<&Estimate>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for line in wrap(&workload_in_words(plan.name.as_deref(), &plan.workload)) {
         writeln!(out, "{}", paint(TITLE, &line))?;
     }
     writeln!(out)?;
-    // Wider names would not leave enough of 80 columns for the rest.
-    const WIDEST: usize = 10;
-    let width = plan.strategies.iter().map(|strategy| strategy.name.chars().count());
-    let width = width.max().unwrap_or(0).min(WIDEST);
-    for strategy in &plan.strategies {
-        let round = estimate.rounds.iter().find(|round| round.strategy == strategy.name);
-        let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
-        let tried = match round.and_then(|round| round.pilot_tasks) {
-            Some(tasks) => format!("{} tried", count(tasks)),
-            None => "a rule of thumb".into(),
-        };
-        // What does not fit into the column has a line of its own.
-        let name = Some(strategy.name.as_str()).filter(|name| name.chars().count() <= width);
-        if name.is_none() {
-            writeln!(out, "  {}", strategy.name)?;
-        }
-        let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
-        let name = name.unwrap_or_default();
-        writeln!(out, "  {name:<width$}  about {time} a round ({tried}), {memory} at its peak")?;
-        let settings = settings_in_words(&strategy.settings);
-        if !settings.is_empty() {
-            writeln!(out, "  {:<width$}  {settings}", "")?;
-        }
+    if plan.workload.program.is_some() {
+        write_program(plan, out)?;
+        writeln!(out)?;
     }
+    write_rows(plan, parked_bytes, estimate, out)?;
     let run = &plan.run;
     writeln!(out)?;
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
     let precision = run.precision.map(|precision| format!(", or until ±{} is reached", percent(precision)));
-    let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
+    let expected = match estimate {
+        Some(estimate) => {
+            let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
+            let but = if tried { " but the tasks tried" } else { "" };
+            format!("The whole run takes about {} at most; nothing was run{but}.", seconds(estimate.run_seconds))
+        }
+        None => "What it takes is not estimated, since nobody can tell without executing the program. Nothing was run.".into(),
+    };
+    let on_failure = match run.on_failure {
+        OnFailure::Continue => String::new(),
+        policy => format!("; on failure {policy}"),
+    };
     let lines = format!(
         "Up to {} timed rounds of each strategy{}{}, after {} to warm up (memory is measured in the first); seed {}; \
-         baseline {}; margin {}. The whole run takes about {} at most; nothing was run{}.",
+         baseline {}; margin {}{on_failure}. {expected}",
         run.rounds,
         budget.unwrap_or_default(),
         precision.unwrap_or_default(),
         run.warmup.max(1),
         run.seed,
         run.baseline,
-        percent(run.margin),
-        seconds(estimate.run_seconds),
-        if tried { " but the tasks tried" } else { "" }
+        percent(run.margin)
     );
     for line in wrap(&lines) {
         writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// A line or two for each strategy.
+fn write_rows(
+    plan: &Plan,
+    parked_bytes: u64,
+    estimate: Option<&Estimate>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    // Wider names would not leave enough of 80 columns for the rest.
+    const WIDEST: usize = 10;
+    let width = plan.strategies.iter().map(|strategy| strategy.name.chars().count());
+    let width = width.max().unwrap_or(0).min(WIDEST);
+    for strategy in &plan.strategies {
+        let expected = estimate.map(|estimate| {
+            let round = estimate.rounds.iter().find(|round| round.strategy == strategy.name);
+            let time = round.map_or_else(|| "?".into(), |round| seconds(round.round_seconds));
+            let tried = match round.and_then(|round| round.pilot_tasks) {
+                Some(tasks) => format!("{} tried", count(tasks)),
+                None => "a rule of thumb".into(),
+            };
+            let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
+            format!("about {time} a round ({tried}), {memory} at its peak")
+        });
+        let settings = Some(settings_in_words(&strategy.settings)).filter(|settings| !settings.is_empty());
+        // A name that does not fit into the column has a line of its own.
+        let mut name = strategy.name.as_str();
+        if name.chars().count() > width {
+            writeln!(out, "  {name}")?;
+            name = "";
+        }
+        let mut notes = expected.into_iter().chain(settings);
+        let first = notes.next().unwrap_or_default();
+        if !(name.is_empty() && first.is_empty()) {
+            writeln!(out, "{}", format!("  {name:<width$}  {first}").trim_end())?;
+        }
+        for note in notes {
+            writeln!(out, "  {:<width$}  {note}", "")?;
+        }
     }
     Ok(())
 }

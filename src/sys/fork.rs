@@ -3,6 +3,8 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use nix::sys::signal::{SigSet, Signal};
+
 use super::raw;
 
 /// A process id.
@@ -76,6 +78,35 @@ fn check_error(number: i32) -> io::Result<()> {
 unsafe extern "C" {
     /// The environment, as the C library keeps it.
     static environ: *const *mut libc::c_char;
+}
+
+/// Forks, and returns in both: 0 in the child. For a process that has just begun and goes on as its own child.
+///
+/// # Errors
+/// What `fork` says; and if this process has more than one thread.
+pub fn fork_off() -> io::Result<Pid> {
+    require_single_thread()?;
+    // SAFETY: with one thread, the child's copy of the heap and of every lock is consistent.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(pid),
+    }
+}
+
+/// Has `signal` sent to the calling process when `parent` has ended, also if that has already happened.
+pub fn hear_of_end(parent: Pid, signal: Signal) {
+    // SAFETY: takes integers; the kernel remembers the signal to send.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, 0, 0, 0) };
+    if raw::parent_pid() != parent {
+        let _ = nix::sys::signal::raise(signal);
+    }
+}
+
+/// Gives up whatever was arranged for `signal`, and lets it through.
+pub fn restore_default(signal: Signal) {
+    // SAFETY: the default action is no code of this program.
+    let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
+    let _ = SigSet::from(signal).thread_unblock();
 }
 
 /// How many threads this process has, from /proc.

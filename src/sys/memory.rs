@@ -95,6 +95,12 @@ impl Mapping {
         self.len == 0
     }
 
+    /// The bytes, for a mapping that only its owner writes, while it does not.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: as for `bytes_mut`, with `&self` excluding writers in this process.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
     /// The bytes, for a mapping that only its owner writes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is `len` readable, writable, initialised (zeroed) bytes, and `&mut self`

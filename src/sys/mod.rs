@@ -11,6 +11,8 @@ pub mod futex;
 pub mod lean;
 pub mod memory;
 pub mod raw;
+pub mod spawn;
+pub mod strays;
 pub mod wait;
 
 pub use fork::{Pid, fork};

@@ -1,9 +1,14 @@
 //! Reaping children, with what they used.
 
 use std::io;
-use std::time::Duration;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
 
 use super::fork::Pid;
+use super::raw;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +162,80 @@ fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
             Some(libc::ECHILD) => return Ok(None),
             _ => return Err(io::Error::last_os_error()),
         }
+    }
+}
+
+/// Waits until the child `pid` has ended, or until `deadline`, and reaps it. `Ok(None)` if it has not ended by then, or if
+/// there is no such child.
+///
+/// # Errors
+/// What `wait4` and `poll` say, apart from `ECHILD` and `EINTR`.
+pub fn wait_until(pid: Pid, deadline: Option<Instant>) -> io::Result<Option<Reaped>> {
+    /// Between two looks where the kernel has no descriptors for processes (before Linux 5.3).
+    const NAP: Duration = Duration::from_millis(1);
+    let Some(deadline) = deadline else { return wait(Which::Only(pid)) };
+    let descriptor = process_descriptor(pid);
+    loop {
+        let reaped = try_wait(Which::Only(pid))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if reaped.is_some() || left.is_zero() {
+            return Ok(reaped);
+        }
+        let Ok(descriptor) = &descriptor else {
+            std::thread::sleep(NAP.min(left));
+            continue;
+        };
+        // Rounded up, or the last part of a millisecond would be spent turning.
+        let left = PollTimeout::try_from(left + NAP).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], left) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// How the child `pid` has ended, once it has, or `None` if it has not by `deadline`. It is left to be reaped.
+pub fn has_ended_by(pid: Pid, deadline: Instant) -> Option<Exit> {
+    const NAP: Duration = Duration::from_millis(1);
+    loop {
+        // SAFETY: an all-zero siginfo is valid, and the call only fills it in.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: `info` is valid for the call to write; WNOWAIT leaves everything else as it is.
+        let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) };
+        // SAFETY: the kernel fills these in for SIGCHLD; where nobody has ended they stay zero.
+        let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if result == 0 && ended == pid {
+            let by_itself = info.si_code == libc::CLD_EXITED;
+            return Some(if by_itself { Exit::Code(status) } else { Exit::Signal(status) });
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(NAP);
+    }
+}
+
+/// Kills the process group that the child `pid` leads, and reaps that child.
+///
+/// # Errors
+/// What `wait4` says, apart from `ECHILD` and `EINTR`.
+pub fn end_group(pid: Pid) -> io::Result<Option<Reaped>> {
+    // The child is not reaped yet, so its number is its own, and its group's.
+    let _ = killpg(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+    wait(Which::Only(pid))
+}
+
+/// A descriptor of the child `pid`, which becomes readable when it ends.
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.3; `EMFILE`.
+pub fn process_descriptor(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers.
+    match unsafe { raw::syscall(libc::SYS_pidfd_open, [pid as usize, 0]) } {
+        // SAFETY: a descriptor that the kernel has just made for this caller.
+        descriptor @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) }),
+        error => Err(io::Error::from_raw_os_error(-error as i32)),
     }
 }
 

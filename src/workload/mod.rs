@@ -11,13 +11,19 @@ pub mod excel;
 pub mod expression;
 pub mod file;
 pub mod formula;
+pub mod on_failure;
 pub mod outcome;
+pub mod program;
 pub mod spec;
 pub mod synthetic;
 
 pub use durations::Spread;
+pub use on_failure::OnFailure;
 pub use outcome::{Failure, Meter, Word};
+pub use program::{ProgramSpec, Programs};
 pub use spec::{Kind, WorkloadSpec};
+
+use program::tally::Tally;
 
 /// What one task of a workload does, and what the parent needs to know of it.
 pub trait Workload: Sized + Sync {
@@ -57,6 +63,34 @@ pub trait Workload: Sized + Sync {
 
     /// The lean form, where the work allows it.
     fn lean(&self) -> Option<Self::Lean>;
+
+    /// The tasks as programs to be started, where they are some: `process` mode then forks none of its own.
+    fn programs(&self) -> Option<&dyn Programs> {
+        None
+    }
+
+    /// The programs that executors have started so far, where they do.
+    fn tally(&self) -> Option<&Tally> {
+        None
+    }
+
+    /// `task` in the user's own words, such as its line.
+    fn describe(&self, _: u64) -> Option<String> {
+        None
+    }
+
+    /// What went wrong with `task` after its result had been handed in.
+    fn late_failure(&self, _: u64) -> Option<Failure> {
+        None
+    }
+
+    /// A task has failed without any executor having noticed: whoever executed it has died.
+    fn note_failure(&self) {}
+
+    /// How often executors have tried a task again.
+    fn retries(&self) -> u64 {
+        0
+    }
 }
 
 /// Turns an argument into a result.
@@ -123,4 +157,6 @@ workloads! {
     Synthetic => synthetic::Synthetic::new,
     File => file::File::new,
     Expression => expression::Expression::new,
+    Command => program::command::Command::new,
+    Worker => program::worker::LineWorker::new,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::durations::Spread;
+use super::program::ProgramSpec;
 
 /// What a task does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,11 +15,15 @@ pub enum Kind {
     File,
     /// Evaluates an Excel expression.
     Expression,
+    /// A command of the user's own for each task.
+    Command,
+    /// A worker of the user's own, which is told a task a line and answers with a line.
+    Worker,
 }
 
 impl Kind {
     /// All of them, in the order in which help texts name them.
-    pub const ALL: [Self; 3] = [Self::Synthetic, Self::File, Self::Expression];
+    pub const ALL: [Self; 5] = [Self::Synthetic, Self::File, Self::Expression, Self::Command, Self::Worker];
 
     /// As typed and printed.
     pub const fn name(self) -> &'static str {
@@ -26,7 +31,14 @@ impl Kind {
             Self::Synthetic => "synthetic",
             Self::File => "file",
             Self::Expression => "expression",
+            Self::Command => "command",
+            Self::Worker => "worker",
         }
+    }
+
+    /// Whether tasks are done by programs of the user's own.
+    pub const fn is_program(self) -> bool {
+        matches!(self, Self::Command | Self::Worker)
     }
 }
 
@@ -67,6 +79,9 @@ pub struct WorkloadSpec {
     /// Folder for what tasks write; empty until the controller has made one.
     #[serde(default)]
     pub folder: std::path::PathBuf,
+    /// The user's own program, where tasks are done by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramSpec>,
 }
 
 impl WorkloadSpec {
@@ -77,6 +92,9 @@ impl WorkloadSpec {
             Kind::Synthetic => 5e-9,
             Kind::File => 30e-6,
             Kind::Expression => 15e-6 + 1.3e-6 * self.expression_args as f64,
+            // Nobody knows; the smallest programs take this.
+            Kind::Command => 1e-3,
+            Kind::Worker => 50e-6,
         };
         // Producing and checking bytes: 2 GB/s is on the slow side of what processors do.
         let bytes = (self.arg_size_bytes + self.result_size_bytes + self.memory_bytes) as f64 / 2e9;

@@ -6,6 +6,8 @@
 // Each file of tests is a crate of its own and uses what it needs.
 #![allow(dead_code)]
 
+pub mod programs;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 
-use super::{MOST_BARREN_DEATHS, MOST_TRIES};
+use super::{MOST_BARREN_DEATHS, most_tries};
 use crate::mode::exec::{self, Handover, Role, Spawner};
 use crate::mode::progress::Status;
 use crate::mode::stamps::Stamps;
@@ -115,6 +115,7 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
         peak_alive: pool.peak,
         retries: pool.retries,
         workers_lost: pool.lost,
+        unstarted: 0,
     })
 }
 
@@ -151,6 +152,7 @@ struct Pool {
     retries: u64,
     lost: u64,
     deaths: HashMap<u64, u32>,
+    most_tries: u32,
     barren_deaths: u32,
     meter: Meter,
     ready_at: u64,
@@ -175,6 +177,7 @@ impl Pool {
             retries: 0,
             lost: 0,
             deaths: HashMap::new(),
+            most_tries: most_tries(round.on_failure),
             barren_deaths: 0,
             meter: Meter::default(),
             ready_at: u64::MAX,
@@ -326,7 +329,7 @@ impl Pool {
         if let Some(task) = worker.in_hand.front().copied() {
             let deaths = self.deaths.entry(task).or_insert(0);
             *deaths += 1;
-            if *deaths < MOST_TRIES {
+            if *deaths < self.most_tries {
                 self.retries += 1;
             } else {
                 let failure = match exit {
@@ -334,6 +337,7 @@ impl Pool {
                     _ => Failure::GivenUp(*deaths),
                 };
                 self.board.give_up(task, failure);
+                workload.note_failure();
                 self.answered += 1;
                 worker.in_hand.pop_front();
             }

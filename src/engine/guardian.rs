@@ -1,0 +1,71 @@
+//! Who stays behind when everybody else is killed.
+//!
+//! A runner whose tasks are programs of the user's own cannot know what those start: a shell's pipeline, a daemon in a
+//! session of its own. They are this program's to end all the same, also where the controller or the runner is killed
+//! with SIGKILL and can do nothing. So a guardian stands between the two: a subreaper, to whom all orphans below it are
+//! given, and which outlives either for as long as it takes to end them. If the guardian itself is killed, its orphans
+//! are the controller's, which is a subreaper too and looks for them after each round.
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid as NixPid;
+
+use crate::sys::fork::{self, Pid};
+use crate::sys::raw;
+use crate::sys::strays::end_strays;
+use crate::sys::wait::{Exit, Which, try_wait};
+
+/// What tells the guardian that its controller has ended.
+const ABANDONED: Signal = Signal::SIGTERM;
+
+/// Forks: the caller goes on as the guardian's child, and ends with it. The guardian never returns; it ends as the child
+/// does, having ended everything that was left below it.
+///
+/// # Errors
+/// If there is no room for a process, or this one is no subreaper.
+pub(super) fn stand_over(controller: Pid) -> anyhow::Result<()> {
+    fork::become_subreaper()?;
+    let guardian = std::process::id() as Pid;
+    // Held back before there is a child that could end.
+    let signals: SigSet = [Signal::SIGCHLD, ABANDONED].into_iter().collect();
+    signals.thread_block()?;
+    let ward = fork::fork_off()?;
+    if ward == 0 {
+        signals.thread_unblock()?;
+        fork::die_with(guardian);
+        return Ok(());
+    }
+    fork::hear_of_end(controller, ABANDONED);
+    let end = watch(ward, &signals);
+    end_strays(&[]);
+    match end {
+        Some(Exit::Code(code)) => raw::exit(code),
+        Some(Exit::Signal(signal)) => die_of(signal),
+        None => raw::exit(1),
+    }
+}
+
+/// Waits until the ward has ended, and says how; or until the controller has.
+fn watch(ward: Pid, signals: &SigSet) -> Option<Exit> {
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGCHLD) => {
+                while let Ok(Some(reaped)) = try_wait(Which::Any) {
+                    if reaped.pid == ward {
+                        return Some(reaped.exit);
+                    }
+                }
+            }
+            Ok(_) => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Ends this process as `signal` ended its ward, so that whoever waits sees the same.
+fn die_of(signal: i32) -> ! {
+    if let Ok(signal) = Signal::try_from(signal) {
+        fork::restore_default(signal);
+        let _ = kill(NixPid::this(), signal);
+    }
+    raw::exit(128 + signal)
+}

@@ -1,0 +1,336 @@
+//! `process`, where tasks are programs: each is started by the runner itself, as the task's one process.
+//!
+//! One loop sees to everything: it starts programs as long as there is room, and otherwise sleeps until one has ended, has
+//! said something, or has taken too long.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid as NixPid;
+
+use super::failures::Failures;
+use super::progress::Status;
+use super::{Board, Outcome, Round, RoundError, Times};
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::fork::Pid;
+use crate::sys::memory::Visibility;
+use crate::sys::wait::{Reaped, Which, try_wait};
+use crate::workload::program::Launcher;
+use crate::workload::{Failure, Meter, Programs, Word, Workload, argument};
+
+/// Starts between two looks at who has ended: asking for any child walks all of them.
+const SWEEP_EVERY: u64 = 16;
+
+/// How long the runner sleeps at most before it says how far it is.
+const NAP: Duration = Duration::from_millis(100);
+
+/// How long it waits for a machine that has no room, with none of its own programs alive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More answer than this is not read.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// Stands for the signals in what there is to wait for; no program has this number.
+const SIGNALS: u64 = 0;
+
+/// Executes every task as the program that `programs` says, at most `round.settings.in_flight` at once.
+///
+/// # Errors
+/// If what it takes to start any cannot be had.
+pub(super) fn run<W: Workload>(
+    workload: &W,
+    programs: &dyn Programs,
+    mut round: Round<'_>,
+) -> Result<Outcome, RoundError> {
+    let limit = round.settings.in_flight.unwrap_or(u64::MAX).min(round.tasks) as usize;
+    let begin = monotonic_nanoseconds();
+    let mut crew = Crew::new(programs, &round, limit)?;
+    let mut buffer = vec![0; workload.argument_capacity()];
+    let mut argument_of = |task: u64| {
+        let length = workload.write_argument(task, &mut buffer);
+        buffer[..length].to_vec()
+    };
+    let ready = monotonic_nanoseconds();
+    let mut tried = 0;
+    while tried < round.tasks && !crew.failures.have_stopped() {
+        if crew.alive.len() == crew.limit {
+            crew.wait()?;
+            continue;
+        }
+        crew.start(tried, &argument_of(tried))?;
+        tried += 1;
+        if tried.is_multiple_of(SWEEP_EVERY) {
+            crew.sweep()?;
+            round.progress.tick(crew.status());
+        }
+    }
+    loop {
+        while crew.alive.len() < crew.limit
+            && let Some(task) = crew.failures.next()
+        {
+            crew.start(task, &argument_of(task))?;
+        }
+        if crew.alive.is_empty() {
+            if crew.failures.any() {
+                continue;
+            }
+            break;
+        }
+        crew.wait()?;
+        round.progress.tick(crew.status());
+    }
+    crew.failures.give_up_rest(&crew.board, tried);
+    let end = monotonic_nanoseconds();
+    Ok(Outcome {
+        // Reaping is how results are collected: with the last one both are done.
+        times: Times { begin, ready, collected: end, end },
+        processes_started: crew.started,
+        unstarted: crew.unstarted,
+        peak_alive: crew.peak as u64,
+        retries: crew.failures.retries,
+        workers_lost: 0,
+        board: crew.board,
+        meter: crew.meter,
+    })
+}
+
+/// A program that has been started and not been reaped.
+struct Alive {
+    task: u64,
+    /// Of its argument.
+    checksum: u32,
+    started_at: u64,
+    /// What it says, where that matters.
+    answer: Option<(File, Vec<u8>)>,
+    /// Why it was killed, if it was.
+    failure: Option<Failure>,
+}
+
+struct Crew<'a> {
+    programs: &'a dyn Programs,
+    launcher: Box<dyn Launcher>,
+    limit: usize,
+    alive: HashMap<Pid, Alive>,
+    peak: usize,
+    started: u64,
+    unstarted: u64,
+    /// When programs will have taken too long, in the order in which they were started.
+    deadlines: VecDeque<(u64, Pid, u64)>,
+    events: Epoll,
+    signals: SignalFd,
+    failures: Failures,
+    board: Board,
+    meter: Meter,
+    done: u64,
+}
+
+impl<'a> Crew<'a> {
+    fn new(programs: &'a dyn Programs, round: &Round<'_>, limit: usize) -> Result<Self, RoundError> {
+        let mut ended = SigSet::empty();
+        // Held back in the runner since it began.
+        ended.add(Signal::SIGCHLD);
+        let signals = SignalFd::with_flags(&ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(io::Error::from)?;
+        let events = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(io::Error::from)?;
+        events
+            .add(signals.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))
+            .map_err(io::Error::from)?;
+        let launcher = programs
+            .launcher()
+            .map_err(|failure| anyhow::anyhow!("failed to get ready to start programs: {failure}"))?;
+        Ok(Self {
+            programs,
+            launcher,
+            limit,
+            alive: HashMap::new(),
+            peak: 0,
+            started: 0,
+            unstarted: 0,
+            deadlines: VecDeque::new(),
+            events,
+            signals,
+            failures: Failures::new(round.on_failure),
+            board: Board::new(round, 0, Visibility::Private)?,
+            meter: Meter::default(),
+            done: 0,
+        })
+    }
+
+    fn status(&self) -> Status {
+        Status { tasks_done: self.done, alive: self.alive.len() as u64 }
+    }
+
+    /// Starts the program of `task`, once there is room on this machine.
+    fn start(&mut self, task: u64, argument: &[u8]) -> Result<(), RoundError> {
+        let mut patience = None;
+        let (started_at, started) = loop {
+            let started_at = monotonic_nanoseconds();
+            match self.launcher.start(task, argument) {
+                Err(Failure::CannotStart(errno)) if is_shortage(errno) => {
+                    let patience = patience.get_or_insert(started_at + PATIENCE.as_nanos() as u64);
+                    if !self.alive.is_empty() {
+                        self.wait()?;
+                    } else if started_at < *patience {
+                        std::thread::sleep(NAP);
+                    } else {
+                        break (started_at, Err(Failure::CannotStart(errno)));
+                    }
+                }
+                started => break (started_at, started),
+            }
+        };
+        match started {
+            Ok((pid, answer)) => {
+                if let Some(answer) = &answer {
+                    let event = EpollEvent::new(EpollFlags::EPOLLIN, pid as u64);
+                    self.events.add(answer.as_fd(), event).map_err(io::Error::from)?;
+                }
+                if let Some(timeout) = self.programs.timeout() {
+                    self.deadlines.push_back((started_at + timeout.as_nanos() as u64, pid, task));
+                }
+                let (checksum, answer) =
+                    (argument::checksum(task, argument), answer.map(|answer| (answer, Vec::new())));
+                self.alive.insert(pid, Alive { task, checksum, started_at, answer, failure: None });
+                self.started += 1;
+                self.peak = self.peak.max(self.alive.len());
+            }
+            Err(failure) => {
+                self.done += 1;
+                self.unstarted += 1;
+                self.failures.publish(&self.board, task, Word::new(Err(failure)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something happens, for one nap at most, and sees to it.
+    fn wait(&mut self) -> io::Result<()> {
+        const EVENTS: usize = 64;
+        // Whoever had ended before is not announced again.
+        if self.sweep()? > 0 {
+            return Ok(());
+        }
+        let now = monotonic_nanoseconds();
+        let first = self.deadlines.front().map(|(deadline, _, _)| deadline.saturating_sub(now));
+        // Rounded up, or the last part of a millisecond would be spent turning.
+        let nap = first.map_or(NAP, |left| NAP.min(Duration::from_nanos(left) + Duration::from_millis(1)));
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let timeout = EpollTimeout::try_from(nap).unwrap_or(EpollTimeout::NONE);
+        let happened = match self.events.wait(&mut events, timeout) {
+            Err(Errno::EINTR) => 0,
+            happened => happened?,
+        };
+        for event in &events[..happened] {
+            match event.data() {
+                SIGNALS => while self.signals.read_signal()?.is_some() {},
+                pid => self.listen(pid as Pid)?,
+            }
+        }
+        self.end_overdue();
+        self.sweep()?;
+        Ok(())
+    }
+
+    /// Reaps all who have ended, and says how many of ours that were.
+    fn sweep(&mut self) -> io::Result<u64> {
+        let before = self.done;
+        while let Some(reaped) = try_wait(Which::Any)? {
+            // Anybody else is an orphan of a task, given to the runner as subreaper.
+            if self.alive.contains_key(&reaped.pid) {
+                self.collect(&reaped)?;
+            }
+        }
+        self.end_overdue();
+        Ok(self.done - before)
+    }
+
+    /// Reads what the program `pid` has said, and ends one that says too much.
+    fn listen(&mut self, pid: Pid) -> io::Result<()> {
+        let Some(alive) = self.alive.get_mut(&pid) else { return Ok(()) };
+        let Some((file, bytes)) = &mut alive.answer else { return Ok(()) };
+        let at_end = read_available(file, bytes)?;
+        if at_end {
+            // It is done talking; what it has said is kept until it has ended.
+            let _ = self.events.delete(file.as_fd());
+        } else if bytes.len() > LONGEST_ANSWER && alive.failure.is_none() {
+            alive.failure = Some(Failure::LongAnswer);
+            let _ = self.events.delete(file.as_fd());
+            let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
+        }
+        Ok(())
+    }
+
+    /// Kills the process groups of those who have taken too long.
+    fn end_overdue(&mut self) {
+        let Some((first, _, _)) = self.deadlines.front() else { return };
+        let now = monotonic_nanoseconds();
+        if *first > now {
+            return;
+        }
+        while let Some((deadline, pid, task)) = self.deadlines.pop_front() {
+            if deadline > now {
+                self.deadlines.push_front((deadline, pid, task));
+                return;
+            }
+            // Whoever has been reaped is not here any more, and its number may be another's.
+            if let Some(alive) = self.alive.get_mut(&pid).filter(|alive| alive.task == task)
+                && alive.failure.is_none()
+            {
+                alive.failure = self.programs.timeout().map(Failure::timed_out);
+                let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// Takes the result of a program that has been reaped.
+    fn collect(&mut self, reaped: &Reaped) -> io::Result<()> {
+        let Some(mut alive) = self.alive.remove(&reaped.pid) else { return Ok(()) };
+        let mut said = Vec::new();
+        if let Some((mut file, bytes)) = alive.answer.take() {
+            said = bytes;
+            // What it had said last may still be on its way; what its own children might say is not its answer.
+            read_available(&mut file, &mut said)?;
+        }
+        let result = match alive.failure {
+            Some(failure) => Err(failure),
+            None if said.len() > LONGEST_ANSWER => Err(Failure::LongAnswer),
+            None => self.programs.outcome(alive.checksum, reaped.exit, &said),
+        };
+        if result.is_ok() {
+            self.meter.executed += 1;
+        }
+        if self.board.stamps.includes(alive.task) {
+            self.board.stamps.note(alive.task, alive.started_at, monotonic_nanoseconds());
+        }
+        self.done += 1;
+        self.failures.publish(&self.board, alive.task, Word::new(result));
+        Ok(())
+    }
+}
+
+/// Reads what is there now, or as much of it as matters. Says whether that was the end.
+fn read_available(file: &mut File, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let mut piece = [0; 4096];
+    while bytes.len() <= LONGEST_ANSWER {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(true),
+            Ok(length) => bytes.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether `errno` says that there is no room now: for a process, for memory, or for an open file.
+fn is_shortage(errno: i32) -> bool {
+    matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
+}

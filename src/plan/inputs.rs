@@ -1,0 +1,163 @@
+//! What a plan needs to have found before it can be made: the user's program, and the lines of its tasks.
+
+use std::fs::{File, create_dir_all};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::draft::Draft;
+use super::units::Count;
+use super::{Machine, Plan, PlanError, usage};
+use crate::workload::program::lines::{self, LinesSpec};
+use crate::workload::program::{PLACEHOLDER, find};
+use crate::workload::{Failure, Kind, ProgramSpec};
+
+/// What was found. To be kept as long as rounds are run.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    file: PathBuf,
+    lines: Option<LinesSpec>,
+    /// What could be read only once, without a name, so that it is gone when this process is.
+    _copy: Option<File>,
+}
+
+impl Inputs {
+    /// Finds the program of `draft`, and reads its lines once: as many as there are tasks, if that was said, else all, and
+    /// then there are as many tasks.
+    ///
+    /// # Errors
+    /// If there is no such program, or the lines are missing, too few, or cannot be arguments.
+    pub fn find(draft: &mut Draft) -> Result<Self, PlanError> {
+        if let Some(wrong) = draft.workload.contradiction() {
+            return usage(wrong);
+        }
+        let kind = draft.workload.kind();
+        let Some(program) = draft.workload.program().map_err(PlanError::Usage)? else {
+            return Ok(Self::default());
+        };
+        let file = find_program(&program, kind)?;
+        let Some(from) = &program.args_from else { return Ok(Self { file, ..Self::default() }) };
+        let tasks = draft.workload.tasks.map(|Count(tasks)| tasks);
+        let (lines, copy) = read_lines(from, tasks, kind == Kind::Command)?;
+        match tasks {
+            _ if lines.count == 0 => {
+                usage(format!("{} has no lines: expected one for each task", shown(from)))
+            }
+            Some(tasks) if tasks > lines.count => usage(format!(
+                "tasks is {tasks}, but {} has {} lines: expected one for each task",
+                shown(from),
+                lines.count
+            )),
+            _ => {
+                draft.workload.tasks = Some(Count(lines.count));
+                Ok(Self { file, lines: Some(lines), _copy: copy })
+            }
+        }
+    }
+
+    /// `plan` with what was found.
+    ///
+    /// # Errors
+    /// If the lines do not fit into the memory of `machine`.
+    pub fn complete(&self, mut plan: Plan, machine: &Machine) -> Result<Plan, PlanError> {
+        let Some(program) = &mut plan.workload.program else { return Ok(plan) };
+        if let (Some(lines), Some(available)) = (&self.lines, machine.limits.memory_available())
+            && lines.bytes > available / 10 * 9
+        {
+            return Err(PlanError::Limit(format!(
+                "the lines of {} tasks need {}, but {} are available",
+                lines.count,
+                bytesize::ByteSize(lines.bytes),
+                bytesize::ByteSize(available)
+            )));
+        }
+        program.file.clone_from(&self.file);
+        program.lines.clone_from(&self.lines);
+        Ok(plan)
+    }
+}
+
+/// Makes the folder for what programs write, where one was asked for.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_output_folder(plan: &Plan) -> Result<(), PlanError> {
+    let Some(folder) = plan.workload.program.as_ref().and_then(|program| program.output.as_ref()) else {
+        return Ok(());
+    };
+    create_dir_all(folder).or_else(|error| {
+        usage(format!("failed to make the folder {} for the output: {error}", folder.display()))
+    })
+}
+
+fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError> {
+    let words = match kind {
+        Kind::Command => program.command_words(),
+        _ => program.worker_words(),
+    };
+    let name = words.first().map_or("", String::as_str);
+    if kind == Kind::Command && name.contains(PLACEHOLDER) {
+        return Ok(PathBuf::new());
+    }
+    let in_path = if name.contains('/') { "" } else { " in PATH" };
+    let kind = kind.name();
+    find(name.as_bytes()).or_else(|why| match why {
+        Failure::NotExecutable => usage(format!(
+            "the {kind} '{name}' is not executable: expected a program (chmod +x makes a file one)"
+        )),
+        _ => {
+            let hint = if name.contains(' ') { "; without --shell each word is taken as it is" } else { "" };
+            usage(format!("the {kind} '{name}' was not found{in_path}{hint}"))
+        }
+    })
+}
+
+fn shown(from: &str) -> &str {
+    if from == "-" { "standard input" } else { from }
+}
+
+/// Counts lines where they lie, or in a copy of what can be read only once.
+fn read_lines(
+    from: &str,
+    most: Option<u64>,
+    for_words: bool,
+) -> Result<(LinesSpec, Option<File>), PlanError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        PlanError::Usage(format!("failed to read the lines of {}: {error}", shown(from)))
+    };
+    let wrong = |error: anyhow::Error| PlanError::Usage(format!("{}: {error:#}", shown(from)));
+    let mut source: Box<dyn Read> = if from == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(from).map_err(|error| failed(&error))?;
+        let metadata = file.metadata().map_err(|error| failed(&error))?;
+        if metadata.is_dir() {
+            return Err(failed(&"it is a folder"));
+        }
+        if metadata.is_file() {
+            let (count, bytes) = lines::count(&file, most, for_words, &mut io::sink()).map_err(wrong)?;
+            return Ok((LinesSpec { path: from.into(), bytes, count }, None));
+        }
+        Box::new(file)
+    };
+    let mut copy = tempfile::tempfile().map_err(|error| failed(&error))?;
+    let (count, bytes) = lines::count(&mut source, most, for_words, &mut copy).map_err(wrong)?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), copy.as_raw_fd()).into();
+    Ok((LinesSpec { path, bytes, count }, Some(copy)))
+}
+
+impl Plan {
+    /// The words that are executed for each task, the first of them as the file that was found.
+    pub fn words(&self) -> Option<Vec<String>> {
+        let program = self.workload.program.as_ref()?;
+        let mut words = match self.workload.kind {
+            Kind::Command => program.command_words(),
+            _ => program.worker_words(),
+        };
+        if let (Some(first), false) = (words.first_mut(), program.file.as_os_str().is_empty()) {
+            *first = String::from_utf8_lossy(program.file.as_os_str().as_bytes()).into_owned();
+        }
+        Some(words)
+    }
+}

@@ -1,0 +1,121 @@
+//! A program of the user's own, as typed: what it contradicts, and what it comes to.
+
+use super::draft::{Words, WorkloadDraft};
+use super::units::Seconds;
+use crate::workload::{Kind, ProgramSpec};
+
+impl WorkloadDraft {
+    /// What a task does: a command or a worker is what it says it is.
+    pub fn kind(&self) -> Kind {
+        let implied = match (&self.command, &self.worker) {
+            (Some(_), _) => Kind::Command,
+            (None, Some(_)) => Kind::Worker,
+            (None, None) => Kind::Synthetic,
+        };
+        self.workload.unwrap_or(implied)
+    }
+
+    /// What contradicts itself in what was typed about programs.
+    pub(super) fn contradiction_of_program(&self) -> Option<String> {
+        let kind = self.kind();
+        let other = |name: &str, given: bool, belongs: Kind| {
+            (given && kind != belongs).then(|| {
+                format!("{name} belongs to the {} workload, but this one is {}", belongs.name(), kind.name())
+            })
+        };
+        let size = |size: Option<super::units::Size>| size.is_some_and(|size| size.0 > 0);
+        let time = |time: Option<Seconds>| time.is_some_and(|time| time.0 > 0.0);
+        let own = [
+            ("cpu", time(self.cpu)),
+            ("io-wait", time(self.io_wait)),
+            ("init", time(self.init)),
+            ("memory", size(self.memory)),
+            ("spread", self.spread.is_some_and(|spread| spread != crate::workload::Spread::Constant)),
+        ];
+        let given = own.iter().find(|(_, given)| *given && kind.is_program()).map(|(name, _)| *name);
+        let both = self.command.is_some() && self.worker.is_some();
+        both.then(|| "both a command and a worker are given: expected one of them".to_owned())
+            .or_else(|| other("a command", self.command.is_some(), Kind::Command))
+            .or_else(|| other("worker", self.worker.is_some(), Kind::Worker))
+            .or_else(|| {
+                given.map(|name| {
+                    let kind = kind.name();
+                    format!(
+                        "{name} does not belong to the {kind} workload: what its tasks do is the program's"
+                    )
+                })
+            })
+            .or_else(|| {
+                (self.timeout == Some(Seconds(0.0))).then(|| "timeout is 0: expected more, such as 5s".into())
+            })
+            .or_else(|| {
+                let text = self.args_from.as_deref().filter(|path| path.is_empty());
+                text.map(|_| "args-from is empty: expected a file, or - for standard input".into())
+            })
+            .or_else(|| {
+                let text = self.output.as_deref().filter(|path| path.is_empty());
+                text.map(|_| "output is empty: expected a folder".into())
+            })
+    }
+
+    /// A setting of programs that was given without one.
+    fn setting_without_program(&self) -> Option<&'static str> {
+        let settings = [
+            ("shell", self.shell == Some(true)),
+            ("args-from", self.args_from.is_some()),
+            ("timeout", self.timeout.is_some()),
+            ("output", self.output.is_some()),
+            ("prepare", self.prepare.is_some()),
+            ("ignore-answers", self.ignore_answers == Some(true)),
+        ];
+        settings.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// The program that this comes to; `None` where tasks are none.
+    ///
+    /// # Errors
+    /// What is missing, or cannot be understood.
+    pub(super) fn program(&self) -> Result<Option<ProgramSpec>, String> {
+        let kind = self.kind();
+        if !kind.is_program() {
+            return match self.setting_without_program() {
+                Some(name) => Err(format!(
+                    "{name} belongs to the command and worker workloads, but this one is {}",
+                    kind.name()
+                )),
+                None => Ok(None),
+            };
+        }
+        let shell = self.shell.unwrap_or(false);
+        let (typed, wanted) = match kind {
+            Kind::Command => (&self.command, "-- COMMAND, or command in [workload]"),
+            _ => (&self.worker, "--worker COMMAND, or worker in [workload]"),
+        };
+        if kind == Kind::Command && self.ignore_answers == Some(true) {
+            return Err("ignore-answers belongs to the worker workload: a command gives no answers".into());
+        }
+        let words = match typed {
+            None => return Err(format!("which {}? Expected {wanted}", kind.name())),
+            Some(Words::Text(text)) if shell => vec![text.clone()],
+            Some(Words::Text(text)) => shlex::split(text)
+                .ok_or_else(|| format!("'{text}' cannot be split into words: a quote is not closed"))?,
+            Some(Words::List(words)) => words.clone(),
+        };
+        if words.iter().all(|word| word.trim().is_empty()) {
+            return Err(format!("the {} is empty: expected {wanted}", kind.name()));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(format!("the {} has a zero byte in it, at which a word would end", kind.name()));
+        }
+        Ok(Some(ProgramSpec {
+            words,
+            shell,
+            args_from: self.args_from.clone(),
+            timeout_seconds: self.timeout.map(|timeout| timeout.0),
+            output: self.output.as_ref().map(Into::into),
+            prepare: self.prepare.clone(),
+            ignore_answers: self.ignore_answers.unwrap_or(false),
+            ..ProgramSpec::default()
+        }))
+    }
+}

@@ -1,0 +1,49 @@
+//! Ending descendants that nobody waits for: what a program has started and left running.
+//!
+//! A process whose parent has ended is given to the nearest ancestor that is a subreaper. So a subreaper that kills its
+//! children, reaps them, and does so again until it has none, has ended everything below it, whatever process groups and
+//! sessions there were.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+
+use super::fork::Pid;
+use super::wait::wait_until;
+
+/// Longer than the kernel takes to end whoever can be ended.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Kills and reaps every descendant of the calling process, which must be a subreaper, apart from those below a child in
+/// `spared`. Returns how many were still running.
+pub fn end_strays(spared: &[Pid]) -> u64 {
+    let deadline = Instant::now() + PATIENCE;
+    let mut ended = 0;
+    loop {
+        let strays: Vec<(Pid, bool)> =
+            children().into_iter().filter(|(pid, _)| !spared.contains(pid)).collect();
+        if strays.is_empty() || Instant::now() >= deadline {
+            return ended;
+        }
+        for (pid, _) in &strays {
+            // Nobody else reaps it, so its number is still its own.
+            let _ = kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        for (pid, running) in strays {
+            ended += u64::from(running);
+            let _ = wait_until(pid, Some(deadline));
+        }
+    }
+}
+
+/// The children of the calling process, and whether each was still running.
+pub fn children() -> Vec<(Pid, bool)> {
+    let own = std::process::id() as Pid;
+    let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
+    processes
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .filter(|stat| stat.ppid == own)
+        .map(|stat| (stat.pid, stat.state != 'Z'))
+        .collect()
+}

@@ -1,0 +1,182 @@
+//! How tasks that are commands end, well or badly: timeouts, failures and what is done about them, and that nothing of what
+//! they have started is left, however procbench itself ends.
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::programs::{MODES, alive_with, assert_gone, hour, last, reasons, run};
+use common::{Sandbox, kill, parse};
+use nix::sys::signal::Signal;
+use procbench::document::Round;
+
+#[test]
+fn a_timeout_ends_all_that_the_task_has_started() {
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let script = format!("sleep {hour} & sleep {hour}; wait");
+        let arguments =
+            ["-n", "3", "--rounds", "1", "--timeout", "150ms", "-m", mode, "--shell", "--", &script];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let round = last(&document, mode);
+        let told = "timed out after 150 ms";
+        assert_eq!(reasons(round), [(0, told), (1, told), (2, told)], "{mode}");
+        assert_eq!(round.report.left_running, 0, "{mode}: the group was ended with its leader");
+        assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_daemon_that_is_left_behind_is_ended_and_told_of() {
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let script = format!("(setsid sleep {hour} &)");
+        let arguments = ["-n", "3", "--rounds", "1", "-m", mode, "--shell", "--", &script];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        assert_eq!(last(&document, mode).report.left_running, 3, "{mode}");
+        assert!(document.warnings.iter().any(|warning| warning.code == "left_running"), "{mode}");
+        assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+/// Starts commands that leave processes in their group and in a session of their own, and waits until all are there.
+fn start_endless<'a>(sandbox: &'a Sandbox, mode: &str, hour: &str) -> common::Running<'a> {
+    let script = format!("sleep {hour} & (setsid sleep {hour} &); sleep {hour}; wait");
+    let arguments = ["-n", "9", "-q", "--json", "out.json", "-m", mode, "--shell", "--", &script];
+    let mut running = sandbox.start(sandbox.command(arguments));
+    running.wait_for("three processes of a task", |_| (alive_with(hour).len() >= 3).then_some(()));
+    running
+}
+
+#[test]
+fn nothing_is_left_of_commands_however_procbench_ends() {
+    const SOON: Duration = Duration::from_secs(5);
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let running = start_endless(&sandbox, mode, &hour);
+        running.signal(Signal::SIGKILL);
+        assert_eq!(running.finish().signal(), Some(Signal::SIGKILL as i32));
+        assert_gone(&hour, SOON);
+
+        let running = start_endless(&sandbox, mode, &hour);
+        running.signal(Signal::SIGTERM);
+        assert_eq!(running.finish().code(), Some(130), "{mode}");
+        assert_gone(&hour, Duration::ZERO);
+
+        let mut running = start_endless(&sandbox, mode, &hour);
+        running.signal(Signal::SIGINT);
+        if running.wait_until_noticed(Signal::SIGINT) {
+            running.signal(Signal::SIGINT);
+        }
+        assert_eq!(running.finish().code(), Some(130), "{mode}");
+        assert_gone(&hour, SOON);
+    }
+}
+
+#[test]
+fn a_runner_or_a_guardian_that_is_killed_leaves_nothing_either() {
+    for mode in MODES {
+        for whom in ["guardian", "runner"] {
+            let (sandbox, hour) = (Sandbox::new(), hour());
+            let mut running = start_endless(&sandbox, mode, &hour);
+            let guardian = running.wait_for_runner(1);
+            let runner = running.children_of(guardian)[0];
+            kill(if whom == "guardian" { guardian } else { runner });
+            let finished = running.finish().expect_code(1);
+            assert!(finished.error().contains("killed by SIGKILL"), "{mode}, {whom}: {finished:?}");
+            assert_gone(&hour, Duration::ZERO);
+        }
+    }
+}
+
+#[test]
+fn what_is_discarded_costs_no_room() {
+    let sandbox = Sandbox::new();
+    let before = sandbox.listing();
+    let arguments =
+        ["-n", "1", "--rounds", "1", "-q", "-m", "process", "--", "head", "-c", "1G", "/dev/zero"];
+    sandbox.run(arguments).expect_code(0);
+    assert_eq!(sandbox.listing(), before);
+}
+
+#[test]
+fn after_a_failure_nothing_else_is_started_where_that_was_asked_for() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        // From its tenth execution on, which is after the pilot and the measurement of memory, the second task fails.
+        let script = "test {} != 1 || { echo x >>times; test $(wc -l <times) -lt 10; }";
+        let arguments =
+            ["-n", "40", "--rounds", "15", "-m", mode, "--on-failure", "stop", "--shell", "--", script];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        assert!(document.partial, "not all rounds are there");
+        assert!(document.warnings.iter().any(|warning| warning.code == "stopped"), "{finished:?}");
+        assert!(!finished.stderr.contains("interrupted"), "{finished:?}");
+        let report = &last(&document, mode).report;
+        assert_eq!(reasons(last(&document, mode)), [(1, "exit code 1")], "{mode}");
+        assert!(report.tasks_not_tried > 0, "{mode}: {report:?}");
+        assert_eq!(report.tasks_completed + report.tasks_failed + report.tasks_not_tried, 40, "{report:?}");
+        let told = format!("{} were not tried", report.tasks_not_tried);
+        assert!(finished.stderr.replace('\n', " ").contains(&told), "{finished:?}");
+        let times = fs::read_to_string(sandbox.path("times")).expect("a file").lines().count();
+        assert_eq!(times, 10, "{mode}: no other round was started");
+    }
+}
+
+#[test]
+fn a_task_that_fails_is_tried_again_as_often_as_was_asked_for() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        // Every second try fails, of each task.
+        let script = "if test -e tried-{}; then rm tried-{}; else touch tried-{}; false; fi";
+        let arguments = ["-n", "4", "--rounds", "1", "-m", mode, "--on-failure"];
+        let (document, finished) =
+            run(&sandbox, &[&arguments[..], &["retry:1", "--shell", "--", script]].concat());
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        let report = &last(&document, mode).report;
+        let workers = if mode.starts_with("pool") { 2 } else { 0 };
+        assert_eq!((report.tasks_completed, report.retries), (4, 4), "{mode}: {report:?}");
+        assert_eq!(report.processes_started, 8 + workers, "{mode}: {report:?}");
+
+        let (document, finished) = run(&sandbox, &[&arguments[..], &["retry:2", "--", "false"]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let report = &last(&document, mode).report;
+        assert_eq!((report.tasks_failed, report.retries), (4, 8), "{mode}: {report:?}");
+
+        let (document, finished) = run(&sandbox, &[&arguments[..], &["continue", "--", "false"]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let report = &last(&document, mode).report;
+        assert_eq!((report.tasks_failed, report.retries), (4, 0), "{mode}: {report:?}");
+    }
+}
+
+/// Kills one of the tasks of a round that is not about commands, and returns that round.
+fn with_one_killed(policy: &str) -> Round {
+    const TIMED: usize = 3;
+    let sandbox = Sandbox::new();
+    let arguments = "-n 8 --io-wait 300ms --rounds 1 -m process:in-flight=2 --json out.json --on-failure";
+    let mut running = sandbox.start(sandbox.command(arguments.split(' ').chain([policy])));
+    let runner = running.wait_for_runner(TIMED);
+    let tasks = running.wait_for_sleepers(runner, 2);
+    kill(tasks[0]);
+    running.finish();
+    let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+    document.strategies[0].rounds[0].clone()
+}
+
+#[test]
+fn a_process_that_is_killed_is_a_task_that_has_failed_for_every_workload() {
+    let retried = with_one_killed("retry:1").report;
+    assert_eq!(
+        (retried.tasks_completed, retried.retries, retried.processes_started),
+        (8, 1, 9),
+        "{retried:?}"
+    );
+    let stopped = with_one_killed("stop").report;
+    assert_eq!((stopped.tasks_failed, stopped.retries), (1, 0), "{stopped:?}");
+    assert_eq!(stopped.tasks_completed + 1 + stopped.tasks_not_tried, 8, "{stopped:?}");
+    assert_eq!(stopped.processes_started, 8 - stopped.tasks_not_tried, "{stopped:?}");
+}
