@@ -9,14 +9,15 @@ use clap::Parser;
 use crate::cli::Cli;
 use crate::document::{Document, Warning};
 use crate::engine::native;
-use crate::experiment::janitor;
 use crate::experiment::signals::Signals;
 use crate::experiment::{self, RunError, Setting};
+use crate::experiment::{janitor, peer};
 use crate::measure::environment::Environment;
 use crate::measure::limits::Limits;
 use crate::measure::parked;
 use crate::mode::Mode;
 use crate::plan::draft::Draft;
+use crate::plan::found::Found;
 use crate::plan::{Machine, Plan, PlanError, spec};
 use crate::report::json::Target;
 use crate::report::numbers::count;
@@ -32,6 +33,7 @@ pub fn main() -> i32 {
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round().map_err(Failure::from),
         Some(janitor::JANITOR) => janitor::run().map_err(Failure::from),
+        Some(peer::PEER) => peer::run().map_err(Failure::from),
         _ => return benchmark(&Cli::parse()).unwrap_or_else(|failure| failure.show()),
     };
     outcome.map_or_else(|failure| failure.show(), |()| exit::SUCCESS)
@@ -83,7 +85,9 @@ impl From<RunError> for Failure {
 fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let usage = |message: String| Failure::new(exit::USAGE, message);
     let spec = cli.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
-    let draft = cli.over(spec).map_err(usage)?;
+    let mut draft = cli.over(spec).map_err(usage)?;
+    let found = Found::look(&draft.workload).map_err(usage)?;
+    draft.found = Some(found.clone());
     let mut machine = look_around();
     let plan = draft.clone().resolve(&machine)?;
     let json = match &cli.json {
@@ -103,6 +107,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
         units_per_second: cpu::calibrate(),
         parked_process_bytes,
         machine,
+        found,
     };
     if cli.dry_run {
         return dry_run(&plan, &setting, &signals);
@@ -118,7 +123,8 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
 fn dry_run(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<i32, Failure> {
     let estimate = experiment::estimate(plan, setting, signals)?;
     let mut out = anstream::stdout().lock();
-    let written = report::plan::write(plan, setting.machine.parked_process_bytes, &estimate, &mut out);
+    let (parked_bytes, storage) = (setting.machine.parked_process_bytes, setting.found.storage.as_ref());
+    let written = report::plan::write(plan, parked_bytes, storage, &estimate, &mut out);
     ignore_closed_pipe(written)?;
     ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
     Ok(exit::SUCCESS)

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use procbench::engine::protocol::{GO, Message, Request, RoundReport, VERSION};
 use procbench::engine::{Engine, Strategy, native};
 use procbench::mode::{Mode, Settings};
-use procbench::workload::{Kind, Spread, WorkloadSpec};
+use procbench::workload::spec::Ready;
+use procbench::workload::{Io, Kind, Spread, WorkloadSpec};
 
 /// One round of `mode`, as the controller would run it.
 pub fn round(mode: Mode, settings: Settings, workload: WorkloadSpec, latency: bool) -> RoundReport {
@@ -45,7 +46,12 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         result_size_bytes: 0,
         cpu_seconds: 0.0,
         io_wait_seconds: 0.0,
+        io: Io::Sleep,
+        io_size_bytes: 0,
+        io_folder: PathBuf::new(),
         spread: Spread::Constant,
+        trace: None,
+        shared_bytes: 0,
         memory_bytes: 0,
         parent_memory_bytes: 0,
         init_seconds: 0.0,
@@ -54,5 +60,6 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         seed: 1,
         units_per_second: 0.0,
         folder: PathBuf::new(),
+        ready: Ready::default(),
     }
 }

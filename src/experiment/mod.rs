@@ -1,6 +1,7 @@
 //! A run: every strategy, for every round, interleaved, each round in a fresh process.
 
 pub mod janitor;
+pub mod peer;
 pub mod pilot;
 pub mod round;
 pub mod schedule;
@@ -8,6 +9,7 @@ pub mod signals;
 pub mod summary;
 mod warnings;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,10 +22,13 @@ use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
+use crate::plan::found::Found;
 use crate::plan::{Machine, Plan};
 use crate::stats;
-use crate::workload::{Kind, Spread, WorkloadSpec};
-use janitor::Janitor;
+use crate::workload::io::disk;
+use crate::workload::{Io, Kind, Spread, WorkloadSpec};
+use janitor::{Folder, Janitor};
+use peer::Peer;
 use pilot::Estimate;
 use round::{Completed, RoundFailure, Watch};
 use schedule::{Budget, Phase};
@@ -101,6 +106,8 @@ pub struct Setting {
     pub units_per_second: f64,
     /// What has been noticed so far.
     pub warnings: Vec<Warning>,
+    /// What the files and folders of the workload turned out to be.
+    pub found: Found,
 }
 
 /// How long the bystander stands by before anything is run, for comparison.
@@ -196,7 +203,10 @@ impl Row {
 }
 
 fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
-    let workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
+    let mut workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
+    if let Some(trace) = &setting.found.trace {
+        workload.ready.durations = trace.durations();
+    }
     let rows = |workload: WorkloadSpec, empty| {
         plan.strategies.iter().map(move |strategy| Row {
             strategy: strategy.clone(),
@@ -215,10 +225,15 @@ fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
 /// that is the mode's to pay.
 fn emptied(workload: WorkloadSpec) -> WorkloadSpec {
     WorkloadSpec {
-        full_fork: workload.kind != Kind::Synthetic || workload.spread != Spread::Constant,
+        full_fork: !workload.is_lean(),
         kind: Kind::Synthetic,
         cpu_seconds: 0.0,
         io_wait_seconds: 0.0,
+        io: Io::Sleep,
+        io_size_bytes: 0,
+        io_folder: std::path::PathBuf::new(),
+        shared_bytes: 0,
+        trace: None,
         init_seconds: 0.0,
         memory_bytes: 0,
         spread: Spread::Constant,
@@ -262,6 +277,8 @@ struct Session<'a> {
     own_forks: u64,
     own_cpu_seconds: f64,
     estimate: Option<Estimate>,
+    /// Where the file is that tasks read from: once for all rounds.
+    input: Option<Folder>,
 }
 
 impl<'a> Session<'a> {
@@ -283,6 +300,7 @@ impl<'a> Session<'a> {
             own_forks: 0,
             own_cpu_seconds: 0.0,
             estimate: None,
+            input: None,
         }
     }
 
@@ -349,6 +367,7 @@ impl<'a> Session<'a> {
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
         }
+        let props = self.props(&mut workload)?;
         let watch = match phase {
             Phase::Memory => Watch::Memory(self.open_gauge()?),
             Phase::Timed => Watch::Bystander,
@@ -370,18 +389,63 @@ impl<'a> Session<'a> {
             observer.notice(Event::Progress { tasks_done, alive });
         });
         self.observer.notice(Event::RoundEnds);
-        let completed = completed?;
+        let peer_cpu_seconds =
+            props.peer.and_then(Peer::stop).map(|cpu| (cpu.user + cpu.system).as_secs_f64());
+        let completed = Completed { peer_cpu_seconds, ..completed? };
         records.expected = Some(started.elapsed());
         if phase != Phase::Timed && completed.report.tasks_failed > 0 {
             records.untimed_tasks_failed += completed.report.tasks_failed;
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
         self.own_forks += created_by(&row.strategy, &completed);
-        self.own_cpu_seconds += completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
+        self.own_cpu_seconds += completed.tree_cpu_user_seconds
+            + completed.tree_cpu_system_seconds
+            + completed.peer_cpu_seconds.unwrap_or(0.0);
         if phase != Phase::Pilot {
             self.agree(row, &completed)?;
         }
         Ok(completed)
+    }
+
+    /// Makes ready what the tasks of `workload` do I/O with, and tells them of it. It goes away with what is returned.
+    fn props(&mut self, workload: &mut WorkloadSpec) -> Result<Props, RoundFailure> {
+        let mut props = Props::default();
+        match workload.io {
+            Io::Sleep => {}
+            Io::Echo => {
+                workload.ready.peer = self.janitor.fresh_name();
+                props.peer = Some(Peer::start(&workload.ready.peer, workload.io_size_bytes)?);
+            }
+            Io::Fsync => {
+                let folder = self.janitor.folder_in(&workload.io_folder)?;
+                workload.ready.io_folder = folder.path().to_owned();
+                props.folder = Some(folder);
+            }
+            Io::Read => workload.ready.io_folder = self.input()?.to_owned(),
+        }
+        Ok(props)
+    }
+
+    /// The folder with the file that tasks read from, which is written when it is first asked for: for all tasks of the plan,
+    /// also where a pilot reads only some of it.
+    fn input(&mut self) -> Result<&Path, RoundFailure> {
+        let WorkloadSpec { tasks, io_size_bytes, seed, ref io_folder, .. } = self.plan.workload;
+        let folder = match self.input.take() {
+            Some(folder) => folder,
+            None => {
+                let folder = self.janitor.folder_in(io_folder)?;
+                let signals = self.signals;
+                let made =
+                    disk::make_input(folder.path(), tasks, io_size_bytes, seed, || !signals.stop_wanted());
+                if !made
+                    .with_context(|| format!("failed to write what tasks read to {}", io_folder.display()))?
+                {
+                    return Err(RoundFailure::Interrupted);
+                }
+                folder
+            }
+        };
+        Ok(self.input.insert(folder).path())
     }
 
     fn open_gauge(&mut self) -> anyhow::Result<Gauge> {
@@ -413,13 +477,21 @@ impl<'a> Session<'a> {
     }
 }
 
+/// What the tasks of one round do I/O with. Dropped, it is gone.
+#[derive(Default)]
+struct Props {
+    peer: Option<Peer>,
+    folder: Option<Folder>,
+}
+
 /// Processes and threads that a round created, as the kernel counts them: the runner, its workers, and the bystander.
 fn created_by(strategy: &Strategy, completed: &Completed) -> u64 {
     const RUNNER_AND_BYSTANDER: u64 = 2;
+    let peer = u64::from(completed.peer_cpu_seconds.is_some());
     const SAMPLER: u64 = 1;
     let threads = match strategy.mode {
         Mode::Threads => strategy.settings.workers.unwrap_or(1) + SAMPLER,
         Mode::Serial | Mode::Pool | Mode::Process => 0,
     };
-    RUNNER_AND_BYSTANDER + threads + completed.report.processes_started
+    RUNNER_AND_BYSTANDER + peer + threads + completed.report.processes_started
 }

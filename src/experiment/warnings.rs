@@ -5,8 +5,9 @@ use std::fmt;
 use super::summary::tells_per_alive;
 use crate::document::{Document, NOT_MEASURED, StrategyResult, Warning};
 use crate::measure::conditions;
+use crate::measure::storage::Storage;
 use crate::mode::Mode;
-use crate::report::numbers::{percent, seconds};
+use crate::report::numbers::{bytes, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
@@ -25,6 +26,9 @@ enum Notice<'a> {
     Spread { strategy: &'a str, spread: f64 },
     Outliers { strategy: &'a str, outliers: usize, rounds: usize },
     WaitOvershoot { strategy: &'a str, mean_seconds: f64, share: f64 },
+    NoDisk { storage: &'a Storage },
+    HiddenDisk { storage: &'a Storage },
+    ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
     MemoryNotMeasured { strategies: Vec<&'a str> },
     KernelMemoryNotMeasured { strategies: Vec<&'a str> },
     NotMeasured { what: String },
@@ -43,6 +47,9 @@ impl Notice<'_> {
             Self::Spread { .. } => "spread",
             Self::Outliers { .. } => "outliers",
             Self::WaitOvershoot { .. } => "wait_overshoot",
+            Self::NoDisk { .. } => "no_disk",
+            Self::HiddenDisk { .. } => "hidden_disk",
+            Self::ReadFromMemory { .. } => "read_from_memory",
             Self::MemoryNotMeasured { .. } => "memory_not_measured",
             Self::KernelMemoryNotMeasured { .. } => "kernel_memory_not_measured",
             Self::NotMeasured { .. } => NOT_MEASURED,
@@ -102,6 +109,25 @@ impl fmt::Display for Notice<'_> {
                 seconds(*mean_seconds),
                 percent(*share)
             ),
+            Self::NoDisk { storage } => write!(
+                f,
+                "{} is in memory ({}): nothing of this I/O reaches a disk. Name a folder on one (--io-folder)",
+                storage.folder.display(),
+                storage.file_system.as_deref().unwrap_or_default()
+            ),
+            Self::HiddenDisk { storage } => write!(
+                f,
+                "{} is on a file system over others ({}): whether a disk is beneath cannot be seen from here",
+                storage.folder.display(),
+                storage.file_system.as_deref().unwrap_or_default()
+            ),
+            Self::ReadFromMemory { strategy, read_bytes, wanted_bytes } => write!(
+                f,
+                "{strategy}: of {} that tasks read, only {} came from storage by the kernel's account: the rest was still \
+                 in memory, or the file system does not count",
+                bytes(*wanted_bytes),
+                bytes(*read_bytes)
+            ),
             Self::MemoryNotMeasured { strategies } => {
                 write!(
                     f,
@@ -139,6 +165,10 @@ pub(super) fn all(document: &Document) -> Vec<Warning> {
 fn notices(document: &Document) -> Vec<Notice<'_>> {
     let strategies = || document.strategies.iter().chain(&document.overhead);
     let mut notices = Vec::from_iter(document.partial.then_some(Notice::Interrupted));
+    if let Some(storage) = &document.environment.storage {
+        notices.extend(storage.is_in_memory().then_some(Notice::NoDisk { storage }));
+        notices.extend(storage.hides_its_device().then_some(Notice::HiddenDisk { storage }));
+    }
     notices.extend(strategies().flat_map(|strategy| of_strategy(strategy, document)));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
@@ -220,11 +250,20 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     }
     let waits: Vec<f64> =
         strategy.rounds.iter().filter_map(|round| round.report.io_overshoot_mean_seconds).collect();
+    let workload = &document.plan.workload;
     if let Some(overshoot) = stats::summarise(&waits, document.plan.run.seed) {
-        let (mean_seconds, share) =
-            (overshoot.median, overshoot.median / document.plan.workload.io_wait_seconds);
-        if share > 0.05 {
+        let (mean_seconds, share) = (overshoot.median, overshoot.median / workload.io_wait_seconds);
+        // A round trip without a wait has nothing to be longer than.
+        if share > 0.05 && workload.io_wait_seconds > 0.0 {
             notices.push(Notice::WaitOvershoot { strategy: name, mean_seconds, share });
+        }
+    }
+    let on_disk = document.environment.storage.as_ref().is_some_and(|storage| !storage.is_in_memory());
+    let least = strategy.rounds.iter().filter_map(|round| round.storage_read_bytes).min();
+    if let Some(read_bytes) = least.filter(|_| on_disk) {
+        let wanted_bytes = workload.tasks * workload.io_size_bytes;
+        if read_bytes < wanted_bytes / 10 * 9 {
+            notices.push(Notice::ReadFromMemory { strategy: name, read_bytes, wanted_bytes });
         }
     }
     if times.len() < MIN_ROUNDS {

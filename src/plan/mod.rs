@@ -2,8 +2,10 @@
 
 pub mod draft;
 pub mod estimate;
+pub mod found;
 pub mod guard;
 pub mod spec;
+pub mod trace;
 pub mod units;
 
 use serde::{Deserialize, Serialize};
@@ -15,10 +17,12 @@ use crate::mode::Mode;
 use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
 use crate::workload::formula::MAX_ARGUMENTS;
-use crate::workload::{Kind, WorkloadSpec};
+use crate::workload::spec::Ready;
+use crate::workload::{Io, Kind, Spread, WorkloadSpec};
 use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Workers, WorkloadDraft};
+use found::Found;
 use guard::ProcessCost;
-use units::{Count, LARGEST_COUNT, Percent, Seconds, Size};
+use units::{Count, LARGEST_COUNT, Length, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,6 +136,44 @@ impl WorkloadDraft {
                     )
                 })
             })
+            .or_else(|| self.contradiction_of_io())
+            .or_else(|| self.contradiction_of_lengths())
+    }
+
+    /// What does not belong to the kind of I/O that was typed.
+    fn contradiction_of_io(&self) -> Option<String> {
+        let io = self.io.unwrap_or_default();
+        let name = io.name();
+        if io == Io::Sleep && self.io_size.is_some() {
+            return Some("io-size belongs to the I/O echo, fsync or read, but this one is sleep".into());
+        }
+        if !io.is_on_disk() && self.io_folder.is_some() {
+            return Some(format!("io-folder belongs to the I/O fsync or read, but this one is {name}"));
+        }
+        if self.io_size == Some(Size(0)) {
+            return Some("io-size is 0: expected at least 1".into());
+        }
+        (io.is_on_disk() && self.io_wait.is_some_and(Length::is_some)).then(|| {
+            format!("io-wait belongs to the I/O sleep or echo, but this one is {name}: how long it takes is the disk's to say")
+        })
+    }
+
+    /// What is to be read from a trace that is not there, or twice.
+    fn contradiction_of_lengths(&self) -> Option<String> {
+        let of_trace = [("cpu", self.cpu), ("io-wait", self.io_wait)];
+        let mut of_trace = of_trace.iter().filter(|(_, length)| *length == Some(Length::Trace));
+        let (name, _) = of_trace.next()?;
+        if of_trace.next().is_some() {
+            return Some(
+                "the trace is both cpu and io-wait: expected a duration for one of them, which is its mean"
+                    .into(),
+            );
+        }
+        // What was not typed may still be: the spec's own part is looked at before the command line's.
+        let other = self.spread.as_ref().filter(|spread| spread.trace().is_none())?;
+        Some(format!(
+            "{name} is to be read from the trace, but spread is {other}: expected spread trace:FILE"
+        ))
     }
 }
 
@@ -222,7 +264,11 @@ impl Draft {
             return usage(wrong);
         }
         let seed = self.run.seed.unwrap_or(DEFAULT_SEED);
-        let workload = resolve_workload(&self.workload, seed)?;
+        let found = match self.found {
+            Some(found) => found,
+            None => Found::look(&self.workload).map_err(PlanError::Usage)?,
+        };
+        let workload = resolve_workload(&self.workload, &found, seed)?;
         let rows = if self.strategies.is_empty() { StrategyDraft::all_modes() } else { self.strategies };
         for row in &rows {
             if let Some(wrong) = row.contradiction() {
@@ -239,6 +285,7 @@ impl Draft {
             strategies.push(Strategy { name, engine, mode, settings });
         }
         require_memory(&workload, machine)?;
+        found.require_room(&workload).map_err(PlanError::Limit)?;
         let baseline = baseline(self.run.baseline.as_deref(), &strategies)?;
         let default_rounds =
             if self.run.precision.is_some() { MOST_ROUNDS_FOR_PRECISION } else { DEFAULT_ROUNDS };
@@ -268,24 +315,57 @@ impl Draft {
     }
 }
 
-fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, PlanError> {
+fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<WorkloadSpec, PlanError> {
     let kind = draft.workload.unwrap_or(Kind::Synthetic);
-    let Some(Count(tasks)) = draft.tasks else {
+    let trace = found.trace.as_ref().map(|trace| trace.summary);
+    let Some(tasks) = draft.tasks.map(|count| count.0).or(trace.map(|trace| trace.durations)) else {
         return usage(
             "how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]",
         );
     };
+    if let Some(trace) = trace.filter(|trace| trace.durations < tasks) {
+        return usage(format!(
+            "tasks is {tasks}, but the trace has {} durations: expected at most as many tasks",
+            trace.durations
+        ));
+    }
+    let io = draft.io.unwrap_or_default();
+    if io.is_on_disk() && draft.io_folder.is_none() {
+        let name = io.name();
+        return usage(format!(
+            "io {name} needs a folder on the disk that is to be measured: expected --io-folder DIR, or io_folder in the spec"
+        ));
+    }
     let size = |size: Option<Size>| size.map_or(0, |size| size.0);
     let seconds = |seconds: Option<Seconds>| seconds.map_or(0.0, |seconds| seconds.0);
+    let length = |name: &str, length: Option<Length>| match (length, trace) {
+        (None, _) => Ok(0.0),
+        (Some(Length::Mean(mean)), _) => Ok(mean.0),
+        (Some(Length::Trace), Some(trace)) => Ok(trace.mean_seconds),
+        (Some(Length::Trace), None) => usage(format!(
+            "{name} is to be read from the trace, but there is none: expected --spread trace:FILE"
+        )),
+    };
+    // A trace of which nothing else is said tells how long tasks compute.
+    let of_trace = (trace.is_some() && draft.io_wait.is_none()).then_some(Length::Trace);
     let expression_args = draft.expression_args.map_or(DEFAULT_EXPRESSION_ARGS, |count| count.0);
+    let spread = match &found.trace {
+        Some(trace) => Spread::Trace(trace.path.clone()),
+        None => draft.spread.clone().unwrap_or_default(),
+    };
     Ok(WorkloadSpec {
         kind,
         tasks,
         arg_size_bytes: size(draft.arg_size),
         result_size_bytes: size(draft.result_size),
-        cpu_seconds: seconds(draft.cpu),
-        io_wait_seconds: seconds(draft.io_wait),
-        spread: draft.spread.unwrap_or_default(),
+        cpu_seconds: length("cpu", draft.cpu.or(of_trace))?,
+        io_wait_seconds: length("io-wait", draft.io_wait)?,
+        io,
+        io_size_bytes: draft.io_size.map_or(io.default_size(), |size| size.0),
+        io_folder: found.storage.as_ref().map(|storage| storage.folder.clone()).unwrap_or_default(),
+        spread,
+        trace,
+        shared_bytes: size(draft.shared),
         memory_bytes: size(draft.memory),
         parent_memory_bytes: size(draft.parent_memory),
         init_seconds: seconds(draft.init),
@@ -294,6 +374,7 @@ fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, Pl
         seed,
         units_per_second: 0.0,
         folder: std::path::PathBuf::new(),
+        ready: Ready::default(),
     })
 }
 
@@ -323,22 +404,23 @@ fn resolve_settings(
     let chunk = policy.resolve(tasks, workers, workload.expected_task_seconds());
     let cost = ProcessCost {
         parked_bytes: machine.parked_process_bytes,
-        task_bytes: workload.arg_size_bytes + workload.result_size_bytes + workload.memory_bytes,
+        task_bytes: workload.bytes_per_process(),
+        peer_files: u64::from(workload.io == Io::Echo),
     };
     let start = Some(row.start.unwrap_or(Start::Fork));
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
+            let verdict = guard::judge(workers, &machine.limits.of_files(), cost);
+            if let Some(binding) = &verdict.binding {
+                return Err(no_room(name, workers, "threads", verdict.allowed, binding));
+            }
             (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None)
         }
         Mode::Pool => {
             let verdict = guard::judge(workers, &machine.limits, cost);
-            if let Some(binding) = verdict.binding {
-                return Err(PlanError::Limit(format!(
-                    "{name} needs {workers} worker processes, but {} leaves room for {}: {} of {} are in use. \
-                     To raise it: {}",
-                    binding.limit, verdict.allowed, binding.in_use, binding.value, binding.advice
-                )));
+            if let Some(binding) = &verdict.binding {
+                return Err(no_room(name, workers, "worker processes", verdict.allowed, binding));
             }
             let transport = Some(row.transport.unwrap_or(Transport::SharedMemory));
             let settings =
@@ -357,6 +439,15 @@ fn resolve_settings(
     })
 }
 
+/// That a row cannot have as many `executors` as it wants.
+fn no_room(name: &str, wanted: u64, executors: &str, allowed: u64, binding: &guard::Binding) -> PlanError {
+    let guard::Binding { limit, value, in_use, advice, .. } = binding;
+    PlanError::Limit(format!(
+        "{name} needs {wanted} {executors}, but {limit} leaves room for {allowed}: {in_use} of {value} are in use. \
+         To raise it: {advice}"
+    ))
+}
+
 /// Refuses a workload whose results cannot be held.
 fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), PlanError> {
     const BYTES_OF_WORD: u64 = 8;
@@ -365,10 +456,11 @@ fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), Plan
         .tasks
         .saturating_mul(per_task)
         .saturating_add(workload.parent_memory_bytes)
-        .saturating_add(workload.memory_bytes);
+        .saturating_add(workload.shared_bytes)
+        .saturating_add(workload.bytes_per_process());
     match machine.limits.memory_available() {
         Some(available) if needed > available / 10 * 9 => Err(PlanError::Limit(format!(
-            "the results of {} tasks and what the parent holds need {}, but {} are available",
+            "the results of {} tasks and what is held beside them need {}, but {} are available",
             workload.tasks,
             bytesize::ByteSize(needed),
             bytesize::ByteSize(available)
@@ -406,6 +498,8 @@ impl Plan {
         let workload = &self.workload;
         let synthetic = |size: u64| (kind == Kind::Synthetic).then_some(Size(size));
         let seconds = |value: f64| Some(Seconds(value));
+        let length = |value: f64| seconds(value).map(Length::Mean);
+        let io = workload.io;
         Draft {
             workload: WorkloadDraft {
                 workload_name: self.name,
@@ -413,9 +507,13 @@ impl Plan {
                 tasks: Some(Count(tasks)),
                 arg_size: synthetic(workload.arg_size_bytes),
                 result_size: synthetic(workload.result_size_bytes),
-                cpu: seconds(workload.cpu_seconds),
-                io_wait: seconds(workload.io_wait_seconds),
-                spread: Some(workload.spread),
+                cpu: length(workload.cpu_seconds),
+                io_wait: length(workload.io_wait_seconds),
+                io: Some(io),
+                io_size: (io != Io::Sleep).then_some(Size(workload.io_size_bytes)),
+                io_folder: io.is_on_disk().then(|| workload.io_folder.clone()),
+                spread: Some(workload.spread.clone()),
+                shared: Some(Size(workload.shared_bytes)),
                 memory: Some(Size(workload.memory_bytes)),
                 parent_memory: Some(Size(workload.parent_memory_bytes)),
                 init: seconds(workload.init_seconds),
@@ -446,6 +544,7 @@ impl Plan {
                     start: settings.start,
                 })
                 .collect(),
+            found: None,
         }
     }
 }
