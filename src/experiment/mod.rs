@@ -277,8 +277,8 @@ struct Session<'a> {
     own_forks: u64,
     own_cpu_seconds: f64,
     estimate: Option<Estimate>,
-    /// Where the file is that tasks read from: once for all rounds.
-    input: Option<Folder>,
+    /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
+    input: Option<(Folder, u64)>,
 }
 
 impl<'a> Session<'a> {
@@ -421,17 +421,17 @@ impl<'a> Session<'a> {
                 workload.ready.io_folder = folder.path().to_owned();
                 props.folder = Some(folder);
             }
-            Io::Read => workload.ready.io_folder = self.input()?.to_owned(),
+            Io::Read => workload.ready.io_folder = self.input(workload)?.to_owned(),
         }
         Ok(props)
     }
 
-    /// The folder with the file that tasks read from, which is written when it is first asked for: for all tasks of the plan,
-    /// also where a pilot reads only some of it.
-    fn input(&mut self) -> Result<&Path, RoundFailure> {
-        let WorkloadSpec { tasks, io_size_bytes, seed, ref io_folder, .. } = self.plan.workload;
-        let folder = match self.input.take() {
-            Some(folder) => folder,
+    /// The folder with the file that the tasks of `workload` read from, which is written when there is none that is large
+    /// enough.
+    fn input(&mut self, workload: &WorkloadSpec) -> Result<&Path, RoundFailure> {
+        let WorkloadSpec { tasks, io_size_bytes, seed, ref io_folder, .. } = *workload;
+        let input = match self.input.take().filter(|(_, holds)| *holds >= tasks) {
+            Some(input) => input,
             None => {
                 let folder = self.janitor.folder_in(io_folder)?;
                 let signals = self.signals;
@@ -442,10 +442,10 @@ impl<'a> Session<'a> {
                 {
                     return Err(RoundFailure::Interrupted);
                 }
-                folder
+                (folder, tasks)
             }
         };
-        Ok(self.input.insert(folder).path())
+        Ok(self.input.insert(input).0.path())
     }
 
     fn open_gauge(&mut self) -> anyhow::Result<Gauge> {

@@ -9,6 +9,7 @@ use crate::measure::storage::Storage;
 use crate::mode::Mode;
 use crate::report::numbers::{bytes, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
+use crate::workload::Io;
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
 const SHORT_ROUND_SECONDS: f64 = 0.005;
@@ -25,7 +26,7 @@ enum Notice<'a> {
     Drift { strategy: &'a str, change: f64, p_value: f64 },
     Spread { strategy: &'a str, spread: f64 },
     Outliers { strategy: &'a str, outliers: usize, rounds: usize },
-    WaitOvershoot { strategy: &'a str, mean_seconds: f64, share: f64 },
+    WaitOvershoot { strategy: &'a str, io: Io, mean_seconds: f64, share: f64 },
     NoDisk { storage: &'a Storage },
     HiddenDisk { storage: &'a Storage },
     ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
@@ -102,12 +103,13 @@ impl fmt::Display for Notice<'_> {
                 f,
                 "{strategy}: {outliers} of {rounds} rounds lie far from the others; they are counted like the rest"
             ),
-            Self::WaitOvershoot { strategy, mean_seconds, share } => write!(
+            Self::WaitOvershoot { strategy, io, mean_seconds, share } => write!(
                 f,
-                "{strategy}: waits for I/O lasted {} longer than asked for on average ({} of them): more processes woke \
-                 at once than there are cores, or the timer is coarse",
+                "{strategy}: waits for I/O lasted {} longer than asked for on average ({} of them): {}more processes \
+                 woke at once than there are cores, or the timer is coarse",
                 seconds(*mean_seconds),
-                percent(*share)
+                percent(*share),
+                if *io == Io::Echo { "the round trip takes that long, the peer is busy, " } else { "" }
             ),
             Self::NoDisk { storage } => write!(
                 f,
@@ -255,7 +257,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
         let (mean_seconds, share) = (overshoot.median, overshoot.median / workload.io_wait_seconds);
         // A round trip without a wait has nothing to be longer than.
         if share > 0.05 && workload.io_wait_seconds > 0.0 {
-            notices.push(Notice::WaitOvershoot { strategy: name, mean_seconds, share });
+            notices.push(Notice::WaitOvershoot { strategy: name, io: workload.io, mean_seconds, share });
         }
     }
     let on_disk = document.environment.storage.as_ref().is_some_and(|storage| !storage.is_in_memory());

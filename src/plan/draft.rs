@@ -91,11 +91,6 @@ impl WorkloadDraft {
         }
         self
     }
-
-    /// `self`, without what belonged to another kind of I/O than `io`.
-    pub fn with_io(self, io: Io) -> Self {
-        if self.io.unwrap_or_default() == io { self } else { Self { io_size: None, io_folder: None, ..self } }
-    }
 }
 
 draft! {

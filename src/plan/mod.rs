@@ -5,6 +5,7 @@ pub mod estimate;
 pub mod found;
 pub mod guard;
 pub mod spec;
+mod timing;
 pub mod trace;
 pub mod units;
 
@@ -138,42 +139,6 @@ impl WorkloadDraft {
             })
             .or_else(|| self.contradiction_of_io())
             .or_else(|| self.contradiction_of_lengths())
-    }
-
-    /// What does not belong to the kind of I/O that was typed.
-    fn contradiction_of_io(&self) -> Option<String> {
-        let io = self.io.unwrap_or_default();
-        let name = io.name();
-        if io == Io::Sleep && self.io_size.is_some() {
-            return Some("io-size belongs to the I/O echo, fsync or read, but this one is sleep".into());
-        }
-        if !io.is_on_disk() && self.io_folder.is_some() {
-            return Some(format!("io-folder belongs to the I/O fsync or read, but this one is {name}"));
-        }
-        if self.io_size == Some(Size(0)) {
-            return Some("io-size is 0: expected at least 1".into());
-        }
-        (io.is_on_disk() && self.io_wait.is_some_and(Length::is_some)).then(|| {
-            format!("io-wait belongs to the I/O sleep or echo, but this one is {name}: how long it takes is the disk's to say")
-        })
-    }
-
-    /// What is to be read from a trace that is not there, or twice.
-    fn contradiction_of_lengths(&self) -> Option<String> {
-        let of_trace = [("cpu", self.cpu), ("io-wait", self.io_wait)];
-        let mut of_trace = of_trace.iter().filter(|(_, length)| *length == Some(Length::Trace));
-        let (name, _) = of_trace.next()?;
-        if of_trace.next().is_some() {
-            return Some(
-                "the trace is both cpu and io-wait: expected a duration for one of them, which is its mean"
-                    .into(),
-            );
-        }
-        // What was not typed may still be: the spec's own part is looked at before the command line's.
-        let other = self.spread.as_ref().filter(|spread| spread.trace().is_none())?;
-        Some(format!(
-            "{name} is to be read from the trace, but spread is {other}: expected spread trace:FILE"
-        ))
     }
 }
 
@@ -329,25 +294,10 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
             trace.durations
         ));
     }
-    let io = draft.io.unwrap_or_default();
-    if io.is_on_disk() && draft.io_folder.is_none() {
-        let name = io.name();
-        return usage(format!(
-            "io {name} needs a folder on the disk that is to be measured: expected --io-folder DIR, or io_folder in the spec"
-        ));
-    }
+    let io = timing::io(draft)?;
+    let (cpu_seconds, io_wait_seconds) = timing::lengths(draft, trace)?;
     let size = |size: Option<Size>| size.map_or(0, |size| size.0);
     let seconds = |seconds: Option<Seconds>| seconds.map_or(0.0, |seconds| seconds.0);
-    let length = |name: &str, length: Option<Length>| match (length, trace) {
-        (None, _) => Ok(0.0),
-        (Some(Length::Mean(mean)), _) => Ok(mean.0),
-        (Some(Length::Trace), Some(trace)) => Ok(trace.mean_seconds),
-        (Some(Length::Trace), None) => usage(format!(
-            "{name} is to be read from the trace, but there is none: expected --spread trace:FILE"
-        )),
-    };
-    // A trace of which nothing else is said tells how long tasks compute.
-    let of_trace = (trace.is_some() && draft.io_wait.is_none()).then_some(Length::Trace);
     let expression_args = draft.expression_args.map_or(DEFAULT_EXPRESSION_ARGS, |count| count.0);
     let spread = match &found.trace {
         Some(trace) => Spread::Trace(trace.path.clone()),
@@ -358,8 +308,8 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
         tasks,
         arg_size_bytes: size(draft.arg_size),
         result_size_bytes: size(draft.result_size),
-        cpu_seconds: length("cpu", draft.cpu.or(of_trace))?,
-        io_wait_seconds: length("io-wait", draft.io_wait)?,
+        cpu_seconds,
+        io_wait_seconds,
         io,
         io_size_bytes: draft.io_size.map_or(io.default_size(), |size| size.0),
         io_folder: found.storage.as_ref().map(|storage| storage.folder.clone()).unwrap_or_default(),

@@ -55,7 +55,7 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
         Spread::Constant => {}
         Spread::Trace(path) => {
             let file = path.file_name().unwrap_or(path.as_os_str());
-            each.push(format!("durations from {} (mean)", file.display()));
+            each.push(format!("durations from {}", file.display()));
         }
         drawn => each.push(format!("durations {drawn}")),
     }

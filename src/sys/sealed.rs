@@ -1,13 +1,13 @@
 //! Bytes that are written once and never change again: whoever is told where they are may map them.
 //!
 //! They lie in memory without a name (`memfd_create(2)`) and are sealed once they are complete. A forked child inherits the
-//! mapping without copying a page table; another program opens them by path (`/proc/PID/fd/N`, or `/proc/self/fd/N` for a
-//! descriptor that it has inherited).
+//! mapping without copying a page table; another program opens them by path (`/proc/PID/fd/N` while that process has them
+//! open, or `/proc/self/fd/N` for a descriptor that it has inherited).
 
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -32,10 +32,9 @@ pub fn create<R>(
     Ok((file, filled))
 }
 
-/// A file made by [`create`], mapped to be read.
+/// A file made by [`create`], mapped to be read. It need not stay open for that.
 #[derive(Debug)]
 pub struct Sealed {
-    file: File,
     /// None if the file is empty: there is nothing to map.
     start: Option<NonNull<u8>>,
     len: usize,
@@ -51,15 +50,15 @@ impl Sealed {
     ///
     /// # Errors
     /// What `mmap` says; `EINVAL` if the file is not sealed, so that its bytes could change.
-    pub fn map(file: File) -> io::Result<Self> {
-        let seals = SealFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GET_SEALS)?);
+    pub fn map(file: &File) -> io::Result<Self> {
+        let seals = SealFlag::from_bits_truncate(fcntl(file, FcntlArg::F_GET_SEALS)?);
         if !seals.contains(UNCHANGING) {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         let too_large = |_| io::Error::from_raw_os_error(libc::ENOMEM);
         let len = usize::try_from(file.metadata()?.len()).map_err(too_large)?;
         if len == 0 {
-            return Ok(Self { file, start: None, len });
+            return Ok(Self { start: None, len });
         }
         // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing.
         let start = unsafe {
@@ -68,7 +67,7 @@ impl Sealed {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { file, start: NonNull::new(start.cast()), len })
+        Ok(Self { start: NonNull::new(start.cast()), len })
     }
 
     /// Maps the file at `path`.
@@ -76,12 +75,7 @@ impl Sealed {
     /// # Errors
     /// As [`Self::map`], and what opening says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Self::map(File::open(path)?)
-    }
-
-    /// The open file, for a program that is to inherit it. It is closed on exec unless that is undone.
-    pub fn descriptor(&self) -> RawFd {
-        self.file.as_raw_fd()
+        Self::map(&File::open(path)?)
     }
 }
 
@@ -117,22 +111,21 @@ mod tests {
     fn what_was_written_is_read_by_everyone_and_changed_by_no_one() {
         let (file, ()) = create(c"test", |file| file.write_all(b"hello")).unwrap();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let writable = file.try_clone().unwrap();
-        let mapped = Sealed::map(file).unwrap();
+        let mapped = Sealed::map(&file).unwrap();
         let again = Sealed::open(Path::new(&path)).unwrap();
         assert_eq!((&*mapped, &*again), (&b"hello"[..], &b"hello"[..]));
-        assert_eq!((&writable).write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-        assert!(writable.set_len(3).is_err());
+        assert_eq!((&file).write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(file.set_len(3).is_err());
     }
 
     #[test]
     fn nothing_can_be_sealed_too() {
         let (file, ()) = create(c"test", |_| Ok(())).unwrap();
-        assert!(Sealed::map(file).unwrap().is_empty());
+        assert!(Sealed::map(&file).unwrap().is_empty());
     }
 
     #[test]
     fn what_could_change_is_not_mapped() {
-        assert!(Sealed::map(tempfile::tempfile().unwrap()).is_err());
+        assert!(Sealed::map(&tempfile::tempfile().unwrap()).is_err());
     }
 }

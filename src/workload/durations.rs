@@ -149,11 +149,6 @@ impl Durations {
         let (durations, _) = self.seconds.as_chunks::<{ Self::BYTES }>();
         durations.get(task as usize).map_or(0.0, |bytes| f64::from_le_bytes(*bytes) / self.mean_seconds)
     }
-
-    /// The memory that they lie in, for a program that is to inherit it.
-    pub fn descriptor(&self) -> std::os::fd::RawFd {
-        self.seconds.descriptor()
-    }
 }
 
 /// How many times the mean each task of a workload lasts. What does not fit into a `Copy` value lives as long as the

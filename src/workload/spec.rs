@@ -101,7 +101,7 @@ pub struct Ready {
     pub peer: String,
     /// The durations of the trace: see [`super::durations::Durations`].
     pub durations: PathBuf,
-    /// The shared input, for a worker that is not forked from whoever has made it: see [`super::shared`].
+    /// The shared input: see [`super::shared`].
     pub shared: PathBuf,
 }
 

@@ -1,5 +1,7 @@
 //! What a task does whatever its workload: reading shared input, computing, I/O, holding memory meanwhile.
 
+use anyhow::Context;
+
 use super::cpu;
 use super::durations::Lengths;
 use super::io::{Method, Tool};
@@ -24,25 +26,19 @@ pub struct Work {
 }
 
 impl Work {
-    /// What `spec` asks for. Makes whatever is not the tasks' own to make, such as shared input.
+    /// What `spec` asks for.
     ///
     /// # Errors
-    /// Where its memory is more than this machine can address or has, or what the controller should have made ready is not
-    /// there.
+    /// Where its memory is more than this machine can address, or what should have been made ready is not there.
     pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
-        use anyhow::Context;
         let lengths = Lengths::new(spec).context("failed to map the trace")?;
         let io = Method::new(spec)?;
-        let shared = match usize::try_from(spec.shared_bytes)? {
+        let shared = match spec.shared_bytes {
             0 => None,
-            size => {
-                let made = if spec.ready.shared.as_os_str().is_empty() {
-                    SharedInput::make(spec.seed, size)
-                } else {
-                    SharedInput::open(&spec.ready.shared)
-                };
-                let made = made.with_context(|| format!("failed to make {size} bytes of shared input"))?;
-                Some(&*Box::leak(Box::new(made)))
+            _ => {
+                let shared =
+                    SharedInput::open(&spec.ready.shared).context("failed to map the shared input")?;
+                Some(&*Box::leak(Box::new(shared)))
             }
         };
         Ok(Self {
