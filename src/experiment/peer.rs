@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -81,7 +80,7 @@ impl Drop for Peer {
 /// The peer's whole life.
 ///
 /// # Errors
-/// If it cannot serve, with the limit that is in the way where it is one.
+/// If it cannot serve.
 pub fn run() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(2);
     let mut number = || arguments.next().context("a number is missing")?.parse().context("not a number");
@@ -112,6 +111,8 @@ struct Server<'a> {
     /// Who is to be answered when: the next one on top. The number tells a connection from a later one in its place.
     due: BinaryHeap<Reverse<(u64, usize, u64)>>,
     accepted: u64,
+    /// Whether it has as many connections as it may.
+    is_full: bool,
 }
 
 struct Connection {
@@ -156,6 +157,7 @@ impl<'a> Server<'a> {
             free: Vec::new(),
             due: BinaryHeap::new(),
             accepted: 0,
+            is_full: false,
         })
     }
 
@@ -186,14 +188,9 @@ impl<'a> Server<'a> {
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
-                    let connections = self.connections.len() - self.free.len();
-                    anyhow::bail!(
-                        "the peer of --io echo has {connections} connections, and RLIMIT_NOFILE is {limit}: raise it \
-                         (ulimit -Hn), or have fewer tasks at once (--in-flight, --workers)"
-                    );
-                }
+                // As many as this process may have: those of tasks that have ended are still to be closed, and the guard
+                // has seen to it that there are no more who live. Whoever is next waits until then.
+                Err(error) if error.raw_os_error() == Some(libc::EMFILE) => return self.listen(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error).context("failed to accept a connection"),
             };
@@ -212,6 +209,15 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Takes notice of new connections, or of none until one has ended.
+    fn listen(&mut self, on: bool) -> anyhow::Result<()> {
+        self.is_full = !on;
+        let what = if on { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
+        self.epoll
+            .modify(self.listener, &mut EpollEvent::new(what, LISTENER))
+            .context("failed to go on listening")
+    }
+
     /// Does what can be done for the connection at `place`, if there still is one.
     fn go_on(&mut self, place: usize) -> anyhow::Result<()> {
         let Some(connection) = self.connections.get_mut(place).and_then(Option::as_mut) else {
@@ -224,6 +230,9 @@ impl<'a> Server<'a> {
                 // Dropped, it is closed, and so forgotten by epoll.
                 self.connections[place] = None;
                 self.free.push(place);
+                if self.is_full {
+                    self.listen(true)?;
+                }
             }
         }
         Ok(())

@@ -240,6 +240,8 @@ impl Draft {
                 return usage(format!("{wrong} (in '{row}')"));
             }
         }
+        require_memory(&workload, machine)?;
+        found.require_room(&workload).map_err(PlanError::Limit)?;
         let names = names_of(&rows);
         let mut strategies = Vec::new();
         let mut guarded = Vec::new();
@@ -249,8 +251,6 @@ impl Draft {
             let (engine, mode) = (row.engine.unwrap_or(Engine::Native), row.mode.unwrap_or(Mode::Serial));
             strategies.push(Strategy { name, engine, mode, settings });
         }
-        require_memory(&workload, machine)?;
-        found.require_room(&workload).map_err(PlanError::Limit)?;
         let baseline = baseline(self.run.baseline.as_deref(), &strategies)?;
         let default_rounds =
             if self.run.precision.is_some() { MOST_ROUNDS_FOR_PRECISION } else { DEFAULT_ROUNDS };
