@@ -22,6 +22,7 @@ use procbench::measure::environment::Environment;
 use procbench::measure::limits::Limits;
 use procbench::mode::{Mode, Settings};
 use procbench::plan::draft::{Draft, StrategyDraft};
+use procbench::plan::found::Found;
 use procbench::plan::{Machine, units::Count};
 use procbench::stats::{DEFAULT_MARGIN, Verdict, compare};
 use procbench::sys::wait::CpuTime;
@@ -35,7 +36,7 @@ const CPU_SECONDS: f64 = 20e-6;
 fn main() {
     // The rounds' runner is this program under a hidden name, as it is procbench in a run.
     let first = std::env::args().nth(1);
-    if first.as_deref().is_some_and(|first| first == native::RUNNER || first == JANITOR) {
+    if first.as_deref().is_some_and(|first| [native::RUNNER, JANITOR].contains(&first)) {
         std::process::exit(app::main());
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
@@ -47,6 +48,7 @@ fn main() {
         parked_process_bytes: None,
         units_per_second: cpu::calibrate(),
         idle: Duration::ZERO,
+        found: Found::default(),
         warnings: Vec::new(),
     };
     verdicts(&setting);

@@ -28,6 +28,8 @@ for name; do
         printf '$ %s\n%s\n' "$command" "$printed" >"$folder/$name.txt"
         # A kernel's local suffix names whoever built it, which is nobody's business.
         sed -i 's/"kernel": "\([0-9.]*\)[^"]*"/"kernel": "\1"/' "$folder/$name.json"
+        # Nor is where this repository lies, which is in the names of files that a spec names.
+        sed -i "s|$PWD|.|g" "$folder/$name.json" "$folder/$name.txt"
     else
         printf '%s\n' "$printed" >&2
         rm -f "$folder/$name.json" "$folder/$name.txt"

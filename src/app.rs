@@ -9,14 +9,15 @@ use clap::Parser;
 use crate::cli::Cli;
 use crate::document::{Document, Warning};
 use crate::engine::native;
-use crate::experiment::janitor;
 use crate::experiment::signals::Signals;
 use crate::experiment::{self, RunError, Setting};
+use crate::experiment::{janitor, peer};
 use crate::measure::environment::Environment;
 use crate::measure::limits::Limits;
 use crate::measure::parked;
 use crate::mode::{Mode, exec};
 use crate::plan::draft::Draft;
+use crate::plan::found::Found;
 use crate::plan::inputs::{Inputs, make_output_folder};
 use crate::plan::{Machine, Plan, PlanError, spec};
 use crate::report::json::Target;
@@ -34,6 +35,7 @@ pub fn main() -> i32 {
         Some(native::RUNNER) => native::run_round().map_err(Failure::from),
         Some(exec::CHILD) => exec::run(&std::env::args().skip(2).collect::<Vec<_>>()).map_err(Failure::from),
         Some(janitor::JANITOR) => janitor::run().map_err(Failure::from),
+        Some(peer::PEER) => peer::run().map_err(Failure::from),
         _ => return benchmark(&Cli::parse()).unwrap_or_else(|failure| failure.show()),
     };
     outcome.map_or_else(|failure| failure.show(), |()| exit::SUCCESS)
@@ -87,6 +89,8 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let spec = cli.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
     let mut draft = cli.over(spec).map_err(usage)?;
     let inputs = Inputs::find(&mut draft)?;
+    let found = Found::look(&draft.workload).map_err(usage)?;
+    draft.found = Some(found.clone());
     let mut machine = look_around();
     let plan = inputs.complete(draft.clone().resolve(&machine)?, &machine)?;
     let json = match &cli.json {
@@ -107,6 +111,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
         parked_process_bytes,
         machine,
         idle: experiment::IDLE,
+        found,
     };
     if cli.dry_run {
         return dry_run(&plan, &setting, &signals);
@@ -131,8 +136,9 @@ fn dry_run(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<i32, Fai
         false => Some(experiment::estimate(plan, setting, signals)?),
     };
     let mut out = anstream::stdout().lock();
-    let written =
-        report::plan::write(plan, setting.machine.parked_process_bytes, estimate.as_ref(), &mut out);
+    let storage = setting.found.storage.as_ref();
+    let parked_bytes = setting.machine.parked_process_bytes;
+    let written = report::plan::write(plan, parked_bytes, storage, estimate.as_ref(), &mut out);
     ignore_closed_pipe(written)?;
     ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
     Ok(exit::SUCCESS)

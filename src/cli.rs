@@ -10,8 +10,8 @@ use crate::mode::settings::{Start, Transport};
 use crate::plan::draft::{
     self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft,
 };
-use crate::plan::units::{Count, Percent, Seconds, Size};
-use crate::workload::{Kind, OnFailure, Spread};
+use crate::plan::units::{Count, Length, Percent, Seconds, Size};
+use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -20,7 +20,7 @@ use crate::workload::{Kind, OnFailure, Spread};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "procbench", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// How many tasks: 1000000, 1_000_000, 1e6 and 1M are the same
+    /// How many tasks: 1000000, 1_000_000, 1e6 and 1M are the same [default with a trace: as many as it has]
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub tasks: Option<Count>,
 
@@ -28,15 +28,29 @@ pub struct Cli {
     #[arg(long, value_name = "KIND", value_parser = draft::parse_kind, help_heading = WORKLOAD)]
     pub workload: Option<Kind>,
 
-    /// CPU work of each task, such as 20us
+    /// CPU work of each task, such as 20us; trace for what the trace says
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = WORKLOAD)]
-    pub cpu: Option<Seconds>,
+    pub cpu: Option<Length>,
 
-    /// How long each task waits for I/O, such as 5ms
+    /// How long each task waits for I/O, such as 5ms; trace for what the trace says
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = WORKLOAD)]
-    pub io_wait: Option<Seconds>,
+    pub io_wait: Option<Length>,
 
-    /// How task durations vary: constant, uniform:0.5, exponential, lognormal:1.0 [default: constant]
+    /// What it does to wait: sleep, echo (a round trip to another process), fsync (writes a file), read (from a file
+    /// that is not in memory) [default: sleep]
+    #[arg(long, value_name = "KIND", value_parser = draft::parse_io, help_heading = WORKLOAD)]
+    pub io: Option<Io>,
+
+    /// Bytes that each task sends, writes or reads for that [default: 64 for echo, 4KiB for fsync and read]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub io_size: Option<Size>,
+
+    /// Folder on the disk that fsync and read are to use; what is made there is removed afterwards
+    #[arg(long, value_name = "DIR", help_heading = WORKLOAD)]
+    pub io_folder: Option<PathBuf>,
+
+    /// How task durations vary: constant, uniform:0.5, exponential, lognormal:1.0, or trace:FILE with one in each line
+    /// [default: constant]
     #[arg(long, value_name = "DIST", help_heading = WORKLOAD)]
     pub spread: Option<Spread>,
 
@@ -51,6 +65,10 @@ pub struct Cli {
     /// Private memory that each task touches and holds until its work is done
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub memory: Option<Size>,
+
+    /// Bytes that every task reads, all of them, and that lie in memory once
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    pub shared: Option<Size>,
 
     /// Memory that the parent holds and has touched before the clock starts: a fork pays for it
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
@@ -244,8 +262,12 @@ impl Cli {
         if let Some(setting) = flags.unused_by(&strategies) {
             return Err(format!("{setting} was given, but none of the strategies has such a setting"));
         }
+        let workload = match self.io {
+            Some(io) => spec.workload.with_io(io),
+            None => spec.workload,
+        };
         Ok(Draft {
-            workload: spec.workload.overridden_by(&WorkloadDraft {
+            workload: workload.overridden_by(&WorkloadDraft {
                 workload_name: self.workload_name.clone(),
                 workload: self.workload,
                 tasks: self.tasks,
@@ -253,7 +275,11 @@ impl Cli {
                 result_size: self.result_size,
                 cpu: self.cpu,
                 io_wait: self.io_wait,
-                spread: self.spread,
+                io: self.io,
+                io_size: self.io_size,
+                io_folder: self.io_folder.clone(),
+                spread: self.spread.clone(),
+                shared: self.shared,
                 memory: self.memory,
                 parent_memory: self.parent_memory,
                 init: self.init,
@@ -281,6 +307,7 @@ impl Cli {
                 on_failure: self.on_failure,
             }),
             strategies,
+            found: None,
         })
     }
 }

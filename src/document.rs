@@ -10,6 +10,7 @@ use crate::experiment::pilot::Estimate;
 use crate::measure::bystander::Disturbance;
 use crate::measure::environment::{self, State, StateChange};
 use crate::measure::memory::Method;
+use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::mode::verify::TaskFailure;
 use crate::plan::Plan;
@@ -60,6 +61,9 @@ pub struct Environment {
     /// What does not change while a run lasts.
     #[serde(flatten)]
     pub machine: environment::Environment,
+    /// What is beneath the folder in which tasks do I/O; absent where they do none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// Memory of one process that only waits, as measured before the run.
     pub parked_process_bytes: Option<u64>,
     /// Units of CPU work that make a second here, as calibrated before the run.
@@ -146,6 +150,12 @@ pub struct Round {
     pub tree_cpu_user_seconds: f64,
     /// The same in the kernel.
     pub tree_cpu_system_seconds: f64,
+    /// CPU time of the peer that tasks did their I/O with, which is no part of the round; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_cpu_seconds: Option<f64>,
+    /// What tasks read from storage because it was not in memory, by the kernel's account; absent unless they were to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_read_bytes: Option<u64>,
     /// Processes and threads that the kernel counted on the whole machine during the round.
     pub kernel_forks: Option<u64>,
     /// How late a bystander woke during the round.

@@ -128,7 +128,7 @@ fn settings_of_a_row_are_checked_one_by_one() {
 
 #[test]
 fn a_size_is_a_number_with_a_unit_that_exists() {
-    for flag in ["--arg-size", "--result-size", "--memory", "--parent-memory"] {
+    for flag in ["--arg-size", "--result-size", "--memory", "--parent-memory", "--shared", "--io-size"] {
         refused(&["-n5", flag, "KiB"], &[flag, "has no number", "expected a number of bytes"]);
         refused(&["-n5", flag, "-1"], &[flag, "is negative", "expected"]);
     }
@@ -184,6 +184,102 @@ fn what_belongs_to_another_workload_is_refused() {
     refused(
         &["-n5", "--workload", "expression", "--expression-args", "1e6"],
         &["expression-args is 1000000", "expected"],
+    );
+}
+
+#[test]
+fn what_belongs_to_another_kind_of_io_is_refused() {
+    refused(&["-n5", "--io", "ehco"], &["unknown kind of I/O 'ehco'", "did you mean echo?", "fsync, read"]);
+    refused(&["-n5", "--io-size", "5"], &["io-size belongs to the I/O echo, fsync or read", "sleep"]);
+    refused(&["-n5", "--io", "echo", "--io-size", "0"], &["io-size is 0", "expected at least 1"]);
+    refused(
+        &["-n5", "--io", "echo", "--io-folder", "."],
+        &["io-folder belongs to the I/O fsync or read", "echo"],
+    );
+    for io in ["fsync", "read"] {
+        refused(&["-n5", "--io", io], &["io-wait belongs to the I/O sleep or echo", io]);
+        refused(&["-n5", "--io", io, "--io-wait", "0"], &["needs a folder", "expected --io-folder DIR"]);
+    }
+    refused_spec("[workload]\ntasks = 5\nio_size = 5\n", &["spec.toml:1", "io-size belongs to"]);
+    refused_spec("[workload]\ntasks = 5\nio = \"ehco\"\n", &["spec.toml:3:6", "ehco", "expected"]);
+}
+
+#[test]
+fn a_folder_for_io_is_looked_at_before_anything_is_started() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "");
+    for (folder, why) in
+        [("missing", "No such file"), ("file", "it is not a folder"), ("file/within", "Not a directory")]
+    {
+        let arguments = ["-n5", "--io", "read", "--io-wait", "0", "--io-folder", folder];
+        let finished = refused_in(&sandbox, &arguments, 2);
+        for part in [folder, why, "expected a folder that can be written to"] {
+            assert!(finished.stderr.contains(part), "no {part:?} in {}", finished.stderr);
+        }
+    }
+    let arguments = ["-n", "1e9", "--io", "read", "--io-wait", "0", "--io-size", "1GiB", "--io-folder", "."];
+    let finished = refused_in(&sandbox, &arguments, 3);
+    assert!(finished.stderr.contains("are available"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_trace_that_is_none_is_refused_with_file_and_line() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("folder")).expect("a folder");
+    for (content, place, why) in [
+        ("", "trace.txt:", "no duration in it"),
+        ("\n\n", "trace.txt:", "no duration in it"),
+        ("0\n0ms\n", "trace.txt:", "every duration in it is 0"),
+        ("1ms\nfast\n2ms\n", "trace.txt:2:", "'fast'"),
+        ("1ms\n-2ms\n", "trace.txt:2:", "is negative"),
+        ("1ms\n-0.5\n", "trace.txt:2:", "is negative"),
+        ("nan\n", "trace.txt:1:", "is not a number"),
+        ("1\n2\ninf", "trace.txt:3:", "is too long"),
+        ("1ms\n\n2ms\n", "trace.txt:2:", "an empty line"),
+        ("1ms,2ms\n", "trace.txt:1:", "is not a duration"),
+    ] {
+        sandbox.write("trace.txt", content);
+        let finished = refused_in(&sandbox, &["-n1", "--spread", "trace:trace.txt"], 2);
+        for part in [place, why, "expected"] {
+            assert!(finished.stderr.contains(part), "no {part:?} about {content:?}: {}", finished.stderr);
+        }
+    }
+    sandbox.write("trace.txt", [b"1ms\n".as_slice(), &[0xff; 9]].concat());
+    let finished = refused_in(&sandbox, &["-n1", "--spread", "trace:trace.txt"], 2);
+    assert!(finished.stderr.contains("trace.txt:2: not UTF-8 text"), "{}", finished.stderr);
+    for (path, why) in [("missing", "No such file"), ("folder", "a folder"), ("/dev/zero", "no regular file")]
+    {
+        let finished = refused_in(&sandbox, &["-n1", "--spread", &format!("trace:{path}")], 2);
+        for part in [path, why] {
+            assert!(finished.stderr.contains(part), "no {part:?} in {}", finished.stderr);
+        }
+    }
+    refused(&["-n5", "--spread", "trace:"], &["names no file", "expected trace:FILE"]);
+}
+
+#[test]
+fn what_is_to_be_read_from_a_trace_must_be_in_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("trace.txt", "1ms\n2ms");
+    let of_trace = ["--spread", "trace:trace.txt"];
+    let refused_with = |arguments: &[&str], parts: &[&str]| {
+        let finished = refused_in(&sandbox, arguments, 2);
+        for part in parts {
+            assert!(finished.stderr.contains(part), "no {part:?} in {}", finished.stderr);
+        }
+    };
+    refused_with(&[&["-n3"], &of_trace[..]].concat(), &["tasks is 3", "has 2 durations"]);
+    refused_with(
+        &[&["--cpu", "trace", "--io-wait", "trace"], &of_trace[..]].concat(),
+        &["both cpu and io-wait", "expected"],
+    );
+    refused_with(
+        &["-n5", "--cpu", "trace"],
+        &["cpu is to be read from the trace", "expected --spread trace:FILE"],
+    );
+    refused_with(
+        &["-n5", "--io-wait", "trace", "--spread", "exponential"],
+        &["io-wait is to be read from the trace, but spread is exponential"],
     );
 }
 
@@ -368,6 +464,7 @@ fn results_that_cannot_be_held_are_the_machines_limit_and_not_a_mistake() {
         ["--tasks", "1e9", "--result-size", "1MiB"],
         ["--tasks", "1e12", "--mode", "serial"],
         ["--tasks", "5", "--parent-memory", "1PiB"],
+        ["--tasks", "5", "--shared", "1PiB"],
     ] {
         let finished = refused_in(&sandbox, &arguments, 3);
         assert!(finished.stderr.contains("are available"), "{}", finished.stderr);

@@ -63,6 +63,7 @@ fn run(choice: Choice) -> Document {
     draft.run.memory_method = Some(choice);
     let plan = draft.resolve(&machine).expect("a plan for any machine");
     let setting = Setting {
+        found: Default::default(),
         started_at: "2026-01-01T00:00:00Z".into(),
         machine,
         environment: Environment::read(),

@@ -150,6 +150,7 @@ proptest! {
             let used = match limit.kind {
                 LimitKind::Processes => allowed,
                 LimitKind::Memory => allowed * (parked_process_bytes + task_bytes),
+                LimitKind::Files => 0,
             };
             // One process is always tried: a machine that cannot hold it says so itself.
             prop_assert!(used <= free || allowed == 1, "{used} of {free}");

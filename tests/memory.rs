@@ -88,3 +88,49 @@ fn the_parents_memory_is_counted_once_however_many_children_inherit_it() {
         assert!((48 * MIB..60 * MIB).contains(&user), "{method}: {memory:?}");
     }
 }
+
+#[test]
+fn private_memory_is_given_back_after_each_task_in_every_mode() {
+    let _alone = alone();
+    // Twelve tasks hold ten mebibytes each, but no more of them at a time than there are executors.
+    for (mode, executors) in [
+        ("serial", 1),
+        ("threads:workers=3:chunk=1", 3),
+        ("pool:workers=3:chunk=1", 3),
+        ("process:in-flight=3", 3),
+    ] {
+        let workload = format!("-n 12 --memory 10MiB --io-wait 60ms -m {mode}");
+        for method in ["cgroup", "pss"] {
+            let Some(memory) = measured("private_memory_is_given_back", method, &workload) else { continue };
+            let user = memory.user_bytes.expect("the processes' share");
+            let held = user.saturating_sub(memory.runner_bytes.expect("the runner's share"));
+            // A process that has ended, but whose memory is not taken back yet, may count beside its successor.
+            let most = executors * 10 + if mode.starts_with("process") { 12 } else { 3 };
+            assert!(
+                held >= executors * 10 * MIB - MIB && held <= most * MIB,
+                "{mode} by {method}: {held} bytes: {memory:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn shared_input_is_counted_once_however_many_processes_read_it() {
+    let _alone = alone();
+    for mode in ["pool:workers=12:chunk=1", "process"] {
+        let workload = format!("-n 12 --shared 25MiB --io-wait 500ms -m {mode}");
+        for method in ["cgroup", "pss"] {
+            let Some(memory) = measured("shared_input_is_counted_once", method, &workload) else { continue };
+            assert_eq!(memory.peak_alive, 12, "{mode}");
+            let user = memory.user_bytes.expect("the processes' share");
+            // Counted for each it would be 300 MiB. PSS is read process by process, and what the first one is charged may
+            // have been shared by fewer.
+            let most = if memory.method == Method::Pss { 80 * MIB } else { 29 * MIB };
+            assert!((25 * MIB..most).contains(&user), "{mode} by {method}: {memory:?}");
+            if memory.method != Method::Pss {
+                let per_process = memory.per_task_alive_bytes.expect("a share for each");
+                assert!(per_process < MIB, "the input is nobody's own: {memory:?}");
+            }
+        }
+    }
+}

@@ -11,7 +11,8 @@ use procbench::engine::protocol::{GO, Message, Request, RoundReport, VERSION};
 use procbench::engine::{Engine, Strategy, native};
 use procbench::mode::{Mode, Settings};
 use procbench::sys::wait::{CpuTime, Exit, Which, wait};
-use procbench::workload::{Kind, OnFailure, Spread, WorkloadSpec};
+use procbench::workload::spec::Ready;
+use procbench::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 
 /// What is done around a round, by whoever looks at it from outside.
 pub trait Observer {
@@ -78,7 +79,12 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         result_size_bytes: 0,
         cpu_seconds: 0.0,
         io_wait_seconds: 0.0,
+        io: Io::Sleep,
+        io_size_bytes: 0,
+        io_folder: PathBuf::new(),
         spread: Spread::Constant,
+        trace: None,
+        shared_bytes: 0,
         memory_bytes: 0,
         parent_memory_bytes: 0,
         init_seconds: 0.0,
@@ -88,5 +94,6 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         units_per_second: 0.0,
         folder: PathBuf::new(),
         program: None,
+        ready: Ready::default(),
     }
 }

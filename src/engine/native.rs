@@ -1,5 +1,6 @@
 //! The native engine: procbench itself, started afresh for each round under a hidden name.
 
+use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::process::Command;
 
@@ -17,7 +18,7 @@ use crate::sys::strays::end_strays;
 use crate::sys::wait::{CpuTime, has_children, hold_child_signals};
 use crate::workload::on_failure::Policed;
 use crate::workload::program::{self, tally::Tally};
-use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec};
+use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, shared};
 
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
@@ -52,7 +53,7 @@ pub fn own_program(role: &str) -> anyhow::Result<Command> {
 pub fn run_round() -> anyhow::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).context("failed to read the request")?;
-    let request: Request = serde_json::from_str(&line).context("failed to understand the request")?;
+    let mut request: Request = serde_json::from_str(&line).context("failed to understand the request")?;
     drop(line);
     if request.protocol != VERSION {
         anyhow::bail!("the request speaks protocol {}, this engine speaks {VERSION}", request.protocol);
@@ -65,11 +66,30 @@ pub fn run_round() -> anyhow::Result<()> {
     fork::become_subreaper().context("failed to become a subreaper")?;
     fork::minimise_timer_slack();
     hold_child_signals().context("failed to hold SIGCHLD")?;
+    let shared = match make_shared(&mut request.workload) {
+        Ok(shared) => shared,
+        Err(error) => return say(&Message::Limit { message: format!("{error:#}") }),
+    };
     let message = match workload::visit(&request.workload, Execute { request: &request }) {
         Ok(message) => message,
         Err(error) => Message::Error { message: format!("{error:#}") },
     };
+    // Whoever executes may open it for as long as the round lasts.
+    drop(shared);
     say(&message)
+}
+
+/// Makes the bytes that every task reads, and says in `workload` where they are.
+fn make_shared(workload: &mut WorkloadSpec) -> anyhow::Result<Option<File>> {
+    let size = workload.shared_bytes;
+    if size == 0 {
+        return Ok(None);
+    }
+    let file = shared::make(workload.seed, size).with_context(|| {
+        format!("{} of shared input cannot be had", bytesize::ByteSize(size).display().iec())
+    })?;
+    workload.ready.shared = shared::path_of(&file);
+    Ok(Some(file))
 }
 
 fn await_go() -> anyhow::Result<()> {

@@ -72,7 +72,15 @@ impl Janitor {
     /// # Errors
     /// If it cannot be made.
     pub fn folder(&mut self) -> anyhow::Result<Folder> {
-        let path = std::env::temp_dir().join(self.fresh_name());
+        self.folder_in(&std::env::temp_dir())
+    }
+
+    /// Makes a private folder in `place`, removed with the returned guard.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn folder_in(&mut self, place: &Path) -> anyhow::Result<Folder> {
+        let path = place.join(self.fresh_name());
         self.expect(&path)?;
         fs::DirBuilder::new()
             .mode(0o700)

@@ -1,6 +1,7 @@
 //! A run: every strategy, for every round, interleaved, each round in a fresh process.
 
 pub mod janitor;
+pub mod peer;
 pub mod pilot;
 pub mod round;
 pub mod schedule;
@@ -8,6 +9,7 @@ pub mod signals;
 pub mod summary;
 mod warnings;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,11 +22,14 @@ use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
 use crate::mode::Mode;
 use crate::mode::verify::{PARTS, TaskFailure};
+use crate::plan::found::Found;
 use crate::plan::{Machine, Plan};
 use crate::stats;
+use crate::workload::io::disk;
 use crate::workload::program::output::safe_name;
-use crate::workload::{Kind, OnFailure, Spread, WorkloadSpec};
-use janitor::Janitor;
+use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
+use janitor::{Folder, Janitor};
+use peer::Peer;
 use pilot::Estimate;
 use round::{Completed, RoundFailure, Watch};
 use schedule::{Budget, Phase};
@@ -104,6 +109,8 @@ pub struct Setting {
     pub idle: Duration,
     /// What has been noticed so far.
     pub warnings: Vec<Warning>,
+    /// What the files and folders of the workload turned out to be.
+    pub found: Found,
 }
 
 /// [`Setting::idle`] of a run: twice this is long enough for a p99.
@@ -225,7 +232,10 @@ impl Row {
 
 /// The strategies of `plan`, and their empty tasks where those are asked for.
 pub fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
-    let workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
+    let mut workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
+    if let Some(trace) = &setting.found.trace {
+        workload.ready.durations = trace.durations();
+    }
     let rows = |workload: WorkloadSpec, empty| {
         plan.strategies.iter().map(move |strategy| Row {
             strategy: strategy.clone(),
@@ -244,10 +254,15 @@ pub fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
 /// that is the mode's to pay.
 fn emptied(workload: WorkloadSpec) -> WorkloadSpec {
     WorkloadSpec {
-        full_fork: workload.kind != Kind::Synthetic || workload.spread != Spread::Constant,
+        full_fork: !workload.is_lean(),
         kind: Kind::Synthetic,
         cpu_seconds: 0.0,
         io_wait_seconds: 0.0,
+        io: Io::Sleep,
+        io_size_bytes: 0,
+        io_folder: std::path::PathBuf::new(),
+        shared_bytes: 0,
+        trace: None,
         init_seconds: 0.0,
         memory_bytes: 0,
         spread: Spread::Constant,
@@ -302,6 +317,8 @@ struct Session<'a> {
     own_forks: u64,
     own_cpu_seconds: f64,
     estimate: Option<Estimate>,
+    /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
+    input: Option<(Folder, u64)>,
 }
 
 impl<'a> Session<'a> {
@@ -324,6 +341,7 @@ impl<'a> Session<'a> {
             own_forks: 0,
             own_cpu_seconds: 0.0,
             estimate: None,
+            input: None,
         }
     }
 
@@ -396,6 +414,7 @@ impl<'a> Session<'a> {
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
         }
+        let props = self.props(&mut workload)?;
         let watch = match phase {
             Phase::Memory => Watch::Memory(self.open_gauge()?),
             Phase::Timed => Watch::Bystander,
@@ -418,7 +437,9 @@ impl<'a> Session<'a> {
             observer.notice(Event::Progress { tasks_done, alive });
         });
         self.observer.notice(Event::RoundEnds);
-        let completed = completed?;
+        let peer_cpu_seconds =
+            props.peer.and_then(Peer::stop).map(|cpu| (cpu.user + cpu.system).as_secs_f64());
+        let completed = Completed { peer_cpu_seconds, ..completed? };
         records.expected = Some(started.elapsed());
         let failed = completed.report.tasks_failed > 0;
         self.stopped |= failed && self.plan.run.on_failure == OnFailure::Stop;
@@ -428,11 +449,54 @@ impl<'a> Session<'a> {
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
         self.own_forks += created_by(&row.strategy, &completed);
-        self.own_cpu_seconds += completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
+        self.own_cpu_seconds += completed.tree_cpu_user_seconds
+            + completed.tree_cpu_system_seconds
+            + completed.peer_cpu_seconds.unwrap_or(0.0);
         if phase != Phase::Pilot {
             self.agree(row, &completed)?;
         }
         Ok(completed)
+    }
+
+    /// Makes ready what the tasks of `workload` do I/O with, and tells them of it. It goes away with what is returned.
+    fn props(&mut self, workload: &mut WorkloadSpec) -> Result<Props, RoundFailure> {
+        let mut props = Props::default();
+        match workload.io {
+            Io::Sleep => {}
+            Io::Echo => {
+                workload.ready.peer = self.janitor.fresh_name();
+                props.peer = Some(Peer::start(&workload.ready.peer, workload.io_size_bytes)?);
+            }
+            Io::Fsync => {
+                let folder = self.janitor.folder_in(&workload.io_folder)?;
+                workload.ready.io_folder = folder.path().to_owned();
+                props.folder = Some(folder);
+            }
+            Io::Read => workload.ready.io_folder = self.input(workload)?.to_owned(),
+        }
+        Ok(props)
+    }
+
+    /// The folder with the file that the tasks of `workload` read from, which is written when there is none that is large
+    /// enough.
+    fn input(&mut self, workload: &WorkloadSpec) -> Result<&Path, RoundFailure> {
+        let WorkloadSpec { tasks, io_size_bytes, seed, ref io_folder, .. } = *workload;
+        let input = match self.input.take().filter(|(_, holds)| *holds >= tasks) {
+            Some(input) => input,
+            None => {
+                let folder = self.janitor.folder_in(io_folder)?;
+                let signals = self.signals;
+                let made =
+                    disk::make_input(folder.path(), tasks, io_size_bytes, seed, || !signals.stop_wanted());
+                if !made
+                    .with_context(|| format!("failed to write what tasks read to {}", io_folder.display()))?
+                {
+                    return Err(RoundFailure::Interrupted);
+                }
+                (folder, tasks)
+            }
+        };
+        Ok(self.input.insert(input).0.path())
     }
 
     fn open_gauge(&mut self) -> anyhow::Result<Gauge> {
@@ -485,13 +549,21 @@ fn where_they_differ(tasks: u64, ours: &[u32], theirs: &[u32]) -> Option<String>
     Some(if first == last { format!("task {first}") } else { format!("one of tasks {first} to {last}") })
 }
 
+/// What the tasks of one round do I/O with. Dropped, it is gone.
+#[derive(Default)]
+struct Props {
+    peer: Option<Peer>,
+    folder: Option<Folder>,
+}
+
 /// Processes and threads that a round created, as the kernel counts them: the runner, its workers, and the bystander.
 fn created_by(strategy: &Strategy, completed: &Completed) -> u64 {
     const RUNNER_AND_BYSTANDER: u64 = 2;
+    let peer = u64::from(completed.peer_cpu_seconds.is_some());
     const SAMPLER: u64 = 1;
     let threads = match strategy.mode {
         Mode::Threads => strategy.settings.workers.unwrap_or(1) + SAMPLER,
         Mode::Serial | Mode::Pool | Mode::Process => 0,
     };
-    RUNNER_AND_BYSTANDER + threads + completed.report.processes_started
+    RUNNER_AND_BYSTANDER + peer + threads + completed.report.processes_started
 }

@@ -30,6 +30,10 @@ pub struct Completed {
     pub tree_cpu_user_seconds: f64,
     /// The same in the kernel.
     pub tree_cpu_system_seconds: f64,
+    /// CPU time of the peer that tasks did I/O with, which is no part of the round.
+    pub peer_cpu_seconds: Option<f64>,
+    /// What the runner and all it reaped read from storage, over its whole life.
+    pub storage_read_bytes: u64,
     /// Processes and threads that the kernel counted on the whole machine meanwhile.
     pub kernel_forks: Option<u64>,
     /// Memory, in a round that measured it.
@@ -268,6 +272,8 @@ fn converse(
         outside_seconds,
         tree_cpu_user_seconds: reaped.usage.user.as_secs_f64(),
         tree_cpu_system_seconds: reaped.usage.system.as_secs_f64(),
+        peer_cpu_seconds: None,
+        storage_read_bytes: reaped.storage_read_bytes,
         kernel_forks,
         memory: gauge.map(Gauge::finish),
         lateness,

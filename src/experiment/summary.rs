@@ -16,7 +16,7 @@ use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
 use crate::stats;
-use crate::workload::WorkloadSpec;
+use crate::workload::{Io, WorkloadSpec};
 
 /// The document of a run.
 pub fn sum_up(
@@ -46,6 +46,7 @@ pub fn sum_up(
         plan: plan.clone(),
         environment: Environment {
             machine: setting.environment.clone(),
+            storage: setting.found.storage.clone(),
             parked_process_bytes: setting.parked_process_bytes,
             units_per_second: setting.units_per_second,
             change: environment::change(&seen.before, &seen.after, own_work),
@@ -73,8 +74,12 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
             lateness.add(of_round);
         }
     }
-    let rounds: Vec<Round> =
-        records.timed.into_iter().map(|(number, order, completed)| round(number, order, completed)).collect();
+    let reads = row.workload.io == Io::Read;
+    let rounds: Vec<Round> = records
+        .timed
+        .into_iter()
+        .map(|(number, order, completed)| round(number, order, completed, reads))
+        .collect();
     StrategyResult {
         name: row.name(),
         engine,
@@ -94,7 +99,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
     }
 }
 
-fn round(round: u64, order: u64, completed: Completed) -> Round {
+fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
     Round {
         round,
         order,
@@ -103,6 +108,8 @@ fn round(round: u64, order: u64, completed: Completed) -> Round {
         outside_seconds: completed.outside_seconds,
         tree_cpu_user_seconds: completed.tree_cpu_user_seconds,
         tree_cpu_system_seconds: completed.tree_cpu_system_seconds,
+        peer_cpu_seconds: completed.peer_cpu_seconds,
+        storage_read_bytes: reads.then_some(completed.storage_read_bytes),
         kernel_forks: completed.kernel_forks,
         disturbance: completed.lateness.map(|lateness| lateness.disturbance()),
     }

@@ -5,11 +5,12 @@ use std::fmt;
 use super::summary::tells_per_alive;
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, StrategyResult, Warning};
 use crate::measure::conditions;
+use crate::measure::storage::Storage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
-use crate::report::numbers::{percent, seconds};
+use crate::report::numbers::{bytes, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
-use crate::workload::OnFailure;
+use crate::workload::{Io, OnFailure};
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
 const SHORT_ROUND_SECONDS: f64 = 0.005;
@@ -31,7 +32,10 @@ enum Notice<'a> {
     Drift { strategy: &'a str, change: f64, p_value: f64 },
     Spread { strategy: &'a str, spread: f64 },
     Outliers { strategy: &'a str, outliers: usize, rounds: usize },
-    WaitOvershoot { strategy: &'a str, mean_seconds: f64, share: f64 },
+    WaitOvershoot { strategy: &'a str, io: Io, mean_seconds: f64, share: f64 },
+    NoDisk { storage: &'a Storage },
+    HiddenDisk { storage: &'a Storage },
+    ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
     MemoryNotMeasured { strategies: Vec<&'a str> },
     KernelMemoryNotMeasured { strategies: Vec<&'a str> },
     NotMeasured { what: String },
@@ -52,6 +56,9 @@ impl Notice<'_> {
             Self::Spread { .. } => "spread",
             Self::Outliers { .. } => "outliers",
             Self::WaitOvershoot { .. } => "wait_overshoot",
+            Self::NoDisk { .. } => "no_disk",
+            Self::HiddenDisk { .. } => "hidden_disk",
+            Self::ReadFromMemory { .. } => "read_from_memory",
             Self::MemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[0],
             Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
             Self::NotMeasured { .. } => NOT_MEASURED,
@@ -128,12 +135,32 @@ impl fmt::Display for Notice<'_> {
                 f,
                 "{strategy}: {outliers} of {rounds} rounds lie far from the others; they are counted like the rest"
             ),
-            Self::WaitOvershoot { strategy, mean_seconds, share } => write!(
+            Self::WaitOvershoot { strategy, io, mean_seconds, share } => write!(
                 f,
-                "{strategy}: waits for I/O lasted {} longer than asked for on average ({} of them): more processes woke \
-                 at once than there are cores, or the timer is coarse",
+                "{strategy}: waits for I/O lasted {} longer than asked for on average ({} of them): {}more processes \
+                 woke at once than there are cores, or the timer is coarse",
                 seconds(*mean_seconds),
-                percent(*share)
+                percent(*share),
+                if *io == Io::Echo { "the round trip takes that long, the peer is busy, " } else { "" }
+            ),
+            Self::NoDisk { storage } => write!(
+                f,
+                "{} is in memory ({}): nothing of this I/O reaches a disk. Name a folder on one (--io-folder)",
+                storage.folder.display(),
+                storage.file_system.as_deref().unwrap_or_default()
+            ),
+            Self::HiddenDisk { storage } => write!(
+                f,
+                "{} is on a file system over others ({}): whether a disk is beneath cannot be seen from here",
+                storage.folder.display(),
+                storage.file_system.as_deref().unwrap_or_default()
+            ),
+            Self::ReadFromMemory { strategy, read_bytes, wanted_bytes } => write!(
+                f,
+                "{strategy}: of {} that tasks read, only {} came from storage by the kernel's account: the rest was still \
+                 in memory, or the file system does not count",
+                bytes(*wanted_bytes),
+                bytes(*read_bytes)
             ),
             Self::MemoryNotMeasured { strategies } => {
                 write!(
@@ -175,6 +202,10 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let stopped = document.plan.run.on_failure == OnFailure::Stop && document.tasks_failed() > 0;
     let cut_short = if stopped { Notice::Stopped } else { Notice::Interrupted };
     let mut notices = Vec::from_iter(document.partial.then_some(cut_short));
+    if let Some(storage) = &document.environment.storage {
+        notices.extend(storage.is_in_memory().then_some(Notice::NoDisk { storage }));
+        notices.extend(storage.hides_its_device().then_some(Notice::HiddenDisk { storage }));
+    }
     notices.extend(strategies().flat_map(|strategy| of_strategy(strategy, document)));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
@@ -269,11 +300,20 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     }
     let waits: Vec<f64> =
         strategy.rounds.iter().filter_map(|round| round.report.io_overshoot_mean_seconds).collect();
+    let workload = &document.plan.workload;
     if let Some(overshoot) = stats::summarise(&waits, document.plan.run.seed) {
-        let (mean_seconds, share) =
-            (overshoot.median, overshoot.median / document.plan.workload.io_wait_seconds);
-        if share > 0.05 {
-            notices.push(Notice::WaitOvershoot { strategy: name, mean_seconds, share });
+        let (mean_seconds, share) = (overshoot.median, overshoot.median / workload.io_wait_seconds);
+        // A round trip without a wait has nothing to be longer than.
+        if share > 0.05 && workload.io_wait_seconds > 0.0 {
+            notices.push(Notice::WaitOvershoot { strategy: name, io: workload.io, mean_seconds, share });
+        }
+    }
+    let on_disk = document.environment.storage.as_ref().is_some_and(|storage| !storage.is_in_memory());
+    let least = strategy.rounds.iter().filter_map(|round| round.storage_read_bytes).min();
+    if let Some(read_bytes) = least.filter(|_| on_disk) {
+        let wanted_bytes = workload.tasks * workload.io_size_bytes;
+        if read_bytes < wanted_bytes / 10 * 9 {
+            notices.push(Notice::ReadFromMemory { strategy: name, read_bytes, wanted_bytes });
         }
     }
     if times.len() < MIN_ROUNDS {

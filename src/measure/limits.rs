@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 /// Everything that limits how many processes can be alive at once.
@@ -19,7 +20,7 @@ pub struct Limit {
     pub name: String,
     /// What it counts.
     pub kind: LimitKind,
-    /// Its value, in processes or bytes.
+    /// Its value, in processes, bytes or files.
     pub value: u64,
     /// How much of it is in use.
     pub in_use: u64,
@@ -35,6 +36,8 @@ pub enum LimitKind {
     Processes,
     /// Bytes.
     Memory,
+    /// Files that one process may have open.
+    Files,
 }
 
 impl Limits {
@@ -71,6 +74,13 @@ impl Limits {
                 in_use,
                 "ulimit -u N, or nproc in /etc/security/limits.conf".into(),
             );
+        }
+        if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+            && hard != RLIM_INFINITY
+        {
+            // Whoever needs many raises its own limit as far as it may.
+            let advice = "ulimit -Hn N (as root), or nofile in /etc/security/limits.conf".into();
+            add("RLIMIT_NOFILE", LimitKind::Files, Some(hard), 0, advice);
         }
         if let Ok(meminfo) = meminfo() {
             add(
@@ -113,6 +123,12 @@ impl Limits {
         Self { all }
     }
 
+    /// Those on open files alone.
+    pub fn of_files(&self) -> Self {
+        let of_files = self.all.iter().filter(|limit| limit.kind == LimitKind::Files);
+        Self { all: of_files.cloned().collect() }
+    }
+
     /// Bytes that are free under every limit on memory.
     pub fn memory_available(&self) -> Option<u64> {
         self.all
@@ -152,7 +168,6 @@ fn threads_on_this_machine() -> u64 {
 
 /// `RLIMIT_NPROC` and how many threads the user has; `None` where the limit does not hold for this process.
 fn process_limit_of_user() -> Option<(u64, u64)> {
-    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
     // The kernel lets root, and whoever may raise the limit, pass it.
     if nix::unistd::Uid::effective().is_root() {
         return None;

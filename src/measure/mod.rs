@@ -7,3 +7,4 @@ pub mod kernel;
 pub mod limits;
 pub mod memory;
 pub mod parked;
+pub mod storage;

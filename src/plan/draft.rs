@@ -1,17 +1,19 @@
 //! What was typed, on the command line or in a file: nothing resolved, everything optional.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use super::units::{Count, Percent, Seconds, Size};
+use super::found::Found;
+use super::units::{Count, Length, Percent, Seconds, Size};
 use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Start, Transport};
-use crate::workload::{Kind, OnFailure, Spread};
+use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// A plan in which everything may be missing.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct Draft {
     pub run: RunDraft,
     /// The rows; none means all modes.
     pub strategies: Vec<StrategyDraft>,
+    /// What the files that it names turned out to be; nothing until somebody has looked.
+    pub found: Option<Found>,
 }
 
 macro_rules! draft {
@@ -54,13 +58,21 @@ draft! {
         /// `--result-size`
         result_size: Size,
         /// `--cpu`
-        cpu: Seconds,
+        cpu: Length,
         /// `--io-wait`
-        io_wait: Seconds,
+        io_wait: Length,
+        /// `--io`
+        io: Io,
+        /// `--io-size`
+        io_size: Size,
+        /// `--io-folder`
+        io_folder: PathBuf,
         /// `--spread`
         spread: Spread,
         /// `--memory`
         memory: Size,
+        /// `--shared`
+        shared: Size,
         /// `--parent-memory`
         parent_memory: Size,
         /// `--init`
@@ -83,6 +95,17 @@ draft! {
         prepare: String,
         /// `--ignore-answers`
         ignore_answers: bool,
+    }
+}
+
+impl WorkloadDraft {
+    /// `self`, with every path in it taken from `folder` on, where it does not begin at the root.
+    pub fn with_paths_in(mut self, folder: &Path) -> Self {
+        self.io_folder = self.io_folder.map(|path| folder.join(path));
+        if let Some(Spread::Trace(path)) = &mut self.spread {
+            *path = folder.join(&path);
+        }
+        self
     }
 }
 
@@ -355,6 +378,11 @@ pub fn parse_engine(text: &str) -> Result<Engine, String> {
 /// `--memory-method`
 pub fn parse_memory_method(text: &str) -> Result<Choice, String> {
     by_name("memory method", text, &Choice::ALL, Choice::name)
+}
+
+/// `--io`
+pub fn parse_io(text: &str) -> Result<Io, String> {
+    by_name("kind of I/O", text, &Io::ALL, Io::name)
 }
 
 /// `--workload`

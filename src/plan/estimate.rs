@@ -16,7 +16,7 @@ const RUNNER_BYTES: u64 = 2 << 20;
 /// What a round of `strategy` should take on `cores` cores, in seconds.
 pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -> f64 {
     let tasks = workload.tasks as f64;
-    let wait = workload.io_wait_seconds;
+    let wait = workload.expected_wait_seconds();
     let busy = workload.expected_task_seconds() - wait;
     let workers = strategy.settings.workers.unwrap_or(1) as f64;
     let at_once = workers.min(cores as f64);
@@ -41,7 +41,7 @@ pub fn round_bytes(strategy: &Strategy, workload: &WorkloadSpec, parked_bytes: u
     const AT_ONCE: f64 = 50e-6;
     const FEW: u64 = 100;
     let board = workload.tasks * (8 + workload.result_size_bytes);
-    let of_task = workload.memory_bytes + workload.arg_size_bytes + workload.result_size_bytes;
+    let of_task = workload.bytes_per_process();
     let in_flight = strategy.settings.in_flight.unwrap_or(1);
     let alive = match strategy.mode {
         Mode::Serial => 0,
@@ -52,6 +52,7 @@ pub fn round_bytes(strategy: &Strategy, workload: &WorkloadSpec, parked_bytes: u
     RUNNER_BYTES
         + board
         + workload.parent_memory_bytes
+        + workload.shared_bytes
         + workload.memory_bytes
         + alive * (parked_bytes + of_task)
 }

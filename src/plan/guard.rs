@@ -11,8 +11,10 @@ use crate::measure::limits::{Limit, LimitKind, Limits};
 pub struct ProcessCost {
     /// What the kernel and the program need for a process that waits, measured on this machine.
     pub parked_bytes: u64,
-    /// What the task needs besides: argument, result, private memory.
+    /// What the task needs besides: argument, result, private memory, I/O.
     pub task_bytes: u64,
+    /// Files that another process, which serves all of them, opens for it.
+    pub peer_files: u64,
 }
 
 /// What the guard found.
@@ -60,6 +62,10 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
             let free = limit.value.saturating_sub(limit.in_use);
             (free / 100 * MEMORY_PERCENT) / bytes
         }
+        LimitKind::Files => {
+            let free = limit.value.saturating_sub(limit.in_use).saturating_sub(LEAST_RESERVE);
+            free.checked_div(cost.peer_files).unwrap_or(u64::MAX)
+        }
     };
     let tightest = limits.all.iter().map(|limit| (room(limit).max(1), limit)).min_by_key(|(room, _)| *room);
     match tightest {
@@ -67,6 +73,7 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
             let needed = match limit.kind {
                 LimitKind::Processes => wanted,
                 LimitKind::Memory => wanted.saturating_mul(bytes),
+                LimitKind::Files => wanted.saturating_mul(cost.peer_files),
             };
             let binding = Binding {
                 limit: limit.name.clone(),
@@ -90,7 +97,7 @@ mod tests {
         Limit { name: name.into(), kind, value, in_use, advice: "raise it".into() }
     }
 
-    const COST: ProcessCost = ProcessCost { parked_bytes: 100 << 10, task_bytes: 0 };
+    const COST: ProcessCost = ProcessCost { parked_bytes: 100 << 10, task_bytes: 0, peer_files: 0 };
 
     #[test]
     fn the_tightest_limit_binds_and_is_named() {
@@ -115,6 +122,13 @@ mod tests {
     }
 
     #[test]
+    fn files_bind_only_where_a_peer_opens_some() {
+        let limits = Limits { all: vec![limit("RLIMIT_NOFILE", LimitKind::Files, 1024, 24)] };
+        assert_eq!(judge(2000, &limits, COST).allowed, 2000);
+        assert_eq!(judge(2000, &limits, ProcessCost { peer_files: 1, ..COST }).allowed, 984);
+    }
+
+    #[test]
     fn nothing_binds_on_a_large_machine() {
         let verdict = judge(10, &Limits { all: Vec::new() }, COST);
         assert_eq!((verdict.allowed, verdict.binding), (10, None));
@@ -124,19 +138,19 @@ mod tests {
         #[test]
         fn never_more_than_any_limit_leaves(
             wanted in 1_u64..10_000_000,
-            limits in prop::collection::vec((any::<bool>(), 0_u64..1 << 40, 0_u64..1 << 40), 0..6),
+            limits in prop::collection::vec((0_usize..3, 0_u64..1 << 40, 0_u64..1 << 40), 0..6),
             parked in 1_u64..1 << 30,
             task in 0_u64..1 << 40,
+            peer_files in 0_u64..3,
         ) {
+            let kinds = [LimitKind::Processes, LimitKind::Memory, LimitKind::Files];
             let limits = Limits {
                 all: limits
                     .into_iter()
-                    .map(|(processes, value, in_use)| {
-                        limit("limit", if processes { LimitKind::Processes } else { LimitKind::Memory }, value, in_use)
-                    })
+                    .map(|(kind, value, in_use)| limit("limit", kinds[kind], value, in_use))
                     .collect(),
             };
-            let cost = ProcessCost { parked_bytes: parked, task_bytes: task };
+            let cost = ProcessCost { parked_bytes: parked, task_bytes: task, peer_files };
             let verdict = judge(wanted, &limits, cost);
             prop_assert!(verdict.allowed >= 1 && verdict.allowed <= wanted);
             for limit in &limits.all {
@@ -144,6 +158,7 @@ mod tests {
                 let used = match limit.kind {
                     LimitKind::Processes => verdict.allowed,
                     LimitKind::Memory => verdict.allowed * (parked + task),
+                    LimitKind::Files => verdict.allowed * peer_files,
                 };
                 // One process is always tried: a machine that cannot hold it says so itself.
                 prop_assert!(used <= free || verdict.allowed == 1, "{used} of {free}");

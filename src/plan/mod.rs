@@ -2,10 +2,13 @@
 
 pub mod draft;
 pub mod estimate;
+pub mod found;
 pub mod guard;
 pub mod inputs;
 mod program;
 pub mod spec;
+mod timing;
+pub mod trace;
 pub mod units;
 
 use serde::{Deserialize, Serialize};
@@ -17,10 +20,12 @@ use crate::mode::Mode;
 use crate::mode::Settings;
 use crate::mode::settings::{Start, Transport};
 use crate::workload::formula::MAX_ARGUMENTS;
-use crate::workload::{Kind, OnFailure, WorkloadSpec};
+use crate::workload::spec::Ready;
+use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft};
+use found::Found;
 use guard::ProcessCost;
-use units::{Count, LARGEST_COUNT, Percent, Seconds, Size};
+use units::{Count, LARGEST_COUNT, Length, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,6 +151,8 @@ impl WorkloadDraft {
                     )
                 })
             })
+            .or_else(|| self.contradiction_of_io())
+            .or_else(|| self.contradiction_of_lengths())
     }
 }
 
@@ -236,13 +243,19 @@ impl Draft {
             return usage(wrong);
         }
         let seed = self.run.seed.unwrap_or(DEFAULT_SEED);
-        let workload = resolve_workload(&self.workload, seed)?;
+        let found = match self.found {
+            Some(found) => found,
+            None => Found::look(&self.workload).map_err(PlanError::Usage)?,
+        };
+        let workload = resolve_workload(&self.workload, &found, seed)?;
         let rows = if self.strategies.is_empty() { StrategyDraft::all_modes() } else { self.strategies };
         for row in &rows {
             if let Some(wrong) = row.contradiction() {
                 return usage(format!("{wrong} (in '{row}')"));
             }
         }
+        require_memory(&workload, machine)?;
+        found.require_room(&workload).map_err(PlanError::Limit)?;
         let names = names_of(&rows);
         let mut strategies = Vec::new();
         let mut guarded = Vec::new();
@@ -262,7 +275,6 @@ impl Draft {
             let (engine, mode) = (row.engine.unwrap_or(Engine::Native), row.mode.unwrap_or(Mode::Serial));
             strategies.push(Strategy { name, engine, mode, settings });
         }
-        require_memory(&workload, machine)?;
         let baseline = baseline(self.run.baseline.as_deref(), &strategies)?;
         let default_rounds =
             if self.run.precision.is_some() { MOST_ROUNDS_FOR_PRECISION } else { DEFAULT_ROUNDS };
@@ -294,25 +306,43 @@ impl Draft {
     }
 }
 
-fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, PlanError> {
+fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<WorkloadSpec, PlanError> {
     let kind = draft.kind();
     let program = draft.program().map_err(PlanError::Usage)?;
-    let Some(Count(tasks)) = draft.tasks else {
+    let trace = found.trace.as_ref().map(|trace| trace.summary);
+    let Some(tasks) = draft.tasks.map(|count| count.0).or(trace.map(|trace| trace.durations)) else {
         return usage(
             "how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]",
         );
     };
+    if let Some(trace) = trace.filter(|trace| trace.durations < tasks) {
+        return usage(format!(
+            "tasks is {tasks}, but the trace has {} durations: expected at most as many tasks",
+            trace.durations
+        ));
+    }
+    let io = timing::io(draft)?;
+    let (cpu_seconds, io_wait_seconds) = timing::lengths(draft, trace)?;
     let size = |size: Option<Size>| size.map_or(0, |size| size.0);
     let seconds = |seconds: Option<Seconds>| seconds.map_or(0.0, |seconds| seconds.0);
     let expression_args = draft.expression_args.map_or(DEFAULT_EXPRESSION_ARGS, |count| count.0);
+    let spread = match &found.trace {
+        Some(trace) => Spread::Trace(trace.path.clone()),
+        None => draft.spread.clone().unwrap_or_default(),
+    };
     Ok(WorkloadSpec {
         kind,
         tasks,
         arg_size_bytes: size(draft.arg_size),
         result_size_bytes: size(draft.result_size),
-        cpu_seconds: seconds(draft.cpu),
-        io_wait_seconds: seconds(draft.io_wait),
-        spread: draft.spread.unwrap_or_default(),
+        cpu_seconds,
+        io_wait_seconds,
+        io,
+        io_size_bytes: draft.io_size.map_or(io.default_size(), |size| size.0),
+        io_folder: found.storage.as_ref().map(|storage| storage.folder.clone()).unwrap_or_default(),
+        spread,
+        trace,
+        shared_bytes: size(draft.shared),
         memory_bytes: size(draft.memory),
         parent_memory_bytes: size(draft.parent_memory),
         init_seconds: seconds(draft.init),
@@ -322,6 +352,7 @@ fn resolve_workload(draft: &WorkloadDraft, seed: u64) -> Result<WorkloadSpec, Pl
         units_per_second: 0.0,
         folder: std::path::PathBuf::new(),
         program,
+        ready: Ready::default(),
     })
 }
 
@@ -352,7 +383,8 @@ fn resolve_settings(
     let of_program = workload.kind.is_program();
     let cost = ProcessCost {
         parked_bytes: machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 }),
-        task_bytes: workload.arg_size_bytes + workload.result_size_bytes + workload.memory_bytes,
+        task_bytes: workload.bytes_per_process(),
+        peer_files: u64::from(workload.io == Io::Echo),
     };
     let mode = row.mode.unwrap_or(Mode::Serial);
     if let (true, Mode::Process, Some(start)) = (of_program, mode, row.start) {
@@ -369,16 +401,16 @@ fn resolve_settings(
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
+            let verdict = guard::judge(workers, &machine.limits.of_files(), cost);
+            if let Some(binding) = &verdict.binding {
+                return Err(no_room(name, workers, "threads", verdict.allowed, binding));
+            }
             (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None)
         }
         Mode::Pool => {
             let verdict = guard::judge(workers, &machine.limits, cost);
-            if let Some(binding) = verdict.binding {
-                return Err(PlanError::Limit(format!(
-                    "{name} needs {workers} worker processes, but {} leaves room for {}: {} of {} are in use. \
-                     To raise it: {}",
-                    binding.limit, verdict.allowed, binding.in_use, binding.value, binding.advice
-                )));
+            if let Some(binding) = &verdict.binding {
+                return Err(no_room(name, workers, "worker processes", verdict.allowed, binding));
             }
             let transport = Some(row.transport.unwrap_or(Transport::SharedMemory));
             let settings =
@@ -417,6 +449,15 @@ fn open_files_limit() -> Option<Limit> {
     })
 }
 
+/// That a row cannot have as many `executors` as it wants.
+fn no_room(name: &str, wanted: u64, executors: &str, allowed: u64, binding: &guard::Binding) -> PlanError {
+    let guard::Binding { limit, value, in_use, advice, .. } = binding;
+    PlanError::Limit(format!(
+        "{name} needs {wanted} {executors}, but {limit} leaves room for {allowed}: {in_use} of {value} are in use. \
+         To raise it: {advice}"
+    ))
+}
+
 /// Refuses a workload whose results cannot be held.
 fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), PlanError> {
     const BYTES_OF_WORD: u64 = 8;
@@ -425,10 +466,11 @@ fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), Plan
         .tasks
         .saturating_mul(per_task)
         .saturating_add(workload.parent_memory_bytes)
-        .saturating_add(workload.memory_bytes);
+        .saturating_add(workload.shared_bytes)
+        .saturating_add(workload.bytes_per_process());
     match machine.limits.memory_available() {
         Some(available) if needed > available / 10 * 9 => Err(PlanError::Limit(format!(
-            "the results of {} tasks and what the parent holds need {}, but {} are available",
+            "the results of {} tasks and what is held beside them need {}, but {} are available",
             workload.tasks,
             bytesize::ByteSize(needed),
             bytesize::ByteSize(available)
@@ -470,6 +512,8 @@ impl Plan {
         let words = |of: Kind| {
             program.as_ref().filter(|_| kind == of).map(|program| Words::List(program.words.clone()))
         };
+        let length = |value: f64| seconds(value).map(Length::Mean);
+        let io = workload.io;
         Draft {
             workload: WorkloadDraft {
                 workload_name: self.name,
@@ -477,9 +521,13 @@ impl Plan {
                 tasks: Some(Count(tasks)),
                 arg_size: synthetic(workload.arg_size_bytes),
                 result_size: synthetic(workload.result_size_bytes),
-                cpu: seconds(workload.cpu_seconds),
-                io_wait: seconds(workload.io_wait_seconds),
-                spread: Some(workload.spread),
+                cpu: length(workload.cpu_seconds),
+                io_wait: length(workload.io_wait_seconds),
+                io: Some(io),
+                io_size: (io != Io::Sleep).then_some(Size(workload.io_size_bytes)),
+                io_folder: io.is_on_disk().then(|| workload.io_folder.clone()),
+                spread: Some(workload.spread.clone()),
+                shared: Some(Size(workload.shared_bytes)),
                 memory: Some(Size(workload.memory_bytes)),
                 parent_memory: Some(Size(workload.parent_memory_bytes)),
                 init: seconds(workload.init_seconds),
@@ -522,6 +570,7 @@ impl Plan {
                     start: settings.start,
                 })
                 .collect(),
+            found: None,
         }
     }
 }

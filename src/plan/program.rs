@@ -1,8 +1,8 @@
 //! A program of the user's own, as typed: what it contradicts, and what it comes to.
 
 use super::draft::{Words, WorkloadDraft};
-use super::units::Seconds;
-use crate::workload::{Kind, ProgramSpec};
+use super::units::{Length, Seconds};
+use crate::workload::{Io, Kind, ProgramSpec, Spread};
 
 impl WorkloadDraft {
     /// What a task does: a command or a worker is what it says it is.
@@ -25,12 +25,17 @@ impl WorkloadDraft {
         };
         let size = |size: Option<super::units::Size>| size.is_some_and(|size| size.0 > 0);
         let time = |time: Option<Seconds>| time.is_some_and(|time| time.0 > 0.0);
+        let length = |length: Option<Length>| length.is_some_and(Length::is_some);
         let own = [
-            ("cpu", time(self.cpu)),
-            ("io-wait", time(self.io_wait)),
+            ("cpu", length(self.cpu)),
+            ("io-wait", length(self.io_wait)),
+            ("io", self.io.is_some_and(|io| io != Io::Sleep)),
+            ("io-size", self.io_size.is_some()),
+            ("io-folder", self.io_folder.is_some()),
+            ("shared", size(self.shared)),
             ("init", time(self.init)),
             ("memory", size(self.memory)),
-            ("spread", self.spread.is_some_and(|spread| spread != crate::workload::Spread::Constant)),
+            ("spread", self.spread.as_ref().is_some_and(|spread| *spread != Spread::Constant)),
         ];
         let given = own.iter().find(|(_, given)| *given && kind.is_program()).map(|(name, _)| *name);
         let both = self.command.is_some() && self.worker.is_some();

@@ -47,7 +47,15 @@ pub fn read(path: &Path) -> Result<Draft, String> {
         .map_err(|error| format!("failed to read the spec {shown}: not UTF-8 text ({error})"))?;
     let is_json =
         path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{');
-    if is_json { from_json(&text, &shown.to_string()) } else { from_toml(&text, &shown.to_string()) }
+    if is_json {
+        return from_json(&text, &shown.to_string());
+    }
+    let mut draft = from_toml(&text, &shown.to_string())?;
+    // Whoever writes a spec knows what lies beside it, not where it will be run.
+    if let Some(folder) = path.parent() {
+        draft.workload = draft.workload.with_paths_in(folder);
+    }
+    Ok(draft)
 }
 
 /// Reads a spec from TOML text; `path` is only shown.
@@ -76,6 +84,7 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
         workload: file.workload.map(Spanned::into_inner).unwrap_or_default(),
         run: file.run.map(Spanned::into_inner).unwrap_or_default(),
         strategies: file.strategy.into_iter().map(Spanned::into_inner).collect(),
+        found: None,
     })
 }
 
@@ -115,6 +124,8 @@ fn out_of_range(plan: &Plan) -> Option<String> {
         bytes("result_size_bytes", workload.result_size_bytes),
         bytes("memory_bytes", workload.memory_bytes),
         bytes("parent_memory_bytes", workload.parent_memory_bytes),
+        bytes("shared_bytes", workload.shared_bytes),
+        bytes("io_size_bytes", workload.io_size_bytes),
         time("cpu_seconds", workload.cpu_seconds),
         time("io_wait_seconds", workload.io_wait_seconds),
         time("init_seconds", workload.init_seconds),

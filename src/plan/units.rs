@@ -29,6 +29,30 @@ pub struct Seconds(pub f64);
 /// Durations above this are a slip of the finger.
 pub const LONGEST_SECONDS: f64 = 366.0 * 86_400.0;
 
+/// How long something of a task lasts: a duration, or `trace` for what the trace says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// So long, on average.
+    Mean(Seconds),
+    /// As long as the trace says.
+    Trace,
+}
+
+impl Length {
+    /// Whether it lasts any time at all.
+    pub fn is_some(self) -> bool {
+        self != Self::Mean(Seconds(0.0))
+    }
+}
+
+impl FromStr for Length {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "trace" { Ok(Self::Trace) } else { text.parse().map(Self::Mean) }
+    }
+}
+
 /// A part of one: `2%` or `0.02`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Percent(pub f64);
@@ -205,6 +229,9 @@ deserialize_from_text!(Size, "a number of bytes such as \"64KiB\" or 100", |numb
     .to_string()
     .parse());
 deserialize_from_text!(Percent, "a percentage such as \"2%\"", |number: i64| number.to_string().parse());
+deserialize_from_text!(Length, "a duration such as \"5ms\", 0 or \"trace\"", |number: i64| number
+    .to_string()
+    .parse());
 deserialize_from_text!(Seconds, "a duration such as \"5ms\", or 0", |number: i64| number.to_string().parse());
 
 #[cfg(test)]

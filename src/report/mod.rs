@@ -22,6 +22,11 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     for line in tables::wrap(&title) {
         writeln!(out, "{}", style::paint(style::TITLE, &line))?;
     }
+    if let Some(storage) = &document.environment.storage {
+        for line in tables::wrap(&plan::storage_in_words(storage)) {
+            writeln!(out, "{line}")?;
+        }
+    }
     writeln!(out)?;
     writeln!(out, "{}", tables::timing(document))?;
     if let Some(legend) = tables::timing_legend(document) {

@@ -1,15 +1,17 @@
 //! A plan, in words and with its expected cost: what `--dry-run` shows.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::numbers::{bytes, count, percent, seconds};
 use super::style::{TITLE, paint};
 use super::tables::wrap;
 use crate::experiment::pilot::Estimate;
+use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::plan::{Plan, estimate};
 use crate::workload::program::{PLACEHOLDER, SHELL};
-use crate::workload::{Kind, OnFailure, Spread, WorkloadSpec};
+use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 
 /// The workload in one line: `20,000 tasks, each 20 µs of CPU work`.
 pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String {
@@ -30,7 +32,11 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
         }
     };
     add(workload.cpu_seconds, &|time| format!("{time} of CPU work"));
-    add(workload.io_wait_seconds, &|time| format!("{time} of I/O wait"));
+    let wait = match workload.io {
+        Io::Echo => "waiting for a peer",
+        _ => "I/O wait",
+    };
+    add(workload.io_wait_seconds, &|time| format!("{time} of {wait}"));
     add(workload.init_seconds, &|time| format!("{time} of start-up for each executing process or thread"));
     let mut add = |value: u64, text: &dyn Fn(String) -> String| {
         if value > 0 {
@@ -39,10 +45,22 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
     };
     add(workload.arg_size_bytes, &|size| format!("{size} of argument"));
     add(workload.result_size_bytes, &|size| format!("{size} of result"));
+    let io = workload.io;
+    add(workload.io_size_bytes, &|size| match io {
+        Io::Sleep | Io::Echo => format!("an echo of {size}"),
+        Io::Fsync => format!("a file of {size} written and synchronised"),
+        Io::Read => format!("{size} read from a file that is not in memory"),
+    });
     add(workload.memory_bytes, &|size| format!("{size} of private memory"));
+    add(workload.shared_bytes, &|size| format!("{size} of shared input"));
     add(workload.parent_memory_bytes, &|size| format!("{size} held by the parent"));
-    if workload.spread != Spread::Constant {
-        each.push(format!("durations {}", workload.spread));
+    match &workload.spread {
+        Spread::Constant => {}
+        Spread::Trace(path) => {
+            let file = path.file_name().unwrap_or(path.as_os_str());
+            each.push(format!("durations from {}", file.display()));
+        }
+        drawn => each.push(format!("durations {drawn}")),
     }
     let tasks =
         if workload.tasks == 1 { "1 task".into() } else { format!("{} tasks", count(workload.tasks)) };
@@ -110,6 +128,18 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Where I/O is done in one line: `I/O in /data: ext4 on /dev/sda1, mounted at /`.
+pub fn storage_in_words(storage: &Storage) -> String {
+    let known = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
+    format!(
+        "I/O in {}: {} on {}, mounted at {}",
+        storage.folder.display(),
+        known(storage.file_system.as_deref()),
+        known(storage.device.as_deref()),
+        known(storage.mount_point.as_deref().and_then(Path::to_str))
+    )
+}
+
 /// Writes the plan, with what it is expected to take.
 ///
 /// # Errors
@@ -117,11 +147,15 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 pub fn write(
     plan: &Plan,
     parked_bytes: u64,
+    storage: Option<&Storage>,
     estimate: Option<&Estimate>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     for line in wrap(&workload_in_words(plan.name.as_deref(), &plan.workload)) {
         writeln!(out, "{}", paint(TITLE, &line))?;
+    }
+    if let Some(storage) = storage {
+        wrap(&storage_in_words(storage)).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     writeln!(out)?;
     if plan.workload.program.is_some() {

@@ -11,10 +11,13 @@ pub mod futex;
 pub mod lean;
 pub mod memory;
 pub mod raw;
+pub mod sealed;
 pub mod spawn;
 pub mod strays;
+pub mod stream;
 pub mod wait;
 
 pub use fork::{Pid, fork};
 pub use lean::LeanFork;
 pub use memory::{Mapping, SharedSlice, Slots};
+pub use sealed::Sealed;

@@ -110,10 +110,10 @@ pub fn monotonic_nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Touches every page of `size` fresh private bytes, calls `action` while they are held, and gives them back. False if they
+/// Touches every page of `size` fresh private bytes, calls `action` while they are held, and gives them back. `None` if they
 /// cannot be had; then nothing is called.
 #[inline(always)]
-pub fn while_holding(size: usize, action: impl FnOnce()) -> bool {
+pub fn while_holding<R>(size: usize, action: impl FnOnce() -> R) -> Option<R> {
     const PAGE: usize = 4096;
     // SAFETY: asks for a fresh anonymous mapping at an address of the kernel's choice.
     let start = unsafe {
@@ -129,7 +129,7 @@ pub fn while_holding(size: usize, action: impl FnOnce()) -> bool {
         )
     };
     if (-4095..0).contains(&start) {
-        return false;
+        return None;
     }
     let mut at = 0;
     while at < size {
@@ -137,10 +137,10 @@ pub fn while_holding(size: usize, action: impl FnOnce()) -> bool {
         unsafe { std::ptr::write_volatile((start as usize + at) as *mut u8, 1) };
         at += PAGE;
     }
-    action();
+    let result = action();
     // SAFETY: exactly the mapping made above, to which no reference is left.
     unsafe { syscall(libc::SYS_munmap, [start as usize, size]) };
-    true
+    Some(result)
 }
 
 /// Sleeps until `CLOCK_MONOTONIC` reads `deadline` nanoseconds, through interruptions.

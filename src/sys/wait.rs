@@ -49,6 +49,8 @@ pub struct Reaped {
     pub exit: Exit,
     /// What it and the children it reaped used.
     pub usage: CpuTime,
+    /// What they had read from a block device because it was not in memory.
+    pub storage_read_bytes: u64,
 }
 
 /// CPU time, as the kernel accounts it.
@@ -152,7 +154,9 @@ fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
             } else {
                 Exit::Code(libc::WEXITSTATUS(status))
             };
-            return Ok(Some(Reaped { pid, exit, usage: CpuTime::from_rusage(&usage) }));
+            // The kernel counts in units of 512 bytes, whatever the device's own are.
+            let storage_read_bytes = usage.ru_inblock as u64 * 512;
+            return Ok(Some(Reaped { pid, exit, usage: CpuTime::from_rusage(&usage), storage_read_bytes }));
         }
         if pid == 0 {
             return Ok(None);

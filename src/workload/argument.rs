@@ -14,7 +14,7 @@ use crate::seed::{Rng, mix};
 /// Fills `buffer` with the argument of `task`: eight bytes drawn from seed and task, again and again.
 #[inline]
 pub fn fill(seed: u64, task: u64, buffer: &mut [u8]) {
-    repeat(Rng::for_item(seed, task).next_u64(), buffer);
+    repeat(Rng::for_item(seed, task).next_u64().to_le_bytes(), buffer);
 }
 
 /// The checksum of `argument` as the argument of `task`: CRC-32 (IEEE), begun with a value that depends on the
@@ -36,7 +36,7 @@ pub fn extend(checksum: u32, bytes: &[u8]) -> u32 {
 /// Fills `buffer` with what `task` hands back if its checksum is `checksum`.
 #[inline]
 pub fn fill_result(task: u64, checksum: u32, buffer: &mut [u8]) {
-    repeat(result_pattern(task, checksum), buffer);
+    repeat(result_pattern(task, checksum).to_le_bytes(), buffer);
 }
 
 /// Whether `buffer` is what [`fill_result`] makes.
@@ -49,9 +49,28 @@ fn result_pattern(task: u64, checksum: u32) -> u64 {
     mix(task << 32 | u64::from(checksum))
 }
 
+/// CRC-32's table for one byte at a time: slower than [`extend`] on more than a few bytes, but without a library that finds
+/// out at run time what the processor can do, which a lean child could not call.
+pub static TABLE: [u32; 256] = {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut value = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            value = if value & 1 == 1 { value >> 1 ^ POLYNOMIAL } else { value >> 1 };
+            bit += 1;
+        }
+        table[byte] = value;
+        byte += 1;
+    }
+    table
+};
+
+/// Fills `buffer` with `pattern`, again and again.
 #[inline]
-fn repeat(pattern: u64, buffer: &mut [u8]) {
-    let pattern = pattern.to_le_bytes();
+pub fn repeat(pattern: [u8; 8], buffer: &mut [u8]) {
     let mut chunks = buffer.chunks_exact_mut(8);
     for chunk in &mut chunks {
         chunk.copy_from_slice(&pattern);

@@ -1,14 +1,17 @@
 //! How long each task takes: the same for the k-th task in every strategy.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::spec::WorkloadSpec;
 use crate::seed::Rng;
+use crate::sys::Sealed;
 
 /// How the durations of tasks vary around the one asked for. The mean stays the same, whatever the spread.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Spread {
     /// All alike.
@@ -20,23 +23,33 @@ pub enum Spread {
     Exponential,
     /// Lognormal with this σ: a heavy tail.
     Lognormal(f64),
+    /// As in this file, which has a duration in each line.
+    Trace(PathBuf),
 }
 
 /// Keeps durations apart from arguments that are drawn from the same seed.
 const STREAM: u64 = 0x6475_7261_7469_6f6e;
 
+/// What stands in front of the file's name.
+const TRACE: &str = "trace:";
+
 impl Spread {
-    /// What the duration of `task` is to be multiplied by; 1 on average.
-    #[inline]
-    pub fn factor(self, seed: u64, task: u64) -> f64 {
-        if self == Self::Constant {
-            return 1.0;
+    /// The file that durations are read from.
+    pub fn trace(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Trace(path) => Some(path),
+            _ => None,
         }
+    }
+
+    /// What the duration of `task` is to be multiplied by; 1 on average. What a trace says is known to [`Lengths`].
+    #[inline]
+    pub fn factor(&self, seed: u64, task: u64) -> f64 {
         let mut rng = Rng::for_item(seed ^ STREAM, task);
         // 1 − u is in (0, 1], so the logarithms below are finite.
         let u = 1.0 - rng.next_f64();
         match self {
-            Self::Constant => 1.0,
+            Self::Constant | Self::Trace(_) => 1.0,
             Self::Uniform(width) => 1.0 + width * (2.0 * u - 1.0),
             Self::Exponential => -u.ln(),
             Self::Lognormal(sigma) => {
@@ -55,6 +68,7 @@ impl fmt::Display for Spread {
             Self::Uniform(width) => write!(f, "uniform:{width}"),
             Self::Exponential => write!(f, "exponential"),
             Self::Lognormal(sigma) => write!(f, "lognormal:{sigma}"),
+            Self::Trace(path) => write!(f, "{TRACE}{}", path.display()),
         }
     }
 }
@@ -77,6 +91,10 @@ impl FromStr for Spread {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix(TRACE) {
+            let named = Some(path).filter(|path| !path.is_empty()).map(|path| Self::Trace(path.into()));
+            return named.ok_or_else(|| format!("'{text}' names no file: expected trace:FILE"));
+        }
         let (name, parameter) = match text.split_once(':') {
             Some((name, parameter)) => {
                 let number: f64 =
@@ -97,9 +115,86 @@ impl FromStr for Spread {
                 Err(format!("lognormal:{sigma} is out of range: expected a σ from 0 to 3"))
             }
             _ => Err(format!(
-                "unknown spread '{text}': expected constant, uniform:WIDTH, exponential or lognormal:SIGMA, \
-                 such as uniform:0.5"
+                "unknown spread '{text}': expected constant, uniform:WIDTH, exponential, lognormal:SIGMA or \
+                 trace:FILE, such as uniform:0.5"
             )),
+        }
+    }
+}
+
+/// What a trace comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceSummary {
+    /// How many durations it has.
+    pub durations: u64,
+    /// Their mean: what the length of a task is relative to.
+    pub mean_seconds: f64,
+}
+
+/// The durations of a trace: seconds, as 64-bit little-endian floating-point numbers, one after the other.
+#[derive(Debug)]
+pub struct Durations {
+    seconds: Sealed,
+    mean_seconds: f64,
+}
+
+impl Durations {
+    /// Bytes of each.
+    pub const BYTES: usize = size_of::<f64>();
+
+    /// How many times the mean `task` lasts. A task that the trace does not have lasts no time.
+    #[inline]
+    fn factor(&self, task: u64) -> f64 {
+        let (durations, _) = self.seconds.as_chunks::<{ Self::BYTES }>();
+        durations.get(task as usize).map_or(0.0, |bytes| f64::from_le_bytes(*bytes) / self.mean_seconds)
+    }
+}
+
+/// How many times the mean each task of a workload lasts. What does not fit into a `Copy` value lives as long as the
+/// process: until the round is over.
+#[derive(Debug, Clone, Copy)]
+pub enum Lengths {
+    /// All alike.
+    Alike,
+    /// Drawn at random, from this seed.
+    Drawn(&'static Spread, u64),
+    /// Written down.
+    Traced(&'static Durations),
+}
+
+impl Lengths {
+    /// What `spec` asks for.
+    ///
+    /// # Errors
+    /// If the durations of its trace cannot be had.
+    pub fn new(spec: &WorkloadSpec) -> std::io::Result<Self> {
+        Ok(match (&spec.spread, &spec.trace) {
+            (Spread::Constant, _) => Self::Alike,
+            (Spread::Trace(_), Some(trace)) => {
+                let durations = Durations {
+                    seconds: Sealed::open(&spec.ready.durations)?,
+                    mean_seconds: trace.mean_seconds,
+                };
+                Self::Traced(Box::leak(Box::new(durations)))
+            }
+            (spread, _) => Self::Drawn(Box::leak(Box::new(spread.clone())), spec.seed),
+        })
+    }
+
+    /// Whether all tasks last the same time.
+    pub const fn are_alike(&self) -> bool {
+        matches!(self, Self::Alike)
+    }
+
+    /// `mean`, made as long as it is for `task`.
+    #[inline]
+    pub fn of(&self, task: u64, mean: u64) -> u64 {
+        match self {
+            Self::Alike => mean,
+            Self::Drawn(spread, seed) => (mean as f64 * spread.factor(*seed, task)) as u64,
+            // To the nearest: where the mean is that of the trace, this is what the trace says.
+            Self::Traced(durations) => (mean as f64 * durations.factor(task)).round() as u64,
         }
     }
 }
@@ -120,12 +215,19 @@ mod tests {
 
     #[test]
     fn a_spread_is_read_as_it_is_written() {
-        for text in ["constant", "uniform:0.5", "exponential", "lognormal:1.5"] {
+        for text in ["constant", "uniform:0.5", "exponential", "lognormal:1.5", "trace:a/b:c 1.txt"] {
             assert_eq!(text.parse::<Spread>().unwrap().to_string(), text);
         }
-        for text in
-            ["normal", "uniform", "uniform:2", "uniform:x", "lognormal:-1", "lognormal:NaN", "exponential:1"]
-        {
+        for text in [
+            "normal",
+            "uniform",
+            "uniform:2",
+            "uniform:x",
+            "lognormal:-1",
+            "lognormal:NaN",
+            "exponential:1",
+            "trace:",
+        ] {
             assert!(text.parse::<Spread>().is_err(), "{text}");
         }
     }

@@ -1,11 +1,12 @@
 //! The second article's task: evaluate an Excel expression.
 //!
 //! The parent writes the formula, which is the task's argument; whoever executes the task evaluates it. What comes back
-//! is the checksum of the formula, carried on over the value in its canonical bytes.
+//! is the checksum of the formula, carried on over what the task has read and over the value in its canonical bytes.
 
+use super::argument;
 use super::formula::Formulas;
 use super::spec::WorkloadSpec;
-use super::synthetic::Work;
+use super::work::{Hand, Work};
 use super::{Executor, Failure, Meter, NeverLean, PrepareError, Workload};
 
 /// A formula for each task.
@@ -37,8 +38,7 @@ impl Workload for Expression {
     type Lean = NeverLean;
 
     fn executor(&self, meter: &mut Meter) -> Evaluation {
-        self.work.initialise(meter);
-        Evaluation::new(self.work)
+        Evaluation::new(self.work.start(meter))
     }
 
     fn argument_capacity(&self) -> usize {
@@ -59,18 +59,17 @@ impl Workload for Expression {
     /// Evaluates again, in the parent: what has been lost, swapped or garbled on the way shows. That the evaluator itself is
     /// right is what the tests of expressions are for.
     fn expected(&self, task: u64, argument: &[u8]) -> Option<u32> {
-        let mut meter = Meter::default();
-        let mut evaluation = Evaluation::new(Work::none());
-        evaluation.execute(task, argument, &mut [], &mut meter).ok()
+        let checksum = self.work.expected(task, argument::checksum(task, argument));
+        carry_on(checksum, argument)
     }
 
     fn checked_tasks(&self) -> u64 {
         const ENOUGH: u64 = 1000;
-        ENOUGH
+        self.work.checked_tasks().min(ENOUGH)
     }
 
-    fn result_is_right(&self, _: u64, _: u32, _: &[u8]) -> bool {
-        true
+    fn result_is_right(&self, task: u64, _: u32, _: &[u8]) -> bool {
+        self.work.has_left_what_it_must(task)
     }
 
     fn work_units(&self, initialisations: u64) -> u64 {
@@ -83,24 +82,24 @@ impl Workload for Expression {
 }
 
 #[cfg(feature = "excel")]
-pub use with_excel::Evaluation;
+pub use with_excel::{Evaluation, carry_on};
 
 #[cfg(feature = "excel")]
 mod with_excel {
     use super::super::argument;
     use super::super::excel::Evaluator;
-    use super::{Executor, Failure, Meter, Work};
+    use super::{Executor, Failure, Hand, Meter};
 
     /// An evaluator and its scratch space.
     pub struct Evaluation {
         evaluator: Evaluator,
         value: Vec<u8>,
-        work: Work,
+        hand: Hand,
     }
 
     impl Evaluation {
-        pub(super) fn new(work: Work) -> Self {
-            Self { evaluator: Evaluator::new(), value: Vec::new(), work }
+        pub(super) fn new(hand: Hand) -> Self {
+            Self { evaluator: Evaluator::new(), value: Vec::new(), hand }
         }
     }
 
@@ -112,13 +111,26 @@ mod with_excel {
             _: &mut [u8],
             meter: &mut Meter,
         ) -> Result<u32, Failure> {
-            self.work.execute(task, meter)?;
-            let formula = str::from_utf8(argument).map_err(|_| Failure::Formula)?;
-            let value = self.evaluator.evaluate(formula).map_err(|_| Failure::Formula)?;
-            self.value.clear();
-            value.bytes(&mut self.value);
-            Ok(argument::extend(argument::checksum(task, argument), &self.value))
+            let checksum = self.hand.execute(task, argument::checksum(task, argument), meter)?;
+            evaluate(&mut self.evaluator, argument, &mut self.value)?;
+            Ok(argument::extend(checksum, &self.value))
         }
+    }
+
+    /// Puts the bytes of what `formula` evaluates to into `value`.
+    fn evaluate(evaluator: &mut Evaluator, formula: &[u8], value: &mut Vec<u8>) -> Result<(), Failure> {
+        let formula = str::from_utf8(formula).map_err(|_| Failure::Formula)?;
+        let evaluated = evaluator.evaluate(formula).map_err(|_| Failure::Formula)?;
+        value.clear();
+        evaluated.bytes(value);
+        Ok(())
+    }
+
+    /// `checksum` carried on over what `formula` evaluates to; `None` if it cannot be evaluated.
+    pub fn carry_on(checksum: u32, formula: &[u8]) -> Option<u32> {
+        let mut value = Vec::new();
+        evaluate(&mut Evaluator::new(), formula, &mut value).ok()?;
+        Some(argument::extend(checksum, &value))
     }
 }
 
@@ -128,9 +140,14 @@ pub struct Evaluation;
 
 #[cfg(not(feature = "excel"))]
 impl Evaluation {
-    fn new(_: Work) -> Self {
+    fn new(_: Hand) -> Self {
         Self
     }
+}
+
+#[cfg(not(feature = "excel"))]
+fn carry_on(_: u32, _: &[u8]) -> Option<u32> {
+    None
 }
 
 #[cfg(not(feature = "excel"))]

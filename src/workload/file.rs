@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::argument;
 use super::spec::WorkloadSpec;
-use super::synthetic::Work;
+use super::work::{Hand, Work};
 use super::{Executor, Failure, Meter, NeverLean, PrepareError, Workload};
 
 const TEXT: &[u8] = b"hi";
@@ -44,12 +44,11 @@ impl File {
 }
 
 impl Workload for File {
-    type Executor = Self;
+    type Executor = Writer;
     type Lean = NeverLean;
 
-    fn executor(&self, meter: &mut Meter) -> Self {
-        self.work.initialise(meter);
-        self.clone()
+    fn executor(&self, meter: &mut Meter) -> Writer {
+        Writer { file: self.clone(), hand: self.work.start(meter) }
     }
 
     fn argument_capacity(&self) -> usize {
@@ -65,12 +64,18 @@ impl Workload for File {
     }
 
     fn expected(&self, task: u64, argument: &[u8]) -> Option<u32> {
-        Some(argument::extend(argument::checksum(task, argument), &TEXT.repeat(TIMES)))
+        let checksum = self.work.expected(task, argument::checksum(task, argument));
+        Some(argument::extend(checksum, &TEXT.repeat(TIMES)))
+    }
+
+    fn checked_tasks(&self) -> u64 {
+        self.work.checked_tasks()
     }
 
     fn result_is_right(&self, task: u64, _: u32, _: &[u8]) -> bool {
         // Outside the clock, so the file itself can be looked at.
-        fs::read(self.folder_of(task).join(task.to_string())).is_ok_and(|bytes| bytes == TEXT.repeat(TIMES))
+        let written = fs::read(self.folder_of(task).join(task.to_string()));
+        written.is_ok_and(|bytes| bytes == TEXT.repeat(TIMES)) && self.work.has_left_what_it_must(task)
     }
 
     fn work_units(&self, initialisations: u64) -> u64 {
@@ -82,7 +87,14 @@ impl Workload for File {
     }
 }
 
-impl Executor for File {
+/// Writes files.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    hand: Hand,
+}
+
+impl Executor for Writer {
     fn execute(
         &mut self,
         task: u64,
@@ -90,10 +102,9 @@ impl Executor for File {
         _: &mut [u8],
         meter: &mut Meter,
     ) -> Result<u32, Failure> {
-        self.work.execute(task, meter)?;
-        let path = self.folder_of(task).join(task.to_string());
+        let mut checksum = self.hand.execute(task, argument::checksum(task, argument), meter)?;
+        let path = self.file.folder_of(task).join(task.to_string());
         let mut file = fs::File::create(path)?;
-        let mut checksum = argument::checksum(task, argument);
         for _ in 0..TIMES {
             file.write_all(TEXT)?;
             checksum = argument::extend(checksum, TEXT);

@@ -4,6 +4,7 @@
 //! task's argument, how whoever executes the task turns it into a result, and what the result must be.
 
 pub mod argument;
+pub mod block;
 pub mod cpu;
 pub mod durations;
 #[cfg(feature = "excel")]
@@ -11,13 +12,17 @@ pub mod excel;
 pub mod expression;
 pub mod file;
 pub mod formula;
+pub mod io;
 pub mod on_failure;
 pub mod outcome;
 pub mod program;
+pub mod shared;
 pub mod spec;
 pub mod synthetic;
+pub mod work;
 
-pub use durations::Spread;
+pub use durations::{Spread, TraceSummary};
+pub use io::Io;
 pub use on_failure::OnFailure;
 pub use outcome::{Failure, Meter, Word};
 pub use program::{ProgramSpec, Programs};

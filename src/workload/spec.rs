@@ -1,8 +1,12 @@
 //! A workload as resolved: what every engine is told, and what the export records.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use super::durations::Spread;
+use super::durations::{Spread, TraceSummary};
+use super::io::Io;
+use super::io::echo::Echo;
 use super::program::ProgramSpec;
 
 /// What a task does.
@@ -56,10 +60,25 @@ pub struct WorkloadSpec {
     pub result_size_bytes: u64,
     /// CPU work of each task.
     pub cpu_seconds: f64,
-    /// How long each task waits for I/O.
+    /// How long each task waits for I/O, where that is anyone's to say.
     pub io_wait_seconds: f64,
+    /// What it does to wait.
+    #[serde(default)]
+    pub io: Io,
+    /// Bytes that it sends, writes or reads for that.
+    #[serde(default)]
+    pub io_size_bytes: u64,
+    /// The folder whose disk it is done on; empty where none is.
+    #[serde(default)]
+    pub io_folder: PathBuf,
     /// How the durations of both vary from task to task.
     pub spread: Spread,
+    /// What the trace comes to that durations are read from; absent without one.
+    #[serde(default)]
+    pub trace: Option<TraceSummary>,
+    /// Bytes that every task reads, all of them, and that lie in memory once.
+    #[serde(default)]
+    pub shared_bytes: u64,
     /// Private memory that each task touches, holds until its work is done, and gives back.
     pub memory_bytes: u64,
     /// Memory that the parent holds, touched before the clock starts.
@@ -78,10 +97,33 @@ pub struct WorkloadSpec {
     pub units_per_second: f64,
     /// Folder for what tasks write; empty until the controller has made one.
     #[serde(default)]
-    pub folder: std::path::PathBuf,
+    pub folder: PathBuf,
     /// The user's own program, where tasks are done by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramSpec>,
+    /// What is there for the tasks of one round; nothing in a plan.
+    #[serde(default, skip_serializing_if = "Ready::is_nothing")]
+    pub ready: Ready,
+}
+
+/// What somebody else has made ready for the tasks of one round. What is empty is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// The folder on the user's disk to write to or read from.
+    pub io_folder: PathBuf,
+    /// The name of the socket at which the peer of `echo` listens.
+    pub peer: String,
+    /// The durations of the trace: see [`super::durations::Durations`].
+    pub durations: PathBuf,
+    /// The shared input: see [`super::shared`].
+    pub shared: PathBuf,
+}
+
+impl Ready {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl WorkloadSpec {
@@ -96,13 +138,55 @@ impl WorkloadSpec {
             Kind::Command => 1e-3,
             Kind::Worker => 50e-6,
         };
-        // Producing and checking bytes: 2 GB/s is on the slow side of what processors do.
-        let bytes = (self.arg_size_bytes + self.result_size_bytes + self.memory_bytes) as f64 / 2e9;
-        own + bytes + self.cpu_seconds + self.io_wait_seconds
+        // Producing and checking bytes: 2 GB/s is on the slow side of what processors do. Reading alone is faster.
+        let bytes = (self.arg_size_bytes + self.result_size_bytes + self.memory_bytes) as f64 / 2e9
+            + self.shared_bytes as f64 / 5e9;
+        own + bytes + self.cpu_seconds + self.expected_wait_seconds()
     }
 
-    /// Whether a task waits rather than computes.
-    pub fn waits(&self) -> bool {
-        self.io_wait_seconds > 0.0
+    /// How much of that a task spends without a core, in seconds. How fast a disk is, is a rule of thumb.
+    pub fn expected_wait_seconds(&self) -> f64 {
+        const ROUND_TRIP: f64 = 20e-6;
+        const FSYNC: f64 = 1e-3;
+        const READ: f64 = 100e-6;
+        const DISK_BYTES_PER_SECOND: f64 = 200e6;
+        let bytes = self.io_size_bytes as f64;
+        match self.io {
+            Io::Sleep => self.io_wait_seconds,
+            Io::Echo => self.io_wait_seconds + ROUND_TRIP + bytes / 1e9,
+            Io::Fsync => FSYNC + bytes / DISK_BYTES_PER_SECOND,
+            Io::Read => READ + bytes / DISK_BYTES_PER_SECOND,
+        }
+    }
+
+    /// Memory that one living process needs for its task, in bytes.
+    pub fn bytes_per_process(&self) -> u64 {
+        // Page tables for what is shared: eight bytes for each page of 4 KiB.
+        let page_tables = self.shared_bytes / 512;
+        // Both ends of a connection, and what the peer keeps of a request.
+        const CONNECTION: u64 = 8 << 10;
+        let io = match self.io {
+            Io::Sleep => 0,
+            Io::Echo => CONNECTION + 2 * self.io_size_bytes,
+            Io::Fsync | Io::Read => self.io_size_bytes,
+        };
+        [self.arg_size_bytes, self.result_size_bytes, self.memory_bytes, page_tables]
+            .into_iter()
+            .fold(io, u64::saturating_add)
+    }
+
+    /// Whether a task needs so little of its parent that its process inherits next to nothing: see [`crate::sys::lean`].
+    pub fn is_lean(&self) -> bool {
+        let io_is_lean = match self.io {
+            Io::Sleep => true,
+            Io::Echo => Echo::is_lean_size(self.io_size_bytes),
+            Io::Fsync | Io::Read => false,
+        };
+        let alone = self.arg_size_bytes == 0 && self.result_size_bytes == 0 && self.shared_bytes == 0;
+        self.kind == Kind::Synthetic
+            && self.spread == Spread::Constant
+            && alone
+            && io_is_lean
+            && !self.full_fork
     }
 }

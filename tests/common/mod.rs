@@ -125,6 +125,12 @@ impl Sandbox {
         let mut litter = entries(&self.temporary());
         let unfinished = |path: &PathBuf| path.extension() == Some(OsStr::new("tmp"));
         litter.extend(entries(&self.path("")).into_iter().filter(unfinished));
+        // Where tasks were told to do I/O.
+        let made = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("procbench-"))
+        };
+        let folders = [self.path(""), self.path("disk")];
+        litter.extend(folders.iter().flat_map(|folder| entries(folder)).filter(made));
         litter.extend(cgroups_of(controller));
         litter
     }

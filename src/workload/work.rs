@@ -1,0 +1,174 @@
+//! What a task does whatever its workload: reading shared input, computing, I/O, holding memory meanwhile.
+
+use anyhow::Context;
+
+use super::cpu;
+use super::durations::Lengths;
+use super::io::{Method, Tool};
+use super::shared::SharedInput;
+use super::spec::WorkloadSpec;
+use super::{Failure, Meter, PrepareError};
+use crate::sys::raw;
+
+/// The work of tasks. Where it is lean it may cross into a lean child as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    tasks: u64,
+    units: u64,
+    wait_nanoseconds: u64,
+    init_units: u64,
+    memory: usize,
+    lengths: Lengths,
+    /// Lives as long as the process: until the round is over.
+    shared: Option<&'static SharedInput>,
+    io: Method,
+    is_lean: bool,
+    /// Whether there is nothing to do: known beforehand, so that empty tasks cost no more than finding that out.
+    is_nothing: bool,
+}
+
+impl Work {
+    /// What `spec` asks for.
+    ///
+    /// # Errors
+    /// Where its memory is more than this machine can address, or what should have been made ready is not there.
+    pub fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
+        let lengths = Lengths::new(spec).context("failed to map the trace")?;
+        let io = Method::new(spec)?;
+        let shared = match spec.shared_bytes {
+            0 => None,
+            _ => {
+                let shared =
+                    SharedInput::open(&spec.ready.shared).context("failed to map the shared input")?;
+                Some(&*Box::leak(Box::new(shared)))
+            }
+        };
+        let units = cpu::units_for(spec.cpu_seconds, spec.units_per_second);
+        let wait_nanoseconds = (spec.io_wait_seconds * 1e9).round() as u64;
+        let waits = wait_nanoseconds > 0 || !matches!(io, Method::Sleep);
+        Ok(Self {
+            is_nothing: units == 0 && !waits && shared.is_none() && spec.memory_bytes == 0,
+            tasks: spec.tasks,
+            units,
+            wait_nanoseconds,
+            init_units: cpu::units_for(spec.init_seconds, spec.units_per_second),
+            memory: spec.memory_bytes.try_into()?,
+            is_lean: lengths.are_alike() && shared.is_none() && io.is_lean() && !spec.full_fork,
+            lengths,
+            shared,
+            io,
+        })
+    }
+
+    /// Whether the work needs nothing but the kernel. Drawing durations calls the mathematical library, and a fast checksum
+    /// finds out at run time what the processor can do.
+    pub fn is_lean(&self) -> bool {
+        self.is_lean
+    }
+
+    /// Does the work of one start-up.
+    #[inline]
+    pub fn initialise(&self, meter: &mut Meter) {
+        cpu::burn(self.init_units);
+        meter.work_units += self.init_units;
+        meter.initialisations += 1;
+    }
+
+    /// Does the work of one start-up, and returns what executes tasks.
+    #[inline]
+    pub fn start(&self, meter: &mut Meter) -> Hand {
+        self.initialise(meter);
+        Hand { work: *self, tool: self.io.tool() }
+    }
+
+    /// Executes `task` without a heap. Only where [`Self::is_lean`].
+    ///
+    /// # Errors
+    /// As [`Hand::execute`].
+    #[inline(always)]
+    pub fn execute_lean(&self, task: u64, checksum: u32, meter: &mut Meter) -> Result<u32, Failure> {
+        self.while_holding_memory(|| {
+            self.compute(task, meter);
+            self.io.perform_lean(task, self.wait_nanoseconds, checksum, meter)
+        })
+    }
+
+    #[inline(always)]
+    fn while_holding_memory(&self, action: impl FnOnce() -> Result<u32, Failure>) -> Result<u32, Failure> {
+        match self.memory {
+            0 => action(),
+            size => raw::while_holding(size, action).unwrap_or(Err(Failure::System(libc::ENOMEM))),
+        }
+    }
+
+    #[inline]
+    fn compute(&self, task: u64, meter: &mut Meter) {
+        if self.units > 0 {
+            let units = self.lengths.of(task, self.units);
+            cpu::burn(units);
+            meter.work_units += units;
+        }
+    }
+
+    #[inline]
+    fn wait_of(&self, task: u64) -> u64 {
+        if self.wait_nanoseconds == 0 { 0 } else { self.lengths.of(task, self.wait_nanoseconds) }
+    }
+
+    /// The checksum that [`Hand::execute`] makes of `checksum`, worked out in another way.
+    pub fn expected(&self, task: u64, checksum: u32) -> u32 {
+        let checksum = self.shared.map_or(checksum, |shared| shared.expected(checksum));
+        self.io.expected(task, checksum)
+    }
+
+    /// Of how many tasks, spread evenly, that is worked out: of as many as make a moderate number of bytes.
+    pub fn checked_tasks(&self) -> u64 {
+        const BYTES: u64 = 256 << 20;
+        BYTES.checked_div(self.io.size() as u64).map_or(u64::MAX, |tasks| tasks.max(1))
+    }
+
+    /// Whether `task` has left behind what it had to, as far as it is one of [`Self::checked_tasks`].
+    pub fn has_left_what_it_must(&self, task: u64) -> bool {
+        let every = (self.tasks / self.checked_tasks()).max(1);
+        !task.is_multiple_of(every) || self.io.has_left(task)
+    }
+
+    /// Units that tasks `0..tasks` and `initialisations` start-ups come to.
+    pub fn units_of_all(&self, tasks: u64, initialisations: u64) -> u64 {
+        let of_tasks = match self.units {
+            0 => 0,
+            units if self.lengths.are_alike() => units * tasks,
+            units => (0..tasks).map(|task| self.lengths.of(task, units)).sum(),
+        };
+        of_tasks + self.init_units * initialisations
+    }
+}
+
+/// What an executing process or thread does the work of its tasks with.
+#[derive(Debug)]
+pub struct Hand {
+    work: Work,
+    tool: Tool,
+}
+
+impl Hand {
+    /// Does the work of `task`, holding its private memory meanwhile: reads what is shared, computes, does I/O. Carries
+    /// `checksum` on over all bytes that were read.
+    ///
+    /// # Errors
+    /// If that memory cannot be had, or the I/O fails.
+    #[inline]
+    pub fn execute(&mut self, task: u64, checksum: u32, meter: &mut Meter) -> Result<u32, Failure> {
+        if self.work.is_nothing { Ok(checksum) } else { self.perform(task, checksum, meter) }
+    }
+
+    #[inline(never)]
+    fn perform(&mut self, task: u64, checksum: u32, meter: &mut Meter) -> Result<u32, Failure> {
+        let Self { work, tool } = self;
+        work.while_holding_memory(|| {
+            let checksum = work.shared.map_or(checksum, |shared| shared.read(checksum));
+            work.compute(task, meter);
+            tool.perform(task, work.wait_of(task), checksum, meter)
+        })
+    }
+}
