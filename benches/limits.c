@@ -5,6 +5,7 @@
  *                                            a shared counter; the parent holds PARENT_MIB of touched memory
  *   limits spawn TASKS IN_FLIGHT             the same with posix_spawn of this program, which then does nothing
  *   limits claim TASKS WORKERS CHUNK         forked workers take tasks from one shared counter and store 8 bytes each
+ *   limits park TASKS MILLISECONDS           one child for each task, all at once, each sleeping so long before it exits
  *   limits start WORKERS                     fork of WORKERS processes, until each has run
  *
  * Prints the seconds that it took. Exits with 1 if a process could not be created or a task is missing.
@@ -95,6 +96,19 @@ static double claim(number tasks, number workers, number chunk) {
     return seconds;
 }
 
+static double park(number tasks, number milliseconds) {
+    struct timespec nap = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
+    double start = now();
+    for (number task = 0; task < tasks; task++) {
+        if (checked(fork()) > 0) continue;
+        nanosleep(&nap, NULL);
+        _exit(0);
+    }
+    while (wait(NULL) > 0) {
+    }
+    return now() - start;
+}
+
 static double start_workers(number workers) {
     double *ran = shared(workers * sizeof *ran), start = now(), last = start;
     for (number worker = 0; worker < workers; worker++) {
@@ -118,6 +132,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(what, "fork")) seconds = create(0, arguments[0], arguments[1], arguments[2]);
     else if (!strcmp(what, "spawn")) seconds = create(1, arguments[0], arguments[1], 0);
     else if (!strcmp(what, "claim")) seconds = claim(arguments[0], arguments[1], arguments[2]);
+    else if (!strcmp(what, "park")) seconds = park(arguments[0], arguments[1]);
     else if (!strcmp(what, "start")) seconds = start_workers(arguments[0]);
     else return 2;
     printf("%.9f\n", seconds);

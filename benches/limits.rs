@@ -12,11 +12,12 @@ use std::hint::black_box;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::nothing;
 use procbench::engine::protocol::RoundReport;
 use procbench::mode::chunk::ChunkPolicy;
+use procbench::mode::settings::Start;
 use procbench::mode::{Mode, Settings};
 use procbench::report::numbers::{seconds, significant};
 use procbench::stats::compare;
@@ -74,6 +75,9 @@ fn main() {
             })
             .collect();
         show(&row, &pairs);
+    }
+    if wanted.is_empty() || wanted.iter().any(|word| "controller".contains(word.as_str())) {
+        controller_share();
     }
 }
 
@@ -190,6 +194,17 @@ fn rows() -> Vec<Row> {
             Box::new(|bench| bench.limit(&["fork", "20000", "2"])),
         ),
         row(
+            "process, exec of procbench, 2,000 tasks",
+            "posix_spawn of a static program that does nothing, 64 in flight",
+            1.3,
+            Box::new(|bench| {
+                let settings =
+                    Settings { in_flight: Some(64), start: Some(Start::Exec), ..Settings::default() };
+                bench.round(Mode::Process, settings, nothing(2000)).total_seconds
+            }),
+            Box::new(|bench| bench.limit(&["spawn", "2000", "64"])),
+        ),
+        row(
             "process, 500 tasks, parent holds 100 MiB",
             "fork with 100 MiB, 2 in flight",
             1.05,
@@ -208,6 +223,16 @@ fn rows() -> Vec<Row> {
                 bench.process(workload, 10_000).total_seconds
             }),
             Box::new(|bench| 0.1 + bench.limit(&["fork", "10000", "10000"])),
+        ),
+        row(
+            "the same, against what the kernel makes of it",
+            "10,000 children that sleep 100 ms, static C",
+            1.1,
+            Box::new(|bench| {
+                let workload = WorkloadSpec { io_wait_seconds: 0.1, ..nothing(10_000) };
+                bench.process(workload, 10_000).total_seconds
+            }),
+            Box::new(|bench| bench.limit(&["park", "10000", "100"])),
         ),
         row(
             "pool, no-op, 10 million, chunk 1",
@@ -238,6 +263,20 @@ fn rows() -> Vec<Row> {
                 let units = cpu::units_for(1e-6, bench.units_per_second);
                 plain_loop(1_000_000, units) / (units * 1_000_000) as f64 / bench.workers as f64
             }),
+        ),
+        row(
+            "pool, 20,000 × 64 KiB arguments and results",
+            "memcpy of the same bytes by as many threads, results to fresh memory",
+            1.3,
+            Box::new(|bench| {
+                let workload = WorkloadSpec {
+                    arg_size_bytes: PARCEL as u64,
+                    result_size_bytes: PARCEL as u64,
+                    ..nothing(PARCELS as u64)
+                };
+                bench.pool(workload, ChunkPolicy::Fixed(1)).total_seconds
+            }),
+            Box::new(|bench| copy_parcels(bench.workers as usize)),
         ),
         row(
             "pool, set-up until workers are ready",
@@ -295,6 +334,63 @@ fn rows() -> Vec<Row> {
             Box::new(|bench| plain_loop(200_000, cpu::units_for(1e-6, bench.units_per_second))),
         ),
     ]
+}
+
+/// Bytes of an argument, and of a result.
+const PARCEL: usize = 64 << 10;
+const PARCELS: usize = 20_000;
+
+/// Every argument is copied to where it is read, and every result to its place among all.
+fn copy_parcels(workers: usize) -> f64 {
+    let start = Instant::now();
+    let source = vec![7_u8; PARCEL];
+    let mut results: Vec<u8> = Vec::with_capacity(PARCELS * PARCEL);
+    let places = results.spare_capacity_mut();
+    std::thread::scope(|scope| {
+        for share in places.chunks_mut(PARCELS.div_ceil(workers) * PARCEL) {
+            let source = &source;
+            scope.spawn(move || {
+                let mut argument = vec![0_u8; PARCEL];
+                for result in share.chunks_mut(PARCEL) {
+                    argument.copy_from_slice(black_box(source));
+                    black_box(result.write_copy_of_slice(black_box(&argument)));
+                }
+            });
+        }
+    });
+    start.elapsed().as_secs_f64()
+}
+
+/// What the controller uses of one core while rounds run: progress, the bystander, listening.
+fn controller_share() {
+    const WATCHED: Duration = Duration::from_secs(3);
+    for mode in ["serial", "pool", "process:in-flight=2"] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_procbench"))
+            .args(["--tasks", "1000000", "--cpu", "1ms", "--rounds", "1", "--mode", mode])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("procbench starts");
+        // Beyond the pilot and into the first round.
+        std::thread::sleep(Duration::from_secs(3));
+        let before = cpu_nanoseconds(run.id());
+        std::thread::sleep(WATCHED);
+        let share = (cpu_nanoseconds(run.id()) - before) as f64 / WATCHED.as_nanos() as f64;
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(run.id() as i32), nix::sys::signal::SIGINT);
+        run.wait().expect("procbench ends");
+        let verdict = if share <= 0.01 { "" } else { "  above" };
+        println!("controller during {mode:<28} {:>6.2} % of one core, at most 1 %{verdict}", share * 100.0);
+    }
+}
+
+/// CPU time of all threads of `pid`, by the scheduler's own account.
+fn cpu_nanoseconds(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    let of_task = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    };
+    tasks.flatten().filter_map(of_task).sum()
 }
 
 fn plain_loop(tasks: u64, units: u64) -> f64 {

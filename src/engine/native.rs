@@ -18,7 +18,7 @@ use crate::sys::strays::end_strays;
 use crate::sys::wait::{CpuTime, has_children, hold_child_signals};
 use crate::workload::on_failure::Policed;
 use crate::workload::program::{self, tally::Tally};
-use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, shared};
+use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, durations, shared};
 
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
@@ -66,8 +66,8 @@ pub fn run_round() -> anyhow::Result<()> {
     fork::become_subreaper().context("failed to become a subreaper")?;
     fork::minimise_timer_slack();
     hold_child_signals().context("failed to hold SIGCHLD")?;
-    let shared = match make_shared(&mut request.workload) {
-        Ok(shared) => shared,
+    let ready = match make_ready(&mut request.workload) {
+        Ok(ready) => ready,
         Err(error) => return say(&Message::Limit { message: format!("{error:#}") }),
     };
     let message = match workload::visit(&request.workload, Execute { request: &request }) {
@@ -75,21 +75,27 @@ pub fn run_round() -> anyhow::Result<()> {
         Err(error) => Message::Error { message: format!("{error:#}") },
     };
     // Whoever executes may open it for as long as the round lasts.
-    drop(shared);
+    drop(ready);
     say(&message)
 }
 
-/// Makes the bytes that every task reads, and says in `workload` where they are.
-fn make_shared(workload: &mut WorkloadSpec) -> anyhow::Result<Option<File>> {
+/// Makes what tasks find when they begin, the bytes that all of them read and how long each of them lasts, and says in
+/// `workload` where it is.
+fn make_ready(workload: &mut WorkloadSpec) -> anyhow::Result<Vec<File>> {
+    let mut files = Vec::new();
     let size = workload.shared_bytes;
-    if size == 0 {
-        return Ok(None);
+    if size > 0 {
+        let file = shared::make(workload.seed, size).with_context(|| {
+            format!("{} of shared input cannot be had", bytesize::ByteSize(size).display().iec())
+        })?;
+        workload.ready.shared = shared::path_of(&file);
+        files.push(file);
     }
-    let file = shared::make(workload.seed, size).with_context(|| {
-        format!("{} of shared input cannot be had", bytesize::ByteSize(size).display().iec())
-    })?;
-    workload.ready.shared = shared::path_of(&file);
-    Ok(Some(file))
+    if let Some(file) = durations::draw_ahead(workload).context("the durations of all tasks cannot be had")? {
+        workload.ready.durations = shared::path_of(&file);
+        files.push(file);
+    }
+    Ok(files)
 }
 
 fn await_go() -> anyhow::Result<()> {

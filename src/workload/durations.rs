@@ -1,6 +1,8 @@
 //! How long each task takes: the same for the k-th task in every strategy.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::WorkloadSpec;
 use crate::seed::Rng;
-use crate::sys::Sealed;
+use crate::sys::sealed::{self, Sealed};
 
 /// How the durations of tasks vary around the one asked for. The mean stays the same, whatever the spread.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -151,6 +153,29 @@ impl Durations {
     }
 }
 
+/// Tasks up to this many have their durations drawn before the clock starts: 8 bytes each.
+const MOST_DRAWN_AHEAD: u64 = 1 << 22;
+
+/// Draws the durations of all tasks of `spec` ahead, as multiples of the mean, in the form of [`Durations`]: a logarithm, a
+/// root, a cosine and a power for each task are 5 % of a microsecond, which a real task does not spend on being as long
+/// as it is. `None` where nothing is drawn, or for too many tasks.
+///
+/// # Errors
+/// If there is no memory for them.
+pub fn draw_ahead(spec: &WorkloadSpec) -> std::io::Result<Option<File>> {
+    if matches!(spec.spread, Spread::Constant | Spread::Trace(_)) || spec.tasks > MOST_DRAWN_AHEAD {
+        return Ok(None);
+    }
+    let (file, ()) = sealed::create(c"procbench-durations", |file| {
+        let mut file = BufWriter::new(file);
+        for task in 0..spec.tasks {
+            file.write_all(&spec.spread.factor(spec.seed, task).to_le_bytes())?;
+        }
+        file.flush()
+    })?;
+    Ok(Some(file))
+}
+
 /// How many times the mean each task of a workload lasts. What does not fit into a `Copy` value lives as long as the
 /// process: until the round is over.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +184,7 @@ pub enum Lengths {
     Alike,
     /// Drawn at random, from this seed.
     Drawn(&'static Spread, u64),
-    /// Written down.
+    /// Written down, or drawn ahead.
     Traced(&'static Durations),
 }
 
@@ -178,6 +203,11 @@ impl Lengths {
                 };
                 Self::Traced(Box::leak(Box::new(durations)))
             }
+            (_, None) if !spec.ready.durations.as_os_str().is_empty() => {
+                let durations =
+                    Durations { seconds: Sealed::open(&spec.ready.durations)?, mean_seconds: 1.0 };
+                Self::Traced(Box::leak(Box::new(durations)))
+            }
             (spread, _) => Self::Drawn(Box::leak(Box::new(spread.clone())), spec.seed),
         })
     }
@@ -192,7 +222,7 @@ impl Lengths {
     pub fn of(&self, task: u64, mean: u64) -> u64 {
         match self {
             Self::Alike => mean,
-            Self::Drawn(spread, seed) => (mean as f64 * spread.factor(*seed, task)) as u64,
+            Self::Drawn(spread, seed) => (mean as f64 * spread.factor(*seed, task)).round() as u64,
             // To the nearest: where the mean is that of the trace, this is what the trace says.
             Self::Traced(durations) => (mean as f64 * durations.factor(task)).round() as u64,
         }
