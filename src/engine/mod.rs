@@ -6,11 +6,13 @@
 
 pub mod native;
 pub mod protocol;
+pub mod python;
 
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mode::settings::Start;
 use crate::mode::{Mode, Settings};
 
 macro_rules! engines {
@@ -32,9 +34,9 @@ macro_rules! engines {
             /// The program that executes one round, without standard streams.
             ///
             /// # Errors
-            /// If the engine is not to be had on this machine.
-            pub fn command(self) -> anyhow::Result<Command> {
-                match self { $(Self::$engine => $command()),+ }
+            /// If the engine is not to be had on this machine, or not part of `equipment`.
+            pub fn command(self, equipment: &Equipment) -> anyhow::Result<Command> {
+                match self { $(Self::$engine => $command(equipment)),+ }
             }
         }
     };
@@ -43,6 +45,25 @@ macro_rules! engines {
 engines! {
     /// procbench itself.
     Native = "native" => native::command,
+    /// CPython, with its standard library.
+    Python = "python" => python::command,
+}
+
+impl Engine {
+    /// How its processes can start.
+    pub const fn starts(self) -> &'static [Start] {
+        match self {
+            Self::Native => &[Start::Fork],
+            Self::Python => &[Start::Fork, Start::Spawn, Start::Forkserver],
+        }
+    }
+}
+
+/// What engines other than procbench itself are started with, made ready once for a run.
+#[derive(Debug, Default)]
+pub struct Equipment {
+    /// The Python engine, where a strategy needs it.
+    pub python: Option<python::Installed>,
 }
 
 /// One row of the tables: an engine, a mode and their settings.
@@ -57,4 +78,14 @@ pub struct Strategy {
     pub mode: Mode,
     /// With which settings.
     pub settings: Settings,
+}
+
+impl Strategy {
+    /// Its engine and mode, as in its name: `pool`, `python-pool`.
+    pub fn kind_name(&self) -> String {
+        match self.engine {
+            Engine::Native => self.mode.name().to_owned(),
+            engine => format!("{}-{}", engine.name(), self.mode.name()),
+        }
+    }
 }

@@ -5,11 +5,12 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::Equipment;
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
 use crate::mode::verify::{Violation, verify};
-use crate::mode::{Mode, Outcome, Progress, Round, RoundError};
+use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings};
 use crate::sys::fork;
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::wait::{CpuTime, hold_child_signals};
@@ -22,7 +23,7 @@ pub const RUNNER: &str = "__runner";
 ///
 /// # Errors
 /// If procbench's own file cannot be found.
-pub fn command() -> anyhow::Result<Command> {
+pub fn command(_: &Equipment) -> anyhow::Result<Command> {
     own_program(RUNNER)
 }
 
@@ -104,6 +105,15 @@ fn stamped_seconds(mode: Mode, spec: &WorkloadSpec) -> f64 {
     if mode == Mode::Process { own + CREATION } else { own }
 }
 
+/// Threads of the runner besides its first.
+fn helpers(mode: Mode, settings: &Settings) -> u64 {
+    const SAMPLER: u64 = 1;
+    match mode {
+        Mode::Threads => settings.workers.unwrap_or(1) + SAMPLER,
+        Mode::Serial | Mode::Pool | Mode::Process => 0,
+    }
+}
+
 enum Failed {
     Round(RoundError),
     Violation(Violation),
@@ -144,6 +154,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         tasks_failed: verified.tasks_failed,
         retries: outcome.retries,
         processes_started: outcome.processes_started,
+        helpers_started: helpers(strategy.mode, &strategy.settings),
         peak_alive: outcome.peak_alive,
         digest: verified.digest,
         work_units: meter.work_units,

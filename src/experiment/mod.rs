@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::document::{Document, Warning};
-use crate::engine::Strategy;
 use crate::engine::protocol::{Request, VERSION};
+use crate::engine::python::Installed;
+use crate::engine::{Engine, Equipment, Strategy};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
-use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
 use crate::plan::{Machine, Plan};
 use crate::stats;
 use crate::workload::{Kind, Spread, WorkloadSpec};
-use janitor::Janitor;
+use janitor::{Folder, Janitor};
 use pilot::Estimate;
 use round::{Completed, RoundFailure, Watch};
 use schedule::{Budget, Phase};
@@ -103,6 +103,16 @@ pub struct Setting {
     pub warnings: Vec<Warning>,
 }
 
+impl Setting {
+    /// Units of `engine`'s CPU work that make a second.
+    pub fn units_per_second_of(&self, engine: Engine) -> f64 {
+        match (engine, &self.machine.python) {
+            (Engine::Python, Some(python)) => python.units_per_second,
+            _ => self.units_per_second,
+        }
+    }
+}
+
 /// How long the bystander stands by before anything is run, for comparison.
 const IDLE: Duration = Duration::from_millis(300);
 
@@ -117,7 +127,8 @@ pub fn estimate(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<Est
     }
     let mut janitor = Janitor::start()?;
     let mut nobody = Nobody;
-    let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor);
+    let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
+    let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor, &equipment);
     Ok(session.pilot(&rows_of(plan, setting))?)
 }
 
@@ -135,10 +146,11 @@ pub fn run(
     let idle = Bystander::start().context("failed to start the bystander")?;
     std::thread::sleep(IDLE);
     let idle = idle.stop();
+    let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
     let rows = rows_of(plan, setting);
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
     let before = State::read();
-    let mut session = Session::new(plan, setting, signals, observer, &mut janitor);
+    let mut session = Session::new(plan, setting, signals, observer, &mut janitor, &equipment);
     let outcome = session.carry_out(&rows, &mut tables);
     let Session { own_forks, own_cpu_seconds, estimate, .. } = session;
     let partial = match outcome {
@@ -196,19 +208,36 @@ impl Row {
 }
 
 fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
-    let workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
     let rows = |workload: WorkloadSpec, empty| {
         plan.strategies.iter().map(move |strategy| Row {
             strategy: strategy.clone(),
-            workload: workload.clone(),
+            workload: WorkloadSpec {
+                units_per_second: setting.units_per_second_of(strategy.engine),
+                ..workload.clone()
+            },
             empty,
         })
     };
-    let mut all: Vec<Row> = rows(workload.clone(), false).collect();
+    let mut all: Vec<Row> = rows(plan.workload.clone(), false).collect();
     if plan.run.overhead {
-        all.extend(rows(emptied(workload), true));
+        all.extend(rows(emptied(plan.workload.clone()), true));
     }
     all
+}
+
+/// Makes ready what the engines of `plan` need, in a folder that goes with the returned guard.
+fn equip(
+    plan: &Plan,
+    setting: &Setting,
+    janitor: &mut Janitor,
+) -> anyhow::Result<(Equipment, Option<Folder>)> {
+    if !plan.strategies.iter().any(|strategy| strategy.engine == Engine::Python) {
+        return Ok((Equipment::default(), None));
+    }
+    let interpreter = setting.machine.python.as_ref().context("nobody has looked for Python")?;
+    let folder = janitor.folder()?;
+    let python = Some(Installed::new(interpreter, folder.path())?);
+    Ok((Equipment { python }, Some(folder)))
 }
 
 /// `workload` with nothing to do in its tasks. What is shipped, what the parent holds and how a process is forked stays:
@@ -257,6 +286,7 @@ struct Session<'a> {
     signals: &'a Signals,
     observer: &'a mut dyn Observer,
     janitor: &'a mut Janitor,
+    equipment: &'a Equipment,
     /// What all rounds must agree on, and who said it first: for the workload's tasks, and for empty ones.
     digests: [Option<(String, String)>; 2],
     own_forks: u64,
@@ -271,6 +301,7 @@ impl<'a> Session<'a> {
         signals: &'a Signals,
         observer: &'a mut dyn Observer,
         janitor: &'a mut Janitor,
+        equipment: &'a Equipment,
     ) -> Self {
         let digests = [None, None];
         Self {
@@ -279,6 +310,7 @@ impl<'a> Session<'a> {
             signals,
             observer,
             janitor,
+            equipment,
             digests,
             own_forks: 0,
             own_cpu_seconds: 0.0,
@@ -349,6 +381,12 @@ impl<'a> Session<'a> {
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
         }
+        if row.strategy.engine == Engine::Python
+            && let Some(python) = &self.equipment.python
+            && let Some(folder) = python.arguments_of(&workload)?
+        {
+            workload.folder = folder;
+        }
         let watch = match phase {
             Phase::Memory => Watch::Memory(self.open_gauge()?),
             Phase::Timed => Watch::Bystander,
@@ -366,7 +404,8 @@ impl<'a> Session<'a> {
         };
         let observer = &mut *self.observer;
         let started = Instant::now();
-        let completed = round::execute(&request, watch, self.signals, &mut |tasks_done, alive| {
+        let command = row.strategy.engine.command(self.equipment)?;
+        let completed = round::execute(command, &request, watch, self.signals, &mut |tasks_done, alive| {
             observer.notice(Event::Progress { tasks_done, alive });
         });
         self.observer.notice(Event::RoundEnds);
@@ -376,7 +415,7 @@ impl<'a> Session<'a> {
             records.untimed_tasks_failed += completed.report.tasks_failed;
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
-        self.own_forks += created_by(&row.strategy, &completed);
+        self.own_forks += created_by(&completed);
         self.own_cpu_seconds += completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
         if phase != Phase::Pilot {
             self.agree(row, &completed)?;
@@ -413,13 +452,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Processes and threads that a round created, as the kernel counts them: the runner, its workers, and the bystander.
-fn created_by(strategy: &Strategy, completed: &Completed) -> u64 {
+/// Processes and threads that a round created, as the kernel counts them: the runner, all that it started, and the bystander.
+fn created_by(completed: &Completed) -> u64 {
     const RUNNER_AND_BYSTANDER: u64 = 2;
-    const SAMPLER: u64 = 1;
-    let threads = match strategy.mode {
-        Mode::Threads => strategy.settings.workers.unwrap_or(1) + SAMPLER,
-        Mode::Serial | Mode::Pool | Mode::Process => 0,
-    };
-    RUNNER_AND_BYSTANDER + threads + completed.report.processes_started
+    RUNNER_AND_BYSTANDER + completed.report.helpers_started + completed.report.processes_started
 }

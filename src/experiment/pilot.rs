@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::round::RoundFailure;
 use super::schedule::Phase;
 use super::{Records, Row, Session};
+use crate::mode::chunk::ChunkPolicy;
 use crate::plan::{Plan, estimate};
 use crate::workload::WorkloadSpec;
 
@@ -47,7 +48,11 @@ impl Session<'_> {
                 None => (rule(row.workload.tasks), None),
                 Some(tasks) => {
                     let workload = WorkloadSpec { tasks, ..row.workload.clone() };
-                    let small = Row { workload, ..row.clone() };
+                    let mut small = Row { workload, ..row.clone() };
+                    let settings = &mut small.strategy.settings;
+                    // One that is meant for many more tasks would leave some workers without any.
+                    let share = ChunkPolicy::Python.resolve(tasks, settings.workers.unwrap_or(1), 1.0);
+                    settings.chunk = settings.chunk.map(|chunk| chunk.min(share));
                     let completed = self.round(&small, Phase::Pilot, 1, 1, &mut Records::default())?;
                     let measured = completed.report.total_seconds;
                     (rule(row.workload.tasks) * measured / rule(tasks), Some(tasks))

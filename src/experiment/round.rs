@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,7 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
-use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait, wait_for_end};
+use crate::sys::wait::{Exit, Reaped, Which, has_ended, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -69,18 +69,18 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Executes one round, watched by `watch`, and waits until everything that it started is gone. `progress` hears of tasks
+/// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `progress` hears of tasks
 /// done.
 ///
 /// # Errors
 /// Why the round is not to be had; nothing of it is left then either.
 pub fn execute(
+    mut command: Command,
     request: &Request,
     watch: Watch,
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
-    let mut command = request.strategy.engine.command()?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
@@ -176,6 +176,7 @@ fn converse(
     let mut bystander = None;
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
     let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
+    let mut has_gone = false;
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
@@ -183,7 +184,9 @@ fn converse(
             return Err(RoundFailure::Interrupted);
         }
         match lines.next(every)? {
-            Heard::Nothing => {}
+            // What it has started may hold its pipe open.
+            Heard::Nothing if has_gone => break,
+            Heard::Nothing => has_gone = has_ended(runner.pid()),
             Heard::End => break,
             Heard::Message(Message::Ready) => {
                 if let Some(gauge) = &mut gauge {

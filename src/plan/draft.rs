@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::{Start, Transport};
+use crate::mode::settings::{Api, Start, Transport};
 use crate::workload::{Kind, Spread};
 
 /// A plan in which everything may be missing.
@@ -91,6 +91,8 @@ draft! {
         overhead: bool,
         /// `--memory-method`
         memory_method: Choice,
+        /// `--python`
+        python: std::path::PathBuf,
     }
 }
 
@@ -113,6 +115,10 @@ draft! {
         transport: Transport,
         /// `--start`
         start: Start,
+        /// `--api`
+        api: Api,
+        /// `--max-tasks-per-child`
+        max_tasks_per_child: Count,
     }
 }
 
@@ -264,8 +270,15 @@ impl FromStr for StrategyDraft {
     /// `pool:workers=8:chunk=1`
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');
-        let mode = by_name("mode", parts.next().unwrap_or_default(), Mode::ALL, Mode::name)?;
-        let mut draft = Self { mode: Some(mode), ..Self::default() };
+        let mode = parts.next().unwrap_or_default();
+        // `python-pool`, as rows of that engine are called.
+        let of_engine = Engine::ALL.iter().find_map(|engine| {
+            let rest = mode.strip_prefix(engine.name())?.strip_prefix('-')?;
+            Some((*engine, rest))
+        });
+        let (engine, mode) = of_engine.map_or((None, mode), |(engine, rest)| (Some(engine), rest));
+        let mode = by_name("mode", mode, Mode::ALL, Mode::name)?;
+        let mut draft = Self { mode: Some(mode), engine, ..Self::default() };
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| {
                 format!("'{part}' in '{text}' is not a setting: expected KEY=VALUE, such as workers=8")
@@ -277,7 +290,7 @@ impl FromStr for StrategyDraft {
 }
 
 /// The settings that a row can have, as typed.
-const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine";
+const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine, api, max-tasks-per-child";
 
 impl StrategyDraft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -294,6 +307,8 @@ impl StrategyDraft {
             "transport" => once(&mut self.transport, key, parse_transport(value)),
             "start" => once(&mut self.start, key, parse_start(value)),
             "engine" => once(&mut self.engine, key, parse_engine(value)),
+            "api" => once(&mut self.api, key, parse_api(value)),
+            "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
             _ => Err(format!("unknown setting '{key}': expected one of {SETTINGS}")),
         }
     }
@@ -306,12 +321,17 @@ pub fn parse_transport(text: &str) -> Result<Transport, String> {
 
 /// `--start`
 pub fn parse_start(text: &str) -> Result<Start, String> {
-    by_name("start method", text, &[Start::Fork], Start::name)
+    by_name("start method", text, &[Start::Fork, Start::Spawn, Start::Forkserver], Start::name)
 }
 
 /// `--engine`
 pub fn parse_engine(text: &str) -> Result<Engine, String> {
     by_name("engine", text, Engine::ALL, Engine::name)
+}
+
+/// `--api`
+pub fn parse_api(text: &str) -> Result<Api, String> {
+    by_name("api", text, &Api::ALL, Api::name)
 }
 
 /// `--memory-method`
@@ -327,6 +347,10 @@ pub fn parse_kind(text: &str) -> Result<Kind, String> {
 impl fmt::Display for StrategyDraft {
     /// As typed: the mode, then each setting that was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The native engine goes without saying.
+        if let Some(engine) = self.engine.filter(|engine| *engine != Engine::Native) {
+            write!(f, "{}-", engine.name())?;
+        }
         write!(f, "{}", self.mode.map_or("?", Mode::name))?;
         match self.workers {
             Some(Workers::Count(count)) => write!(f, ":workers={count}")?,
@@ -347,6 +371,12 @@ impl fmt::Display for StrategyDraft {
         if let Some(start) = self.start {
             write!(f, ":start={}", start.name())?;
         }
+        if let Some(api) = self.api {
+            write!(f, ":api={}", api.name())?;
+        }
+        if let Some(Count(most)) = self.max_tasks_per_child {
+            write!(f, ":max-tasks-per-child={most}")?;
+        }
         Ok(())
     }
 }
@@ -363,6 +393,7 @@ mod tests {
             "process:in-flight=64",
             "threads:workers=3",
             "pool:chunk=python",
+            "python-pool:workers=2:start=spawn:api=imap_unordered:max-tasks-per-child=3",
         ] {
             assert_eq!(text.parse::<StrategyDraft>().unwrap().to_string(), text);
         }

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+from multiprocessing import process
 
 import procbench_crew as crew
 import procbench_modes as modes
@@ -86,6 +87,8 @@ def in_words(error):
 
 
 def execute(controller, request):
+    # Semaphores that other processes reach by name are named after this folder, and removed with it, whatever happens.
+    process.current_process()._config["semprefix"] = "/" + os.path.basename(os.getcwd())
     if request["protocol"] != VERSION:
         asked = request["protocol"]
         raise RuntimeError("the request speaks protocol %s, this engine speaks %d" % (asked, VERSION))
@@ -141,7 +144,7 @@ def resolve(request):
         "memory": workload["memory_bytes"],
         "spread": workload["spread"],
         "folder": workload["folder"],
-        "lines": request.get("lines"),
+        "lines": os.path.join(workload["folder"], "formulas"),
     }
     spec["stride"] = stride(spec, settings, workload) if request["latency"] else 0
     names = ("workers", "chunk", "in_flight", "start", "api", "max_tasks_per_child")

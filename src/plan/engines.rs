@@ -1,0 +1,92 @@
+//! What strategies can say that depends on who executes them.
+
+use super::Machine;
+use super::PlanError;
+use super::draft::StrategyDraft;
+use super::units::Count;
+use crate::engine::Engine;
+use crate::engine::python::Interpreter;
+use crate::mode::Mode;
+use crate::mode::settings::{Api, Start};
+
+/// Each of `rows`, by each of `engines` if there are any: side by side, and none twice.
+pub fn by_engines(rows: Vec<StrategyDraft>, engines: &[Engine]) -> Vec<StrategyDraft> {
+    if engines.is_empty() {
+        return rows;
+    }
+    let mut all: Vec<StrategyDraft> = Vec::new();
+    for row in rows {
+        for engine in engines {
+            let of_engine = StrategyDraft { engine: Some(*engine), ..row.clone() };
+            if !all.contains(&of_engine) {
+                all.push(of_engine);
+            }
+        }
+    }
+    all
+}
+
+impl StrategyDraft {
+    /// What belongs to another engine.
+    pub(super) fn contradicts_engine(&self, mode: Mode) -> Option<String> {
+        let engine = self.engine.unwrap_or(Engine::Native);
+        let only_for = |setting: &str, given: bool, of: Engine| {
+            (given && engine != of).then(|| {
+                format!("the {} engine has no {setting}: that belongs to {}", engine.name(), of.name())
+            })
+        };
+        let unknown_start = self.start.filter(|start| !engine.starts().contains(start)).map(|start| {
+            let known: Vec<_> = engine.starts().iter().map(|start| start.name()).collect();
+            format!(
+                "the {} engine has no start method {}: expected {}",
+                engine.name(),
+                start.name(),
+                known.join(", ")
+            )
+        });
+        only_for("transport", self.transport.is_some(), Engine::Native)
+            .or_else(|| only_for("api", self.api.is_some(), Engine::Python))
+            .or_else(|| only_for("max-tasks-per-child", self.max_tasks_per_child.is_some(), Engine::Python))
+            .or(unknown_start)
+            .or_else(|| {
+                (self.chunk.is_some() && mode == Mode::Pool && self.api == Some(Api::ApplyAsync))
+                    .then(|| "apply_async has no chunk: it hands over one task at a time".into())
+            })
+            .or_else(|| {
+                (self.max_tasks_per_child == Some(Count(0)))
+                    .then(|| "max-tasks-per-child is 0: expected at least 1".into())
+            })
+    }
+
+    /// `self`, saying how its processes start where that depends on the version of an engine.
+    pub(super) fn with_start(mut self, machine: &Machine) -> Self {
+        let starts_processes = matches!(self.mode, Some(Mode::Pool | Mode::Process));
+        if self.engine == Some(Engine::Python) && starts_processes && self.start.is_none() {
+            self.start = Some(machine.python.as_ref().map_or(Start::Fork, |python| python.default_start));
+        }
+        self
+    }
+}
+
+/// Whether an executor's workers can be replaced after so many tasks.
+///
+/// # Errors
+/// Why not.
+pub(super) fn allows_limited_executor(
+    start: Start,
+    interpreter: Option<&Interpreter>,
+) -> Result<(), PlanError> {
+    if start == Start::Fork {
+        return Err(PlanError::Usage(
+            "max-tasks-per-child with api=executor takes start=spawn or start=forkserver: Python refuses it for fork"
+                .into(),
+        ));
+    }
+    match interpreter {
+        Some(python) if !python.is_at_least(3, 11) => Err(PlanError::Limit(format!(
+            "max-tasks-per-child with api=executor takes Python 3.11 or later, but this is {}",
+            python.version
+        ))),
+        _ => Ok(()),
+    }
+}
