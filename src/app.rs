@@ -132,7 +132,7 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
 fn dry_run(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<i32, Failure> {
     let estimate = experiment::estimate(plan, setting, signals)?;
     let mut out = anstream::stdout().lock();
-    let written = report::plan::write(plan, setting.machine.parked_process_bytes, &estimate, &mut out);
+    let written = report::plan::write(plan, &setting.machine, &estimate, &mut out);
     ignore_closed_pipe(written)?;
     ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
     Ok(exit::SUCCESS)

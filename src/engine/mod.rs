@@ -57,6 +57,14 @@ impl Engine {
             Self::Python => &[Start::Fork, Start::Spawn, Start::Forkserver],
         }
     }
+
+    /// How a row in `mode` begins: `pool`, `python-pool`. The native engine goes without saying.
+    pub fn kind_name(self, mode: Mode) -> String {
+        match self {
+            Self::Native => mode.name().to_owned(),
+            engine => format!("{}-{mode}", engine.name()),
+        }
+    }
 }
 
 /// What engines other than procbench itself are started with, made ready once for a run.
@@ -78,14 +86,4 @@ pub struct Strategy {
     pub mode: Mode,
     /// With which settings.
     pub settings: Settings,
-}
-
-impl Strategy {
-    /// Its engine and mode, as in its name: `pool`, `python-pool`.
-    pub fn kind_name(&self) -> String {
-        match self.engine {
-            Engine::Native => self.mode.name().to_owned(),
-            engine => format!("{}-{}", engine.name(), self.mode.name()),
-        }
-    }
 }

@@ -187,6 +187,7 @@ fn converse(
             // What it has started may hold its pipe open.
             Heard::Nothing if has_gone => break,
             Heard::Nothing => has_gone = has_ended(runner.pid()),
+            Heard::Part => {}
             Heard::End => break,
             Heard::Message(Message::Ready) => {
                 if let Some(gauge) = &mut gauge {
@@ -260,6 +261,7 @@ fn converse(
 
 enum Heard {
     Nothing,
+    Part,
     Message(Message),
     End,
 }
@@ -294,7 +296,7 @@ impl<R: Read + AsFd> Lines<R> {
             Ok(0) => Ok(Heard::End),
             Ok(length) => {
                 self.buffer.extend_from_slice(&piece[..length]);
-                Ok(self.buffered()?.map_or(Heard::Nothing, Heard::Message))
+                Ok(self.buffered()?.map_or(Heard::Part, Heard::Message))
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Heard::Nothing),
             Err(error) => Err(error).context("failed to listen to the runner"),

@@ -347,11 +347,10 @@ pub fn parse_kind(text: &str) -> Result<Kind, String> {
 impl fmt::Display for StrategyDraft {
     /// As typed: the mode, then each setting that was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The native engine goes without saying.
-        if let Some(engine) = self.engine.filter(|engine| *engine != Engine::Native) {
-            write!(f, "{}-", engine.name())?;
+        match self.mode {
+            Some(mode) => write!(f, "{}", self.engine.unwrap_or(Engine::Native).kind_name(mode))?,
+            None => write!(f, "?")?,
         }
-        write!(f, "{}", self.mode.map_or("?", Mode::name))?;
         match self.workers {
             Some(Workers::Count(count)) => write!(f, ":workers={count}")?,
             Some(Workers::PerCore(factor)) => write!(f, ":workers={factor}x")?,

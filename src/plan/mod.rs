@@ -435,7 +435,7 @@ fn baseline(wanted: Option<&str>, strategies: &[Strategy]) -> Result<String, Pla
         Some(wanted) => strategies
             .iter()
             .find(|strategy| strategy.name == wanted)
-            .or_else(|| strategies.iter().find(|strategy| strategy.kind_name() == wanted))
+            .or_else(|| strategies.iter().find(|strategy| strategy.engine.kind_name(strategy.mode) == wanted))
             .or_else(|| strategies.iter().find(|strategy| strategy.mode.name() == wanted)),
     };
     match (found, wanted) {

@@ -27,6 +27,11 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     if let Some(legend) = tables::timing_legend(document) {
         writeln!(out, "{legend}")?;
     }
+    if let Some(python) = &document.environment.python {
+        for line in tables::wrap(&plan::python_in_words(python)) {
+            writeln!(out, "{}", style::paint(style::DIM, &line))?;
+        }
+    }
     writeln!(out)?;
     writeln!(out, "{}\n", tables::memory(document))?;
     writeln!(out, "{}\n{}\n", tables::latency(document), tables::latency_legend(document))?;

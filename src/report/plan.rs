@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use super::numbers::{bytes, count, percent, seconds};
 use super::style::{TITLE, paint};
 use super::tables::wrap;
+use crate::engine::python::Interpreter;
 use crate::experiment::pilot::Estimate;
 use crate::mode::Settings;
-use crate::plan::{Plan, estimate};
+use crate::plan::{Machine, Plan, estimate};
 use crate::workload::{Kind, Spread, WorkloadSpec};
 
 /// The workload in one line: `20,000 tasks, each 20 µs of CPU work`.
@@ -54,7 +55,7 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(plan: &Plan, machine: &Machine, estimate: &Estimate, out: &mut dyn Write) -> io::Result<()> {
     for line in wrap(&workload_in_words(plan.name.as_deref(), &plan.workload)) {
         writeln!(out, "{}", paint(TITLE, &line))?;
     }
@@ -75,7 +76,7 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
         if name.is_none() {
             writeln!(out, "  {}", strategy.name)?;
         }
-        let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
+        let memory = bytes(estimate::round_bytes(strategy, &plan.workload, machine.parked_process_bytes));
         let name = name.unwrap_or_default();
         writeln!(out, "  {name:<width$}  about {time} a round ({tried}), {memory} at its peak")?;
         let settings = settings_in_words(&strategy.settings);
@@ -85,6 +86,9 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
     }
     let run = &plan.run;
     writeln!(out)?;
+    for line in machine.python.iter().flat_map(|python| wrap(&python_in_words(python))) {
+        writeln!(out, "{line}")?;
+    }
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
     let precision = run.precision.map(|precision| format!(", or until ±{} is reached", percent(precision)));
     let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
@@ -107,12 +111,22 @@ pub fn write(plan: &Plan, parked_bytes: u64, estimate: &Estimate, out: &mut dyn 
     Ok(())
 }
 
+/// Which Python: `python: CPython 3.11.7, /usr/bin/python3, which forks by default`.
+pub fn python_in_words(python: &Interpreter) -> String {
+    let Interpreter { path, implementation, version, default_start, global_lock, .. } = python;
+    let lock = if *global_lock { "" } else { ", without a global lock" };
+    let (path, start) = (path.display(), default_start.name());
+    format!("python: {implementation} {version}{lock}, {path}; its own start method is {start}")
+}
+
 fn settings_in_words(settings: &Settings) -> String {
     let words = [
         settings.workers.map(|workers| format!("{} workers", count(workers))),
         settings.chunk.map(|chunk| format!("chunk {}", count(chunk))),
         settings.in_flight.map(|in_flight| format!("at most {} in flight", count(in_flight))),
         settings.start.map(|start| format!("start {}", start.name())),
+        settings.api.map(|api| format!("by {}", api.name())),
+        settings.max_tasks_per_child.map(|most| format!("{} chunks for each child", count(most))),
         settings.transport.map(|transport| format!("through {}", transport.name())),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
