@@ -58,12 +58,17 @@ impl Engine {
         }
     }
 
-    /// How a row in `mode` begins: `pool`, `python-pool`. The native engine goes without saying.
-    pub fn kind_name(self, mode: Mode) -> String {
+    /// What the names of its rows begin with. The native engine goes without saying.
+    pub const fn prefix(self) -> &'static str {
         match self {
-            Self::Native => mode.name().to_owned(),
-            engine => format!("{}-{mode}", engine.name()),
+            Self::Native => "",
+            Self::Python => "py-",
         }
+    }
+
+    /// How the name of a row in `mode` begins: `pool`, `py-pool`.
+    pub fn kind_name(self, mode: Mode) -> String {
+        format!("{}{mode}", self.prefix())
     }
 }
 

@@ -271,12 +271,11 @@ impl FromStr for StrategyDraft {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');
         let mode = parts.next().unwrap_or_default();
-        // `python-pool`, as rows of that engine are called.
-        let of_engine = Engine::ALL.iter().find_map(|engine| {
-            let rest = mode.strip_prefix(engine.name())?.strip_prefix('-')?;
-            Some((*engine, rest))
-        });
-        let (engine, mode) = of_engine.map_or((None, mode), |(engine, rest)| (Some(engine), rest));
+        // `py-pool`, as rows of that engine are called.
+        let prefixed = Engine::ALL.iter().filter(|engine| !engine.prefix().is_empty());
+        let mut of_engine =
+            prefixed.filter_map(|engine| Some((Some(*engine), mode.strip_prefix(engine.prefix())?)));
+        let (engine, mode) = of_engine.next().unwrap_or((None, mode));
         let mode = by_name("mode", mode, Mode::ALL, Mode::name)?;
         let mut draft = Self { mode: Some(mode), engine, ..Self::default() };
         for part in parts {
@@ -392,7 +391,7 @@ mod tests {
             "process:in-flight=64",
             "threads:workers=3",
             "pool:chunk=python",
-            "python-pool:workers=2:start=spawn:api=imap_unordered:max-tasks-per-child=3",
+            "py-pool:workers=2:start=spawn:api=imap_unordered:max-tasks-per-child=3",
         ] {
             assert_eq!(text.parse::<StrategyDraft>().unwrap().to_string(), text);
         }
