@@ -178,7 +178,7 @@ fn what_belongs_to_another_engine_is_refused_before_anything_is_started() {
         ("-m py-process:api=imap", "process has no api"),
         ("-m py-pool:api=apply_async:chunk=2", "apply_async has no chunk"),
         ("-m py-pool:max-tasks-per-child=0", "max-tasks-per-child is 0"),
-        ("-m py-pool:start=fork:api=executor:max-tasks-per-child=2", "takes start=spawn or start=forkserver"),
+        ("-m py-pool:api=executor:max-tasks-per-child=2", "executor has no max-tasks-per-child"),
         ("-m pool:max-tasks-per-child=2", "the native engine has no max-tasks-per-child"),
         ("-m serial --api imap", "--api was given, but none"),
         ("-m pool --start spawn", "--start was given, but none"),

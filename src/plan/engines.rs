@@ -1,11 +1,9 @@
 //! What strategies can say that depends on who executes them.
 
 use super::Machine;
-use super::PlanError;
 use super::draft::StrategyDraft;
 use super::units::Count;
 use crate::engine::Engine;
-use crate::engine::python::Interpreter;
 use crate::mode::Mode;
 use crate::mode::settings::{Api, Start};
 
@@ -53,6 +51,13 @@ impl StrategyDraft {
                     .then(|| "apply_async has no chunk: it hands over one task at a time".into())
             })
             .or_else(|| {
+                (self.max_tasks_per_child.is_some() && self.api == Some(Api::Executor)).then(|| {
+                    "executor has no max-tasks-per-child: with it, executors of several versions of CPython wait for ever \
+                     for workers that they do not start (gh-115634)"
+                        .into()
+                })
+            })
+            .or_else(|| {
                 (self.max_tasks_per_child == Some(Count(0)))
                     .then(|| "max-tasks-per-child is 0: expected at least 1".into())
             })
@@ -65,28 +70,5 @@ impl StrategyDraft {
             self.start = Some(machine.python.as_ref().map_or(Start::Fork, |python| python.default_start));
         }
         self
-    }
-}
-
-/// Whether an executor's workers can be replaced after so many tasks.
-///
-/// # Errors
-/// Why not.
-pub(super) fn allows_limited_executor(
-    start: Start,
-    interpreter: Option<&Interpreter>,
-) -> Result<(), PlanError> {
-    if start == Start::Fork {
-        return Err(PlanError::Usage(
-            "max-tasks-per-child with api=executor takes start=spawn or start=forkserver: Python refuses it for fork"
-                .into(),
-        ));
-    }
-    match interpreter {
-        Some(python) if !python.is_at_least(3, 11) => Err(PlanError::Limit(format!(
-            "max-tasks-per-child with api=executor takes Python 3.11 or later, but this is {}",
-            python.version
-        ))),
-        _ => Ok(()),
     }
 }

@@ -362,9 +362,6 @@ fn resolve_settings(
     let parked_bytes = if of_python { python::parked_bytes(start) } else { machine.parked_process_bytes };
     let task_bytes = workload.arg_size_bytes + workload.result_size_bytes + workload.memory_bytes;
     let cost = ProcessCost { parked_bytes, task_bytes };
-    if let (Some(Count(_)), Some(Api::Executor)) = (row.max_tasks_per_child, api) {
-        engines::allows_limited_executor(start, machine.python.as_ref())?;
-    }
     let start = Some(start);
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),

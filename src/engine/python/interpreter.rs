@@ -73,11 +73,6 @@ struct Found {
 }
 
 impl Interpreter {
-    /// Whether it is of at least this version.
-    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
-        version_in(&self.version).is_some_and(|version| version >= (major, minor))
-    }
-
     /// Asks `wanted`, or `python3`, what it is, and how fast. Gives up when `stop_wanted` says so.
     ///
     /// # Errors

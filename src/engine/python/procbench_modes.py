@@ -162,10 +162,8 @@ def _executor(spec, settings, progress):
 
     outcome, board, context = Outcome(), Board(), crew.context(settings["start"])
     spec = dict(spec, board=board.path)
-    most = settings["max_tasks_per_child"]
-    extra = {} if most is None else {"max_tasks_per_child": most}
     outcome.begin = now()
-    pool = ProcessPoolExecutor(settings["workers"], context, tasks.begin_worker, (spec,), **extra)
+    pool = ProcessPoolExecutor(settings["workers"], context, tasks.begin_worker, (spec,))
     try:
         results = pool.map(tasks.run, tasks.items(spec), chunksize=settings["chunk"])
         outcome.helpers = threading.active_count() - 1
