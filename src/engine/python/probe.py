@@ -13,13 +13,11 @@ def probe():
         "minor": sys.version_info[1],
     }
     if sys.version_info >= (3, 8):
-        import importlib.util
         import multiprocessing
 
         gil = getattr(sys, "_is_gil_enabled", None)
         found["global_lock"] = True if gil is None else gil()
         found["default_start"] = multiprocessing.get_start_method()
-        found["packages"] = [name for name in ("loky", "mpire") if importlib.util.find_spec(name)]
         found["units_per_second"] = calibrate()
     return found
 

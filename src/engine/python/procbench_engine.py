@@ -17,8 +17,9 @@ import procbench_tasks as tasks
 from procbench_tasks import now
 
 VERSION = 1
-# Two looks at the clock and two entries in a list, in seconds; and the part of a task's time that they may take.
-STAMPING, ALLOWED = 300e-9, 0.01
+# Two looks at the clock and two entries in a list, in seconds; and what it takes to send the number of an empty task that is
+# stamped, which is no plain number. And the part of a task's time that they may take.
+STAMPING, SENDING_STAMPED, ALLOWED = 300e-9, 8e-6, 0.01
 MOST_SAMPLES = 1 << 16
 FAILURES_REPORTED = 10
 # Tasks, and bytes of arguments, that are made again to check results against, spread evenly. The digest covers all.
@@ -28,10 +29,6 @@ CHECKED_FORMULAS = 1000
 
 class Violation(Exception):
     """Something that must hold did not."""
-
-
-class Limit(Exception):
-    """The machine does not allow the round."""
 
 
 class Controller:
@@ -59,31 +56,30 @@ def main():
     controller = Controller()
     try:
         last = execute(controller, json.loads(controller.hear()))
-    except Violation as error:
-        last = {"type": "violation", "message": str(error)}
-    except Limit as error:
-        last = {"type": "limit", "message": str(error)}
-    except OSError as error:
-        kind = "limit" if error.errno in modes.SHORTAGES else "error"
-        last = {"type": kind, "message": "%s: %s" % (type(error).__name__, error)}
-    except MemoryError:
-        last = {"type": "limit", "message": "Python has run out of memory"}
-    except Exception as error:  # noqa: whatever it is, the controller is to hear of it
-        last = {"type": "error", "message": in_words(error)}
+    except Exception as error:  # Whatever it is, the controller is to hear of it.
+        last = failure(error)
     if last:
         controller.say(last)
     # At once: after an error a pool may never come to an end.
     os._exit(0)
 
 
-def in_words(error):
-    if isinstance(error, crew.WorkerLost):
-        return str(error)
-    place, at = error.__traceback__, ""
-    while place:
-        at = "%s:%d" % (os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
+def failure(error):
+    """The message that says why there is no round."""
+    if isinstance(error, (Violation, crew.WorkerLost)):
+        return {"type": "violation" if isinstance(error, Violation) else "error", "message": str(error)}
+    # What went wrong first: a pool may stumble over itself when it cannot start.
+    while error.__context__ is not None:
+        error = error.__context__
+    text, place = "%s: %s" % (type(error).__name__, error), error.__traceback__
+    if isinstance(error, MemoryError) or getattr(error, "errno", 0) in modes.SHORTAGES or "new thread" in text:
+        return {"type": "limit", "message": "Python cannot have what the round takes: " + text}
+    if "AF_UNIX path too long" in text:
+        return {"type": "limit", "message": "%s: forkserver takes a shorter TMPDIR than %s" % (text, os.getcwd())}
+    while place and place.tb_next:
         place = place.tb_next
-    return "%s: %s (%s)" % (type(error).__name__, error, at)
+    at = place and (os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
+    return {"type": "error", "message": text + (" (%s:%d)" % at if at else "")}
 
 
 def execute(controller, request):
@@ -95,7 +91,7 @@ def execute(controller, request):
     raise_file_limit()
     spec, settings = resolve(request)
     make_folders(spec)
-    held = bytearray(b"\1") * request["workload"]["parent_memory_bytes"]
+    held = b"\1" * request["workload"]["parent_memory_bytes"]
 
     def give_up(message):
         controller.say({"type": "error", "message": message})
@@ -153,13 +149,15 @@ def resolve(request):
 
 def stride(spec, settings, workload):
     """Every how many-th task is stamped: an odd number, since chunks are often powers of two."""
-    least = 200e-9 if tasks.is_empty(spec) else 1e-6
+    empty = tasks.is_empty(spec)
+    stamping = SENDING_STAMPED if empty else STAMPING
+    least = 100e-9 if empty else 1e-6
     if spec["mode"] == "process":
         least = 500e-6
     elif spec["mode"] == "pool" and (settings.get("chunk") or 1) == 1:
         least = 10e-6
     seconds = least + workload["cpu_seconds"] + workload["io_wait_seconds"]
-    for_cost = int(STAMPING / (ALLOWED * seconds)) + 1
+    for_cost = int(stamping / (ALLOWED * seconds)) + 1
     for_room = -(-spec["tasks"] // MOST_SAMPLES)
     return max(for_cost, for_room) | 1
 
