@@ -360,7 +360,7 @@ fn a_pool_that_loses_a_worker_says_so_and_does_not_hang() {
     if !has_python("a_pool_that_loses_a_worker_says_so_and_does_not_hang") {
         return;
     }
-    let lost = "multiprocessing.Pool has lost a worker, and waits for ever for the task that it held";
+    let lost = "multiprocessing.Pool has lost a worker, and waits for ever for what it held";
     for (api, expected) in [
         ("map", lost),
         ("imap", lost),

@@ -75,6 +75,7 @@ mod tests {
             precision: None,
             overhead: false,
             memory_method: crate::measure::memory::Choice::Auto,
+            python: None,
         }
     }
 

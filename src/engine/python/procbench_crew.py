@@ -32,12 +32,24 @@ def watch(size):
 def _before_start():
     global _known
     if _size and started >= _size:
-        lost = who_died()
-        if lost:
-            on_loss(
-                "multiprocessing.Pool has lost a worker, and waits for ever for the task that it held: " + lost
-            )
+        _look()
         _known = [worker for worker in _known if worker.exitcode is None]
+
+
+def _look(*_):
+    lost = who_died()
+    if lost:
+        on_loss("multiprocessing.Pool has lost a worker, and waits for ever for what it held: " + lost)
+
+
+def look_every_second():
+    """A pool that is being closed replaces nobody: one that is killed then, with the lock of a queue, keeps all others."""
+    signal.signal(signal.SIGALRM, _look)
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
+
+
+def look_no_more():
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _after_start(worker):

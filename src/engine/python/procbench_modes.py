@@ -149,7 +149,9 @@ def _pool(hand_over, spec, settings, progress):
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
     pool.close()
+    crew.look_every_second()
     pool.join()
+    crew.look_no_more()
     outcome.end = now()
     # Its semaphores are given back with it.
     del pool
