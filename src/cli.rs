@@ -202,12 +202,12 @@ impl Cli {
         let strategies: Vec<StrategyDraft> = if !self.mode.is_empty() {
             let by_engines = |row: &StrategyDraft| match row.engine {
                 Some(_) => vec![row.clone()],
-                None => by_engines(vec![row.clone()], &self.engine),
+                None => by_engines(vec![row.clone()], &self.engine, StrategyDraft::executed_by),
             };
             self.mode.iter().flat_map(by_engines).map(|row| row.or_defaults(&flags)).collect()
         } else {
             let rows = if spec.strategies.is_empty() { StrategyDraft::all_modes() } else { spec.strategies };
-            let rows = by_engines(rows, &self.engine);
+            let rows = by_engines(rows, &self.engine, StrategyDraft::handed_to);
             rows.into_iter().map(|row| row.overridden_by_flags(&flags)).collect()
         };
         if let Some(setting) = flags.unused_by(&strategies) {

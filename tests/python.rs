@@ -163,9 +163,17 @@ fn both_engines_stand_side_by_side_and_say_how_their_processes_start() {
         assert!(line.chars().count() <= 80, "wider than 80 columns: {line}");
     }
     assert_eq!(row(&document, &pool).settings.start.map(Start::name), Some(start));
-    // The plan runs again as it is.
+    // The plan runs again as it is, and so it does by one of the engines alone.
     let again = sandbox.measure(&format!("--config {}", sandbox.path("measured.json").display()));
     assert_eq!(again.strategies.iter().map(|row| &row.name).collect::<Vec<_>>(), expected);
+    let spec =
+        sandbox.write("spec.toml", "[[strategy]]\nmode = 'pool'\ntransport = 'shared-memory'\nname = 'mine'");
+    let handed =
+        sandbox.measure(&format!("--config {} -n 3 --rounds 1 --engine python,native", spec.display()));
+    assert_eq!(
+        handed.strategies.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(),
+        ["py-mine", "mine"]
+    );
 }
 
 #[test]

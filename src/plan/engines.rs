@@ -8,16 +8,20 @@ use crate::mode::Mode;
 use crate::mode::settings::{Api, Start};
 
 /// Each of `rows`, by each of `engines` if there are any: side by side, and none twice.
-pub fn by_engines(rows: Vec<StrategyDraft>, engines: &[Engine]) -> Vec<StrategyDraft> {
+pub fn by_engines(
+    rows: Vec<StrategyDraft>,
+    engines: &[Engine],
+    by_engine: impl Fn(&StrategyDraft, Engine) -> StrategyDraft,
+) -> Vec<StrategyDraft> {
     if engines.is_empty() {
         return rows;
     }
     let mut all: Vec<StrategyDraft> = Vec::new();
     for row in rows {
         for engine in engines {
-            let of_engine = StrategyDraft { engine: Some(*engine), ..row.clone() };
-            if !all.contains(&of_engine) {
-                all.push(of_engine);
+            let row = by_engine(&row, *engine);
+            if !all.contains(&row) {
+                all.push(row);
             }
         }
     }
@@ -25,6 +29,24 @@ pub fn by_engines(rows: Vec<StrategyDraft>, engines: &[Engine]) -> Vec<StrategyD
 }
 
 impl StrategyDraft {
+    /// `self`, by `engine`.
+    pub fn executed_by(&self, engine: Engine) -> Self {
+        Self { engine: Some(engine), ..self.clone() }
+    }
+
+    /// `self`, which a file says something else of, by `engine`: under a name that says so, without what that engine lacks.
+    pub fn handed_to(&self, engine: Engine) -> Self {
+        let before = self.engine.unwrap_or(Engine::Native);
+        if before == engine {
+            return self.executed_by(engine);
+        }
+        let name = |name: &String| {
+            format!("{}{}", engine.prefix(), name.strip_prefix(before.prefix()).unwrap_or(name))
+        };
+        let kept = self.settings_for(&self.executed_by(engine));
+        Self { name: self.name.as_ref().map(name), mode: self.mode, engine: Some(engine), ..kept }
+    }
+
     /// What belongs to another engine.
     pub(super) fn contradicts_engine(&self, mode: Mode) -> Option<String> {
         let engine = self.engine.unwrap_or(Engine::Native);
