@@ -105,11 +105,11 @@ fn stamped_seconds(mode: Mode, spec: &WorkloadSpec) -> f64 {
     if mode == Mode::Process { own + CREATION } else { own }
 }
 
-/// Threads of the runner besides its first.
-fn helpers(mode: Mode, settings: &Settings) -> u64 {
-    const SAMPLER: u64 = 1;
+/// Threads of the runner besides its first. One that looks how far the others are is needed only where the first does not
+/// make arguments for them.
+fn helpers(mode: Mode, settings: &Settings, makes_arguments: bool) -> u64 {
     match mode {
-        Mode::Threads => settings.workers.unwrap_or(1) + SAMPLER,
+        Mode::Threads => settings.workers.unwrap_or(1) + u64::from(!makes_arguments),
         Mode::Serial | Mode::Pool | Mode::Process => 0,
     }
 }
@@ -154,7 +154,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         tasks_failed: verified.tasks_failed,
         retries: outcome.retries,
         processes_started: outcome.processes_started,
-        helpers_started: helpers(strategy.mode, &strategy.settings),
+        helpers_started: helpers(strategy.mode, &strategy.settings, workload.argument_capacity() > 0),
         peak_alive: outcome.peak_alive,
         digest: verified.digest,
         work_units: meter.work_units,

@@ -171,6 +171,7 @@ def _executor(spec, settings, progress):
         outcome.helpers = threading.active_count() - 1
         outcome.results = progress.gather(results, settings["workers"])
     except BrokenProcessPool as error:
+        pool.shutdown()  # Then how its workers ended is known.
         raise crew.WorkerLost("BrokenProcessPool: %s %s" % (error, crew.who_died())) from None
     outcome.collected = now()
     pool.shutdown()
