@@ -171,3 +171,23 @@ pub fn file_limit() -> Option<Limit> {
         advice: "raise the hard limit of `ulimit -n`".into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::VERSION;
+
+    #[test]
+    fn the_script_speaks_this_version_of_the_protocol() {
+        let engine = FILES.iter().find(|(name, _)| *name == "procbench_engine.py");
+        assert!(engine.is_some_and(|(_, text)| text.contains(&format!("\nVERSION = {VERSION}\n"))));
+    }
+
+    #[test]
+    fn a_chunk_is_what_a_program_gets_that_says_nothing_of_it() {
+        assert_eq!(chunk_policy(ChunkPolicy::Auto, Api::Map).resolve(1000, 2, 1.0), 125);
+        assert_eq!(chunk_policy(ChunkPolicy::Auto, Api::Imap).resolve(1000, 2, 1.0), 1);
+        assert_eq!(chunk_policy(ChunkPolicy::Python, Api::Executor).resolve(1000, 2, 1.0), 1);
+        assert_eq!(chunk_policy(ChunkPolicy::Fixed(7), Api::Map).resolve(1000, 2, 1.0), 7);
+    }
+}

@@ -69,8 +69,8 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `progress` hears of tasks
-/// done.
+/// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `progress`
+/// hears of tasks done.
 ///
 /// # Errors
 /// Why the round is not to be had; nothing of it is left then either.
@@ -87,9 +87,15 @@ pub fn execute(
     }
     let child = command.spawn().context("failed to start the runner")?;
     let mut runner = Runner { child, reaped: false, outlived_by: 0 };
-    let outcome = converse(&mut runner, request, watch, signals, progress);
-    // However it went, nothing of the round is left after this.
+    let stood_by = matches!(watch, Watch::Bystander);
+    let mut gauge = match watch {
+        Watch::Memory(gauge) => Some(gauge),
+        Watch::Nothing | Watch::Bystander => None,
+    };
+    let outcome = converse(&mut runner, request, (&mut gauge, stood_by), signals, progress);
+    // However it went, nothing of the round is left after this; only then can the gauge's cgroup go.
     runner.end(End::AtOnce);
+    drop(gauge);
     match outcome {
         Ok(_) if runner.outlived_by > 0 => {
             let left = runner.outlived_by;
@@ -158,7 +164,7 @@ impl Drop for Runner {
 fn converse(
     runner: &mut Runner,
     request: &Request,
-    watch: Watch,
+    (gauge, stood_by): (&mut Option<Gauge>, bool),
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
@@ -168,11 +174,6 @@ fn converse(
     line.push(b'\n');
     let _ = to_runner.write_all(&line); // If the runner is gone its silence says so below.
 
-    let stood_by = matches!(watch, Watch::Bystander);
-    let mut gauge = match watch {
-        Watch::Memory(gauge) => Some(gauge),
-        Watch::Nothing | Watch::Bystander => None,
-    };
     let mut bystander = None;
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
     let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
@@ -190,7 +191,7 @@ fn converse(
             Heard::Part => {}
             Heard::End => break,
             Heard::Message(Message::Ready) => {
-                if let Some(gauge) = &mut gauge {
+                if let Some(gauge) = gauge {
                     gauge.begin(runner.pid());
                 }
                 if stood_by {
@@ -211,7 +212,7 @@ fn converse(
                 return Err(anyhow::anyhow!("{}: {message}", request.strategy.name).into());
             }
         }
-        if let Some(gauge) = &mut gauge {
+        if let Some(gauge) = gauge {
             gauge.sample(runner.pid());
         }
     }
@@ -254,7 +255,7 @@ fn converse(
         tree_cpu_user_seconds: reaped.usage.user.as_secs_f64(),
         tree_cpu_system_seconds: reaped.usage.system.as_secs_f64(),
         kernel_forks,
-        memory: gauge.map(Gauge::finish),
+        memory: gauge.take().map(Gauge::finish),
         lateness,
     })
 }
