@@ -104,9 +104,12 @@ def execute(controller, request):
     progress = modes.Progress(controller.say)
     before = cpu_times()
     outcome = modes.run(spec, settings, progress)
-    # Before the look at the CPU time: what a server forks, the server reaps.
-    outcome.helpers += modes.stop_helpers()
-    user, system = (after - start for after, start in zip(cpu_times(), before))
+    after = cpu_times()
+    helpers = modes.stop_helpers()
+    if helpers:
+        after = cpu_times()  # What a server forks, the server reaps: it shows when that has ended.
+    outcome.helpers += helpers
+    user, system = (end - start for end, start in zip(after, before))
     controller.say({"type": "over"})
     del held
     verified = verify(spec, settings, outcome)
