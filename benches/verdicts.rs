@@ -40,7 +40,8 @@ fn main() {
         std::process::exit(app::main());
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let machine = Machine { effective_cores: cores, limits: Limits::read(), parked_process_bytes: 100 << 10 };
+    let limits = Limits::read();
+    let machine = Machine { effective_cores: cores, limits, parked_process_bytes: 100 << 10, python: None };
     let setting = Setting {
         started_at: String::new(),
         machine,

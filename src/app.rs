@@ -8,7 +8,8 @@ use clap::Parser;
 
 use crate::cli::Cli;
 use crate::document::{Document, Warning};
-use crate::engine::native;
+use crate::engine::python::{Interpreter, ProbeError};
+use crate::engine::{Engine, native};
 use crate::experiment::signals::Signals;
 use crate::experiment::{self, RunError, Setting};
 use crate::experiment::{janitor, peer};
@@ -84,6 +85,15 @@ impl From<RunError> for Failure {
     }
 }
 
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Unusable(_) => Self::new(exit::LIMIT, error),
+            ProbeError::Interrupted => Self::new(exit::INTERRUPTED, error),
+        }
+    }
+}
+
 fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let usage = |message: String| Failure::new(exit::USAGE, message);
     let spec = cli.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
@@ -102,6 +112,10 @@ fn benchmark(cli: &Cli) -> Result<i32, Failure> {
     let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     // What one process costs is measured before there is any thread; then the plan is made with it.
     let parked_process_bytes = measure_parked(&plan).inspect(|bytes| machine.parked_process_bytes = *bytes);
+    if draft.names(Engine::Python) {
+        let stop_wanted = || signals.stop_wanted();
+        machine.python = Some(Interpreter::find(plan.run.python.as_deref(), &stop_wanted)?);
+    }
     let plan = inputs.complete(draft.resolve(&machine)?, &machine)?;
     let setting = Setting {
         started_at,
@@ -137,8 +151,7 @@ fn dry_run(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<i32, Fai
     };
     let mut out = anstream::stdout().lock();
     let storage = setting.found.storage.as_ref();
-    let parked_bytes = setting.machine.parked_process_bytes;
-    let written = report::plan::write(plan, parked_bytes, storage, estimate.as_ref(), &mut out);
+    let written = report::plan::write(plan, &setting.machine, storage, estimate.as_ref(), &mut out);
     ignore_closed_pipe(written)?;
     ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
     Ok(exit::SUCCESS)
@@ -186,13 +199,15 @@ fn look_around() -> Machine {
         effective_cores: std::thread::available_parallelism().map_or(1, usize::from) as u64,
         limits: Limits::read(),
         parked_process_bytes: parked::ASSUMED_BYTES,
+        python: None,
     }
 }
 
 /// Measures what a parked process costs where that could matter.
 fn measure_parked(plan: &Plan) -> Option<u64> {
     const FEW: u64 = 1000;
-    let mut in_flight = plan.strategies.iter().filter(|row| row.mode == Mode::Process);
+    let native = plan.strategies.iter().filter(|row| row.engine == Engine::Native);
+    let mut in_flight = native.filter(|row| row.mode == Mode::Process);
     let many = in_flight.any(|row| row.settings.in_flight.is_some_and(|in_flight| in_flight > FEW));
     many.then(parked::measure)
 }

@@ -6,10 +6,11 @@ use clap::{ArgAction, Parser};
 
 use crate::engine::Engine;
 use crate::measure::memory::Choice;
-use crate::mode::settings::{Start, Transport};
+use crate::mode::settings::{Api, Start, Transport};
 use crate::plan::draft::{
     self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft,
 };
+use crate::plan::engines::by_engines;
 use crate::plan::units::{Count, Length, Percent, Seconds, Size};
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
@@ -136,13 +137,27 @@ pub struct Cli {
     #[arg(long, value_name = "T", value_parser = draft::parse_transport, help_heading = STRATEGIES)]
     pub transport: Option<Transport>,
 
-    /// How a process starts: fork (a copy of its parent), or exec (procbench executed anew) [default: fork]
+    /// How a process starts: fork (a copy of its parent), or exec (procbench executed anew); in Python fork, spawn or
+    /// forkserver [default: fork, or Python's own]
     #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, help_heading = STRATEGIES)]
     pub start: Option<Start>,
 
-    /// Who executes: native
-    #[arg(long, value_name = "NAME", value_parser = draft::parse_engine, help_heading = STRATEGIES)]
-    pub engine: Option<Engine>,
+    /// Who executes: native, python or both, each of which then has a row for each mode [default: native]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = draft::parse_engine, help_heading = STRATEGIES)]
+    pub engine: Vec<Engine>,
+
+    /// How Python hands tasks to a pool: map, imap, imap_unordered, apply_async, or executor
+    /// (concurrent.futures) [default: map]
+    #[arg(long, value_name = "CALL", value_parser = draft::parse_api, help_heading = STRATEGIES)]
+    pub api: Option<Api>,
+
+    /// Chunks that a worker of Python's pool executes before another takes its place [default: no limit]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    pub max_tasks_per_child: Option<Count>,
+
+    /// Python's interpreter, 3.8 or later [default: python3]
+    #[arg(long, value_name = "PATH", help_heading = STRATEGIES)]
+    pub python: Option<PathBuf>,
 
     /// Timed rounds of each strategy [default: 10, or as many as fit into 30 s, at least 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
@@ -249,14 +264,20 @@ impl Cli {
             in_flight: self.in_flight,
             transport: self.transport,
             start: self.start,
-            engine: self.engine,
+            api: self.api,
+            max_tasks_per_child: self.max_tasks_per_child,
             ..StrategyDraft::default()
         };
         // A flag overrides the file; what stands in --mode is more specific than a flag for all rows.
         let strategies: Vec<StrategyDraft> = if !self.mode.is_empty() {
-            self.mode.iter().map(|row| row.clone().or_defaults(&flags)).collect()
+            let by_engines = |row: &StrategyDraft| match row.engine {
+                Some(_) => vec![row.clone()],
+                None => by_engines(vec![row.clone()], &self.engine, StrategyDraft::executed_by),
+            };
+            self.mode.iter().flat_map(by_engines).map(|row| row.or_defaults(&flags)).collect()
         } else {
             let rows = if spec.strategies.is_empty() { StrategyDraft::all_modes() } else { spec.strategies };
+            let rows = by_engines(rows, &self.engine, StrategyDraft::handed_to);
             rows.into_iter().map(|row| row.overridden_by_flags(&flags)).collect()
         };
         if let Some(setting) = flags.unused_by(&strategies) {
@@ -305,6 +326,7 @@ impl Cli {
                 memory_method: self.memory_method,
                 no_latency: self.no_latency.then_some(true),
                 on_failure: self.on_failure,
+                python: self.python.clone(),
             }),
             strategies,
             found: None,

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::RoundReport;
+use crate::engine::python::Interpreter;
 use crate::experiment::pilot::Estimate;
 use crate::measure::bystander::Disturbance;
 use crate::measure::environment::{self, State, StateChange};
@@ -68,6 +69,8 @@ pub struct Environment {
     pub parked_process_bytes: Option<u64>,
     /// Units of CPU work that make a second here, as calibrated before the run.
     pub units_per_second: f64,
+    /// Python's interpreter, where a strategy is its.
+    pub python: Option<Interpreter>,
     /// What the machine was doing just before the first round.
     pub before: State,
     /// What it was doing just after the last.

@@ -211,6 +211,7 @@ fn durations_of_any_length_survive_the_export() {
         effective_cores: 2,
         limits: procbench::measure::limits::Limits::default(),
         parked_process_bytes: 1 << 17,
+        python: None,
     };
     for nanoseconds in (1..2_000_000_u64).step_by(1_237) {
         let mut draft = Draft::default();

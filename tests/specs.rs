@@ -1,11 +1,13 @@
 //! Every file in `bench-configs` says what it is for, resolves, and runs.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Each spec, with the rows that its comment talks about.
-const SPECS: [(&str, &[&str]); 20] = [
+const SPECS: [(&str, &[&str]); 22] = [
     ("big-parent", &["serial", "pool", "process"]),
     ("cpu-bound", &["serial", "threads", "pool", "process"]),
     ("disturbance", &["pool", "process"]),
@@ -25,11 +27,29 @@ const SPECS: [(&str, &[&str]); 20] = [
     ("ordered", &["serial", "threads", "pool", "process"]),
     ("recorded-durations", &["serial", "threads", "pool:chunk=1", "pool:chunk=python", "process"]),
     ("shared-image", &["serial", "threads", "pool", "process"]),
+    ("python-cpu-bound", &["py-serial", "py-threads", "py-pool:start=fork", "py-process:start=fork", "pool"]),
+    (
+        "python-start-methods",
+        &[
+            "py-pool:start=fork",
+            "py-pool:start=forkserver",
+            "py-pool:start=spawn",
+            "py-process:start=fork",
+            "py-process:start=forkserver",
+            "py-process:start=spawn",
+        ],
+    ),
     ("ship-arguments", &["serial", "threads", "pool", "process"]),
     ("two-files", &["serial", "threads", "pool", "process"]),
     ("wide-expressions", &["serial", "threads", "pool", "process"]),
     ("xargs", &["serial", "threads", "pool", "process:in-flight=2", "process:in-flight=16", "process"]),
 ];
+
+/// The specs that can be run here, if `test` is to run them.
+fn runnable(test: &str) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let has_python = common::has_python(test);
+    SPECS.into_iter().filter(move |(name, _)| has_python || !name.starts_with("python-"))
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-configs")
@@ -85,7 +105,7 @@ fn every_spec_begins_by_saying_what_it_is_for_and_what_to_look_at() {
 
 #[test]
 fn every_spec_resolves_to_the_rows_it_talks_about() {
-    for (name, rows) in SPECS {
+    for (name, rows) in runnable("every_spec_resolves_to_the_rows_it_talks_about") {
         // A row begins with its name in the third column; its settings stand below, further in.
         let plan = printed(name, &["--dry-run"]);
         let named: Vec<&str> = plan
@@ -106,7 +126,7 @@ fn a_million_expressions_are_a_million() {
 
 #[test]
 fn every_spec_runs() {
-    for (name, rows) in SPECS {
+    for (name, rows) in runnable("every_spec_runs") {
         // Everything as in the file, but for how much of it.
         let small = ["--tasks", "4", "--rounds", "1", "--quiet", "--json", "-"];
         let export: serde_json::Value =

@@ -7,11 +7,13 @@
 mod guardian;
 pub mod native;
 pub mod protocol;
+pub mod python;
 
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mode::settings::Start;
 use crate::mode::{Mode, Settings};
 
 macro_rules! engines {
@@ -33,9 +35,9 @@ macro_rules! engines {
             /// The program that executes one round, without standard streams.
             ///
             /// # Errors
-            /// If the engine is not to be had on this machine.
-            pub fn command(self) -> anyhow::Result<Command> {
-                match self { $(Self::$engine => $command()),+ }
+            /// If the engine is not to be had on this machine, or not part of `equipment`.
+            pub fn command(self, equipment: &Equipment) -> anyhow::Result<Command> {
+                match self { $(Self::$engine => $command(equipment)),+ }
             }
         }
     };
@@ -44,6 +46,38 @@ macro_rules! engines {
 engines! {
     /// procbench itself.
     Native = "native" => native::command,
+    /// CPython, with its standard library.
+    Python = "python" => python::command,
+}
+
+impl Engine {
+    /// How its processes can start.
+    pub const fn starts(self) -> &'static [Start] {
+        match self {
+            Self::Native => &[Start::Fork, Start::Exec],
+            Self::Python => &[Start::Fork, Start::Spawn, Start::Forkserver],
+        }
+    }
+
+    /// What the names of its rows begin with. The native engine goes without saying.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Native => "",
+            Self::Python => "py-",
+        }
+    }
+
+    /// How the name of a row in `mode` begins: `pool`, `py-pool`.
+    pub fn kind_name(self, mode: Mode) -> String {
+        format!("{}{mode}", self.prefix())
+    }
+}
+
+/// What engines other than procbench itself are started with, made ready once for a run.
+#[derive(Debug, Default)]
+pub struct Equipment {
+    /// The Python engine, where a strategy needs it.
+    pub python: Option<python::Installed>,
 }
 
 /// One row of the tables: an engine, a mode and their settings.

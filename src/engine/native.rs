@@ -6,12 +6,13 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::Equipment;
 use super::guardian;
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
 use crate::mode::verify::{Violation, verify};
-use crate::mode::{Mode, Outcome, Progress, Round, RoundError};
+use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings};
 use crate::sys::fork;
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::strays::end_strays;
@@ -27,7 +28,7 @@ pub const RUNNER: &str = "__runner";
 ///
 /// # Errors
 /// If procbench's own file cannot be found.
-pub fn command() -> anyhow::Result<Command> {
+pub fn command(_: &Equipment) -> anyhow::Result<Command> {
     own_program(RUNNER)
 }
 
@@ -147,6 +148,15 @@ fn stamped_seconds(mode: Mode, spec: &WorkloadSpec) -> f64 {
     if mode == Mode::Process { own + CREATION } else { own }
 }
 
+/// Threads of the runner besides its first. One that looks how far the others are is needed only where the first does not
+/// make arguments for them.
+fn helpers(mode: Mode, settings: &Settings, makes_arguments: bool) -> u64 {
+    match mode {
+        Mode::Threads => settings.workers.unwrap_or(1) + u64::from(!makes_arguments),
+        Mode::Serial | Mode::Pool | Mode::Process => 0,
+    }
+}
+
 enum Failed {
     Round(RoundError),
     Violation(Violation),
@@ -198,6 +208,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         tasks_not_tried: verified.tasks_not_tried,
         retries: outcome.retries + workload.retries(),
         processes_started: outcome.processes_started + tally.map_or(0, Tally::started),
+        helpers_started: helpers(strategy.mode, &strategy.settings, workload.argument_capacity() > 0),
         peak_alive: outcome.peak_alive + tally.map_or(0, Tally::peak),
         digest: verified.digest,
         work_units: meter.work_units,

@@ -91,7 +91,10 @@ pub struct RoundReport {
     pub retries: u64,
     /// Processes started between t0 and t3.
     pub processes_started: u64,
-    /// The most of them that existed at one time.
+    /// Threads and processes that the engine itself started besides, for its own use.
+    #[serde(default)]
+    pub helpers_started: u64,
+    /// The most of its processes that existed at one time.
     pub peak_alive: u64,
     /// Over all results in task order.
     pub digest: String,

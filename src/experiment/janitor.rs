@@ -114,6 +114,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
+        remove_semaphores_of(&self.path);
     }
 }
 
@@ -143,9 +144,14 @@ fn remove(path: &Path) {
         return;
     }
     let is_cgroup = path.join("cgroup.procs").exists();
+    if !is_cgroup {
+        remove_semaphores_of(path);
+    }
     for _ in 0..200 {
         if is_cgroup {
             kill_all_in(path);
+        } else {
+            kill_all_working_in(path);
         }
         let removed = if is_cgroup { fs::remove_dir(path) } else { fs::remove_dir_all(path) };
         match removed {
@@ -153,6 +159,27 @@ fn remove(path: &Path) {
                 std::thread::sleep(Duration::from_millis(10))
             }
             _ => return,
+        }
+    }
+}
+
+/// Kills whoever has `folder` for its working directory. An engine that does not bind each of its processes to its own life
+/// lets them work in the folder that was made for it.
+fn kill_all_working_in(folder: &Path) {
+    let processes = procfs::process::all_processes().into_iter().flatten().flatten();
+    for process in processes.filter(|process| process.cwd().is_ok_and(|cwd| cwd == folder)) {
+        let pid = nix::unistd::Pid::from_raw(process.pid);
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// Removes the named semaphores that are named after `folder`: Python's pools have some, which outlive whoever is killed.
+fn remove_semaphores_of(folder: &Path) {
+    let Some(name) = folder.file_name().and_then(|name| name.to_str()) else { return };
+    let prefix = format!("sem.{name}-");
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::document::{Document, Warning};
-use crate::engine::Strategy;
 use crate::engine::protocol::{Request, RoundReport, VERSION};
+use crate::engine::python::Installed;
+use crate::engine::{Engine, Equipment, Strategy};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
-use crate::mode::Mode;
 use crate::mode::verify::{PARTS, TaskFailure};
 use crate::plan::found::Found;
 use crate::plan::{Machine, Plan};
@@ -116,6 +116,16 @@ pub struct Setting {
 /// [`Setting::idle`] of a run: twice this is long enough for a p99.
 pub const IDLE: Duration = Duration::from_millis(510);
 
+impl Setting {
+    /// Units of `engine`'s CPU work that make a second.
+    pub fn units_per_second_of(&self, engine: Engine) -> f64 {
+        match (engine, &self.machine.python) {
+            (Engine::Python, Some(python)) => python.units_per_second,
+            _ => self.units_per_second,
+        }
+    }
+}
+
 /// Tries a few tasks of each strategy and says how long the run would take.
 ///
 /// # Errors
@@ -127,7 +137,8 @@ pub fn estimate(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<Est
     }
     let mut janitor = Janitor::start()?;
     let mut nobody = Nobody;
-    let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor);
+    let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
+    let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor, &equipment);
     let rows = rows_of(plan, setting);
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
     Ok(session.pilot(&rows, &mut tables)?)
@@ -159,9 +170,10 @@ pub fn run_rows(
 ) -> Result<Document, RunError> {
     let mut janitor = Janitor::start()?;
     let mut idle = stand_by(setting.idle)?;
+    let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
     let before = State::read();
-    let mut session = Session::new(plan, setting, signals, observer, &mut janitor);
+    let mut session = Session::new(plan, setting, signals, observer, &mut janitor, &equipment);
     let outcome = session.carry_out(&rows, &mut tables);
     let Session { own_forks, own_cpu_seconds, estimate, .. } = session;
     let partial = match outcome {
@@ -232,22 +244,40 @@ impl Row {
 
 /// The strategies of `plan`, and their empty tasks where those are asked for.
 pub fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
-    let mut workload = WorkloadSpec { units_per_second: setting.units_per_second, ..plan.workload.clone() };
+    let mut workload = plan.workload.clone();
     if let Some(trace) = &setting.found.trace {
         workload.ready.durations = trace.durations();
     }
     let rows = |workload: WorkloadSpec, empty| {
         plan.strategies.iter().map(move |strategy| Row {
             strategy: strategy.clone(),
-            workload: workload.clone(),
+            workload: WorkloadSpec {
+                units_per_second: setting.units_per_second_of(strategy.engine),
+                ..workload.clone()
+            },
             empty,
         })
     };
-    let mut all: Vec<Row> = rows(workload.clone(), false).collect();
+    let mut all: Vec<Row> = rows(plan.workload.clone(), false).collect();
     if plan.run.overhead {
-        all.extend(rows(emptied(workload), true));
+        all.extend(rows(emptied(plan.workload.clone()), true));
     }
     all
+}
+
+/// Makes ready what the engines of `plan` need, in a folder that goes with the returned guard.
+fn equip(
+    plan: &Plan,
+    setting: &Setting,
+    janitor: &mut Janitor,
+) -> anyhow::Result<(Equipment, Option<Folder>)> {
+    if !plan.strategies.iter().any(|strategy| strategy.engine == Engine::Python) {
+        return Ok((Equipment::default(), None));
+    }
+    let interpreter = setting.machine.python.as_ref().context("nobody has looked for Python")?;
+    let folder = janitor.folder()?;
+    let python = Some(Installed::new(interpreter, folder.path())?);
+    Ok((Equipment { python }, Some(folder)))
 }
 
 /// `workload` with nothing to do in its tasks. What is shipped, what the parent holds and how a process is forked stays:
@@ -310,6 +340,7 @@ struct Session<'a> {
     signals: &'a Signals,
     observer: &'a mut dyn Observer,
     janitor: &'a mut Janitor,
+    equipment: &'a Equipment,
     /// What all rounds must agree on, and who said it first: for the workload's tasks, and for empty ones.
     digests: [Option<Agreed>; 2],
     /// Whether a task has failed, and nothing more is to be run after that.
@@ -328,6 +359,7 @@ impl<'a> Session<'a> {
         signals: &'a Signals,
         observer: &'a mut dyn Observer,
         janitor: &'a mut Janitor,
+        equipment: &'a Equipment,
     ) -> Self {
         let digests = [None, None];
         Self {
@@ -336,6 +368,7 @@ impl<'a> Session<'a> {
             signals,
             observer,
             janitor,
+            equipment,
             digests,
             stopped: false,
             own_forks: 0,
@@ -415,6 +448,12 @@ impl<'a> Session<'a> {
             workload.folder = folder.path().to_owned();
         }
         let props = self.props(&mut workload)?;
+        if row.strategy.engine == Engine::Python
+            && let Some(python) = &self.equipment.python
+            && let Some(folder) = python.arguments_of(&workload)?
+        {
+            workload.folder = folder;
+        }
         let watch = match phase {
             Phase::Memory => Watch::Memory(self.open_gauge()?),
             Phase::Timed => Watch::Bystander,
@@ -433,7 +472,8 @@ impl<'a> Session<'a> {
         };
         let observer = &mut *self.observer;
         let started = Instant::now();
-        let completed = round::execute(&request, watch, self.signals, &mut |tasks_done, alive| {
+        let command = row.strategy.engine.command(self.equipment)?;
+        let completed = round::execute(command, &request, watch, self.signals, &mut |tasks_done, alive| {
             observer.notice(Event::Progress { tasks_done, alive });
         });
         self.observer.notice(Event::RoundEnds);
@@ -448,7 +488,7 @@ impl<'a> Session<'a> {
             records.untimed_tasks_not_tried += completed.report.tasks_not_tried;
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
-        self.own_forks += created_by(&row.strategy, &completed);
+        self.own_forks += created_by(&completed);
         self.own_cpu_seconds += completed.tree_cpu_user_seconds
             + completed.tree_cpu_system_seconds
             + completed.peer_cpu_seconds.unwrap_or(0.0);
@@ -556,14 +596,9 @@ struct Props {
     folder: Option<Folder>,
 }
 
-/// Processes and threads that a round created, as the kernel counts them: the runner, its workers, and the bystander.
-fn created_by(strategy: &Strategy, completed: &Completed) -> u64 {
+/// Processes and threads that a round created, as the kernel counts them: the runner, all that it started, and the bystander.
+fn created_by(completed: &Completed) -> u64 {
     const RUNNER_AND_BYSTANDER: u64 = 2;
     let peer = u64::from(completed.peer_cpu_seconds.is_some());
-    const SAMPLER: u64 = 1;
-    let threads = match strategy.mode {
-        Mode::Threads => strategy.settings.workers.unwrap_or(1) + SAMPLER,
-        Mode::Serial | Mode::Pool | Mode::Process => 0,
-    };
-    RUNNER_AND_BYSTANDER + peer + threads + completed.report.processes_started
+    RUNNER_AND_BYSTANDER + peer + completed.report.helpers_started + completed.report.processes_started
 }

@@ -8,6 +8,7 @@ use super::round::RoundFailure;
 use super::schedule::Phase;
 use super::{Records, Row, Session};
 use crate::mode::Settings;
+use crate::mode::chunk::ChunkPolicy;
 use crate::plan::{Plan, estimate};
 use crate::workload::WorkloadSpec;
 
@@ -79,7 +80,11 @@ impl Session<'_> {
         let mut tasks = tasks;
         loop {
             let workload = WorkloadSpec { tasks, ..row.workload.clone() };
-            let small = Row { workload, ..row.clone() };
+            let mut small = Row { workload, ..row.clone() };
+            let settings = &mut small.strategy.settings;
+            // One that is meant for many more tasks would leave some workers without any.
+            let share = ChunkPolicy::Python.resolve(tasks, settings.workers.unwrap_or(1), 1.0);
+            settings.chunk = settings.chunk.map(|chunk| chunk.min(share));
             let mut tried = Records::default();
             let completed = self.round(&small, Phase::Pilot, 1, 1, &mut tried)?;
             records.untimed_tasks_failed += tried.untimed_tasks_failed;

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -79,18 +79,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Executes one round, watched by `watch`, and waits until everything that it started is gone. `progress` hears of tasks
-/// done.
+/// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `progress`
+/// hears of tasks done.
 ///
 /// # Errors
 /// Why the round is not to be had; nothing of it is left then either.
 pub fn execute(
+    mut command: Command,
     request: &Request,
     watch: Watch,
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
-    let mut command = request.strategy.engine.command()?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
@@ -99,9 +99,15 @@ pub fn execute(
     let others = of_programs.then(|| children().into_iter().map(|(pid, _)| pid).collect());
     let child = command.spawn().context("failed to start the runner")?;
     let mut runner = Runner { child, reaped: false, outlived_by: 0, others };
-    let outcome = converse(&mut runner, request, watch, signals, progress);
-    // However it went, nothing of the round is left after this.
+    let stood_by = matches!(watch, Watch::Bystander);
+    let mut gauge = match watch {
+        Watch::Memory(gauge) => Some(gauge),
+        Watch::Nothing | Watch::Bystander => None,
+    };
+    let outcome = converse(&mut runner, request, (&mut gauge, stood_by), signals, progress);
+    // However it went, nothing of the round is left after this; only then can the gauge's cgroup go.
     runner.end(End::AtOnce);
+    drop(gauge);
     match outcome {
         Ok(_) if runner.outlived_by > 0 => {
             let left = runner.outlived_by;
@@ -181,7 +187,7 @@ impl Drop for Runner {
 fn converse(
     runner: &mut Runner,
     request: &Request,
-    watch: Watch,
+    (gauge, stood_by): (&mut Option<Gauge>, bool),
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
@@ -191,14 +197,10 @@ fn converse(
     line.push(b'\n');
     let _ = to_runner.write_all(&line); // If the runner is gone its silence says so below.
 
-    let stood_by = matches!(watch, Watch::Bystander);
-    let mut gauge = match watch {
-        Watch::Memory(gauge) => Some(gauge),
-        Watch::Nothing | Watch::Bystander => None,
-    };
     let mut bystander = None;
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
     let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
+    let mut has_gone = false;
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
@@ -206,10 +208,13 @@ fn converse(
             return Err(RoundFailure::Interrupted);
         }
         match lines.next(every)? {
-            Heard::Nothing => {}
+            // What it has started may hold its pipe open.
+            Heard::Nothing if has_gone => break,
+            Heard::Nothing => has_gone = has_ended_by(runner.pid(), Instant::now()).is_some(),
+            Heard::Part => {}
             Heard::End => break,
             Heard::Message(Message::Ready) => {
-                if let Some(gauge) = &mut gauge {
+                if let Some(gauge) = gauge {
                     gauge.begin(runner.pid());
                 }
                 if stood_by {
@@ -230,7 +235,7 @@ fn converse(
                 return Err(anyhow::anyhow!("{}: {message}", request.strategy.name).into());
             }
         }
-        if let Some(gauge) = &mut gauge {
+        if let Some(gauge) = gauge {
             gauge.sample(runner.pid());
         }
     }
@@ -275,13 +280,14 @@ fn converse(
         peer_cpu_seconds: None,
         storage_read_bytes: reaped.storage_read_bytes,
         kernel_forks,
-        memory: gauge.map(Gauge::finish),
+        memory: gauge.take().map(Gauge::finish),
         lateness,
     })
 }
 
 enum Heard {
     Nothing,
+    Part,
     Message(Message),
     End,
 }
@@ -316,7 +322,7 @@ impl<R: Read + AsFd> Lines<R> {
             Ok(0) => Ok(Heard::End),
             Ok(length) => {
                 self.buffer.extend_from_slice(&piece[..length]);
-                Ok(self.buffered()?.map_or(Heard::Nothing, Heard::Message))
+                Ok(self.buffered()?.map_or(Heard::Part, Heard::Message))
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Heard::Nothing),
             Err(error) => Err(error).context("failed to listen to the runner"),

@@ -77,6 +77,7 @@ mod tests {
             memory_method: crate::measure::memory::Choice::Auto,
             latency: true,
             on_failure: crate::workload::OnFailure::Continue,
+            python: None,
         }
     }
 

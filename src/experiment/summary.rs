@@ -8,8 +8,8 @@ use crate::document::{
     Document, Environment, Latency, Memory, Percentiles, Round, SCHEMA_VERSION, SpeedUp, StrategyResult,
     StrategySummary, Tool,
 };
-use crate::engine::Strategy;
 use crate::engine::protocol::RoundReport;
+use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
 use crate::mode::Mode;
@@ -49,6 +49,7 @@ pub fn sum_up(
             storage: setting.found.storage.clone(),
             parked_process_bytes: setting.parked_process_bytes,
             units_per_second: setting.units_per_second,
+            python: setting.machine.python.clone(),
             change: environment::change(&seen.before, &seen.after, own_work),
             before: seen.before,
             after: seen.after,
@@ -94,7 +95,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         memory: records
             .memory
             .as_ref()
-            .and_then(|completed| memory(completed, mode, &row.workload, latency.as_ref())),
+            .and_then(|completed| memory(completed, &row.strategy, &row.workload, latency.as_ref())),
         latency,
     }
 }
@@ -174,15 +175,15 @@ fn compare(document: &mut Document) {
 
 fn memory(
     completed: &Completed,
-    mode: Mode,
+    strategy: &Strategy,
     workload: &WorkloadSpec,
     latency: Option<&Latency>,
 ) -> Option<Memory> {
     let reading = completed.memory?;
     let peak_alive = completed.report.peak_alive;
     // What the parent keeps for all tasks, alive or not.
-    let board = workload.tasks * (BYTES_OF_WORD + workload.result_size_bytes);
-    let per_alive = tells_per_alive(mode, workload, latency).then(|| {
+    let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
+    let per_alive = tells_per_alive(strategy.mode, workload, latency).then(|| {
         let (peak, runner) = reading.peak_bytes.zip(reading.runner_bytes)?;
         peak.saturating_sub(runner).saturating_sub(board).checked_div(peak_alive)
     });
@@ -199,8 +200,13 @@ fn memory(
     })
 }
 
-/// Bytes of the word that each task has on the board.
-const BYTES_OF_WORD: u64 = 8;
+/// Bytes of what each task's result takes in the parent: a word on the board, or a number and a place in a list.
+const fn bytes_of_word(engine: Engine) -> u64 {
+    match engine {
+        Engine::Native => 8,
+        Engine::Python => 8 + 32,
+    }
+}
 
 /// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,
 /// so where tasks are shorter than that, most of what is counted belongs to the dead.

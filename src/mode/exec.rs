@@ -145,7 +145,8 @@ impl Spawner {
 pub fn sharing_of(round: &Round<'_>) -> Sharing {
     match round.settings.start {
         Some(Start::Exec) => Sharing::WithExeced(Vec::new()),
-        Some(Start::Fork) | None => Sharing::WithForked,
+        // The others are not this engine's.
+        Some(Start::Fork | Start::Spawn | Start::Forkserver) | None => Sharing::WithForked,
     }
 }
 

@@ -21,6 +21,12 @@ pub struct Settings {
     /// The most processes alive at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u64>,
+    /// By which of Python's calls tasks are handed to a pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+    /// Chunks that a worker of Python's pool executes before another takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tasks_per_child: Option<u64>,
 }
 
 /// How arguments and results travel between the parent and its workers.
@@ -51,6 +57,10 @@ pub enum Start {
     Fork,
     /// As a program of its own: procbench executed anew, which inherits nothing but open files.
     Exec,
+    /// As a fresh interpreter, which imports the program again.
+    Spawn,
+    /// As a copy of a server, which is a fresh interpreter.
+    Forkserver,
 }
 
 impl Start {
@@ -59,6 +69,41 @@ impl Start {
         match self {
             Self::Fork => "fork",
             Self::Exec => "exec",
+            Self::Spawn => "spawn",
+            Self::Forkserver => "forkserver",
+        }
+    }
+}
+
+/// By which of Python's calls tasks are handed to a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// `Pool.map`.
+    #[default]
+    Map,
+    /// `Pool.imap`.
+    Imap,
+    /// `Pool.imap_unordered`.
+    ImapUnordered,
+    /// `Pool.apply_async`, once for each task.
+    ApplyAsync,
+    /// `concurrent.futures.ProcessPoolExecutor.map`.
+    Executor,
+}
+
+impl Api {
+    /// All of them, in the order in which help texts name them.
+    pub const ALL: [Self; 5] = [Self::Map, Self::Imap, Self::ImapUnordered, Self::ApplyAsync, Self::Executor];
+
+    /// As typed and printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Map => "map",
+            Self::Imap => "imap",
+            Self::ImapUnordered => "imap_unordered",
+            Self::ApplyAsync => "apply_async",
+            Self::Executor => "executor",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::{Start, Transport};
+use crate::mode::settings::{Api, Start, Transport};
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// A plan in which everything may be missing.
@@ -134,6 +134,8 @@ draft! {
         no_latency: bool,
         /// `--on-failure`
         on_failure: OnFailure,
+        /// `--python`
+        python: std::path::PathBuf,
     }
 }
 
@@ -156,6 +158,10 @@ draft! {
         transport: Transport,
         /// `--start`
         start: Start,
+        /// `--api`
+        api: Api,
+        /// `--max-tasks-per-child`
+        max_tasks_per_child: Count,
     }
 }
 
@@ -325,8 +331,14 @@ impl FromStr for StrategyDraft {
     /// `pool:workers=8:chunk=1`
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');
-        let mode = by_name("mode", parts.next().unwrap_or_default(), Mode::ALL, Mode::name)?;
-        let mut draft = Self { mode: Some(mode), ..Self::default() };
+        let mode = parts.next().unwrap_or_default();
+        // `py-pool`, as rows of that engine are called.
+        let prefixed = Engine::ALL.iter().filter(|engine| !engine.prefix().is_empty());
+        let mut of_engine =
+            prefixed.filter_map(|engine| Some((Some(*engine), mode.strip_prefix(engine.prefix())?)));
+        let (engine, mode) = of_engine.next().unwrap_or((None, mode));
+        let mode = by_name("mode", mode, Mode::ALL, Mode::name)?;
+        let mut draft = Self { mode: Some(mode), engine, ..Self::default() };
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| {
                 format!("'{part}' in '{text}' is not a setting: expected KEY=VALUE, such as workers=8")
@@ -338,7 +350,7 @@ impl FromStr for StrategyDraft {
 }
 
 /// The settings that a row can have, as typed.
-const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine";
+const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine, api, max-tasks-per-child";
 
 impl StrategyDraft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -355,6 +367,8 @@ impl StrategyDraft {
             "transport" => once(&mut self.transport, key, parse_transport(value)),
             "start" => once(&mut self.start, key, parse_start(value)),
             "engine" => once(&mut self.engine, key, parse_engine(value)),
+            "api" => once(&mut self.api, key, parse_api(value)),
+            "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
             _ => Err(format!("unknown setting '{key}': expected one of {SETTINGS}")),
         }
     }
@@ -367,12 +381,17 @@ pub fn parse_transport(text: &str) -> Result<Transport, String> {
 
 /// `--start`
 pub fn parse_start(text: &str) -> Result<Start, String> {
-    by_name("start method", text, &[Start::Fork, Start::Exec], Start::name)
+    by_name("start method", text, &[Start::Fork, Start::Exec, Start::Spawn, Start::Forkserver], Start::name)
 }
 
 /// `--engine`
 pub fn parse_engine(text: &str) -> Result<Engine, String> {
     by_name("engine", text, Engine::ALL, Engine::name)
+}
+
+/// `--api`
+pub fn parse_api(text: &str) -> Result<Api, String> {
+    by_name("api", text, &Api::ALL, Api::name)
 }
 
 /// `--memory-method`
@@ -393,7 +412,10 @@ pub fn parse_kind(text: &str) -> Result<Kind, String> {
 impl fmt::Display for StrategyDraft {
     /// As typed: the mode, then each setting that was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.mode.map_or("?", Mode::name))?;
+        match self.mode {
+            Some(mode) => write!(f, "{}", self.engine.unwrap_or(Engine::Native).kind_name(mode))?,
+            None => write!(f, "?")?,
+        }
         match self.workers {
             Some(Workers::Count(count)) => write!(f, ":workers={count}")?,
             Some(Workers::PerCore(factor)) => write!(f, ":workers={factor}x")?,
@@ -413,6 +435,12 @@ impl fmt::Display for StrategyDraft {
         if let Some(start) = self.start {
             write!(f, ":start={}", start.name())?;
         }
+        if let Some(api) = self.api {
+            write!(f, ":api={}", api.name())?;
+        }
+        if let Some(Count(most)) = self.max_tasks_per_child {
+            write!(f, ":max-tasks-per-child={most}")?;
+        }
         Ok(())
     }
 }
@@ -429,6 +457,7 @@ mod tests {
             "process:in-flight=64",
             "threads:workers=3",
             "pool:chunk=python",
+            "py-pool:workers=2:start=spawn:api=imap_unordered:max-tasks-per-child=3",
         ] {
             assert_eq!(text.parse::<StrategyDraft>().unwrap().to_string(), text);
         }

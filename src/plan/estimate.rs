@@ -2,8 +2,9 @@
 //!
 //! They are there to choose the size of a pilot and to warn of hours, not to be compared with.
 
-use crate::engine::Strategy;
+use crate::engine::{Engine, Strategy, python};
 use crate::mode::Mode;
+use crate::mode::settings::Start;
 use crate::workload::WorkloadSpec;
 
 /// Creating and reaping one process, in seconds.
@@ -19,8 +20,15 @@ pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -
     let wait = workload.expected_wait_seconds();
     let busy = workload.expected_task_seconds() - wait;
     let workers = strategy.settings.workers.unwrap_or(1) as f64;
-    let at_once = workers.min(cores as f64);
-    let fork = FORK_SECONDS + FORK_SECONDS_PER_PARENT_BYTE * workload.parent_memory_bytes as f64;
+    let of_python = strategy.engine == Engine::Python;
+    let start = strategy.settings.start.unwrap_or(Start::Fork);
+    let handing_over =
+        if of_python { python::handing_over_seconds(strategy.mode, &strategy.settings) } else { 0.0 };
+    let busy = busy + handing_over;
+    let one_at_a_time = of_python && strategy.mode == Mode::Threads;
+    let at_once = if one_at_a_time { 1.0 } else { workers.min(cores as f64) };
+    let fork = if of_python { python::process_seconds(start) } else { FORK_SECONDS };
+    let fork = fork + FORK_SECONDS_PER_PARENT_BYTE * workload.parent_memory_bytes as f64;
     match strategy.mode {
         Mode::Serial => workload.init_seconds + tasks * (busy + wait),
         Mode::Threads | Mode::Pool => {
@@ -37,6 +45,10 @@ pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -
 
 /// What a round of `strategy` should need at its peak, in bytes, if a waiting process needs `parked_bytes`.
 pub fn round_bytes(strategy: &Strategy, workload: &WorkloadSpec, parked_bytes: u64) -> u64 {
+    let of_python = strategy.engine == Engine::Python;
+    let start = strategy.settings.start.unwrap_or(Start::Fork);
+    let parked_bytes = if of_python { python::parked_bytes(start) } else { parked_bytes };
+    let runner_bytes = if of_python { python::parked_bytes(Start::Spawn) } else { RUNNER_BYTES };
     // Tasks that neither wait nor compute end about as fast as they are started.
     const AT_ONCE: f64 = 50e-6;
     const FEW: u64 = 100;
@@ -49,7 +61,7 @@ pub fn round_bytes(strategy: &Strategy, workload: &WorkloadSpec, parked_bytes: u
         Mode::Process if workload.expected_task_seconds() < AT_ONCE => in_flight.min(FEW),
         Mode::Process => in_flight,
     };
-    RUNNER_BYTES
+    runner_bytes
         + board
         + workload.parent_memory_bytes
         + workload.shared_bytes

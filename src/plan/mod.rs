@@ -1,6 +1,7 @@
 //! Flags and a spec file, merged and resolved into one validated plan.
 
 pub mod draft;
+pub mod engines;
 pub mod estimate;
 pub mod found;
 pub mod guard;
@@ -13,12 +14,14 @@ pub mod units;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::python::{self, Interpreter};
 use crate::engine::{Engine, Strategy};
 use crate::measure::limits::{Limit, LimitKind, Limits};
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::Settings;
-use crate::mode::settings::{Start, Transport};
+use crate::mode::chunk::ChunkPolicy;
+use crate::mode::settings::{Api, Start, Transport};
 use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::spec::Ready;
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
@@ -84,6 +87,9 @@ pub struct RunSpec {
     /// What is done when a task fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// Python's interpreter, as typed: a name or a path.
+    #[serde(default)]
+    pub python: Option<std::path::PathBuf>,
 }
 
 /// What an export that does not say so had.
@@ -111,6 +117,8 @@ pub struct Machine {
     pub limits: Limits,
     /// Memory of one process that only waits, in bytes.
     pub parked_process_bytes: u64,
+    /// Python's interpreter, once it has been asked what it is.
+    pub python: Option<Interpreter>,
 }
 
 /// Why there is no plan.
@@ -178,11 +186,14 @@ impl StrategyDraft {
                 format!("{mode} has no {setting}: that belongs to {}", names.join(" and "))
             })
         };
-        only_for("workers", self.workers.is_some(), &[Mode::Threads, Mode::Pool])
+        self.contradicts_engine(mode)
+            .or_else(|| only_for("workers", self.workers.is_some(), &[Mode::Threads, Mode::Pool]))
             .or_else(|| only_for("chunk", self.chunk.is_some(), &[Mode::Threads, Mode::Pool]))
             .or_else(|| only_for("in-flight", self.in_flight.is_some(), &[Mode::Process]))
             .or_else(|| only_for("transport", self.transport.is_some(), &[Mode::Pool]))
             .or_else(|| only_for("start", self.start.is_some(), &[Mode::Pool, Mode::Process]))
+            .or_else(|| only_for("api", self.api.is_some(), &[Mode::Pool]))
+            .or_else(|| only_for("max-tasks-per-child", self.max_tasks_per_child.is_some(), &[Mode::Pool]))
     }
 
     /// A row for each mode, with nothing set.
@@ -192,27 +203,32 @@ impl StrategyDraft {
 
     /// `self`, with what `defaults` say where it says nothing, as far as its mode has such a setting.
     pub fn or_defaults(self, defaults: &Self) -> Self {
-        let defaults = defaults.settings_of(self.mode);
+        let defaults = defaults.settings_for(&self);
         defaults.overridden_by(&self)
     }
 
     /// `self`, with what `flags` say in place of it, as far as its mode has such a setting.
     pub fn overridden_by_flags(self, flags: &Self) -> Self {
-        let flags = flags.settings_of(self.mode);
+        let flags = flags.settings_for(&self);
         self.overridden_by(&flags)
     }
 
-    /// The settings that `mode` has, alone.
-    fn settings_of(&self, mode: Option<Mode>) -> Self {
-        let has = |modes: &[Mode]| mode.is_some_and(|mode| modes.contains(&mode));
+    /// The settings that `row` has, by its mode and engine, alone.
+    fn settings_for(&self, row: &Self) -> Self {
+        let has = |modes: &[Mode]| row.mode.is_some_and(|mode| modes.contains(&mode));
+        let engine = row.engine.unwrap_or(Engine::Native);
+        let (native, python) = (engine == Engine::Native, engine == Engine::Python);
+        let takes_chunk = row.api.or(self.api) != Some(Api::ApplyAsync) || !python || !has(&[Mode::Pool]);
         let (pools, forks) = (has(&[Mode::Threads, Mode::Pool]), has(&[Mode::Pool, Mode::Process]));
         Self {
             workers: self.workers.filter(|_| pools),
-            chunk: self.chunk.filter(|_| pools),
+            chunk: self.chunk.filter(|_| pools && takes_chunk),
             in_flight: self.in_flight.filter(|_| has(&[Mode::Process])),
-            transport: self.transport.filter(|_| has(&[Mode::Pool])),
-            start: self.start.filter(|_| forks),
-            engine: self.engine,
+            transport: self.transport.filter(|_| has(&[Mode::Pool]) && native),
+            start: self.start.filter(|start| forks && engine.starts().contains(start)),
+            api: self.api.filter(|_| has(&[Mode::Pool]) && python),
+            max_tasks_per_child: self.max_tasks_per_child.filter(|_| has(&[Mode::Pool]) && python),
+            engine: None,
             name: None,
             mode: None,
         }
@@ -221,19 +237,26 @@ impl StrategyDraft {
     /// A setting among `self` that none of `rows` has.
     pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
         type IsSet = fn(&StrategyDraft) -> bool;
-        let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_of(row.mode)));
-        let settings: [(&str, IsSet); 5] = [
+        let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_for(row)));
+        let settings: [(&str, IsSet); 7] = [
             ("--workers", |row| row.workers.is_some()),
             ("--chunk", |row| row.chunk.is_some()),
             ("--in-flight", |row| row.in_flight.is_some()),
             ("--transport", |row| row.transport.is_some()),
             ("--start", |row| row.start.is_some()),
+            ("--api", |row| row.api.is_some()),
+            ("--max-tasks-per-child", |row| row.max_tasks_per_child.is_some()),
         ];
         settings.into_iter().find(|(_, is_set)| is_set(self) && !used(*is_set)).map(|(name, _)| name)
     }
 }
 
 impl Draft {
+    /// Whether any row is `engine`'s.
+    pub fn names(&self, engine: Engine) -> bool {
+        self.strategies.iter().any(|row| row.engine == Some(engine))
+    }
+
     /// The plan that this comes to on `machine`.
     ///
     /// # Errors
@@ -256,6 +279,22 @@ impl Draft {
         }
         require_memory(&workload, machine)?;
         found.require_room(&workload).map_err(PlanError::Limit)?;
+        let is_python = |row: &StrategyDraft| row.engine == Some(Engine::Python);
+        if let Some(row) = rows.iter().find(|row| is_python(row))
+            && let Some(wrong) = python::refusal(&workload)
+        {
+            return usage(format!("{wrong} (in '{row}')"));
+        }
+        let policy = self.run.on_failure.unwrap_or_default();
+        if policy != OnFailure::Continue && rows.iter().any(is_python) {
+            return usage(format!(
+                "on-failure is {policy}, but the python engine always goes on: expected continue"
+            ));
+        }
+        if self.run.python.is_some() && !rows.iter().any(is_python) {
+            return usage("--python was given, but none of the strategies is Python's: see --engine");
+        }
+        let rows: Vec<_> = rows.into_iter().map(|row| row.with_start(machine)).collect();
         let names = names_of(&rows);
         let mut strategies = Vec::new();
         let mut guarded = Vec::new();
@@ -299,6 +338,7 @@ impl Draft {
                 memory_method: self.run.memory_method.unwrap_or_default(),
                 latency: !self.run.no_latency.unwrap_or(false),
                 on_failure: self.run.on_failure.unwrap_or_default(),
+                python: self.run.python,
             },
             strategies,
             guarded,
@@ -378,11 +418,19 @@ fn resolve_settings(
 ) -> Result<(Settings, Option<guard::Verdict>), PlanError> {
     let tasks = workload.tasks;
     let workers = row.workers.unwrap_or(Workers::PerCore(1.0)).resolve(machine.effective_cores);
-    let Chunk(policy) = row.chunk.unwrap_or(Chunk(crate::mode::chunk::ChunkPolicy::Auto));
+    let Chunk(policy) = row.chunk.unwrap_or(Chunk(ChunkPolicy::Auto));
+    let start = row.start.unwrap_or(Start::Fork);
+    let of_python = row.engine == Some(Engine::Python);
+    let api = (of_python && row.mode == Some(Mode::Pool)).then(|| row.api.unwrap_or_default());
+    let policy = if of_python { python::chunk_policy(policy, api.unwrap_or_default()) } else { policy };
     let chunk = policy.resolve(tasks, workers, workload.expected_task_seconds());
     let of_program = workload.kind.is_program();
     let cost = ProcessCost {
-        parked_bytes: machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 }),
+        parked_bytes: if of_python {
+            python::parked_bytes(start)
+        } else {
+            machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 })
+        },
         task_bytes: workload.bytes_per_process(),
         peer_files: u64::from(workload.io == Io::Echo),
     };
@@ -397,7 +445,7 @@ fn resolve_settings(
     if of_program && mode == Mode::Pool && row.start == Some(Start::Exec) {
         return usage(format!("start is exec, but a pool that starts programs is forked (in '{name}')"));
     }
-    let start = Some(row.start.unwrap_or(Start::Fork));
+    let start = Some(start);
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
@@ -412,9 +460,16 @@ fn resolve_settings(
             if let Some(binding) = &verdict.binding {
                 return Err(no_room(name, workers, "worker processes", verdict.allowed, binding));
             }
-            let transport = Some(row.transport.unwrap_or(Transport::SharedMemory));
-            let settings =
-                Settings { workers: Some(workers), chunk: Some(chunk), transport, start, in_flight: None };
+            let native = !of_python;
+            let settings = Settings {
+                workers: Some(workers),
+                chunk: (api != Some(Api::ApplyAsync)).then_some(chunk),
+                transport: native.then(|| row.transport.unwrap_or(Transport::SharedMemory)),
+                start,
+                api,
+                max_tasks_per_child: row.max_tasks_per_child.map(|count| count.0),
+                in_flight: None,
+            };
             (settings, None)
         }
         Mode::Process => {
@@ -425,6 +480,9 @@ fn resolve_settings(
             let start = start.filter(|_| !of_program);
             let mut limits = machine.limits.clone();
             limits.all.extend(open_files_limit().filter(|_| workload.kind == Kind::Worker));
+            if of_python {
+                limits.all.extend(python::file_limit());
+            }
             let verdict = guard::judge(wanted, &limits, cost);
             let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
             (settings, verdict.binding.is_some().then_some(verdict))
@@ -486,6 +544,7 @@ fn baseline(wanted: Option<&str>, strategies: &[Strategy]) -> Result<String, Pla
         Some(wanted) => strategies
             .iter()
             .find(|strategy| strategy.name == wanted)
+            .or_else(|| strategies.iter().find(|strategy| strategy.engine.kind_name(strategy.mode) == wanted))
             .or_else(|| strategies.iter().find(|strategy| strategy.mode.name() == wanted)),
     };
     match (found, wanted) {
@@ -555,6 +614,7 @@ impl Plan {
                 memory_method: Some(self.run.memory_method),
                 no_latency: Some(!self.run.latency),
                 on_failure: Some(self.run.on_failure),
+                python: self.run.python,
             },
             strategies: self
                 .strategies
@@ -564,10 +624,12 @@ impl Plan {
                     mode: Some(mode),
                     engine: Some(engine),
                     workers: settings.workers.map(Workers::Count),
-                    chunk: settings.chunk.map(|chunk| Chunk(crate::mode::chunk::ChunkPolicy::Fixed(chunk))),
+                    chunk: settings.chunk.map(|chunk| Chunk(ChunkPolicy::Fixed(chunk))),
                     in_flight: settings.in_flight.map(InFlight::Count),
                     transport: settings.transport,
                     start: settings.start,
+                    api: settings.api,
+                    max_tasks_per_child: settings.max_tasks_per_child.map(Count),
                 })
                 .collect(),
             found: None,

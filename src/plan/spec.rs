@@ -135,6 +135,8 @@ fn out_of_range(plan: &Plan) -> Option<String> {
     for settings in plan.strategies.iter().map(|strategy| &strategy.settings) {
         wrong.push(whole("workers", settings.workers.unwrap_or(1), 1..=MOST_WORKERS));
         wrong.push(whole("chunk", settings.chunk.unwrap_or(1), 1..=u64::MAX));
+        let most = settings.max_tasks_per_child.unwrap_or(1);
+        wrong.push(whole("max_tasks_per_child", most, 1..=LARGEST_COUNT));
         wrong.push(whole("in_flight", settings.in_flight.unwrap_or(1), 1..=LARGEST_COUNT));
     }
     wrong.into_iter().flatten().next()

@@ -2,6 +2,7 @@
 
 use super::numbers::seconds;
 use crate::document::{Document, StrategyResult};
+use crate::engine::Engine;
 use crate::mode::Mode;
 
 /// Stands between two strategies.
@@ -27,9 +28,14 @@ fn label(strategy: &StrategyResult) -> String {
         Mode::Pool => "Using pool",
         Mode::Process => "Process",
     };
-    match strategy.name.split_once(':') {
-        Some((_, settings)) => format!("{words} ({settings})"),
-        None if strategy.name == strategy.mode.name() => words.to_owned(),
-        None => format!("{words} ({})", strategy.name),
-    }
+    let (kind, settings) = strategy.name.split_once(':').unwrap_or((&strategy.name, ""));
+    let named_by_itself = kind == strategy.engine.kind_name(strategy.mode);
+    let aside = match (named_by_itself, strategy.engine, settings) {
+        (true, Engine::Native, "") => return words.to_owned(),
+        (true, Engine::Native, settings) => settings.to_owned(),
+        (true, engine, "") => engine.name().to_owned(),
+        (true, engine, settings) => format!("{}, {settings}", engine.name()),
+        (false, ..) => strategy.name.clone(),
+    };
+    format!("{words} ({aside})")
 }

@@ -32,6 +32,11 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     if let Some(legend) = tables::timing_legend(document) {
         writeln!(out, "{legend}")?;
     }
+    if let Some(python) = &document.environment.python {
+        for line in tables::wrap(&plan::python_in_words(python)) {
+            writeln!(out, "{}", style::paint(style::DIM, &line))?;
+        }
+    }
     writeln!(out)?;
     writeln!(out, "{}", tables::memory(document))?;
     if let Some(legend) = tables::memory_legend(document) {

@@ -6,10 +6,11 @@ use std::path::Path;
 use super::numbers::{bytes, count, percent, seconds};
 use super::style::{TITLE, paint};
 use super::tables::wrap;
+use crate::engine::python::Interpreter;
 use crate::experiment::pilot::Estimate;
 use crate::measure::storage::Storage;
 use crate::mode::Settings;
-use crate::plan::{Plan, estimate};
+use crate::plan::{Machine, Plan, estimate};
 use crate::workload::program::{PLACEHOLDER, SHELL};
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 
@@ -146,7 +147,7 @@ pub fn storage_in_words(storage: &Storage) -> String {
 /// What writing to `out` says.
 pub fn write(
     plan: &Plan,
-    parked_bytes: u64,
+    machine: &Machine,
     storage: Option<&Storage>,
     estimate: Option<&Estimate>,
     out: &mut dyn Write,
@@ -162,9 +163,12 @@ pub fn write(
         write_program(plan, out)?;
         writeln!(out)?;
     }
-    write_rows(plan, parked_bytes, estimate, out)?;
+    write_rows(plan, machine.parked_process_bytes, estimate, out)?;
     let run = &plan.run;
     writeln!(out)?;
+    for line in machine.python.iter().flat_map(|python| wrap(&python_in_words(python))) {
+        writeln!(out, "{line}")?;
+    }
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
     let precision = run.precision.map(|precision| format!(", or until ±{} is reached", percent(precision)));
     let expected = match estimate {
@@ -237,12 +241,22 @@ fn write_rows(
     Ok(())
 }
 
+/// Which Python: `python: CPython 3.11.7, /usr/bin/python3, which forks by default`.
+pub fn python_in_words(python: &Interpreter) -> String {
+    let Interpreter { path, implementation, version, default_start, global_lock, .. } = python;
+    let lock = if *global_lock { "" } else { ", without a global lock" };
+    let (path, start) = (path.display(), default_start.name());
+    format!("python: {implementation} {version}{lock}, {path}; its own start method is {start}")
+}
+
 fn settings_in_words(settings: &Settings) -> String {
     let words = [
         settings.workers.map(|workers| format!("{} workers", count(workers))),
         settings.chunk.map(|chunk| format!("chunk {}", count(chunk))),
         settings.in_flight.map(|in_flight| format!("at most {} in flight", count(in_flight))),
         settings.start.map(|start| format!("start {}", start.name())),
+        settings.api.map(|api| format!("by {}", api.name())),
+        settings.max_tasks_per_child.map(|most| format!("{} chunks for each child", count(most))),
         settings.transport.map(|transport| format!("through {}", transport.name())),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")

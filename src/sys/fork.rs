@@ -160,6 +160,21 @@ pub fn minimise_timer_slack() {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
 }
 
+/// Arranges that the program which `command` starts is what a runner has to be: it ends with this process, its descendants'
+/// orphans are given to it, and its timers are exact. All three outlast exec; the last is inherited.
+pub fn bind_on_start(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+
+    let parent = std::process::id() as Pid;
+    let bind = move || {
+        die_with(parent);
+        minimise_timer_slack();
+        become_subreaper()
+    };
+    // SAFETY: between fork and exec the closure makes system calls only and allocates nothing.
+    unsafe { command.pre_exec(bind) };
+}
+
 fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -137,6 +137,17 @@ pub fn wait_for_end(pid: Pid) -> io::Result<()> {
     }
 }
 
+/// Whether the child `pid` has ended; it is left to be reaped.
+pub fn has_ended(pid: Pid) -> bool {
+    // SAFETY: an all-zero siginfo is valid, and the call only fills it in.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is valid for the call to write.
+    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) };
+    // SAFETY: after a call that succeeds the field is the child's number, or 0 if it goes on.
+    result == 0 && unsafe { info.si_pid() } == pid
+}
+
 fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
     let target = match which {
         Which::Any => -1,

@@ -132,12 +132,33 @@ impl Sandbox {
         let folders = [self.path(""), self.path("disk")];
         litter.extend(folders.iter().flat_map(|folder| entries(folder)).filter(made));
         litter.extend(cgroups_of(controller));
+        litter.extend(semaphores_of(controller));
         litter
     }
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Named semaphores of rounds of the procbench with process id `controller`.
+fn semaphores_of(controller: i32) -> impl Iterator<Item = PathBuf> {
+    let prefix = format!("sem.procbench-{controller}-");
+    let is_ours = move |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+    };
+    entries(Path::new("/dev/shm")).into_iter().filter(is_ours)
+}
+
+/// Whether there is a Python that the engine can be executed by; if not, says that `test` is not done.
+pub fn has_python(test: &str) -> bool {
+    let program = "import sys; sys.exit(sys.version_info < (3, 8))";
+    let found =
+        Command::new("python3").args(["-I", "-c", program]).status().is_ok_and(|status| status.success());
+    if !found {
+        skip(test, "there is no python3 of version 3.8 or later");
+    }
+    found
 }
 
 /// Cgroups that the procbench with process id `controller` has made.
@@ -230,7 +251,7 @@ impl Running<'_> {
     /// The runner of the current round, if there is one now.
     pub fn runner(&self) -> Option<i32> {
         let of_ours = members(self.session).into_iter().filter(|stat| stat.ppid == self.pid());
-        of_ours.map(|stat| stat.pid).find(|pid| argument_of(*pid).as_deref() == Some("__runner"))
+        of_ours.map(|stat| stat.pid).find(|pid| is_runner(*pid))
     }
 
     /// Waits for the runner of the `number`-th round, from 1.
@@ -327,8 +348,10 @@ fn is_only_an_entry(stat: &Stat) -> bool {
     stat.state == 'Z' && stat.ppid <= 1
 }
 
-fn argument_of(pid: i32) -> Option<String> {
-    Process::new(pid).ok()?.cmdline().ok()?.into_iter().nth(1)
+/// Whether this is a runner, native or in Python.
+fn is_runner(pid: i32) -> bool {
+    let arguments = Process::new(pid).ok().and_then(|process| process.cmdline().ok()).unwrap_or_default();
+    arguments.iter().skip(1).any(|argument| argument == "__runner" || argument.ends_with("/main.py"))
 }
 
 /// Kills a process that procbench has started.

@@ -1,0 +1,201 @@
+//! The Python engine: a script of ours, executed by the CPython that is installed, with its standard library alone.
+//!
+//! The script is written into a folder that only this user can enter, once for each run: processes that Python spawns import
+//! the program that they belong to from a file. It runs in isolated mode (`-I`): nothing in the folder that procbench was
+//! started in, nor in any `PYTHON…` variable, is executed by accident.
+
+pub mod interpreter;
+
+pub use interpreter::{Interpreter, ProbeError};
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::Equipment;
+use crate::measure::limits::{Limit, LimitKind};
+use crate::mode::chunk::ChunkPolicy;
+use crate::mode::settings::{Api, Start};
+use crate::mode::{Mode, Settings};
+use crate::sys::fork;
+use crate::workload::formula::Formulas;
+use crate::workload::{Io, Kind, Spread, WorkloadSpec};
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        /// The engine's files, by name.
+        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("python/", $name)))),+];
+    };
+}
+
+files! {
+    "main.py",
+    "procbench_cpu.py",
+    "procbench_crew.py",
+    "procbench_engine.py",
+    "procbench_formula.py",
+    "procbench_modes.py",
+    "procbench_seed.py",
+    "procbench_tasks.py",
+}
+
+/// Where the formulas of the `expression` workload are, in the workload's folder: a line each.
+const FORMULAS: &str = "formulas";
+
+/// The engine's script, ready to be started.
+#[derive(Debug)]
+pub struct Installed {
+    interpreter: PathBuf,
+    folder: PathBuf,
+}
+
+impl Installed {
+    /// Writes the script into `folder`, to be executed by `interpreter`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn new(interpreter: &Interpreter, folder: &Path) -> anyhow::Result<Self> {
+        for (name, text) in FILES {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+        }
+        Ok(Self { interpreter: interpreter.path.clone(), folder: folder.to_owned() })
+    }
+
+    /// The folder that holds the arguments of `workload`'s tasks, where they are read from a file: for Python, writing
+    /// formulas would be more work than evaluating them.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn arguments_of(&self, workload: &WorkloadSpec) -> anyhow::Result<Option<PathBuf>> {
+        if workload.kind != Kind::Expression {
+            return Ok(None);
+        }
+        let path = self.folder.join(FORMULAS);
+        if !path.exists() {
+            write_formulas(workload, &path).with_context(|| format!("failed to write {}", path.display()))?;
+        }
+        Ok(Some(self.folder.clone()))
+    }
+}
+
+fn write_formulas(workload: &WorkloadSpec, path: &Path) -> anyhow::Result<()> {
+    let formulas = Formulas::new(usize::try_from(workload.expression_args)?, workload.seed)?;
+    let mut file = BufWriter::new(fs::File::create(path)?);
+    let mut text = Vec::with_capacity(formulas.max_len() + 1);
+    for task in 0..workload.tasks {
+        formulas.write(task, &mut text);
+        text.push(b'\n');
+        file.write_all(&text)?;
+    }
+    Ok(file.flush()?)
+}
+
+/// Python, as a runner.
+///
+/// # Errors
+/// If it is not part of `equipment`.
+pub fn command(equipment: &Equipment) -> anyhow::Result<Command> {
+    let installed = equipment.python.as_ref().context("the Python engine has not been made ready")?;
+    let mut command = Command::new(&installed.interpreter);
+    // What the standard library puts into temporary folders is removed with ours.
+    command.arg("-I").arg(installed.folder.join("main.py")).env("TMPDIR", &installed.folder);
+    command.current_dir(&installed.folder);
+    fork::bind_on_start(&mut command);
+    Ok(command)
+}
+
+/// What of `workload` this engine cannot do; `None` if it can do it all.
+pub fn refusal(workload: &WorkloadSpec) -> Option<String> {
+    const KINDS: [Kind; 3] = [Kind::Synthetic, Kind::File, Kind::Expression];
+    if !KINDS.contains(&workload.kind) {
+        let kinds = KINDS.map(Kind::name).join(", ");
+        let found = workload.kind.name();
+        return Some(format!("the python engine has no workload {found}: expected {kinds}"));
+    }
+    let lacks = [
+        ("--io other than sleep", workload.io != Io::Sleep),
+        ("--shared", workload.shared_bytes > 0),
+        ("--spread trace", matches!(workload.spread, Spread::Trace(_))),
+    ];
+    let lacking = lacks.into_iter().find(|(_, asked)| *asked);
+    lacking.map(|(what, _)| format!("the python engine has no {what}"))
+}
+
+/// What `policy` means to the call `api`: what a program gets that says nothing of chunks, unless it is given.
+pub fn chunk_policy(policy: ChunkPolicy, api: Api) -> ChunkPolicy {
+    match (policy, api) {
+        (ChunkPolicy::Fixed(_), _) => policy,
+        (_, Api::Map) => ChunkPolicy::Python,
+        (_, Api::Imap | Api::ImapUnordered | Api::ApplyAsync | Api::Executor) => ChunkPolicy::Fixed(1),
+    }
+}
+
+/// What one process that waits needs, in bytes, on the large side: most pages of a fork are copied as soon as their objects'
+/// counts of references change.
+pub const fn parked_bytes(start: Start) -> u64 {
+    match start {
+        Start::Fork => 3 << 20,
+        Start::Forkserver => 6 << 20,
+        _ => 12 << 20,
+    }
+}
+
+/// Starting and ending one process, in seconds.
+pub const fn process_seconds(start: Start) -> f64 {
+    match start {
+        Start::Fork => 1.5e-3,
+        Start::Forkserver => 3e-3,
+        _ => 50e-3,
+    }
+}
+
+/// Handing one task over and its result back, in seconds.
+pub fn handing_over_seconds(mode: Mode, settings: &Settings) -> f64 {
+    // What goes over a pipe at once, and what each task in it takes.
+    const MESSAGE: f64 = 20e-6;
+    const TASK: f64 = 0.2e-6;
+    match mode {
+        Mode::Threads | Mode::Pool => TASK + MESSAGE / settings.chunk.unwrap_or(1) as f64,
+        _ => TASK,
+    }
+}
+
+/// How many processes can be alive at once for the files that Python has open for each.
+pub fn file_limit() -> Option<Limit> {
+    const FILES_OF_A_PROCESS: u64 = 2;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    Some(Limit {
+        name: format!(
+            "RLIMIT_NOFILE ÷ {FILES_OF_A_PROCESS} (Python keeps so many files open for each process)"
+        ),
+        kind: LimitKind::Processes,
+        value: hard / FILES_OF_A_PROCESS,
+        in_use: 0,
+        advice: "raise the hard limit of `ulimit -n`".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::VERSION;
+
+    #[test]
+    fn the_script_speaks_this_version_of_the_protocol() {
+        let engine = FILES.iter().find(|(name, _)| *name == "procbench_engine.py");
+        assert!(engine.is_some_and(|(_, text)| text.contains(&format!("\nVERSION = {VERSION}\n"))));
+    }
+
+    #[test]
+    fn a_chunk_is_what_a_program_gets_that_says_nothing_of_it() {
+        assert_eq!(chunk_policy(ChunkPolicy::Auto, Api::Map).resolve(1000, 2, 1.0), 125);
+        assert_eq!(chunk_policy(ChunkPolicy::Auto, Api::Imap).resolve(1000, 2, 1.0), 1);
+        assert_eq!(chunk_policy(ChunkPolicy::Python, Api::Executor).resolve(1000, 2, 1.0), 1);
+        assert_eq!(chunk_policy(ChunkPolicy::Fixed(7), Api::Map).resolve(1000, 2, 1.0), 7);
+    }
+}

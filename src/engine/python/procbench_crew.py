@@ -1,0 +1,105 @@
+"""The processes of a pool, counted as they are started.
+
+A pool of `multiprocessing` puts another worker in the place of one that has died, and waits for ever for the task that it
+held. So whenever one is started, those before it are looked at.
+"""
+
+import multiprocessing
+import signal
+from multiprocessing import context as contexts
+
+
+class WorkerLost(Exception):
+    """A worker was killed, and its task with it."""
+
+
+started = 0
+peak = 0
+# Workers that may be in the pool at one time; 0 where the pool itself says that one has died.
+_size = 0
+# Those that have not been seen to end well.
+_known = []
+# What to do when one is found to have died.
+on_loss = None
+
+
+def watch(size):
+    """From now on, look at the others whenever a worker takes the place of another."""
+    global _size
+    _size = size
+
+
+def _before_start():
+    global _known
+    if _size and started >= _size:
+        _look()
+        _known = [worker for worker in _known if worker.exitcode is None]
+
+
+def _look(*_):
+    lost = who_died()
+    if lost:
+        on_loss("multiprocessing.Pool has lost a worker, and waits for ever for what it held: " + lost)
+
+
+def look_every_second():
+    """A pool that is being closed replaces nobody: one that is killed then, with the lock of a queue, keeps all others."""
+    signal.signal(signal.SIGALRM, _look)
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
+
+
+def look_no_more():
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _after_start(worker):
+    global started, peak
+    started += 1
+    _known.append(worker)
+    peak = max(peak, len(_known))
+
+
+def who_died():
+    """The first worker that has ended otherwise than by running out of tasks, in words; empty if there is none."""
+    died = [worker for worker in _known if worker.exitcode]
+    # A pool that is broken ends the others itself.
+    died.sort(key=lambda worker: worker.exitcode == -signal.SIGTERM)
+    return "".join("process %d %s" % (worker.pid, ended(worker.exitcode)) for worker in died[:1])
+
+
+def ended(code):
+    """How a process ended."""
+    if code >= 0:
+        return "exited with code %d" % code
+    try:
+        return "was killed by %s" % signal.Signals(-code).name
+    except ValueError:
+        return "was killed by signal %d" % -code
+
+
+class ForkProcess(contexts.ForkProcess):
+    def start(self):
+        _before_start()
+        super().start()
+        _after_start(self)
+
+
+class SpawnProcess(contexts.SpawnProcess):
+    def start(self):
+        _before_start()
+        super().start()
+        _after_start(self)
+
+
+class ForkServerProcess(contexts.ForkServerProcess):
+    def start(self):
+        _before_start()
+        super().start()
+        _after_start(self)
+
+
+def context(start):
+    """The context of a start method, whose processes are counted."""
+    process = {"fork": ForkProcess, "spawn": SpawnProcess, "forkserver": ForkServerProcess}[start]
+    counted = type("Context", (type(multiprocessing.get_context(start)),), {"Process": process})
+    return counted()

@@ -1,0 +1,349 @@
+"""procbench's engine for CPython: executes one round as it is asked to, checks what must hold, and reports.
+
+It speaks procbench's protocol: a request on standard input, a JSON message a line on standard output.
+"""
+
+import array
+import errno
+import json
+import os
+import resource
+import sys
+from multiprocessing import process
+
+import procbench_crew as crew
+import procbench_modes as modes
+import procbench_tasks as tasks
+from procbench_tasks import now
+
+VERSION = 1
+# Two looks at the clock and two entries in a list, in seconds; and what it takes to send the number of an empty task that is
+# stamped, which is no plain number. And the part of a task's time that they may take.
+STAMPING, SENDING_STAMPED, ALLOWED = 300e-9, 8e-6, 0.01
+MOST_SAMPLES = 1 << 16
+FAILURES_REPORTED = 10
+# Tasks, and bytes of arguments, that are made again to check results against, spread evenly. The digest covers all.
+CHECKED_TASKS, CHECKED_BYTES = 100_000, 64 << 20
+CHECKED_FORMULAS = 1000
+
+
+class Violation(Exception):
+    """Something that must hold did not."""
+
+
+class Controller:
+    """Whoever asked for the round."""
+
+    def __init__(self):
+        # What tasks print must not come between the messages.
+        self._lines = os.fdopen(os.dup(0), "rb")
+        self._out = os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+
+    def hear(self):
+        return self._lines.readline()
+
+    def say(self, message):
+        line = json.dumps(message).encode() + b"\n"
+        while line:
+            line = line[os.write(self._out, line) :]
+
+
+def main():
+    controller = Controller()
+    try:
+        last = execute(controller, json.loads(controller.hear()))
+    except Exception as error:  # Whatever it is, the controller is to hear of it.
+        last = failure(error)
+    if last:
+        controller.say(last)
+    # At once: after an error a pool may never come to an end.
+    os._exit(0)
+
+
+def failure(error):
+    """The message that says why there is no round."""
+    if isinstance(error, (Violation, crew.WorkerLost)):
+        return {"type": "violation" if isinstance(error, Violation) else "error", "message": str(error)}
+    # What went wrong first: a pool may stumble over itself when it cannot start.
+    while error.__context__ is not None:
+        error = error.__context__
+    text, place = "%s: %s" % (type(error).__name__, error), error.__traceback__
+    if isinstance(error, MemoryError) or getattr(error, "errno", 0) in modes.SHORTAGES or "new thread" in text:
+        return {"type": "limit", "message": "Python cannot have what the round takes: " + text}
+    if "AF_UNIX path too long" in text:
+        return {"type": "limit", "message": "%s: forkserver takes a shorter TMPDIR than %s" % (text, os.getcwd())}
+    while place and place.tb_next:
+        place = place.tb_next
+    at = place and (os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
+    return {"type": "error", "message": text + (" (%s:%d)" % at if at else "")}
+
+
+def execute(controller, request):
+    # Semaphores that other processes reach by name are named after this folder, and removed with it, whatever happens.
+    process.current_process()._config["semprefix"] = "/" + os.path.basename(os.getcwd())
+    if request["protocol"] != VERSION:
+        asked = request["protocol"]
+        raise RuntimeError("the request speaks protocol %s, this engine speaks %d" % (asked, VERSION))
+    raise_file_limit()
+    spec, settings = resolve(request)
+    make_folders(spec)
+    held = b"\1" * request["workload"]["parent_memory_bytes"]
+
+    def give_up(message):
+        controller.say({"type": "error", "message": message})
+        os._exit(0)
+
+    crew.on_loss = give_up
+    controller.say({"type": "ready"})
+    if controller.hear() != b"go\n":
+        return None  # The controller is gone.
+    progress = modes.Progress(controller.say)
+    before = cpu_times()
+    outcome = modes.run(spec, settings, progress)
+    after = cpu_times()
+    helpers = modes.stop_helpers()
+    if helpers:
+        after = cpu_times()  # What a server forks, the server reaps: it shows when that has ended.
+    outcome.helpers += helpers
+    user, system = (end - start for end, start in zip(after, before))
+    controller.say({"type": "over"})
+    del held
+    verified = verify(spec, settings, outcome)
+    return report(spec, outcome, verified, user, system)
+
+
+def raise_file_limit():
+    """Two files are open for each living `Process`, so as many as may be are allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def resolve(request):
+    """What tasks need to know of the request, and the settings."""
+    workload, strategy = request["workload"], request["strategy"]
+    settings = strategy["settings"]
+    speed = workload["units_per_second"]
+    spec = {
+        "mode": strategy["mode"],
+        "threads": strategy["mode"] == "threads",
+        "keyed": settings.get("api") == "imap_unordered",
+        "kind": workload["kind"],
+        "tasks": workload["tasks"],
+        "seed": workload["seed"],
+        "arg_size": workload["arg_size_bytes"],
+        "result_size": workload["result_size_bytes"],
+        "units": round(workload["cpu_seconds"] * speed),
+        "init_units": round(workload["init_seconds"] * speed),
+        "wait": round(workload["io_wait_seconds"] * 1e9),
+        "memory": workload["memory_bytes"],
+        "spread": workload["spread"],
+        "folder": workload["folder"],
+        "lines": os.path.join(workload["folder"], "formulas"),
+    }
+    spec["stride"] = stride(spec, settings, workload) if request["latency"] else 0
+    names = ("workers", "chunk", "in_flight", "start", "api", "max_tasks_per_child")
+    return spec, {name: settings.get(name) for name in names}
+
+
+def stride(spec, settings, workload):
+    """Every how many-th task is stamped: an odd number, since chunks are often powers of two."""
+    empty = tasks.is_empty(spec)
+    stamping = SENDING_STAMPED if empty else STAMPING
+    least = 100e-9 if empty else 1e-6
+    if spec["mode"] == "process":
+        least = 500e-6
+    elif spec["mode"] == "pool" and (settings.get("chunk") or 1) == 1:
+        least = 10e-6
+    seconds = least + workload["cpu_seconds"] + workload["io_wait_seconds"]
+    for_cost = int(stamping / (ALLOWED * seconds)) + 1
+    for_room = -(-spec["tasks"] // MOST_SAMPLES)
+    return max(for_cost, for_room) | 1
+
+
+def make_folders(spec):
+    if spec["kind"] == "file":
+        for first in range(0, spec["tasks"], tasks.FILES_PER_FOLDER):
+            os.makedirs(tasks.folder_of(spec, first), exist_ok=True)
+
+
+def cpu_times():
+    used = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(of.ru_utime for of in used), sum(of.ru_stime for of in used)
+
+
+def verify(spec, settings, outcome):
+    """Check what must hold, and fold the results in task order."""
+    verified = verify_results(spec, outcome)
+    require("instants of the round in order", outcome.begin <= outcome.collected <= outcome.end, 1, 1)
+    least, most = outcome.started, outcome.started
+    if spec["mode"] == "pool" and settings["max_tasks_per_child"] is None:
+        # An executor starts its workers as they are needed.
+        least = 1 if settings["api"] == "executor" else settings["workers"]
+        most = settings["workers"]
+    require("processes started", outcome.started, least, most)
+    require("processes left behind", has_children(), 0, 0)
+    if not verified["failed"]:
+        require("tasks executed", outcome.executed, spec["tasks"], spec["tasks"])
+        units = units_of_all(spec, sum(meter.initialisations for meter in outcome.meters))
+        require("units of CPU work", sum(meter.units for meter in outcome.meters), units, units)
+    return verified
+
+
+def require(what, found, least, most):
+    if not least <= found <= most:
+        expected = str(least) if least == most else "%d to %d" % (least, most)
+        raise Violation("%s: counted %d, expected %s" % (what, found, expected))
+
+
+def has_children():
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def units_of_all(spec, initialisations):
+    units, factor = spec["units"], None
+    if units:
+        factor = tasks.durations(spec["spread"], spec["seed"])
+    if factor:
+        of_tasks = sum(int(units * factor(task)) for task in range(spec["tasks"]))
+    else:
+        of_tasks = units * spec["tasks"]
+    return of_tasks + spec["init_units"] * initialisations
+
+
+def verify_results(spec, outcome):
+    import zlib
+    from hashlib import sha256  # Only here: it would make every fork dearer.
+
+    count, size, empty = spec["tasks"], spec["result_size"], tasks.is_empty(spec)
+    require("results", len(outcome.results), count, count)
+    words, failures, failed = array.array("I"), [], 0
+    for task, result in enumerate(outcome.results):
+        value, given = result if size and type(result) is tuple else (result, b"")
+        if value is None:
+            raise Violation("task %d was never executed: its result is missing" % task)
+        if value < 0:
+            failed += 1
+            if len(failures) < FAILURES_REPORTED:
+                failures.append({"task": task, "reason": reason(outcome, task, value)})
+            value = 0xFFFFFFFF
+        elif size and given != tasks.result_bytes(task, value, size):
+            raise Violation("task %d handed back wrong bytes" % task)
+        elif empty:
+            # An empty task hands back its number, from which the rest follows.
+            if value != task:
+                raise Violation("task %d has the result of task %d" % (task, value))
+            value = tasks.checksum(task, b"")
+        words.append(value)
+        if size:
+            words.append(zlib.crc32(given))
+    step = 2 if size else 1
+    for task, expected in expectations(spec):
+        found = words[step * task]
+        if found not in (expected, 0xFFFFFFFF):
+            raise Violation(
+                "task %d has a wrong result: checksum %08x, expected %08x" % (task, found, expected)
+            )
+    if sys.byteorder == "big":
+        words.byteswap()
+    digest = sha256(words.tobytes()).hexdigest()
+    return {"digest": digest, "failures": failures, "failed": failed}
+
+
+def reason(outcome, task, value):
+    if task in outcome.reasons:
+        return outcome.reasons[task]
+    if value == tasks.NO_FORMULA:
+        return "its formula could not be evaluated"
+    return "%s (%s)" % (os.strerror(-value), errno.errorcode.get(-value, -value))
+
+
+def expectations(spec):
+    """(task, checksum) of an even sample of tasks, worked out again."""
+    count = spec["tasks"]
+    most = CHECKED_FORMULAS if spec["kind"] == "expression" else CHECKED_TASKS
+    every = max(-(-count // most), count * spec["arg_size"] // CHECKED_BYTES, 1)
+    if spec["kind"] == "synthetic" and spec["arg_size"]:
+        for task, argument in tasks.Arguments(count, spec["seed"], spec["arg_size"]):
+            if task % every == 0:
+                yield task, tasks.checksum(task, argument)
+    elif spec["kind"] == "synthetic":
+        for task in range(0, count, every):
+            yield task, tasks.checksum(task, b"")
+    elif spec["kind"] == "file":
+        text = tasks.TEXT * tasks.TIMES
+        for task in range(count):
+            try:
+                with open(os.path.join(tasks.folder_of(spec, task), str(task))) as file:
+                    found = file.read()
+            except OSError:
+                continue  # Its result says so.
+            if found != text:
+                raise Violation("the file of task %d holds %r, expected %r" % (task, found[:20], text))
+            if task % every == 0:
+                yield task, tasks.zlib.crc32(text.encode(), tasks.checksum(task, b""))
+    else:
+        from procbench_formula import evaluate
+
+        for task, line in tasks.items(spec):
+            if task % every == 0:
+                formula = line[:-1]
+                yield task, tasks.zlib.crc32(evaluate(formula), tasks.checksum(task, formula))
+
+
+def report(spec, outcome, verified, user, system):
+    meters = outcome.meters
+    waits = sum(meter.waits for meter in meters)
+    # A pool is ready as soon as its first worker is; the others start meanwhile.
+    ready = outcome.ready or min((meter.ready for meter in meters if meter.ready), default=outcome.begin)
+    ready = min(max(ready, outcome.begin), outcome.collected)
+    late = sum(meter.late for meter in meters) * 1e-9 / waits if waits else None
+    latest = max(meter.latest for meter in meters) * 1e-9 if waits else None
+    return {
+        "type": "report",
+        "total_seconds": (outcome.end - outcome.begin) * 1e-9,
+        "set_up_seconds": (ready - outcome.begin) * 1e-9,
+        "execute_seconds": (outcome.collected - ready) * 1e-9,
+        "tear_down_seconds": (outcome.end - outcome.collected) * 1e-9,
+        "cpu_user_seconds": user,
+        "cpu_system_seconds": system,
+        "tasks_completed": spec["tasks"] - verified["failed"],
+        "tasks_failed": verified["failed"],
+        "retries": 0,
+        "processes_started": outcome.started,
+        "helpers_started": outcome.helpers,
+        "peak_alive": outcome.peak,
+        "digest": verified["digest"],
+        "work_units": sum(meter.units for meter in meters),
+        "io_overshoot_mean_seconds": late,
+        "io_overshoot_max_seconds": latest,
+        "latency": latency(spec, outcome),
+        "failures": verified["failures"],
+    }
+
+
+def latency(spec, outcome):
+    wait, service = {}, {}
+    for meter in outcome.meters:
+        stamps = meter.stamps
+        for started, ended in zip(stamps[::2], stamps[1::2]):
+            note(wait, started - outcome.begin)
+            note(service, ended - started)
+    if not wait:
+        return None
+    return {"one_in": spec["stride"], "wait": sorted(wait.items()), "service": sorted(service.items())}
+
+
+def note(histogram, value):
+    """Counts `value` among those that have the same eight leading bits: good to half of 1 %."""
+    shift = max(max(value, 0).bit_length() - 8, 0)
+    middle = (value >> shift << shift) + (1 << shift >> 1)
+    histogram[middle] = histogram.get(middle, 0) + 1

@@ -1,0 +1,344 @@
+"""How tasks are executed: each mode is what a Python program would write, between two looks at the clock."""
+
+import errno
+import itertools
+import mmap
+import multiprocessing
+import os
+import select
+import struct
+import sys
+import threading
+from multiprocessing import process as processes
+from multiprocessing import util
+
+import procbench_crew as crew
+import procbench_tasks as tasks
+from procbench_tasks import Meter, now
+
+# Between two reports of progress, in nanoseconds.
+INTERVAL = 100_000_000
+SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+class Outcome:
+    """What came of a round, raw."""
+
+    def __init__(self):
+        # The four instants; `ready` where a mode knows it otherwise than from its meters.
+        self.begin = self.ready = self.collected = self.end = 0
+        # By task: a checksum (with result bytes where there are some), or a negated error number.
+        self.results = []
+        # Why tasks failed, where their result does not say.
+        self.reasons = {}
+        self.executed = 0
+        self.meters = []
+        self.started = self.peak = self.helpers = 0
+
+
+class Progress:
+    """Says how far the round is, ten times a second at most."""
+
+    def __init__(self, say):
+        self._say, self._next = say, now() + INTERVAL
+
+    def tick(self, done, alive):
+        time = now()
+        if time >= self._next:
+            self._say({"type": "progress", "tasks_done": done, "alive": alive})
+            self._next = time + INTERVAL
+
+    def gather(self, results, alive):
+        """All of an iterator of results, in stretches that take a few milliseconds each."""
+        gathered, length, last = [], 1, now()
+        while True:
+            before = len(gathered)
+            gathered.extend(itertools.islice(results, length))
+            if len(gathered) - before < length:
+                return gathered
+            time = now()
+            self.tick(len(gathered), alive)
+            if time - last < 1_000_000:
+                length *= 2
+            elif time - last > 10_000_000:
+                length = max(length // 2, 1)
+            last = time
+
+    def wait(self, result, tasks_of_a_chunk, alive):
+        """What `Pool.map` returns, from the `result` of `Pool.map_async`, which is all that it waits for itself."""
+        while not result.ready():
+            result.wait(INTERVAL * 1e-9)
+            left = getattr(result, "_number_left", None)
+            if left is not None:
+                self.tick(max(len(result._value) - left * tasks_of_a_chunk, 0), alive)
+        return result.get()
+
+
+def run(spec, settings, progress):
+    """Execute the round of a mode: everything but the clock is prepared."""
+    tasks.prepare(spec)
+    mode = _pool_of(settings["api"]) if spec["mode"] == "pool" else MODES[spec["mode"]]
+    return mode(spec, settings, progress)
+
+
+def _serial(spec, settings, progress):
+    outcome = Outcome()
+    outcome.begin = now()
+    meter = tasks.begin(spec)
+    outcome.results = progress.gather(map(tasks.run, tasks.items(spec)), 0)
+    outcome.collected = outcome.end = now()
+    outcome.executed, outcome.meters = tasks.tick(), [meter]
+    return outcome
+
+
+def _threads(spec, settings, progress):
+    from multiprocessing.pool import ThreadPool
+
+    outcome = Outcome()
+    outcome.begin = now()
+    pool = ThreadPool(settings["workers"], lambda: outcome.meters.append(tasks.begin(spec)))
+    result = pool.map_async(tasks.run, tasks.items(spec), settings["chunk"])
+    outcome.results = progress.wait(result, settings["chunk"], 0)
+    outcome.collected = now()
+    outcome.helpers = threading.active_count() - 1
+    pool.close()
+    pool.join()
+    outcome.end = now()
+    outcome.executed = tasks.tick()
+    return outcome
+
+
+def _pool_of(api):
+    if api == "executor":
+        return _executor
+    return lambda *round: _pool(HANDING_OVER[api], *round)
+
+
+def _map(pool, items, settings, progress):
+    result = pool.map_async(tasks.run, items, settings["chunk"])
+    return progress.wait(result, settings["chunk"], settings["workers"])
+
+
+def _imap(pool, items, settings, progress):
+    return progress.gather(pool.imap(tasks.run, items, settings["chunk"]), settings["workers"])
+
+
+def _imap_unordered(pool, items, settings, progress):
+    pairs = progress.gather(pool.imap_unordered(tasks.run, items, settings["chunk"]), settings["workers"])
+    results = [None] * len(items)
+    for task, result in pairs:
+        results[task] = result
+    return results
+
+
+def _apply_async(pool, items, settings, progress):
+    waiting = [pool.apply_async(tasks.run, (item,)) for item in items]
+    return progress.gather((result.get() for result in waiting), settings["workers"])
+
+
+HANDING_OVER = {"map": _map, "imap": _imap, "imap_unordered": _imap_unordered, "apply_async": _apply_async}
+
+
+def _pool(hand_over, spec, settings, progress):
+    outcome, board, context = Outcome(), Board(), crew.context(settings["start"])
+    spec = dict(spec, board=board.path)
+    crew.watch(settings["workers"])
+    outcome.begin = now()
+    pool = context.Pool(settings["workers"], tasks.begin_worker, (spec,), settings["max_tasks_per_child"])
+    outcome.results = hand_over(pool, tasks.items(spec), settings, progress)
+    outcome.collected = now()
+    outcome.helpers = threading.active_count() - 1
+    pool.close()
+    crew.look_every_second()
+    pool.join()
+    crew.look_no_more()
+    outcome.end = now()
+    # Its semaphores are given back with it.
+    del pool
+    return _of_workers(outcome, board)
+
+
+def _executor(spec, settings, progress):
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    outcome, board, context = Outcome(), Board(), crew.context(settings["start"])
+    spec = dict(spec, board=board.path)
+    outcome.begin = now()
+    pool = ProcessPoolExecutor(settings["workers"], context, tasks.begin_worker, (spec,))
+    try:
+        results = pool.map(tasks.run, tasks.items(spec), chunksize=settings["chunk"])
+        outcome.helpers = threading.active_count() - 1
+        outcome.results = progress.gather(results, settings["workers"])
+    except BrokenProcessPool as error:
+        pool.shutdown()  # Then how its workers ended is known.
+        raise crew.WorkerLost("BrokenProcessPool: %s %s" % (error, crew.who_died())) from None
+    outcome.collected = now()
+    pool.shutdown()
+    outcome.end = now()
+    del pool, results
+    return _of_workers(outcome, board)
+
+
+def _of_workers(outcome, board):
+    for executed, meter in tasks.read_meters(board.read()):
+        outcome.executed += executed
+        outcome.meters.append(meter)
+    outcome.started, outcome.peak = crew.started, crew.peak
+    lost = crew.who_died()
+    if lost:
+        raise crew.WorkerLost("a worker of the pool did not end as it should: " + lost)
+    return outcome
+
+
+class Board:
+    """A file in memory, which processes of this round that were not forked reach by its path."""
+
+    def __init__(self):
+        if hasattr(os, "memfd_create"):
+            self.file = os.memfd_create("procbench")
+            self.path = "/proc/%d/fd/%d" % (os.getpid(), self.file)
+        else:
+            self.path = os.path.abspath("board-%d" % os.getpid())
+            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            os.set_inheritable(self.file, False)
+
+    def read(self):
+        size = os.fstat(self.file).st_size
+        if not size:
+            return b""
+        with mmap.mmap(self.file, size, prot=mmap.PROT_READ) as memory:
+            return memory[:]
+
+
+# What the process of one task leaves on the board: 1 + its outcome if it is not negative; then what its meter says, and
+# when it was started and ended if it was stamped. Result bytes lie behind the slots of all tasks.
+SLOT = struct.Struct("<q7q2q")
+
+
+def _alone(spec, item):
+    """What `Process` is started with: one task, whose result goes onto the board."""
+    if tasks.run is None:
+        tasks.prepare(spec)  # In a process that was not forked from one that has.
+    meter = tasks.begin(spec)
+    outcome = tasks.run(item)
+    size, given = spec["result_size"], b""
+    if size and type(outcome) is tuple:
+        outcome, given = outcome
+    task = item if type(item) is not tuple else item[0]
+    stamps = meter.stamps or (0, 0)
+    slot = SLOT.pack(outcome + (outcome >= 0), *Meter.FIELDS.unpack(meter.pack(tasks.tick())), *stamps)
+    board = spec["board"]
+    if type(board) is str:
+        board = os.open(board, os.O_WRONLY)
+    if given:
+        os.pwrite(board, given, SLOT.size * spec["tasks"] + size * task)
+    os.pwrite(board, slot, SLOT.size * task)
+
+
+def _process(spec, settings, progress):
+    outcome, board = Outcome(), Board()
+    os.truncate(board.file, spec["tasks"] * (SLOT.size + spec["result_size"]))
+    forks = settings["start"] == "fork"
+    spec = dict(spec, board=board.file if forks else board.path)
+    context = multiprocessing.get_context(settings["start"])
+    alive, ends = {}, select.epoll()
+    most, peak, codes = settings["in_flight"], 0, {}
+    all_at_once = most >= spec["tasks"]
+
+    def reap_some():
+        for sentinel, _ in ends.poll():
+            task, process = alive.pop(sentinel)
+            ends.unregister(sentinel)
+            join(task, process)
+
+    def join(task, process):
+        process.join()
+        if process.exitcode:
+            codes[task] = process.exitcode
+        process.close()
+
+    def start(process):
+        while True:
+            try:
+                return process.start()
+            except OSError as error:
+                if error.errno not in SHORTAGES or not alive:
+                    raise
+                for sentinel in alive:
+                    watch(sentinel)
+                reap_some()
+
+    def watch(sentinel):
+        try:
+            ends.register(sentinel, select.EPOLLIN)
+        except FileExistsError:
+            pass
+
+    outcome.begin = outcome.ready = now()
+    for task, item in enumerate(tasks.items(spec)):
+        while len(alive) >= most:
+            reap_some()
+        process = context.Process(target=_alone, args=(spec, item))
+        start(process)
+        alive[process.sentinel] = task, process
+        if not all_at_once:
+            watch(process.sentinel)
+        # Those that `start` has not found to have ended.
+        peak = max(peak, len(processes._children))
+        progress.tick(task, len(processes._children))
+    for done, (task, process) in enumerate(list(alive.values()), spec["tasks"] - len(alive)):
+        join(task, process)
+        progress.tick(done, spec["tasks"] - done)
+    left = board.read()
+    outcome.collected = outcome.end = now()
+    ends.close()
+    outcome.started, outcome.peak = spec["tasks"], peak
+    _of_slots(outcome, left, spec, codes)
+    return outcome
+
+
+def _of_slots(outcome, left, spec, codes):
+    size, behind = spec["result_size"], SLOT.size * spec["tasks"]
+    for task, slot in enumerate(SLOT.iter_unpack(memoryview(left)[:behind])):
+        word, fields, stamps = slot[0], slot[1:8], slot[8:]
+        meter = Meter()
+        outcome.executed += meter.unpack(fields)
+        outcome.meters.append(meter)
+        if stamps[0]:
+            meter.stamps.extend(stamps)
+        code = codes.get(task, 0)
+        if code or not word:
+            outcome.reasons[task] = "its process %s before the result was complete" % crew.ended(code)
+            outcome.results.append(-errno.ECHILD)
+        elif word > 0 and size:
+            outcome.results.append((word - 1, left[behind + size * task : behind + size * (task + 1)]))
+        else:
+            outcome.results.append(word - (word > 0))
+
+
+MODES = {"serial": _serial, "threads": _threads, "process": _process}
+
+
+def stop_helpers():
+    """End the processes that `spawn` and `forkserver` keep for themselves, and return how many there were. Left alone they
+    would end some time after this one."""
+    helpers = 0
+    util._exit_function()
+    forkserver = sys.modules.get("multiprocessing.forkserver")
+    if forkserver:
+        helpers += _stop(forkserver._forkserver, "_forkserver_alive_fd", "_forkserver_pid")
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    if tracker:
+        helpers += _stop(tracker._resource_tracker, "_fd", "_pid")
+    return helpers
+
+
+def _stop(helper, pipe, pid):
+    if getattr(helper, pid, None) is None:
+        return 0
+    os.close(getattr(helper, pipe))
+    os.waitpid(getattr(helper, pid), 0)
+    setattr(helper, pipe, None)
+    setattr(helper, pid, None)
+    return 1

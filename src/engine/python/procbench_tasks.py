@@ -1,0 +1,304 @@
+"""What a task is, in whatever process or thread executes it.
+
+`run` is what is handed to `Pool.map` and the like. It is put together once, for the workload at hand, so that it does no more
+than a program written for just that workload; an empty task costs a function call and the count of it.
+"""
+
+import array
+import errno
+import itertools
+import os
+import struct
+import threading
+import time
+import zlib
+
+from procbench_cpu import burn
+from procbench_seed import Lanes, durations, mix
+
+SPREAD = 0x9E3779B1
+FILES_PER_FOLDER = 4096
+TEXT, TIMES = "hi", 4
+# What a task comes to whose formula could not be evaluated, among negated error numbers.
+NO_FORMULA = -100000
+
+now = time.monotonic_ns
+
+
+def checksum(task, argument):
+    """What proves that `argument` has reached whoever executed `task`."""
+    return zlib.crc32(argument, task * SPREAD & 0xFFFFFFFF) if argument else task * SPREAD & 0xFFFFFFFF
+
+
+def result_bytes(task, value, size):
+    """What a task with the checksum `value` hands back."""
+    return (struct.pack("<Q", mix(task << 32 | value)) * (size // 8 + 1))[:size]
+
+
+class Meter:
+    """What an executing process or thread has really done."""
+
+    FIELDS = struct.Struct("<7q")
+    __slots__ = ("ready", "units", "initialisations", "waits", "late", "latest", "stamps")
+
+    def __init__(self):
+        self.ready = self.units = self.initialisations = self.waits = self.late = self.latest = 0
+        # Start and end of tasks that are stamped, in turn.
+        self.stamps = array.array("q")
+
+    def pack(self, executed):
+        own = (self.ready, self.units, self.initialisations, self.waits, self.late, self.latest)
+        return self.FIELDS.pack(executed, *own)
+
+    def unpack(self, fields):
+        executed, *own = fields
+        self.ready, self.units, self.initialisations, self.waits, self.late, self.latest = own
+        return executed
+
+
+class Stamped(int):
+    """The number of a task that is stamped though there is nothing to do in it: its plus sign looks at the clock. The others
+    are plain numbers, so that looking whether to look costs nothing."""
+
+    def __pos__(self):
+        stamps = here.meter.stamps
+        started = now()
+        stamps.append(started)
+        stamps.append(now())
+        return int(self)
+
+
+class Numbers:
+    """Tasks without arguments of their own, of which every `stride`-th is stamped."""
+
+    def __init__(self, tasks, stride):
+        self._tasks, self._stride = tasks, stride
+
+    def __len__(self):
+        return self._tasks
+
+    def __iter__(self):
+        def pieces():
+            for first in range(0, self._tasks, self._stride):
+                yield (Stamped(first),)
+                yield range(first + 1, min(first + self._stride, self._tasks))
+
+        return itertools.chain.from_iterable(pieces())
+
+
+class Arguments:
+    """Tasks with argument bytes, each made when it is asked for."""
+
+    def __init__(self, tasks, seed, size):
+        self._tasks, self._size, self._lanes = tasks, size, Lanes(seed)
+
+    def __len__(self):
+        return self._tasks
+
+    def __iter__(self):
+        size, repeats = self._size, self._size // 8 + 1
+        for first in range(0, self._tasks, Lanes.COUNT):
+            drawn = self._lanes.first(first)
+            for lane in range(min(Lanes.COUNT, self._tasks - first)):
+                pattern = drawn[16 * lane : 16 * lane + 8]
+                yield first + lane, (pattern * repeats)[:size]
+
+
+class Lines:
+    """Tasks whose arguments are the lines of a file."""
+
+    def __init__(self, tasks, path):
+        self._tasks, self._path = tasks, path
+
+    def __len__(self):
+        return self._tasks
+
+    def __iter__(self):
+        with open(self._path, "rb") as lines:
+            yield from itertools.islice(enumerate(lines), self._tasks)
+
+
+# Of the process that this is: its meter, and its count of executed tasks. In a pool of threads each has a meter.
+here = None
+tick = None
+run = None
+
+
+def items(spec):
+    """What the parent hands out, a task each."""
+    if spec["kind"] == "expression":
+        return Lines(spec["tasks"], spec["lines"])
+    if spec["arg_size"]:
+        return Arguments(spec["tasks"], spec["seed"], spec["arg_size"])
+    if spec["stride"] and is_empty(spec):
+        return Numbers(spec["tasks"], spec["stride"])
+    return range(spec["tasks"])
+
+
+def is_empty(spec):
+    """Whether a task only says its number."""
+    work = ("units", "wait", "memory", "arg_size", "result_size")
+    return spec["kind"] == "synthetic" and not any(spec[key] for key in work)
+
+
+def folder_of(spec, task):
+    """Where the file of `task` is."""
+    return os.path.join(spec["folder"], str(task // FILES_PER_FOLDER))
+
+
+def prepare(spec):
+    """Make `run` for the workload of `spec`, and a place to note what is done."""
+    global here, tick, run
+    here = threading.local() if spec["threads"] else type("Here", (), {})()
+    tick = itertools.count().__next__
+    if is_empty(spec):
+        run = _keyed_number if spec["keyed"] else _number
+    else:
+        run = _general(spec)
+    # Pickled by this name, which is looked up in whatever process is to execute it.
+    run.__name__ = run.__qualname__ = "run"
+
+
+def begin(spec):
+    """What an executing process or thread does once before its first task."""
+    meter = here.meter = Meter()
+    if spec["init_units"]:
+        burn(spec["init_units"])
+        meter.units = spec["init_units"]
+    meter.initialisations = 1
+    meter.ready = now()
+    return meter
+
+
+def _number(task):
+    tick()
+    return +task
+
+
+def _keyed_number(task):
+    tick()
+    return task, +task
+
+
+def _general(spec):
+    """A task that has something to do."""
+    size, keyed, stride = spec["result_size"], spec["keyed"], spec["stride"]
+    execute = {"synthetic": checksum, "file": _file, "expression": _expression}[spec["kind"]]
+    if spec["kind"] != "synthetic":
+        execute = execute(spec)
+    has_argument = bool(spec["arg_size"]) or spec["kind"] == "expression"
+    work = _work(spec)
+
+    def run(item):
+        task, argument = item if has_argument else (item, b"")
+        tick()
+        started = now() if stride and task % stride == 0 else 0
+        try:
+            if work:
+                work(task)
+            outcome = execute(task, argument)
+            if size:
+                outcome = outcome, result_bytes(task, outcome, size)
+        except MemoryError:
+            outcome = -errno.ENOMEM
+        except OSError as error:
+            outcome = -(error.errno or errno.EIO)
+        except ValueError:
+            outcome = NO_FORMULA
+        if started:
+            stamps = here.meter.stamps
+            stamps.append(started)
+            stamps.append(now())
+        return (task, outcome) if keyed else outcome
+
+    return run
+
+
+def _work(spec):
+    """The CPU work and waiting of a task; None if it has neither."""
+    units, wait, memory = spec["units"], spec["wait"], spec["memory"]
+    if not (units or wait or memory):
+        return None
+    factor = durations(spec["spread"], spec["seed"])
+
+    def work(task):
+        # Touched throughout, and held until the work is done.
+        held = b"\1" * memory
+        times = factor(task) if factor else 1
+        meter = here.meter
+        if units:
+            own = int(units * times)
+            burn(own)
+            meter.units += own
+        if wait:
+            deadline = now() + int(wait * times)
+            left = deadline - now()
+            while left > 0:
+                time.sleep(left * 1e-9)
+                left = deadline - now()
+            meter.waits += 1
+            meter.late -= left
+            meter.latest = max(meter.latest, -left)
+        del held
+
+    return work
+
+
+def _file(spec):
+    """The first article's task: create a file, write "hi" four times, close it."""
+    folder = spec["folder"]
+
+    def execute(task, _):
+        value = checksum(task, b"")
+        with open("%s/%d/%d" % (folder, task // FILES_PER_FOLDER, task), "w") as file:
+            for _ in range(TIMES):
+                file.write(TEXT)
+                value = zlib.crc32(b"hi", value)
+        return value
+
+    return execute
+
+
+def _expression(_):
+    """The second article's task: evaluate an Excel expression."""
+    from procbench_formula import evaluate
+
+    def execute(task, line):
+        formula = line[:-1]
+        return zlib.crc32(evaluate(formula), checksum(task, formula))
+
+    return execute
+
+
+# How what workers have done comes back: appended to a file in memory when they end. For `process`, see procbench_modes.
+
+
+def begin_worker(spec):
+    """The initializer of a pool's worker processes."""
+    from multiprocessing import util
+
+    if run is None:
+        prepare(spec)  # In a process that was not forked from one that has.
+    meter = begin(spec)
+    util.Finalize(None, _hand_in, (meter, spec["board"]), exitpriority=100)
+
+
+def _hand_in(meter, board):
+    stamps = meter.stamps.tobytes()
+    record = meter.pack(tick()) + struct.pack("<q", len(stamps)) + stamps
+    out = os.open(board, os.O_WRONLY | os.O_APPEND)
+    os.write(out, record)
+    os.close(out)
+
+
+def read_meters(records):
+    """(executed, meter) of each worker that has handed in."""
+    at = 0
+    while at < len(records):
+        meter = Meter()
+        executed = meter.unpack(Meter.FIELDS.unpack_from(records, at))
+        at += Meter.FIELDS.size
+        (length,) = struct.unpack_from("<q", records, at)
+        meter.stamps.frombytes(records[at + 8 : at + 8 + length])
+        at += 8 + length
+        yield executed, meter
