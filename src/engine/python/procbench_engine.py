@@ -14,7 +14,6 @@ from multiprocessing import process
 import procbench_crew as crew
 import procbench_modes as modes
 import procbench_tasks as tasks
-from procbench_tasks import now
 
 VERSION = 1
 # Two looks at the clock and two entries in a list, in seconds; and what it takes to send the number of an empty task that is

@@ -29,7 +29,7 @@ _FOLD = {b"MAX": max, b"MIN": min, b"PRODUCT": math.prod}
 
 def evaluate(formula):
     """The value of `formula`, in the bytes that checksums are made of. A ValueError if it is not one."""
-    total, at, end = 0, 1, len(formula)
+    total, at = 0, 1
     while True:
         match = _TERM.match(formula, at)
         if not match or formula[:1] != b"=":
