@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Each spec, with the rows that its comment talks about.
-const SPECS: [(&str, &[&str]); 22] = [
+const SPECS: [(&str, &[&str]); 23] = [
     ("big-parent", &["serial", "pool", "process"]),
     ("cpu-bound", &["serial", "threads", "pool", "process"]),
     ("disturbance", &["pool", "process"]),
@@ -39,7 +39,8 @@ const SPECS: [(&str, &[&str]); 22] = [
             "py-process:start=spawn",
         ],
     ),
-    ("ship-arguments", &["serial", "threads", "pool", "process"]),
+    ("ship-arguments", &["serial", "threads", "pool", "process", "pool:transport=pipe"]),
+    ("start-methods", &["pool", "pool:start=exec", "process", "process:start=exec"]),
     ("two-files", &["serial", "threads", "pool", "process"]),
     ("wide-expressions", &["serial", "threads", "pool", "process"]),
     ("xargs", &["serial", "threads", "pool", "process:in-flight=2", "process:in-flight=16", "process"]),
