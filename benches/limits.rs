@@ -353,7 +353,10 @@ fn copy_parcels(workers: usize) -> f64 {
                 let mut argument = vec![0_u8; PARCEL];
                 for result in share.chunks_mut(PARCEL) {
                     argument.copy_from_slice(black_box(source));
-                    black_box(result.write_copy_of_slice(black_box(&argument)));
+                    for (place, byte) in result.iter_mut().zip(black_box(&argument)) {
+                        place.write(*byte);
+                    }
+                    black_box(result);
                 }
             });
         }

@@ -258,9 +258,9 @@ pub fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
             empty,
         })
     };
-    let mut all: Vec<Row> = rows(plan.workload.clone(), false).collect();
+    let mut all: Vec<Row> = rows(workload.clone(), false).collect();
     if plan.run.overhead {
-        all.extend(rows(emptied(plan.workload.clone()), true));
+        all.extend(rows(emptied(workload), true));
     }
     all
 }
