@@ -155,10 +155,17 @@ fn a_runner_that_is_killed_is_an_error_and_leaves_nobody() {
 
 #[test]
 fn a_worker_that_is_killed_in_a_task_is_replaced_and_its_task_done_again() {
+    let pool = "pool:workers=2:chunk=3";
+    for kind in ["", ":start=exec", ":transport=pipe", ":transport=pipe:start=exec"] {
+        a_killed_worker_of(&format!("{pool}{kind}"));
+    }
+}
+
+fn a_killed_worker_of(pool: &str) {
     let sandbox = Sandbox::new();
-    let workload = "-n 24 --arg-size 100 --result-size 100 --rounds 1 -m pool:workers=2:chunk=3";
+    let workload = format!("-n 24 --arg-size 100 --result-size 100 --rounds 1 -m {pool}");
     // Waiting is no part of a result.
-    let undisturbed = sandbox.measure(workload);
+    let undisturbed = sandbox.measure(&workload);
     let arguments = workload.split(' ').chain(["--io-wait", "100ms", "--json", "out.json"]);
     let mut running = sandbox.start(sandbox.command(arguments));
     let runner = running.wait_for_runner(TIMED);
@@ -167,7 +174,7 @@ fn a_worker_that_is_killed_in_a_task_is_replaced_and_its_task_done_again() {
     let finished = running.finish().expect_code(0);
     let disturbed = export(&sandbox);
     assert_eq!(digest(&disturbed), digest(&undisturbed));
-    let report = &row(&disturbed, "pool:workers=2:chunk=3").rounds[0].report;
+    let report = &row(&disturbed, pool).rounds[0].report;
     assert_eq!((report.tasks_completed, report.tasks_failed), (24, 0), "{finished:?}");
     assert_eq!(report.processes_started, 3, "two, and a successor: {report:?}");
     // Killed between two tasks, a worker holds none that would have to be done again.

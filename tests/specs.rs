@@ -25,8 +25,6 @@ const SPECS: [(&str, &[&str]); 23] = [
     ("memory", &["pool", "pool:workers=16", "process", "process:in-flight=16"]),
     ("million-expressions", &["serial", "pool"]),
     ("ordered", &["serial", "threads", "pool", "process"]),
-    ("recorded-durations", &["serial", "threads", "pool:chunk=1", "pool:chunk=python", "process"]),
-    ("shared-image", &["serial", "threads", "pool", "process"]),
     ("python-cpu-bound", &["py-serial", "py-threads", "py-pool:start=fork", "py-process:start=fork", "pool"]),
     (
         "python-start-methods",
@@ -39,6 +37,8 @@ const SPECS: [(&str, &[&str]); 23] = [
             "py-process:start=spawn",
         ],
     ),
+    ("recorded-durations", &["serial", "threads", "pool:chunk=1", "pool:chunk=python", "process"]),
+    ("shared-image", &["serial", "threads", "pool", "process"]),
     ("ship-arguments", &["serial", "threads", "pool", "process", "pool:transport=pipe"]),
     ("start-methods", &["pool", "pool:start=exec", "process", "process:start=exec"]),
     ("two-files", &["serial", "threads", "pool", "process"]),

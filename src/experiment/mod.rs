@@ -105,7 +105,8 @@ pub struct Setting {
     pub parked_process_bytes: Option<u64>,
     /// Units of CPU work that make a second.
     pub units_per_second: f64,
-    /// How long the bystander stands by while nothing is run, before the first round and again after the last.
+    /// How long the bystander stands by while nothing is run, at most: a tenth of it before the first round, the rest after
+    /// the last, but no longer than a tenth of what the run has taken.
     pub idle: Duration,
     /// What has been noticed so far.
     pub warnings: Vec<Warning>,
@@ -113,8 +114,8 @@ pub struct Setting {
     pub found: Found,
 }
 
-/// [`Setting::idle`] of a run: twice this is long enough for a p99.
-pub const IDLE: Duration = Duration::from_millis(510);
+/// [`Setting::idle`] of a run: long enough for a p99.
+pub const IDLE: Duration = Duration::from_millis(1040);
 
 impl Setting {
     /// Units of `engine`'s CPU work that make a second.
@@ -169,7 +170,8 @@ pub fn run_rows(
     observer: &mut dyn Observer,
 ) -> Result<Document, RunError> {
     let mut janitor = Janitor::start()?;
-    let mut idle = stand_by(setting.idle)?;
+    let started = Instant::now();
+    let mut idle = stand_by(setting.idle / 10)?;
     let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
     let before = State::read();
@@ -183,7 +185,7 @@ pub fn run_rows(
     };
     let after = State::read();
     if !partial {
-        idle.add(&stand_by(setting.idle)?);
+        idle.add(&stand_by((started.elapsed() / 10).min(setting.idle / 10 * 9))?);
     }
     let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate };
     Ok(summary::sum_up(plan, setting, &rows, tables, seen, partial))
