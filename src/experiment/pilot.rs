@@ -61,8 +61,7 @@ impl Session<'_> {
             rounds.push(RoundEstimate { strategy: row.name(), round_seconds, pilot_tasks });
         }
         let all_rounds: f64 = rounds.iter().map(|round| self.rounds_seconds(round.round_seconds)).sum();
-        let run_seconds =
-            all_rounds + started.elapsed().as_secs_f64() + self.setting.idle.as_secs_f64();
+        let run_seconds = all_rounds + started.elapsed().as_secs_f64() + self.setting.idle.as_secs_f64();
         Ok(Estimate { run_seconds, rounds })
     }
 

@@ -7,6 +7,7 @@ pub mod found;
 pub mod guard;
 pub mod inputs;
 mod program;
+mod rows;
 pub mod spec;
 mod timing;
 pub mod trace;
@@ -16,18 +17,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::python::{self, Interpreter};
 use crate::engine::{Engine, Strategy};
-use crate::measure::limits::{Limit, LimitKind, Limits};
+use crate::measure::limits::Limits;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
-use crate::mode::Settings;
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::{Api, Start, Transport};
+use crate::mode::settings::Start;
 use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::spec::Ready;
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft};
 use found::Found;
-use guard::ProcessCost;
+pub use rows::PROGRAM_BYTES;
+use rows::{names_of, resolve_settings};
 use units::{Count, LARGEST_COUNT, Length, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
@@ -168,86 +169,6 @@ impl RunDraft {
     /// What contradicts itself in what was typed.
     pub fn contradiction(&self) -> Option<String> {
         (self.rounds == Some(Count(0))).then(|| "rounds is 0: expected at least 1".into())
-    }
-}
-
-impl StrategyDraft {
-    /// What contradicts itself in what was typed.
-    pub fn contradiction(&self) -> Option<String> {
-        let Some(mode) = self.mode else {
-            return Some(
-                "a strategy without a mode: expected mode = \"serial\", \"threads\", \"pool\" or \"process\""
-                    .into(),
-            );
-        };
-        let only_for = |setting: &str, given: bool, modes: &[Mode]| {
-            (given && !modes.contains(&mode)).then(|| {
-                let names: Vec<_> = modes.iter().map(|mode| mode.name()).collect();
-                format!("{mode} has no {setting}: that belongs to {}", names.join(" and "))
-            })
-        };
-        self.contradicts_engine(mode)
-            .or_else(|| only_for("workers", self.workers.is_some(), &[Mode::Threads, Mode::Pool]))
-            .or_else(|| only_for("chunk", self.chunk.is_some(), &[Mode::Threads, Mode::Pool]))
-            .or_else(|| only_for("in-flight", self.in_flight.is_some(), &[Mode::Process]))
-            .or_else(|| only_for("transport", self.transport.is_some(), &[Mode::Pool]))
-            .or_else(|| only_for("start", self.start.is_some(), &[Mode::Pool, Mode::Process]))
-            .or_else(|| only_for("api", self.api.is_some(), &[Mode::Pool]))
-            .or_else(|| only_for("max-tasks-per-child", self.max_tasks_per_child.is_some(), &[Mode::Pool]))
-    }
-
-    /// A row for each mode, with nothing set.
-    pub fn all_modes() -> Vec<Self> {
-        Mode::ALL.iter().map(|mode| Self { mode: Some(*mode), ..Self::default() }).collect()
-    }
-
-    /// `self`, with what `defaults` say where it says nothing, as far as its mode has such a setting.
-    pub fn or_defaults(self, defaults: &Self) -> Self {
-        let defaults = defaults.settings_for(&self);
-        defaults.overridden_by(&self)
-    }
-
-    /// `self`, with what `flags` say in place of it, as far as its mode has such a setting.
-    pub fn overridden_by_flags(self, flags: &Self) -> Self {
-        let flags = flags.settings_for(&self);
-        self.overridden_by(&flags)
-    }
-
-    /// The settings that `row` has, by its mode and engine, alone.
-    fn settings_for(&self, row: &Self) -> Self {
-        let has = |modes: &[Mode]| row.mode.is_some_and(|mode| modes.contains(&mode));
-        let engine = row.engine.unwrap_or(Engine::Native);
-        let (native, python) = (engine == Engine::Native, engine == Engine::Python);
-        let takes_chunk = row.api.or(self.api) != Some(Api::ApplyAsync) || !python || !has(&[Mode::Pool]);
-        let (pools, forks) = (has(&[Mode::Threads, Mode::Pool]), has(&[Mode::Pool, Mode::Process]));
-        Self {
-            workers: self.workers.filter(|_| pools),
-            chunk: self.chunk.filter(|_| pools && takes_chunk),
-            in_flight: self.in_flight.filter(|_| has(&[Mode::Process])),
-            transport: self.transport.filter(|_| has(&[Mode::Pool]) && native),
-            start: self.start.filter(|start| forks && engine.starts().contains(start)),
-            api: self.api.filter(|_| has(&[Mode::Pool]) && python),
-            max_tasks_per_child: self.max_tasks_per_child.filter(|_| has(&[Mode::Pool]) && python),
-            engine: None,
-            name: None,
-            mode: None,
-        }
-    }
-
-    /// A setting among `self` that none of `rows` has.
-    pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
-        type IsSet = fn(&StrategyDraft) -> bool;
-        let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_for(row)));
-        let settings: [(&str, IsSet); 7] = [
-            ("--workers", |row| row.workers.is_some()),
-            ("--chunk", |row| row.chunk.is_some()),
-            ("--in-flight", |row| row.in_flight.is_some()),
-            ("--transport", |row| row.transport.is_some()),
-            ("--start", |row| row.start.is_some()),
-            ("--api", |row| row.api.is_some()),
-            ("--max-tasks-per-child", |row| row.max_tasks_per_child.is_some()),
-        ];
-        settings.into_iter().find(|(_, is_set)| is_set(self) && !used(*is_set)).map(|(name, _)| name)
     }
 }
 
@@ -394,126 +315,6 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
         program,
         ready: Ready::default(),
     })
-}
-
-/// A name for each row: what was typed, and a number where that says the same twice.
-fn names_of(rows: &[StrategyDraft]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for row in rows {
-        let typed = row.name.clone().unwrap_or_else(|| row.to_string());
-        let name = (1..)
-            .map(|number| if number == 1 { typed.clone() } else { format!("{typed}#{number}") })
-            .find(|name| !names.contains(name))
-            .expect("numbers do not run out");
-        names.push(name);
-    }
-    names
-}
-
-fn resolve_settings(
-    row: &StrategyDraft,
-    name: &str,
-    workload: &WorkloadSpec,
-    machine: &Machine,
-) -> Result<(Settings, Option<guard::Verdict>), PlanError> {
-    let tasks = workload.tasks;
-    let workers = row.workers.unwrap_or(Workers::PerCore(1.0)).resolve(machine.effective_cores);
-    let Chunk(policy) = row.chunk.unwrap_or(Chunk(ChunkPolicy::Auto));
-    let start = row.start.unwrap_or(Start::Fork);
-    let of_python = row.engine == Some(Engine::Python);
-    let api = (of_python && row.mode == Some(Mode::Pool)).then(|| row.api.unwrap_or_default());
-    let policy = if of_python { python::chunk_policy(policy, api.unwrap_or_default()) } else { policy };
-    let chunk = policy.resolve(tasks, workers, workload.expected_task_seconds());
-    let of_program = workload.kind.is_program();
-    let cost = ProcessCost {
-        parked_bytes: if of_python {
-            python::parked_bytes(start)
-        } else {
-            machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 })
-        },
-        task_bytes: workload.bytes_per_process(),
-        peer_files: u64::from(workload.io == Io::Echo),
-    };
-    let mode = row.mode.unwrap_or(Mode::Serial);
-    if let (true, Mode::Process, Some(start)) = (of_program, mode, row.start) {
-        let kind = workload.kind.name();
-        return usage(format!(
-            "start is {}, but a {kind} is always started by itself (in '{name}')",
-            start.name()
-        ));
-    }
-    if of_program && mode == Mode::Pool && row.start == Some(Start::Exec) {
-        return usage(format!("start is exec, but a pool that starts programs is forked (in '{name}')"));
-    }
-    let start = Some(start);
-    Ok(match row.mode.unwrap_or(Mode::Serial) {
-        Mode::Serial => (Settings::default(), None),
-        Mode::Threads => {
-            let verdict = guard::judge(workers, &machine.limits.of_files(), cost);
-            if let Some(binding) = &verdict.binding {
-                return Err(no_room(name, workers, "threads", verdict.allowed, binding));
-            }
-            (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None)
-        }
-        Mode::Pool => {
-            let verdict = guard::judge(workers, &machine.limits, cost);
-            if let Some(binding) = &verdict.binding {
-                return Err(no_room(name, workers, "worker processes", verdict.allowed, binding));
-            }
-            let native = !of_python;
-            let settings = Settings {
-                workers: Some(workers),
-                chunk: (api != Some(Api::ApplyAsync)).then_some(chunk),
-                transport: native.then(|| row.transport.unwrap_or(Transport::SharedMemory)),
-                start,
-                api,
-                max_tasks_per_child: row.max_tasks_per_child.map(|count| count.0),
-                in_flight: None,
-            };
-            (settings, None)
-        }
-        Mode::Process => {
-            let wanted = match row.in_flight {
-                Some(InFlight::Count(count)) => count.min(tasks),
-                Some(InFlight::All) | None => tasks,
-            };
-            let start = start.filter(|_| !of_program);
-            let mut limits = machine.limits.clone();
-            limits.all.extend(open_files_limit().filter(|_| workload.kind == Kind::Worker));
-            if of_python {
-                limits.all.extend(python::file_limit());
-            }
-            let verdict = guard::judge(wanted, &limits, cost);
-            let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
-            (settings, verdict.binding.is_some().then_some(verdict))
-        }
-    })
-}
-
-/// What a process of a program that nobody knows is taken to need: an interpreter with its libraries.
-pub const PROGRAM_BYTES: u64 = 8 << 20;
-
-/// Each worker that is alive in `process` mode is listened to through a file of its own.
-fn open_files_limit() -> Option<Limit> {
-    use nix::sys::resource::{Resource, getrlimit};
-    const OWN: u64 = 64;
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    Some(Limit {
-        name: "RLIMIT_NOFILE".into(),
-        kind: LimitKind::Processes,
-        value: hard,
-        in_use: OWN,
-        advice: "ulimit -Hn N, or nofile in /etc/security/limits.conf".into(),
-    })
-}
-
-/// That a row cannot have as many `executors` as it wants.
-fn no_room(name: &str, wanted: u64, executors: &str, allowed: u64, binding: &guard::Binding) -> PlanError {
-    let guard::Binding { limit, value, in_use, advice, .. } = binding;
-    PlanError::Limit(format!(
-        "{name} needs {wanted} {executors}, but {limit} leaves room for {allowed}: {in_use} of {value} are in use. \
-         To raise it: {advice}"
-    ))
 }
 
 /// Refuses a workload whose results cannot be held.
