@@ -20,7 +20,7 @@ fn main() {
 }
 
 /// Links the unwinder into the program where the C compiler has it as an archive. Otherwise it is a shared library of its own:
-/// five more mappings for every fork to copy, and one more library for every exec to load (60 µs of 480).
+/// more mappings for every fork to copy, and one more library for every exec to load.
 fn link_unwinder() {
     let target = std::env::var("TARGET").unwrap_or_default();
     if std::env::var("HOST").as_deref() != Ok(&target) || !target.ends_with("-linux-gnu") {
