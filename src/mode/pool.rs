@@ -9,10 +9,10 @@
 //! run out finds it. The parent sleeps until a worker ends; it does not spin.
 
 mod arguments;
+mod casualties;
 pub(super) mod pipe;
 mod worker;
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
@@ -28,9 +28,10 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::memory::{SharedSlice, Sharing};
 use crate::sys::wait::{Exit, Reaped, wait_timeout};
-use crate::workload::{Failure, Meter, OnFailure, Workload};
+use crate::workload::{Meter, Workload};
 
 use arguments::ArgumentRing;
+use casualties::Casualties;
 
 shared_record! {
     /// What all workers share: the counter.
@@ -65,20 +66,6 @@ shared_record! {
     }
 }
 
-/// A task whose worker has died this often is not tried again, unless more tries were asked for.
-const MOST_TRIES: u32 = 3;
-
-/// How often a worker may die of a task before the task is given up.
-fn most_tries(policy: OnFailure) -> u32 {
-    match policy {
-        OnFailure::Retry(times) => times.saturating_add(1),
-        OnFailure::Continue | OnFailure::Stop => MOST_TRIES,
-    }
-}
-
-/// A pool whose workers die this often before they take a task is not going to do any.
-const MOST_BARREN_DEATHS: u32 = 100;
-
 /// Naps that the parent takes before an argument that nobody fetches, after a worker has died, is taken for one of a range
 /// that was claimed and never noted.
 const STALLED_FOR_GOOD: u32 = 10;
@@ -108,7 +95,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
             let before = made;
             made = pool.make_arguments(workload, made)?;
             stalled = if made == before { stalled + 1 } else { 0 };
-            if stalled >= STALLED_FOR_GOOD && pool.lost > 0 {
+            if stalled >= STALLED_FOR_GOOD && pool.casualties.lost > 0 {
                 pool.fill_gap(workload)?;
                 stalled = 0;
             }
@@ -129,8 +116,8 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         processes_started: pool.started,
         unstarted: 0,
         peak_alive: pool.peak as u64,
-        retries: pool.retries,
-        workers_lost: pool.lost,
+        retries: pool.casualties.retries,
+        workers_lost: pool.casualties.lost,
     })
 }
 
@@ -194,15 +181,7 @@ struct Pool {
     alive: usize,
     peak: usize,
     started: u64,
-    retries: u64,
-    /// Workers that have ended otherwise than by running out of tasks.
-    lost: u64,
-    /// How often the worker that held a task died.
-    deaths: HashMap<u64, u32>,
-    /// How often that may happen to one task.
-    most_tries: u32,
-    /// Workers that have died one after the other without a task in hand.
-    barren_deaths: u32,
+    casualties: Casualties,
     /// Sums over the workers that have been buried.
     meter: Meter,
     /// When the first worker was ready for its first task.
@@ -223,11 +202,7 @@ impl Pool {
             alive: 0,
             peak: 0,
             started: 0,
-            retries: 0,
-            lost: 0,
-            deaths: HashMap::new(),
-            most_tries: most_tries(round.on_failure),
-            barren_deaths: 0,
+            casualties: Casualties::new(round.on_failure),
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
@@ -288,39 +263,17 @@ impl Pool {
         if reaped.exit == Exit::Code(0) {
             return Ok(());
         }
-        self.lost += 1;
         let left = self.first_unpublished(&held);
-        let inherited = left.map(|first| self.retry(first..held.end, reaped.exit));
-        if left.is_some_and(|first| self.common.board.word(first).is_published()) {
-            workload.note_failure();
-        }
-        self.barren_deaths = if held.is_empty() { self.barren_deaths + 1 } else { 0 };
-        if self.barren_deaths > MOST_BARREN_DEATHS {
-            return Err(anyhow::anyhow!(
-                "{} workers died one after the other before they took a task; the last one {}",
-                self.barren_deaths,
-                reaped.exit
-            )
-            .into());
-        }
+        let given_up = self.casualties.note(reaped.exit, !held.is_empty(), left)?;
+        let inherited = left.map(|first| match given_up {
+            Some(failure) => {
+                self.common.board.give_up(first, failure);
+                workload.note_failure();
+                first + 1..held.end
+            }
+            None => first..held.end,
+        });
         self.start(workload, station, inherited)
-    }
-
-    /// Counts the death of whoever held `left`, whose first task is the one it was busy with. Gives that task up if it
-    /// has cost too many workers.
-    fn retry(&mut self, left: Range<u64>, exit: Exit) -> Range<u64> {
-        let deaths = self.deaths.entry(left.start).or_insert(0);
-        *deaths += 1;
-        if *deaths < self.most_tries {
-            self.retries += 1;
-            return left;
-        }
-        let failure = match exit {
-            Exit::Code(fork::PANICKED) => Failure::Panicked,
-            _ => Failure::GivenUp(*deaths),
-        };
-        self.common.board.give_up(left.start, failure);
-        left.start + 1..left.end
     }
 
     /// Adds up what the worker of `station` has left there, clears it, and returns the range it held.
@@ -364,17 +317,17 @@ impl Pool {
         let is_lost = |task: &u64| !self.common.board.word(*task).is_published() && !held(*task);
         let Some(start) = (0..claimed).find(is_lost).filter(|_| self.pids[spare] == 0) else { return Ok(()) };
         let end = (start..claimed).find(|task| !is_lost(task)).unwrap_or(claimed);
-        self.retries += 1;
+        self.casualties.retries += 1;
         self.start(workload, spare, Some(start..end))
     }
 
     /// With every worker gone: whether a task is missing, and if so starts a worker for it.
     fn hand_out_what_is_missing<W: Workload>(&mut self, workload: &W) -> Result<bool, RoundError> {
-        if self.lost == 0 && self.meter.executed == self.common.tasks {
+        if self.casualties.lost == 0 && self.meter.executed == self.common.tasks {
             return Ok(false); // Each was handed out once, so each is there; all words are checked after the round.
         }
         let Some(missing) = self.common.board.next_missing(0) else { return Ok(false) };
-        self.retries += 1;
+        self.casualties.retries += 1;
         self.start(workload, 0, Some(missing))?;
         Ok(true)
     }

@@ -6,7 +6,7 @@
 //! to have room while another has something to say, so two full directions cannot block each other. What a dead worker had
 //! not answered is handed to its successor.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 
-use super::{MOST_BARREN_DEATHS, most_tries};
+use super::casualties::Casualties;
 use crate::mode::exec::{self, Handover, Role, Spawner};
 use crate::mode::progress::Status;
 use crate::mode::stamps::Stamps;
@@ -24,7 +24,7 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::memory::Visibility;
 use crate::sys::wait::{Exit, Which, wait};
-use crate::workload::{Executor, Failure, Meter, Word, Workload};
+use crate::workload::{Executor, Meter, Word, Workload};
 
 /// Words in front of the argument of a task: its number and the argument's length.
 const REQUEST_WORDS: usize = 2;
@@ -113,8 +113,8 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
         meter: pool.meter,
         processes_started: pool.started,
         peak_alive: pool.peak,
-        retries: pool.retries,
-        workers_lost: pool.lost,
+        retries: pool.casualties.retries,
+        workers_lost: pool.casualties.lost,
         unstarted: 0,
     })
 }
@@ -149,11 +149,7 @@ struct Pool {
     answered: u64,
     started: u64,
     peak: u64,
-    retries: u64,
-    lost: u64,
-    deaths: HashMap<u64, u32>,
-    most_tries: u32,
-    barren_deaths: u32,
+    casualties: Casualties,
     meter: Meter,
     ready_at: u64,
     collected_at: u64,
@@ -174,11 +170,7 @@ impl Pool {
             answered: 0,
             started: 0,
             peak: 0,
-            retries: 0,
-            lost: 0,
-            deaths: HashMap::new(),
-            most_tries: most_tries(round.on_failure),
-            barren_deaths: 0,
+            casualties: Casualties::new(round.on_failure),
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
@@ -316,31 +308,14 @@ impl Pool {
         if exit == Exit::Code(0) && worker.finished && worker.in_hand.is_empty() {
             return Ok(());
         }
-        self.lost += 1;
-        self.barren_deaths = if worker.in_hand.is_empty() { self.barren_deaths + 1 } else { 0 };
-        if self.barren_deaths > MOST_BARREN_DEATHS {
-            return Err(anyhow::anyhow!(
-                "{} workers died one after the other before they took a task; the last one {exit}",
-                self.barren_deaths
-            )
-            .into());
-        }
         // The first one in hand is the one it was busy with.
-        if let Some(task) = worker.in_hand.front().copied() {
-            let deaths = self.deaths.entry(task).or_insert(0);
-            *deaths += 1;
-            if *deaths < self.most_tries {
-                self.retries += 1;
-            } else {
-                let failure = match exit {
-                    Exit::Code(fork::PANICKED) => Failure::Panicked,
-                    _ => Failure::GivenUp(*deaths),
-                };
-                self.board.give_up(task, failure);
-                workload.note_failure();
-                self.answered += 1;
-                worker.in_hand.pop_front();
-            }
+        let busy_with = worker.in_hand.front().copied();
+        let given_up = self.casualties.note(exit, busy_with.is_some(), busy_with)?;
+        if let Some((task, failure)) = busy_with.zip(given_up) {
+            self.board.give_up(task, failure);
+            workload.note_failure();
+            self.answered += 1;
+            worker.in_hand.pop_front();
         }
         self.start(workload, worker.in_hand)
     }
