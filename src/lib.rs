@@ -4,7 +4,7 @@
 //! From command line to table:
 //!
 //! 1. [`cli`] is what was typed; [`plan`] merges it with a spec file and resolves it into a validated plan.
-//! 2. [`experiment`] draws the order of rounds and starts one fresh runner process for each.
+//! 2. [`experiment`] looks at the machine once (its workbench), draws the order of rounds and starts one fresh runner process for each.
 //! 3. The runner ([`engine`]) builds the [`workload`], executes it in one [`mode`], checks what must hold and reports.
 //! 4. [`experiment`] adds what it [`measure`]s from outside, and sums up with [`stats`] into a [`document`].
 //! 5. [`report`] shows the document: tables, JSON. Nothing is printed that is not in it.

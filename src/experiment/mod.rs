@@ -8,6 +8,7 @@ pub mod schedule;
 pub mod signals;
 pub mod summary;
 mod warnings;
+pub mod workbench;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

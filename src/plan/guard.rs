@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::units::count;
 use crate::measure::limits::{Limit, LimitKind, Limits};
 
 /// What one living process of the round needs.
@@ -41,6 +42,22 @@ pub struct Binding {
     pub needed: u64,
     /// How to raise it.
     pub advice: String,
+}
+
+/// What `strategy` is told that may not have all it wanted; nothing if it may.
+pub fn in_words(strategy: &str, verdict: &Verdict) -> Option<String> {
+    let binding = verdict.binding.as_ref()?;
+    Some(format!(
+        "{strategy}: at most {} processes are alive at once, not {}: {} is {}, of which {} are in use; all at once would \
+         have needed {}. To raise it: {}",
+        count(verdict.allowed),
+        count(verdict.wanted),
+        binding.limit,
+        count(binding.value),
+        count(binding.in_use),
+        count(binding.needed),
+        binding.advice
+    ))
 }
 
 /// Part of a limit on processes that is left to others.

@@ -234,6 +234,19 @@ deserialize_from_text!(Length, "a duration such as \"5ms\", 0 or \"trace\"", |nu
     .parse());
 deserialize_from_text!(Seconds, "a duration such as \"5ms\", or 0", |number: i64| number.to_string().parse());
 
+/// A whole number with thousands apart: `1,000,000`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! Numbers as people read them: three or four digits that mean something, and a unit.
 
+pub use crate::plan::units::count;
+
 /// A time: `12.3 ms`, `1.02 s`, `3 min 20 s`.
 pub fn seconds(value: f64) -> String {
     let magnitude = value.abs();
@@ -69,19 +71,6 @@ pub fn bytes(value: u64) -> String {
         0x10_0000..0x4000_0000 => format!("{} MiB", significant(scaled / 1048576.0)),
         _ => format!("{} GiB", significant(scaled / 1073741824.0)),
     }
-}
-
-/// A whole number with thousands apart: `1,000,000`.
-pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A part of one: `12 %`.

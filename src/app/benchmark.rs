@@ -1,0 +1,100 @@
+//! One benchmark: a workload, by some strategies.
+
+use std::io::{self, Write};
+
+use super::failure::{Failure, usage};
+use crate::cli::Benchmark;
+use crate::document::Document;
+use crate::experiment;
+use crate::experiment::workbench::{Job, Workbench};
+use crate::plan::draft::Draft;
+use crate::plan::inputs::make_output_folder;
+use crate::plan::spec;
+use crate::report::json::Target;
+use crate::report::progress::Progress;
+use crate::workload::OnFailure;
+use crate::{exit, report};
+
+/// Runs what was typed, shows and exports it.
+pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
+    let mut bench = Workbench::new()?;
+    let checked = bench.check(draft(flags)?)?;
+    let json = match &flags.json {
+        Some(path) if !flags.dry_run => {
+            Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?)
+        }
+        _ => None,
+    };
+    let job = bench.prepare(checked)?;
+    if flags.dry_run {
+        return dry_run(&job, &bench);
+    }
+    make_output_folder(&job.plan)?;
+    if flags.command.is_empty() && flags.worker.is_none() {
+        // What a file would have executed is seen before it is.
+        ignore_closed_pipe(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;
+    }
+    let mut progress = Progress::new(flags.quiet);
+    let document = bench.run(&job, &mut progress);
+    progress.finish();
+    let document = document?;
+    show(&document, json)?;
+    Ok(exit_code(&document))
+}
+
+/// What was typed, over the spec that was named.
+fn draft(flags: &Benchmark) -> Result<Draft, Failure> {
+    let spec = flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
+    flags.over(spec).map_err(usage)
+}
+
+fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
+    let Job { plan, setting, .. } = job;
+    // A program of the user's own is not executed by something that is called a dry run.
+    let estimate = match plan.workload.kind.is_program() {
+        true => None,
+        false => Some(experiment::estimate(plan, setting, bench.signals())?),
+    };
+    let mut out = anstream::stdout().lock();
+    let storage = setting.found.storage.as_ref();
+    let written = report::plan::write(plan, &setting.machine, storage, estimate.as_ref(), &mut out);
+    ignore_closed_pipe(written)?;
+    ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
+    Ok(exit::SUCCESS)
+}
+
+/// Tables on standard output, unless the JSON goes there.
+fn show(document: &Document, json: Option<Target>) -> Result<(), Failure> {
+    let to_standard_output = matches!(json, Some(Target::StandardOutput));
+    if let Some(target) = json {
+        target.write(document)?;
+    }
+    if !to_standard_output {
+        let mut out = anstream::stdout().lock();
+        let written = report::write(document, &mut out).and_then(|()| out.flush());
+        ignore_closed_pipe(written)?;
+    }
+    let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
+    ignore_closed_pipe(written)?;
+    Ok(())
+}
+
+/// Whoever closes the pipe (`| head`) has seen enough.
+pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn exit_code(document: &Document) -> i32 {
+    let failed = document.tasks_failed() > 0;
+    let stopped = failed && document.plan.run.on_failure == OnFailure::Stop;
+    if document.partial && !stopped {
+        exit::INTERRUPTED
+    } else if failed {
+        exit::FAILURE
+    } else {
+        exit::SUCCESS
+    }
+}

@@ -1,0 +1,79 @@
+//! How the program ends that has nothing to report.
+
+use std::io::Write;
+
+use crate::engine::python::ProbeError;
+use crate::exit;
+use crate::experiment::RunError;
+use crate::experiment::workbench::PrepareError;
+use crate::plan::PlanError;
+use crate::report::style::{ERROR, paint};
+
+/// Why there is nothing to report.
+pub struct Failure {
+    code: i32,
+    message: String,
+}
+
+impl Failure {
+    /// A failure with `code` of [`exit`].
+    pub fn new(code: i32, message: impl ToString) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    /// Says why on standard error, and returns the exit code.
+    pub fn show(self) -> i32 {
+        // Where standard error is closed the exit code has to do.
+        let _ = writeln!(anstream::stderr(), "{} {}", paint(ERROR, "error:"), self.message);
+        self.code
+    }
+}
+
+/// What was typed is wrong.
+pub fn usage(message: impl ToString) -> Failure {
+    Failure::new(exit::USAGE, message)
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(exit::FAILURE, format!("{error:#}"))
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Usage(message) => Self::new(exit::USAGE, message),
+            PlanError::Limit(message) => Self::new(exit::LIMIT, message),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Limit(_) => Self::new(exit::LIMIT, error),
+            RunError::Interrupted => Self::new(exit::INTERRUPTED, error),
+            RunError::Violation(_) | RunError::Other(_) => Self::new(exit::FAILURE, error),
+        }
+    }
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Unusable(_) => Self::new(exit::LIMIT, error),
+            ProbeError::Interrupted => Self::new(exit::INTERRUPTED, error),
+        }
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Plan(error) => error.into(),
+            PrepareError::Python(error) => error.into(),
+            PrepareError::Other(error) => error.into(),
+        }
+    }
+}

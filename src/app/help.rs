@@ -1,0 +1,32 @@
+//! What shells and `man` want to know of the command line.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::benchmark::ignore_closed_pipe;
+use super::failure::Failure;
+use crate::cli::Cli;
+use crate::exit;
+
+/// Prints what makes `shell` complete the command line.
+pub fn completions(shell: Shell) -> Result<i32, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "procbench", &mut script);
+    print(&script)
+}
+
+/// Prints the manual page, as troff.
+pub fn man() -> Result<i32, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).context("failed to write the manual page")?;
+    print(&page)
+}
+
+fn print(text: &[u8]) -> Result<i32, Failure> {
+    let mut out = io::stdout().lock();
+    ignore_closed_pipe(out.write_all(text).and_then(|()| out.flush()))?;
+    Ok(exit::SUCCESS)
+}

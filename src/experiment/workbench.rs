@@ -1,0 +1,168 @@
+//! What is looked at once and serves every run of this process: the machine, its calibration, the signals. A benchmark has
+//! one run; whatever compares several workloads has many.
+
+use anyhow::Context;
+
+use super::signals::Signals;
+use super::{IDLE, Observer, RunError, Setting};
+use crate::document::{Document, Warning};
+use crate::engine::Engine;
+use crate::engine::python::{Interpreter, ProbeError};
+use crate::measure::environment::Environment;
+use crate::measure::limits::Limits;
+use crate::measure::parked;
+use crate::mode::Mode;
+use crate::plan::draft::Draft;
+use crate::plan::found::Found;
+use crate::plan::guard;
+use crate::plan::inputs::Inputs;
+use crate::plan::{Machine, Plan, PlanError};
+use crate::sys::fork;
+use crate::workload::cpu;
+
+/// Where runs are made ready and carried out.
+#[derive(Debug)]
+pub struct Workbench {
+    signals: Signals,
+    machine: Machine,
+    /// The rest is measured when it is first needed.
+    environment: Option<Environment>,
+    units_per_second: Option<f64>,
+    parked_process_bytes: Option<u64>,
+}
+
+/// A draft that has been found to make sense on this machine. Nothing has been measured, and nothing started.
+#[derive(Debug)]
+pub struct Checked {
+    draft: Draft,
+    inputs: Inputs,
+    found: Found,
+    plan: Plan,
+}
+
+/// A plan that is ready to be run.
+#[derive(Debug)]
+pub struct Job {
+    /// What will be run.
+    pub plan: Plan,
+    /// What is known before its first round.
+    pub setting: Setting,
+    /// The lines of its tasks lie here as long as it lasts.
+    _inputs: Inputs,
+}
+
+/// Why something cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// There is no Python, or it did not answer.
+    #[error(transparent)]
+    Python(#[from] ProbeError),
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl Checked {
+    /// The plan, made with what was assumed of the machine.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+impl Workbench {
+    /// Looks at the machine's limits and begins to listen to signals.
+    ///
+    /// # Errors
+    /// If signals cannot be listened to.
+    pub fn new() -> anyhow::Result<Self> {
+        let signals = Signals::listen()?;
+        fork::become_subreaper().context("failed to become a subreaper")?;
+        let machine = Machine {
+            effective_cores: std::thread::available_parallelism().map_or(1, usize::from) as u64,
+            limits: Limits::read(),
+            parked_process_bytes: parked::ASSUMED_BYTES,
+            python: None,
+        };
+        Ok(Self { signals, machine, environment: None, units_per_second: None, parked_process_bytes: None })
+    }
+
+    /// What somebody has asked for while this runs.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// The machine, as far as a plan needs to know it.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Finds what `draft` names and makes a plan of it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn check(&self, mut draft: Draft) -> Result<Checked, PlanError> {
+        let inputs = Inputs::find(&mut draft)?;
+        let found = Found::look(&draft.workload).map_err(PlanError::Usage)?;
+        draft.found = Some(found.clone());
+        let plan = inputs.complete(draft.clone().resolve(&self.machine)?, &self.machine)?;
+        Ok(Checked { draft, inputs, found, plan })
+    }
+
+    /// Measures what the plan needs to know of the machine, unless that is known, and makes the plan with it. To be called
+    /// while this process has one thread.
+    ///
+    /// # Errors
+    /// If something cannot be had, such as Python.
+    pub fn prepare(&mut self, checked: Checked) -> Result<Job, PrepareError> {
+        let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+        let Checked { draft, inputs, found, plan } = checked;
+        if parked_process_matters(&plan) {
+            let bytes = *self.parked_process_bytes.get_or_insert_with(parked::measure);
+            self.machine.parked_process_bytes = bytes;
+        }
+        if draft.names(Engine::Python) {
+            let stop_wanted = || self.signals.stop_wanted();
+            let wanted = plan.run.python.as_deref();
+            self.machine.python = Some(Interpreter::find(wanted, &stop_wanted)?);
+        }
+        let plan = inputs.complete(draft.resolve(&self.machine)?, &self.machine)?;
+        let setting = Setting {
+            started_at,
+            environment: self.environment.get_or_insert_with(Environment::read).clone(),
+            warnings: guard_warnings(&plan),
+            units_per_second: *self.units_per_second.get_or_insert_with(cpu::calibrate),
+            parked_process_bytes: self.parked_process_bytes,
+            machine: self.machine.clone(),
+            idle: IDLE,
+            found,
+        };
+        Ok(Job { plan, setting, _inputs: inputs })
+    }
+
+    /// Carries out `job`. An interrupted run is a partial document, not an error.
+    ///
+    /// # Errors
+    /// If a round is not valid or cannot be had.
+    pub fn run(&self, job: &Job, observer: &mut dyn Observer) -> Result<Document, RunError> {
+        super::run(&job.plan, &job.setting, &self.signals, observer)
+    }
+}
+
+/// Whether so many processes are to be alive that what one costs must be measured.
+fn parked_process_matters(plan: &Plan) -> bool {
+    const FEW: u64 = 1000;
+    let native = plan.strategies.iter().filter(|row| row.engine == Engine::Native);
+    let mut in_flight = native.filter(|row| row.mode == Mode::Process);
+    in_flight.any(|row| row.settings.in_flight.is_some_and(|in_flight| in_flight > FEW))
+}
+
+fn guard_warnings(plan: &Plan) -> Vec<Warning> {
+    let warnings = plan.guarded.iter().filter_map(|guarded| {
+        let message = guard::in_words(&guarded.strategy, &guarded.verdict)?;
+        Some(Warning { code: "in_flight_limited".into(), message })
+    });
+    warnings.collect()
+}
