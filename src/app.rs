@@ -4,7 +4,7 @@ mod benchmark;
 mod failure;
 mod help;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::Parser;
 
@@ -13,14 +13,22 @@ use crate::engine::native;
 use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
+use crate::sys::early::instead_of_main;
 use failure::Failure;
+
+instead_of_main!(exec::CHILD_WORD, child);
+
+/// The life of a child that was started to execute tasks.
+fn child(words: &[OsString]) -> i32 {
+    exec::run(words).map_or_else(|error| Failure::from(error).show(), |()| exit::SUCCESS)
+}
 
 /// Runs the program and returns its exit code.
 pub fn main() -> i32 {
     let hidden = std::env::args_os().nth(1);
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),
-        Some(exec::CHILD) => exec::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some(exec::CHILD) => return child(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
         _ => return as_asked(&Cli::parse()).unwrap_or_else(Failure::show),

@@ -47,6 +47,8 @@ pub fn observed(
     let request = Request { protocol: VERSION, controller, workload, strategy, latency, on_failure };
     let mut command = Command::new(env!("CARGO_BIN_EXE_procbench"));
     command.arg(native::RUNNER).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // What Cargo sets for its own sake: folders in which every exec of a program would look for its libraries first.
+    command.env_remove("LD_LIBRARY_PATH");
     observer.admit(&mut command);
     let mut runner = command.spawn().expect("the runner starts");
     let mut to_runner = runner.stdin.take().expect("a pipe");

@@ -217,7 +217,7 @@ impl Pool {
         inherited: Option<Range<u64>>,
     ) -> Result<(), RoundError> {
         let parent = self.parent;
-        let started = match &self.spawner {
+        let started = match &mut self.spawner {
             Some(spawner) => {
                 let inherited = inherited.map_or((0, 0), |tasks| (tasks.start, tasks.end));
                 spawner.spawn(Role::Worker { station, inherited })

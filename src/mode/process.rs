@@ -120,7 +120,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let begin = monotonic_nanoseconds();
     let mut sharing = exec::sharing_of(&round);
     let mut crew = Crew::new(workload, &round, limit as usize, &machine, &mut sharing)?;
-    let method = match Spawner::prepare(&round, sharing)? {
+    let mut method = match Spawner::prepare(&round, sharing)? {
         Some(spawner) => Method::Exec(spawner),
         None => Method::prepare(workload, &crew, round.parent_memory)?,
     };
@@ -139,14 +139,14 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
             crew.sweep()?;
             round.progress.tick(Status { tasks_done: crew.reaped, alive: crew.alive as u64 });
         }
-        crew.start(workload, &method, task)?;
+        crew.start(workload, &mut method, task)?;
     }
     crew.join(|status| round.progress.tick(status))?;
     while let Some(task) = crew.failures.next() {
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
-        crew.start(workload, &method, task)?;
+        crew.start(workload, &mut method, task)?;
         if !crew.failures.any() {
             crew.join(|status| round.progress.tick(status))?;
         }
@@ -362,7 +362,7 @@ impl Crew {
     fn start<W: Workload>(
         &mut self,
         workload: &W,
-        method: &Method<W::Lean>,
+        method: &mut Method<W::Lean>,
         task: u64,
     ) -> Result<(), RoundError> {
         let cell = if self.free_count > 0 {

@@ -198,7 +198,7 @@ impl Pool {
         // one is open somewhere, nobody sees the end of a pipe.
         self.workers.push(worker);
         let parent = self.parent;
-        let started = match &self.spawner {
+        let started = match &mut self.spawner {
             Some(spawner) => {
                 let role =
                     Role::PipeWorker { requests: from_parent.as_raw_fd(), answers: to_parent.as_raw_fd() };
