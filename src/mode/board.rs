@@ -103,7 +103,7 @@ impl Board {
         argument: &[u8],
         meter: &mut Meter,
     ) -> Word {
-        let result = self.results.get_mut(task as usize);
+        let result = self.results.get_mut_whole(task as usize);
         let outcome = timed(&self.stamps, task, || executor.execute(task, argument, result, meter));
         meter.count(outcome)
     }
