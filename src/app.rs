@@ -3,6 +3,7 @@
 mod benchmark;
 mod failure;
 mod help;
+mod sweep;
 
 use std::ffi::OsStr;
 
@@ -32,6 +33,7 @@ fn as_asked(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         None => benchmark::run(&cli.benchmark),
         Some(Verb::Completions { shell }) => help::completions(*shell),
+        Some(Verb::Sweep(flags)) => sweep::run(flags),
         Some(Verb::Man) => help::man(),
     }
 }

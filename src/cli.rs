@@ -1,11 +1,13 @@
 //! What can be typed. No logic: everything ends in a draft of a plan, or names files.
 
 pub mod benchmark;
+pub mod sweep;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use benchmark::Benchmark;
+pub use sweep::Sweep;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -27,6 +29,8 @@ pub struct Cli {
 /// What can be done besides one benchmark.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Compare strategies over the values of one or two flags: which is best where
+    Sweep(Box<Sweep>),
     /// Print a completion script for a shell
     Completions {
         /// Which shell

@@ -284,7 +284,7 @@ impl Benchmark {
             }),
             strategies,
             found: None,
-            vary: Vec::new(),
+            vary: spec.vary,
         })
     }
 

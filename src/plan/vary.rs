@@ -246,7 +246,10 @@ impl Variable {
         let key = Key::find(key)?;
         let at = |error: String| format!("{error} (in {}={values})", key.name);
         if values.trim().is_empty() {
-            return Err(format!("{} has an empty list: expected values, such as {}=10,100", key.name, key.name));
+            return Err(format!(
+                "{} has an empty list: expected values, such as {}=10,100",
+                key.name, key.name
+            ));
         }
         let mut all: Vec<Value> = Vec::new();
         for item in values.split(',').map(str::trim) {

@@ -7,6 +7,7 @@ pub mod plan;
 pub mod progress;
 pub mod sentence;
 pub mod style;
+pub mod sweep;
 pub mod tables;
 
 use std::io::{self, Write};

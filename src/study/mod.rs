@@ -1,0 +1,4 @@
+//! Questions that take more than one benchmark to answer.
+
+pub mod standing;
+pub mod sweep;
