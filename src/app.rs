@@ -1,6 +1,8 @@
 //! The program's story: parse, plan, run, report.
 
 mod benchmark;
+mod cells;
+mod crossover;
 mod failure;
 mod help;
 mod sweep;
@@ -34,6 +36,7 @@ fn as_asked(cli: &Cli) -> Result<i32, Failure> {
         None => benchmark::run(&cli.benchmark),
         Some(Verb::Completions { shell }) => help::completions(*shell),
         Some(Verb::Sweep(flags)) => sweep::run(flags),
+        Some(Verb::Crossover(flags)) => crossover::run(flags),
         Some(Verb::Man) => help::man(),
     }
 }

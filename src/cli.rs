@@ -1,12 +1,14 @@
 //! What can be typed. No logic: everything ends in a draft of a plan, or names files.
 
 pub mod benchmark;
+pub mod crossover;
 pub mod sweep;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use benchmark::Benchmark;
+pub use crossover::Crossover;
 pub use sweep::Sweep;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
@@ -31,6 +33,8 @@ pub struct Cli {
 pub enum Verb {
     /// Compare strategies over the values of one or two flags: which is best where
     Sweep(Box<Sweep>),
+    /// Find the value of a flag at which the faster of two strategies changes
+    Crossover(Box<Crossover>),
     /// Print a completion script for a shell
     Completions {
         /// Which shell

@@ -7,15 +7,16 @@ use clap::Parser;
 use serde_json::{Value as Json, to_value};
 
 use super::benchmark::{ignore_closed_pipe, spec};
+use super::cells::Cells;
 use super::failure::{Failure, usage};
 use crate::cli::{Benchmark, Cli, Sweep as Typed, Verb};
 use crate::document::Tool;
 use crate::experiment::workbench::{Checked, Workbench};
 use crate::experiment::{self, RunError};
+use crate::plan::DEFAULT_SEED;
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::vary::{Flags, Variable};
-use crate::plan::{DEFAULT_SEED, PlanError};
 use crate::report::json::Target;
 use crate::report::progress::{Part, Progress};
 use crate::study::sweep::{self, Cell, Kind, MOST_CELLS, MOST_VARIABLES, SCHEMA_VERSION, Sweep};
@@ -32,13 +33,12 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let variables = variables(typed, &spec)?;
     let mut bench = Workbench::new()?;
     let mut sweep = begin(typed, &spec, variables)?;
-    let drafts =
-        Drafts { flags, spec: &spec, names: names(flags, &spec)?, variables: sweep.variables.clone() };
-    sweep.strategies = check_all(&mut sweep, &drafts, &bench)?;
+    let cells = Cells::new(flags, &spec)?;
+    sweep.strategies = check_all(&mut sweep, &cells, &bench)?;
     if let (Some(before), Some(path)) = (before, &typed.resume) {
         let of_file = |wrong| usage(format!("cannot go on with {}: {wrong}", path.display()));
         sweep.resume(before).map_err(of_file)?;
-        require_same(&sweep, &drafts, &mut bench)?;
+        require_same(&sweep, &cells, &mut bench)?;
     }
     let json = match flags.json.as_deref().or(typed.resume.as_deref()) {
         Some(path) if !flags.dry_run => {
@@ -48,11 +48,11 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     };
     let mut out = anstream::stderr().lock();
     if flags.command.is_empty() && flags.worker.is_none() {
-        let first = drafts.check(&sweep.cells[0], &bench)?;
+        let first = check(&sweep.cells[0], &sweep, &cells, &bench)?;
         ignore_closed_pipe(report::plan::write_program(first.plan(), &mut out))?;
     }
     drop(out);
-    let estimate = estimate(&sweep, &drafts, &mut bench, flags.dry_run)?;
+    let estimate = estimate(&sweep, &cells, &mut bench, flags.dry_run)?;
     sweep.estimate_seconds = estimate;
     if flags.dry_run {
         let mut out = anstream::stdout().lock();
@@ -67,7 +67,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     if !flags.quiet {
         ignore_closed_pipe(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
     }
-    let ended = carry_out(&mut sweep, &drafts, &mut bench, json.as_ref());
+    let ended = carry_out(&mut sweep, &cells, &mut bench, json.as_ref());
     show(&sweep, json.as_ref())?;
     ended
 }
@@ -186,53 +186,19 @@ fn begin(typed: &Typed, spec: &Draft, variables: Vec<Variable>) -> Result<Sweep,
     })
 }
 
-/// What makes a draft of a cell.
-struct Drafts<'a> {
-    flags: &'a Benchmark,
-    spec: &'a Draft,
-    /// What rows are called in all cells: a name that tells the value would be another in each.
-    names: Vec<String>,
-    variables: Vec<Variable>,
-}
-
-/// What rows are called without what varies.
-fn names(flags: &Benchmark, spec: &Draft) -> Result<Vec<String>, Failure> {
-    let spec = Draft { vary: Vec::new(), ..spec.clone() };
-    let draft = flags.over(spec).map_err(usage)?;
-    Ok(draft.strategies.iter().map(|row| row.name.clone().unwrap_or_else(|| row.to_string())).collect())
-}
-
-impl Drafts<'_> {
-    fn draft(&self, cell: &Cell) -> Result<Draft, String> {
-        let mut of_cell = Flags::default();
-        for (variable, value) in self.variables.iter().zip(&cell.values) {
-            variable.key()?.set(&mut of_cell, value)?;
-        }
-        let spec = Draft { vary: Vec::new(), ..self.spec.clone() };
-        let mut draft = self.flags.over_with(spec, &of_cell)?;
-        for (row, name) in draft.strategies.iter_mut().zip(&self.names) {
-            row.name = Some(name.clone());
-        }
-        Ok(draft)
-    }
-
-    fn check(&self, cell: &Cell, bench: &Workbench) -> Result<Checked, Failure> {
-        let name = cell.name(&self.variables);
-        let place = |error: &str| format!("{error} (in the cell {name})");
-        let draft = self.draft(cell).map_err(|error| usage(place(&error)))?;
-        Ok(bench.check(draft).map_err(|error| match error {
-            PlanError::Usage(error) => PlanError::Usage(place(&error)),
-            PlanError::Limit(error) => PlanError::Limit(place(&error)),
-        })?)
-    }
+/// Checks that `cell` can be run.
+fn check(cell: &Cell, sweep: &Sweep, cells: &Cells, bench: &Workbench) -> Result<Checked, Failure> {
+    let keys = sweep.variables.iter().map(|variable| variable.key.as_str());
+    let values: Vec<(&str, &str)> = keys.zip(cell.values.iter().map(String::as_str)).collect();
+    cells.check(&values, bench)
 }
 
 /// Checks every cell before the first is run, and returns what the strategies are called.
-fn check_all(sweep: &mut Sweep, drafts: &Drafts<'_>, bench: &Workbench) -> Result<Vec<String>, Failure> {
+fn check_all(sweep: &mut Sweep, cells: &Cells, bench: &Workbench) -> Result<Vec<String>, Failure> {
     let mut first = None;
     let mut all_alike = true;
     for cell in &sweep.cells {
-        let plan = drafts.check(cell, bench)?.plan().clone();
+        let plan = check(cell, sweep, cells, bench)?.plan().clone();
         let alike = |other: &crate::plan::Plan| {
             let settings = |plan: &crate::plan::Plan| {
                 plan.strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>()
@@ -255,13 +221,13 @@ fn check_all(sweep: &mut Sweep, drafts: &Drafts<'_>, bench: &Workbench) -> Resul
 /// How long the cells that are not done take, at most. Nobody knows what programs take that are not to be executed.
 fn estimate(
     sweep: &Sweep,
-    drafts: &Drafts<'_>,
+    cells: &Cells,
     bench: &mut Workbench,
     dry_run: bool,
 ) -> Result<Option<f64>, Failure> {
     let mut seconds = 0.0;
     for cell in sweep.cells.iter().filter(|cell| !cell.is_done()) {
-        let job = bench.prepare(drafts.check(cell, bench)?)?;
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
         if job.plan.workload.kind.is_program() && dry_run {
             return Ok(None);
         }
@@ -273,15 +239,15 @@ fn estimate(
 /// Runs what is not done, and returns the exit code.
 fn carry_out(
     sweep: &mut Sweep,
-    drafts: &Drafts<'_>,
+    cells: &Cells,
     bench: &mut Workbench,
     json: Option<&Target>,
 ) -> Result<i32, Failure> {
-    let mut progress = Progress::new(drafts.flags.quiet);
+    let mut progress = Progress::new(cells.flags().quiet);
     let ended = loop {
         let Some(at) = sweep.next() else { break Ok(exit::SUCCESS) };
         let cell = &sweep.cells[at];
-        let job = bench.prepare(drafts.check(cell, bench)?)?;
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
         make_output_folder(&job.plan)?;
         let part =
             format!("cell {}/{}, {}", sweep.done() + 1, sweep.cells.len(), cell.name(&sweep.variables));
@@ -309,14 +275,14 @@ fn carry_out(
 }
 
 /// Refuses to go on with cells that were run with other flags, or on another machine.
-fn require_same(sweep: &Sweep, drafts: &Drafts<'_>, bench: &mut Workbench) -> Result<(), Failure> {
+fn require_same(sweep: &Sweep, cells: &Cells, bench: &mut Workbench) -> Result<(), Failure> {
     const OF_MACHINE: [&str; 6] =
         ["cpu", "cores", "effective_cores", "memory_bytes", "kernel", "architecture"];
     let json =
         |value: serde_json::Result<Json>| value.map_err(|error| Failure::from(anyhow::Error::from(error)));
     for cell in &sweep.cells {
         let Some(before) = cell.document.as_ref().filter(|_| cell.is_done()) else { continue };
-        let job = bench.prepare(drafts.check(cell, bench)?)?;
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
         // What the guard allows depends on what else runs.
         let guarded = !before.plan.guarded.is_empty() || !job.plan.guarded.is_empty();
         let ignored: &[&str] = if guarded { &["guarded", "in_flight"] } else { &[] };
@@ -329,7 +295,7 @@ fn require_same(sweep: &Sweep, drafts: &Drafts<'_>, bench: &mut Workbench) -> Re
             Some((format!("this machine's {key}"), before, now))
         });
         if let Some((what, before, now)) = of_plan.or(of_machine) {
-            let name = cell.name(&drafts.variables);
+            let name = cell.name(&sweep.variables);
             return Err(usage(format!(
                 "cannot go on: it is another sweep: in the cell {name}, {what} was {before} and is now {now}"
             )));

@@ -13,6 +13,7 @@ use crate::document::{Document, Warning};
 use crate::plan::vary::{Unit, Value, Variable};
 use crate::study::standing::{Outcome, Standing};
 use crate::study::sweep::{Cell, Sweep};
+use crate::workload::{Spread, WorkloadSpec};
 
 /// Writes everything that a person wants to see of `sweep`.
 ///
@@ -48,31 +49,35 @@ pub fn write(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// `workload` without what `key` says of it.
+pub(super) fn without(key: &str, workload: &WorkloadSpec) -> WorkloadSpec {
+    let mut workload = workload.clone();
+    match key {
+        // So that it can be found in what is said of it.
+        "tasks" => workload.tasks = 1,
+        "cpu" => workload.cpu_seconds = 0.0,
+        "io-wait" => workload.io_wait_seconds = 0.0,
+        "io-size" => workload.io_size_bytes = 0,
+        "arg-size" => workload.arg_size_bytes = 0,
+        "result-size" => workload.result_size_bytes = 0,
+        "memory" => workload.memory_bytes = 0,
+        "shared" => workload.shared_bytes = 0,
+        "parent-memory" => workload.parent_memory_bytes = 0,
+        "init" => workload.init_seconds = 0.0,
+        "spread" => workload.spread = Spread::Constant,
+        _ => {}
+    }
+    workload
+}
+
 /// The workload without what varies in it.
 fn fixed_in_words(sweep: &Sweep, document: &Document) -> String {
-    let mut workload = document.plan.workload.clone();
-    for variable in &sweep.variables {
-        match variable.key.as_str() {
-            "cpu" => workload.cpu_seconds = 0.0,
-            "io-wait" => workload.io_wait_seconds = 0.0,
-            "io-size" => workload.io_size_bytes = 0,
-            "arg-size" => workload.arg_size_bytes = 0,
-            "result-size" => workload.result_size_bytes = 0,
-            "memory" => workload.memory_bytes = 0,
-            "shared" => workload.shared_bytes = 0,
-            "parent-memory" => workload.parent_memory_bytes = 0,
-            "init" => workload.init_seconds = 0.0,
-            "spread" => workload.spread = crate::workload::Spread::Constant,
-            _ => {}
-        }
-    }
+    let keys = sweep.variables.iter().map(|variable| variable.key.as_str());
+    let workload = keys.clone().fold(document.plan.workload.clone(), |workload, key| without(key, &workload));
     let words = workload_in_words(document.plan.name.as_deref(), &workload);
-    if !sweep.variables.iter().any(|variable| variable.key == "tasks") {
-        return words;
-    }
-    let number =
-        if workload.tasks == 1 { "1 task".into() } else { format!("{} tasks", count(workload.tasks)) };
-    words.replacen(&number, "tasks", 1)
+    let words =
+        if keys.into_iter().any(|key| key == "tasks") { words.replacen("1 task", "tasks", 1) } else { words };
+    words.trim_end_matches(", doing nothing").to_owned()
 }
 
 fn keys(sweep: &Sweep) -> String {
@@ -88,24 +93,24 @@ pub fn value_in_words(unit: Unit, value: &Value) -> String {
 }
 
 /// A text on a coloured ground, or not.
-struct Field {
+pub(super) struct Field {
     text: String,
     style: Style,
 }
 
 impl Field {
-    fn plain(text: impl Into<String>) -> Self {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), style: Style::new() }
     }
 
-    fn painted(text: impl Into<String>, style: Style) -> Self {
+    pub(super) fn painted(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style }
     }
 }
 
 /// Rows of fields as text, in as many blocks as it takes for none to be wider than a terminal. The first row is what stands
 /// above the others, the first column what stands left of them.
-fn blocks(rows: &[Vec<Field>]) -> Vec<String> {
+pub(super) fn blocks(rows: &[Vec<Field>]) -> Vec<String> {
     const GAP: usize = 2;
     let width_of = |column: usize| {
         let widths = rows.iter().filter_map(|row| row.get(column)).map(|field| field.text.chars().count());

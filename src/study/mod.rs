@@ -1,4 +1,5 @@
 //! Questions that take more than one benchmark to answer.
 
+pub mod crossover;
 pub mod standing;
 pub mod sweep;
