@@ -141,6 +141,10 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
     for value in ends.map(|at| rules.grid[at]) {
         search.look(value, rules.most_rounds.min(COARSE_ROUNDS))?;
     }
+    // Whether there is a crossing at all depends on who is faster at the ends: they are worth all rounds that one may have.
+    for at in [0, last] {
+        search.look(rules.grid[at], rules.most_rounds)?;
+    }
     let mut open = search.changes();
     let mut crossings = Vec::new();
     // The widest first, so that time that runs out leaves all of them alike.
