@@ -1,5 +1,6 @@
 //! Showing a document. Nothing here measures, and nothing is shown that is not in the document.
 
+pub mod advise;
 pub mod articles;
 pub mod crossover;
 pub mod json;

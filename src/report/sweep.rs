@@ -92,7 +92,8 @@ pub fn value_in_words(unit: Unit, value: &Value) -> String {
     }
 }
 
-/// A text on a coloured ground, or not.
+/// A text in colour, or not.
+#[derive(Clone)]
 pub(super) struct Field {
     text: String,
     style: Style,
