@@ -1,8 +1,12 @@
 //! The program's story: parse, plan, run, report.
 
+mod advise;
 mod benchmark;
+mod cells;
+mod crossover;
 mod failure;
 mod help;
+mod sweep;
 
 use std::ffi::{OsStr, OsString};
 
@@ -40,6 +44,9 @@ fn as_asked(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         None => benchmark::run(&cli.benchmark),
         Some(Verb::Completions { shell }) => help::completions(*shell),
+        Some(Verb::Advise(flags)) => advise::run(flags),
+        Some(Verb::Sweep(flags)) => sweep::run(flags),
+        Some(Verb::Crossover(flags)) => crossover::run(flags),
         Some(Verb::Man) => help::man(),
     }
 }

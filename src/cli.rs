@@ -1,11 +1,17 @@
 //! What can be typed. No logic: everything ends in a draft of a plan, or names files.
 
+pub mod advise;
 pub mod benchmark;
+pub mod crossover;
+pub mod sweep;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use advise::Advise;
 pub use benchmark::Benchmark;
+pub use crossover::Crossover;
+pub use sweep::Sweep;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -27,6 +33,12 @@ pub struct Cli {
 /// What can be done besides one benchmark.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Search modes, workers and chunks for the strategy to use, within a time limit
+    Advise(Box<Advise>),
+    /// Compare strategies over the values of one or two flags: which is best where
+    Sweep(Box<Sweep>),
+    /// Find the value of a flag at which the faster of two strategies changes
+    Crossover(Box<Crossover>),
     /// Print a completion script for a shell
     Completions {
         /// Which shell

@@ -23,5 +23,6 @@ pub mod plan;
 pub mod report;
 pub mod seed;
 pub mod stats;
+pub mod study;
 pub mod sys;
 pub mod workload;

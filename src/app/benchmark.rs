@@ -44,8 +44,12 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
 
 /// What was typed, over the spec that was named.
 fn draft(flags: &Benchmark) -> Result<Draft, Failure> {
-    let spec = flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
-    flags.over(spec).map_err(usage)
+    flags.over(spec(flags)?).map_err(usage)
+}
+
+/// The spec that was named; nothing where none was.
+pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
+    flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)
 }
 
 fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {

@@ -12,6 +12,7 @@ use crate::plan::draft::{
 };
 use crate::plan::engines::by_engines;
 use crate::plan::units::{Count, Length, Percent, Seconds, Size};
+use crate::plan::vary::Flags;
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// A workload, its strategies, and how they are measured. Everything ends in a [`Draft`].
@@ -231,22 +232,21 @@ impl Benchmark {
     ///
     /// # Errors
     /// If a setting was typed that none of the strategies has.
-    pub fn over(&self, mut spec: Draft) -> Result<Draft, String> {
+    pub fn over(&self, spec: Draft) -> Result<Draft, String> {
+        self.over_with(spec, &Flags::default())
+    }
+
+    /// As [`Self::over`], as though `cell` had been typed as well.
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn over_with(&self, mut spec: Draft, cell: &Flags) -> Result<Draft, String> {
         if !self.command.is_empty() || self.worker.is_some() {
             // A program that was typed takes the place of the file's, whichever kind that is.
             (spec.workload.command, spec.workload.worker) = (None, None);
             spec.workload.workload = spec.workload.workload.filter(|kind| !kind.is_program());
         }
-        let flags = StrategyDraft {
-            workers: self.workers,
-            chunk: self.chunk,
-            in_flight: self.in_flight,
-            transport: self.transport,
-            start: self.start,
-            api: self.api,
-            max_tasks_per_child: self.max_tasks_per_child,
-            ..StrategyDraft::default()
-        };
+        let Flags { workload: typed, strategy: flags } = self.flags().overridden_by(cell);
         // A flag overrides the file; what stands in --mode is more specific than a flag for all rows.
         let strategies: Vec<StrategyDraft> = if !self.mode.is_empty() {
             let by_engines = |row: &StrategyDraft| match row.engine {
@@ -262,12 +262,36 @@ impl Benchmark {
         if let Some(setting) = flags.unused_by(&strategies) {
             return Err(format!("{setting} was given, but none of the strategies has such a setting"));
         }
-        let workload = match self.io {
+        let workload = match typed.io {
             Some(io) => spec.workload.with_io(io),
             None => spec.workload,
         };
         Ok(Draft {
-            workload: workload.overridden_by(&WorkloadDraft {
+            workload: workload.overridden_by(&typed),
+            run: spec.run.overridden_by(&RunDraft {
+                rounds: self.rounds,
+                warmup: self.warmup,
+                time_budget: self.time_budget,
+                seed: self.seed,
+                baseline: self.baseline.clone(),
+                margin: self.margin,
+                precision: self.precision,
+                overhead: self.overhead.then_some(true),
+                memory_method: self.memory_method,
+                no_latency: self.no_latency.then_some(true),
+                on_failure: self.on_failure,
+                python: self.python.clone(),
+            }),
+            strategies,
+            found: None,
+            vary: spec.vary,
+        })
+    }
+
+    /// What was typed of the workload and of all strategies.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            workload: WorkloadDraft {
                 workload_name: self.workload_name.clone(),
                 workload: self.workload,
                 tasks: self.tasks,
@@ -292,23 +316,17 @@ impl Benchmark {
                 output: self.output.clone(),
                 prepare: self.prepare.clone(),
                 ignore_answers: self.ignore_answers.then_some(true),
-            }),
-            run: spec.run.overridden_by(&RunDraft {
-                rounds: self.rounds,
-                warmup: self.warmup,
-                time_budget: self.time_budget,
-                seed: self.seed,
-                baseline: self.baseline.clone(),
-                margin: self.margin,
-                precision: self.precision,
-                overhead: self.overhead.then_some(true),
-                memory_method: self.memory_method,
-                no_latency: self.no_latency.then_some(true),
-                on_failure: self.on_failure,
-                python: self.python.clone(),
-            }),
-            strategies,
-            found: None,
-        })
+            },
+            strategy: StrategyDraft {
+                workers: self.workers,
+                chunk: self.chunk,
+                in_flight: self.in_flight,
+                transport: self.transport,
+                start: self.start,
+                api: self.api,
+                max_tasks_per_child: self.max_tasks_per_child,
+                ..StrategyDraft::default()
+            },
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::found::Found;
 use super::units::{Count, Length, Percent, Seconds, Size};
+use super::vary::Variable;
 use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
@@ -26,6 +27,8 @@ pub struct Draft {
     pub strategies: Vec<StrategyDraft>,
     /// What the files that it names turned out to be; nothing until somebody has looked.
     pub found: Option<Found>,
+    /// What a spec varies: then it is one of a sweep, and not one plan but many.
+    pub vary: Vec<Variable>,
 }
 
 macro_rules! draft {

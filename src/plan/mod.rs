@@ -12,6 +12,7 @@ pub mod spec;
 mod timing;
 pub mod trace;
 pub mod units;
+pub mod vary;
 
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +184,12 @@ impl Draft {
     /// # Errors
     /// If the draft contradicts itself or asks for more than `machine` can do.
     pub fn resolve(self, machine: &Machine) -> Result<Plan, PlanError> {
+        if let Some(variable) = self.vary.first() {
+            return usage(format!(
+                "the spec varies {}, so it is a sweep and not one benchmark: procbench sweep --config FILE",
+                variable.key
+            ));
+        }
         if let Some(wrong) = self.workload.contradiction().or_else(|| self.run.contradiction()) {
             return usage(wrong);
         }
@@ -434,6 +441,7 @@ impl Plan {
                 })
                 .collect(),
             found: None,
+            vary: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Workload specs: TOML written by people, or the `plan` of a JSON export, read back.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::ops::{Range, RangeInclusive};
@@ -12,6 +13,7 @@ use toml::Spanned;
 use super::Plan;
 use super::draft::{Draft, MOST_WORKERS, RunDraft, StrategyDraft, WorkloadDraft};
 use super::units::{LARGEST_COUNT, LARGEST_SIZE, LONGEST_SECONDS};
+use super::vary::Variable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,35 @@ struct SpecFile {
     run: Option<Spanned<RunDraft>>,
     #[serde(default)]
     strategy: Vec<Spanned<StrategyDraft>>,
+    #[serde(default)]
+    vary: BTreeMap<Spanned<String>, Spanned<Values>>,
+}
+
+/// The values of a key under `[vary]`: a list, or a range as it would be typed.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a list of values, or a range such as \"1..1e6\"")]
+enum Values {
+    Text(String),
+    List(Vec<Typed>),
+}
+
+/// One value, as it would be typed.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a word or a number")]
+enum Typed {
+    Whole(i64),
+    Number(f64),
+    Text(String),
+}
+
+impl Typed {
+    fn text(&self) -> String {
+        match self {
+            Self::Whole(number) => number.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
 }
 
 /// Specs are written by hand; what is larger is something else.
@@ -80,11 +111,24 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
             return Err(show(text, path, Some(strategy.span()), &wrong, "in this table"));
         }
     }
+    let mut varied: Vec<_> = file.vary.iter().collect();
+    // As they stand in the file.
+    varied.sort_by_key(|(key, _)| key.span().start);
+    let variables = varied.into_iter().map(|(key, values)| {
+        let typed = match values.get_ref() {
+            Values::Text(text) => text.clone(),
+            Values::List(list) => list.iter().map(Typed::text).collect::<Vec<_>>().join(","),
+        };
+        Variable::of(key.get_ref(), &typed)
+            .map_err(|wrong| show(text, path, Some(key.span()), &wrong, "here"))
+    });
+    let vary = variables.collect::<Result<_, String>>()?;
     Ok(Draft {
         workload: file.workload.map(Spanned::into_inner).unwrap_or_default(),
         run: file.run.map(Spanned::into_inner).unwrap_or_default(),
         strategies: file.strategy.into_iter().map(Spanned::into_inner).collect(),
         found: None,
+        vary,
     })
 }
 

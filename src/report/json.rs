@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::linkat;
-
-use crate::document::Document;
+use serde::Serialize;
 
 /// Where an export goes.
 #[derive(Debug)]
@@ -42,11 +41,16 @@ impl Target {
         opened.with_context(|| format!("failed to open {} for writing", path.display()))
     }
 
+    /// Whether it can be written again and again, each time in place of what was there.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// Writes `document`.
     ///
     /// # Errors
     /// If it could not be written completely; then the old file is still there.
-    pub fn write(self, document: &Document) -> anyhow::Result<()> {
+    pub fn write(&self, document: &impl Serialize) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec_pretty(document).context("failed to write the document as JSON")?;
         text.push(b'\n');
         match self {
@@ -58,7 +62,8 @@ impl Target {
                     written => written.context("failed to write to standard output"),
                 }
             }
-            Self::Stream(path, mut stream) => {
+            Self::Stream(path, stream) => {
+                let mut stream = stream;
                 stream.write_all(&text).with_context(|| format!("failed to write {}", path.display()))
             }
             Self::File(file) => {
@@ -103,7 +108,7 @@ impl Replacement {
         OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.temporary)
     }
 
-    fn finish(self, text: &[u8]) -> io::Result<()> {
+    fn finish(&self, text: &[u8]) -> io::Result<()> {
         let (mut file, is_named) = match self.create_nameless() {
             Ok(file) => (file, false),
             Err(_) => (self.create()?, true),

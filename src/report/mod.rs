@@ -1,12 +1,15 @@
 //! Showing a document. Nothing here measures, and nothing is shown that is not in the document.
 
+pub mod advise;
 pub mod articles;
+pub mod crossover;
 pub mod json;
 pub mod numbers;
 pub mod plan;
 pub mod progress;
 pub mod sentence;
 pub mod style;
+pub mod sweep;
 pub mod tables;
 
 use std::io::{self, Write};

@@ -64,6 +64,7 @@
 //! should have been a warm-up (wrongly in at most 5 %; with five lognormal rounds 6.4 %, with five of two
 //! modes 5.3 %).
 
+mod best;
 mod bootstrap;
 mod comparison;
 mod first_round;
@@ -71,7 +72,8 @@ mod interval_fields;
 mod summary;
 mod trend;
 
-pub use bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, MedianRanks, RESAMPLES};
+pub use best::{Against, Best, Standing, best_of, confidence_against};
+pub use bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, MedianRanks, RESAMPLES, least_rounds_at};
 pub use comparison::{Comparison, DEFAULT_MARGIN, Verdict, compare, compare_with};
 pub use first_round::{SLOW_FIRST_LIMIT, slow_first_round};
 pub use summary::{OUTLIER_Z, SPREAD_LIMIT, Summary, summarise, summarise_with};
