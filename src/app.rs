@@ -1,8 +1,10 @@
 //! The program's story: parse, plan, run, report.
 
 mod benchmark;
+mod compare;
 mod failure;
 mod help;
+mod report;
 
 use std::ffi::OsStr;
 
@@ -31,6 +33,9 @@ pub fn main() -> i32 {
 fn as_asked(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         None => benchmark::run(&cli.benchmark),
+        Some(Verb::Report(flags)) => report::run(flags),
+        Some(Verb::Compare(flags)) => compare::run(flags),
+        Some(Verb::Schema { of }) => help::schema(*of),
         Some(Verb::Completions { shell }) => help::completions(*shell),
         Some(Verb::Man) => help::man(),
     }

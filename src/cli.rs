@@ -1,11 +1,15 @@
 //! What can be typed. No logic: everything ends in a draft of a plan, or names files.
 
 pub mod benchmark;
+pub mod compare;
+pub mod report;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use benchmark::Benchmark;
+pub use compare::Compare;
+pub use report::Report;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -27,6 +31,16 @@ pub struct Cli {
 /// What can be done besides one benchmark.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Show saved runs: tables, or a page for a browser
+    Report(Report),
+    /// Compare a run with an older one, for instance in CI
+    Compare(Compare),
+    /// Print the JSON schema of exports
+    Schema {
+        /// Of which export
+        #[arg(default_value = "run")]
+        of: Exported,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -34,6 +48,15 @@ pub enum Verb {
     },
     /// Print the manual page, for man -l -
     Man,
+}
+
+/// What has a JSON export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Exported {
+    /// A benchmark
+    Run,
+    /// Two of them, compared
+    Comparison,
 }
 
 const AFTER_HELP: &str = "\
@@ -51,4 +74,5 @@ Exit codes:
   1    a task failed or a result was wrong
   2    the command line or the spec is wrong
   3    this machine cannot run it
+  4    something is slower than it may be (compare --fail-if-slower)
   130  interrupted; what was finished is reported";
