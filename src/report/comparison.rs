@@ -47,11 +47,13 @@ fn title(comparison: &RunComparison) -> String {
 
 fn table(comparison: &RunComparison) -> Grid {
     let mut grid = Grid::new(&["strategy", "old", "new", "new / old", "95 % interval", "rounds", "verdict"]);
-    let only =
-        |name: &String, which: &str| vec![Cell::new(name), Cell::dim(format!("only in the {which} run"))];
+    let only = |name: &String, verdict: &str| {
+        let nothing = std::iter::repeat_with(|| Cell::dim("—")).take(5);
+        [Cell::new(name)].into_iter().chain(nothing).chain([Cell::dim(verdict)]).collect()
+    };
     grid.rows.extend(comparison.strategies.iter().map(row));
-    grid.rows.extend(comparison.only_in_old.iter().map(|name| only(name, "old")));
-    grid.rows.extend(comparison.only_in_new.iter().map(|name| only(name, "new")));
+    grid.rows.extend(comparison.only_in_old.iter().map(|name| only(name, "only in old")));
+    grid.rows.extend(comparison.only_in_new.iter().map(|name| only(name, "only in new")));
     grid
 }
 

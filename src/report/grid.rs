@@ -103,16 +103,25 @@ impl Grid {
     }
 }
 
-/// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
-pub fn wrap(text: &str) -> Vec<String> {
-    const UNITS: [&str; 6] = [" ×", " %", " s", " ms", " µs", " ns"];
-    const GLUE: &str = "\u{a0}";
+/// A space at which no line ends.
+const GLUE: &str = "\u{a0}";
+
+/// `text` with its numbers kept together with their units.
+pub fn glued(text: &str) -> String {
+    const UNITS: [&str; 9] = [" ×", " %", " s", " ms", " µs", " ns", " KiB", " MiB", " GiB"];
     let mut glued = format!("{text} ");
     for unit in UNITS {
         for end in [" ", ",", ".", ")", ";"] {
             glued = glued.replace(&format!("{unit}{end}"), &format!("{GLUE}{}{end}", &unit[1..]));
         }
     }
+    glued.pop();
+    glued
+}
+
+/// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
+pub fn wrap(text: &str) -> Vec<String> {
+    let glued = glued(text);
     let words = glued.split([' ', '\n']).filter(|word| !word.is_empty());
     wrap_pieces(words, " ").into_iter().map(|line| line.replace(GLUE, " ")).collect()
 }

@@ -102,7 +102,7 @@ pub fn disturbance(document: &Document) -> Grid {
 }
 
 /// What the row of the idle machine is called.
-const IDLE: &str = "(nothing run)";
+pub const IDLE: &str = "(nothing run)";
 
 /// What the columns of the disturbance table mean.
 pub const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p99 takes 100 wake-ups · \
