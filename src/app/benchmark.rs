@@ -78,12 +78,17 @@ fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> 
     exports.write(document)?;
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
-        let written = report::write(document, &mut out).and_then(|()| out.flush());
+        let written = report::write_for(document, terminal_columns(), &mut out).and_then(|()| out.flush());
         ignore_closed_pipe(written)?;
     }
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed_pipe(written)?;
     Ok(())
+}
+
+/// How wide the terminal is that standard output goes to; `None` where it is no terminal.
+pub(super) fn terminal_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))
 }
 
 /// Whoever closes the pipe (`| head`) has seen enough.

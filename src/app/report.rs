@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::benchmark::ignore_closed_pipe;
+use super::benchmark::{ignore_closed_pipe, terminal_columns};
 use super::failure::{Failure, usage};
 use crate::cli::Report;
 use crate::document::Document;
@@ -26,7 +26,7 @@ pub fn run(flags: &Report) -> Result<i32, Failure> {
     let mut out = anstream::stdout().lock();
     for (place, document) in runs.iter().enumerate() {
         let apart = if place > 0 { writeln!(out) } else { Ok(()) };
-        ignore_closed_pipe(apart.and_then(|()| report::write(document, &mut out)))?;
+        ignore_closed_pipe(apart.and_then(|()| report::write_for(document, terminal_columns(), &mut out)))?;
         ignore_closed_pipe(report::write_warnings(&document.warnings, &mut anstream::stderr().lock()))?;
     }
     ignore_closed_pipe(out.flush())?;

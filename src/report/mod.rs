@@ -1,6 +1,7 @@
 //! Showing a document. Nothing here measures, and nothing is shown that is not in the document.
 
 pub mod articles;
+pub mod bars;
 pub mod comparison;
 pub mod csv;
 pub mod exports;
@@ -21,11 +22,20 @@ use std::io::{self, Write};
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, Warning};
 use grid::Grid;
 
-/// Writes everything that a person wants to see of `document`.
+/// Writes everything that a person wants to see of `document`, without pictures.
 ///
 /// # Errors
 /// What writing to `out` says.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    write_for(document, None, out)
+}
+
+/// Writes the same for a terminal of `columns`, with pictures where there is room for them. Of `None`, which is no terminal,
+/// nothing is known, and what is written is the same everywhere.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     let title = plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload);
     for line in grid::wrap(&title) {
         writeln!(out, "{}", style::paint(style::TITLE, &line))?;
@@ -37,6 +47,9 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out)?;
     write_table(&tables::timing(document), tables::timing_legend(document), out)?;
+    if let Some(picture) = columns.and_then(|columns| bars::of_times(document, columns)) {
+        writeln!(out, "\n{picture}")?;
+    }
     if let Some(python) = &document.environment.python {
         write_dim(&plan::python_in_words(python), out)?;
     }
