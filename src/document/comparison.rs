@@ -256,6 +256,23 @@ fn engines_of(run: &Document) -> Value {
     })
 }
 
+/// What may make a difference, but is no reason not to compare.
+fn surroundings_of(run: &Document) -> Value {
+    let machine = &run.environment.machine;
+    serde_json::json!({
+        "kernel": machine.kernel,
+        "os": machine.os,
+        "memory_bytes": machine.memory_bytes,
+        "virtual_machine": machine.virtual_machine,
+        "governor": machine.governor,
+        "turbo": machine.turbo,
+        "transparent_huge_pages": machine.transparent_huge_pages,
+        "mitigations": machine.mitigations,
+        "storage": run.environment.storage.as_ref().map(|storage| &storage.device),
+        "commit": run.tool.commit,
+    })
+}
+
 /// What of the fields of `old` and `new` is not the same: `tasks is 5 in the old run, 6 in the new`.
 fn differences(old: &Value, new: &Value) -> Vec<String> {
     let (Value::Object(old), Value::Object(new)) = (old, new) else { return Vec::new() };
@@ -286,25 +303,11 @@ fn warnings(
             warn("partial", format!("{} was cut short: only what was finished is compared", side.file));
         }
     }
-    let surroundings = |run: &Document| {
-        let machine = &run.environment.machine;
-        serde_json::json!({
-            "kernel": machine.kernel, "os": machine.os, "memory_bytes": machine.memory_bytes, "governor": machine.governor,
-            "turbo": machine.turbo, "virtual_machine": machine.virtual_machine, "io_folder": run.environment.storage.as_ref().map(|storage| &storage.device),
-            "transparent_huge_pages": machine.transparent_huge_pages, "mitigations": machine.mitigations,
-            "commit": run.tool.commit,
-        })
-    };
-    let mut differing = differences(&surroundings(old), &surroundings(new));
-    for place in differences(&processor_of(old), &processor_of(new))
-        .into_iter()
-        .chain(differences(&tasks_of(old), &tasks_of(new)))
-        .chain(differences(&engines_of(old), &engines_of(new)))
-    {
-        differing.push(place);
-    }
-    for difference in differing {
-        warn("differs", difference);
+    // What would have been refused has been allowed, but is said.
+    for of in [tasks_of, processor_of, engines_of, surroundings_of] {
+        for difference in differences(&of(old), &of(new)) {
+            warn("differs", difference);
+        }
     }
     for (old, new) in pairs {
         let settings = |row: &StrategyResult| serde_json::to_value(&row.settings).unwrap_or_default();

@@ -220,10 +220,10 @@ fn distribution_strip(name: &str, of: &Percentiles, scale: &Scale) -> Strip {
     let known = known.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", seconds(value?))));
     let known: Vec<String> = known.chain([format!("max {}", seconds(of.max_seconds))]).collect();
     let described = known.join(", ");
-    let (first, rest) = known.split_first().expect("there is always a maximum");
-    let note = html! {
-        b { (first) } " " span.dim { (rest.join(" · ")) }
-    };
+    // A name, its number and its unit stay together.
+    let together: Vec<String> = known.iter().map(|text| text.replace(' ', "\u{a0}")).collect();
+    let (first, rest) = together.split_first().expect("there is always a maximum");
+    let note = html! { b { (first) } " " span.dim { (rest.join(" · ")) } };
     let description = format!("{described}, of {}.", count(of.count));
     Strip { name: name.to_owned(), note, description, marks, height: 22 }
 }

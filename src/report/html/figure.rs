@@ -74,7 +74,7 @@ impl Render for Figure<'_> {
                     svg.axis aria-hidden="true" focusable="false" height="20" {
                         @for tick in &ticks {
                             @let at = self.scale.place(*tick);
-                            @let anchor = if at < 6.0 { "start" } else if at > 94.0 { "end" } else { "middle" };
+                            @let anchor = if at < 4.0 { "start" } else if at > 96.0 { "end" } else { "middle" };
                             text x=(percent(at)) y="14" text-anchor=(anchor) { ((self.label)(*tick)) }
                         }
                     }

@@ -25,8 +25,11 @@ const LINEAR_UP_TO: f64 = 30.0;
 /// Left and right of the outermost values, so that their marks are not cut.
 const MARGIN_PERCENT: f64 = 1.5;
 
-/// An axis has hardly more labels than this: they must fit side by side on a phone.
+/// An axis from 0 has no more labels than this besides 0: they must fit side by side on a phone.
 const MOST_TICKS: usize = 5;
+
+/// The same for other axes, as a distance.
+const LEAST_GAP_PERCENT: f64 = 16.0;
 
 impl Scale {
     /// An axis for `values`, from 0 unless they differ too much. `None` if none of them is above 0.
@@ -118,11 +121,16 @@ impl Scale {
                 vec![of(1), of(2), of(5)]
             }
         };
-        let fits = candidates.iter().find(|ticks| ticks.len() <= MOST_TICKS + 1);
+        let fits = candidates.iter().find(|ticks| self.are_apart(ticks));
         let ticks = fits.or(candidates.last()).cloned().unwrap_or_default();
         // Many decades: every so many.
-        let every = ticks.len().div_ceil(MOST_TICKS + 1).max(1);
-        ticks.into_iter().step_by(every).collect()
+        let every_so_many = (1..).map(|every| ticks.iter().copied().step_by(every).collect::<Vec<_>>());
+        every_so_many.into_iter().find(|ticks| self.are_apart(ticks)).unwrap_or_default()
+    }
+
+    /// Whether the labels of `ticks` fit side by side.
+    fn are_apart(&self, ticks: &[f64]) -> bool {
+        ticks.windows(2).all(|pair| self.place(pair[1]) - self.place(pair[0]) >= LEAST_GAP_PERCENT)
     }
 }
 
@@ -153,7 +161,7 @@ mod tests {
         assert_eq!(linear.ticks(), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8]);
         let logarithmic = Scale::new([0.001, 0.9], Steps::Decimal).unwrap();
         assert!(logarithmic.is_logarithmic());
-        assert_eq!(logarithmic.ticks(), [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]);
+        assert_eq!(logarithmic.ticks(), [0.001, 0.01, 0.1]);
         assert!((logarithmic.place(0.03) - 50.0).abs() < 1.0, "{}", logarithmic.place(0.03));
     }
 
