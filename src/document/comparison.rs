@@ -311,7 +311,9 @@ fn warnings(
     }
     for (old, new) in pairs {
         let settings = |row: &StrategyResult| serde_json::to_value(&row.settings).unwrap_or_default();
-        for difference in differences(&settings(old), &settings(new)) {
+        let kind = |row: &StrategyResult| serde_json::json!({"engine": row.engine, "mode": row.mode});
+        let of_kind = differences(&kind(old), &kind(new)).into_iter();
+        for difference in of_kind.chain(differences(&settings(old), &settings(new))) {
             warn("settings_differ", format!("{}: {difference}", new.name));
         }
         if old.tasks_failed() + new.tasks_failed() > 0 {

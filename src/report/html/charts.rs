@@ -65,7 +65,7 @@ fn time_strip(name: &str, row: &StrategyResult, scale: &Scale) -> Option<Strip> 
     let description = format!(
         "Median {}, {} {interval}, {} rounds from {} to {}.",
         seconds(total.median),
-        if total.interval.is_some() { "95 % interval" } else { "range" },
+        if total.interval.is_some() { "95\u{a0}% interval" } else { "range" },
         count(total.rounds as u64),
         seconds(total.min),
         seconds(total.max)
@@ -89,7 +89,7 @@ pub fn speed_up(id: String, document: &Document) -> Option<Markup> {
     let strips = rows.iter().map(|(row, of)| speed_up_strip(&row.name, of, &scale)).collect();
     let caption = html! {
         "How many times as fast as " b { bdi { (baseline) } } ", the baseline, which is the line at 1 ×: the median of the \
-         ratios within rounds, and its 95 % interval. Faster or slower takes an interval that lies wholly beyond the margin \
+         ratios within rounds, and its 95\u{a0}% interval. Faster or slower takes an interval that lies wholly beyond the margin \
          of " (crate::report::numbers::percent(document.plan.run.margin)) "."
     };
     let (axis, label) = ("speed-up", times_tick as fn(f64) -> String);
@@ -120,7 +120,7 @@ fn speed_up_strip(name: &str, of: &SpeedUp, scale: &Scale) -> Strip {
     let description = format!(
         "{} as fast as the baseline, {verdict}{}.",
         times(of.ratio),
-        range.map(|range| format!(", 95 % interval {range}")).unwrap_or_default()
+        range.map(|range| format!(", 95\u{a0}% interval {range}")).unwrap_or_default()
     );
     Strip { name: name.to_owned(), note, description, marks, height: 26 }
 }

@@ -46,7 +46,7 @@ pub fn of_run(run: &Document, number: usize, level: &str) -> Markup {
 
 fn time(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
     let caption = html! {
-        "Each point is a round, the first on top; the line is their median, the band its 95 % interval."
+        "Each point is a round, the first on top; the line is their median, the band its 95\u{a0}% interval."
     };
     let rows = run.strategies.iter().map(|row| (row.name.clone(), row));
     html! {
@@ -173,7 +173,7 @@ fn method(run: &Document) -> Markup {
         }
         p {
             "Up to " (count(spec.rounds)) " timed rounds of each strategy after " (count(spec.warmup.max(1))) " to warm up, in \
-             the first of which memory is measured; seed " (spec.seed) ". Medians and 95 % intervals are by a seeded bootstrap, \
+             the first of which memory is measured; seed " (spec.seed) ". Medians and 95\u{a0}% intervals are by a seeded bootstrap, \
              comparisons within rounds; no round is dropped. With fewer than five there is neither interval nor verdict."
         }
         table.words {
@@ -215,7 +215,7 @@ pub fn overview(runs: &[Document]) -> Markup {
     });
     let caption = html! {
         "The same strategies in each run. Each point is a round, the first on top; the line is their median, the band its \
-         95 % interval. Rounds of different runs are no pairs: " code { "procbench compare" } " gives their ratios."
+         95\u{a0}% interval. Rounds of different runs are no pairs: " code { "procbench compare" } " gives their ratios."
     };
     html! {
         h2 { "Overview" }
