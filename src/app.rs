@@ -3,9 +3,11 @@
 mod advise;
 mod benchmark;
 mod cells;
+mod compare;
 mod crossover;
 mod failure;
 mod help;
+mod report;
 mod sweep;
 
 use std::ffi::{OsStr, OsString};
@@ -43,6 +45,9 @@ pub fn main() -> i32 {
 fn as_asked(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         None => benchmark::run(&cli.benchmark),
+        Some(Verb::Report(flags)) => report::run(flags),
+        Some(Verb::Compare(flags)) => compare::run(flags),
+        Some(Verb::Schema { of }) => help::schema(*of),
         Some(Verb::Completions { shell }) => help::completions(*shell),
         Some(Verb::Advise(flags)) => advise::run(flags),
         Some(Verb::Sweep(flags)) => sweep::run(flags),

@@ -2,15 +2,19 @@
 
 pub mod advise;
 pub mod benchmark;
+pub mod compare;
 pub mod crossover;
+pub mod report;
 pub mod sweep;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use advise::Advise;
 pub use benchmark::Benchmark;
+pub use compare::Compare;
 pub use crossover::Crossover;
+pub use report::Report;
 pub use sweep::Sweep;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
@@ -39,6 +43,16 @@ pub enum Verb {
     Sweep(Box<Sweep>),
     /// Find the value of a flag at which the faster of two strategies changes
     Crossover(Box<Crossover>),
+    /// Show saved runs: tables, or a page for a browser
+    Report(Report),
+    /// Compare a run with an older one, for instance in CI
+    Compare(Compare),
+    /// Print the JSON schema of exports
+    Schema {
+        /// Of which export
+        #[arg(default_value = "run")]
+        of: Exported,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -46,6 +60,15 @@ pub enum Verb {
     },
     /// Print the manual page, for man -l -
     Man,
+}
+
+/// What has a JSON export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Exported {
+    /// A benchmark
+    Run,
+    /// Two of them, compared
+    Comparison,
 }
 
 const AFTER_HELP: &str = "\
@@ -63,4 +86,5 @@ Exit codes:
   1    a task failed or a result was wrong
   2    the command line or the spec is wrong
   3    this machine cannot run it
+  4    something is slower than it may be (compare --fail-if-slower)
   130  interrupted; what was finished is reported";

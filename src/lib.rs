@@ -21,6 +21,7 @@ pub mod measure;
 pub mod mode;
 pub mod plan;
 pub mod report;
+pub mod saved;
 pub mod seed;
 pub mod stats;
 pub mod study;

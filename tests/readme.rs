@@ -50,6 +50,43 @@ fn long_flags(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// What can be done instead of a benchmark.
+const VERBS: [&str; 8] =
+    ["advise", "sweep", "crossover", "report", "compare", "schema", "completions", "man"];
+
+/// Those that run benchmarks, as many as it takes.
+const SEARCHES: [&str; 3] = ["sweep", "crossover", "advise"];
+
+#[test]
+fn every_verb_is_known_here_and_in_the_readme() {
+    let help = procbench(&["--help"], root());
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let (_, listed) = help.split_once("Instead of a benchmark:\n").expect("the help lists them");
+    let listed: BTreeSet<&str> = listed
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect();
+    assert_eq!(listed, BTreeSet::from(VERBS));
+    let readme = readme();
+    for verb in VERBS {
+        assert!(readme.contains(&format!("procbench {verb}")), "the README does not name {verb}");
+    }
+}
+
+#[test]
+fn the_columns_of_csv_are_those_of_the_program() {
+    let readme = readme();
+    let (_, section) = readme.split_once("**CSV** has").expect("the README describes CSV");
+    let (section, _) = section.split_once("**Comparing**").expect("what comes next");
+    let first_cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let named: Vec<String> =
+        first_cells.flat_map(|cell| cell.split(", ")).map(|name| name.replace('`', "")).collect();
+    assert_eq!(named, procbench::report::csv::columns().collect::<Vec<_>>());
+}
+
 /// Flags of other programs that the README's commands use.
 const OF_OTHERS: [&str; 2] = ["--release", "--path"];
 
@@ -98,6 +135,10 @@ fn playground() -> tempfile::TempDir {
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
     write("files.txt", "files.txt\nlines.txt\nworker.py\nfourth\n");
     write("fourth", "the fourth file to be compressed");
+    // What the README says was saved: a run of the same workload that can be compared with the one that it has saved just
+    // before, whatever that took.
+    let before = ["--tasks", "4", "--cpu", "20us", "--rounds", "1", "--json", "old.json"];
+    assert_eq!(procbench(&before, folder.path()).status.code(), Some(exit::SUCCESS));
     write("lines.txt", "one\ntwo\nthree\nfour\n");
     write("worker.py", "import sys\nfor line in sys.stdin:\n    print(line.upper(), end='', flush=True)\n");
     folder
@@ -128,6 +169,12 @@ fn every_command_in_the_readme_works() {
         }
         let all: Vec<&str> = command.iter().map(String::as_str).collect();
         // What stands behind `--` is a command of the user's own.
+        if VERBS.contains(&all[0]) && !SEARCHES.contains(&all[0]) {
+            let output = procbench(&all, folder.path());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(exit::SUCCESS), "{all:?}: {errors}");
+            continue;
+        }
         let (own, program) = all.split_at(all.iter().position(|word| *word == "--").unwrap_or(all.len()));
         let mut planned = own.to_vec();
         let mut run = own.to_vec();
@@ -185,7 +232,7 @@ fn the_exit_codes_are_those_of_the_program() {
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split_whitespace().next()?.trim_matches('`').parse().ok())
         .collect();
-    let program = [exit::SUCCESS, exit::FAILURE, exit::USAGE, exit::LIMIT, exit::INTERRUPTED];
+    let program = [exit::SUCCESS, exit::FAILURE, exit::USAGE, exit::LIMIT, exit::SLOWER, exit::INTERRUPTED];
     assert_eq!(listed, BTreeSet::from(program));
 }
 

@@ -18,8 +18,9 @@ use crate::experiment::workbench::{Job, Workbench};
 use crate::plan::draft::{Draft, StrategyDraft};
 use crate::plan::inputs::make_output_folder;
 use crate::plan::{Plan, PlanError};
-use crate::report::json::Target;
+use crate::report::json::export;
 use crate::report::progress::{Part, Progress};
+use crate::report::target::Target;
 use crate::study::advise::document::{Advice, Candidate, Kind, SCHEMA_VERSION};
 use crate::study::advise::{Arena, Runner, alive, candidates, race};
 use crate::study::standing::Standing;
@@ -368,7 +369,7 @@ fn command(finalists: &[StrategyDraft], standing: Option<&Standing>) -> Result<V
 
 fn show(advice: &Advice, json: Option<Target>) -> Result<(), Failure> {
     if let Some(target) = &json {
-        target.write(advice)?;
+        target.write(&export(advice)?)?;
     }
     if !matches!(json, Some(Target::StandardOutput)) {
         let mut out = anstream::stdout().lock();

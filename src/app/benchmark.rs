@@ -1,6 +1,8 @@
 //! One benchmark: a workload, by some strategies.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
+use std::slice::from_ref;
 
 use super::failure::{Failure, usage};
 use crate::cli::Benchmark;
@@ -10,7 +12,7 @@ use crate::experiment::workbench::{Job, Workbench};
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::spec;
-use crate::report::json::Target;
+use crate::report::exports::Exports;
 use crate::report::progress::Progress;
 use crate::workload::OnFailure;
 use crate::{exit, report};
@@ -19,12 +21,7 @@ use crate::{exit, report};
 pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let mut bench = Workbench::new()?;
     let checked = bench.check(draft(flags)?)?;
-    let json = match &flags.json {
-        Some(path) if !flags.dry_run => {
-            Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?)
-        }
-        _ => None,
-    };
+    let exports = exports(flags)?;
     let job = bench.prepare(checked)?;
     if flags.dry_run {
         return dry_run(&job, &bench);
@@ -38,7 +35,7 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let document = bench.run(&job, &mut progress);
     progress.finish();
     let document = document?;
-    show(&document, json)?;
+    show(&document, exports)?;
     Ok(exit_code(&document))
 }
 
@@ -67,20 +64,35 @@ fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// Tables on standard output, unless the JSON goes there.
-fn show(document: &Document, json: Option<Target>) -> Result<(), Failure> {
-    let to_standard_output = matches!(json, Some(Target::StandardOutput));
-    if let Some(target) = json {
-        target.write(document)?;
-    }
+/// Opens what is to be written to. A dry run writes nothing.
+fn exports(flags: &Benchmark) -> Result<Exports<Document>, Failure> {
+    let to = |path| Option::<&PathBuf>::map(path, PathBuf::as_path).filter(|_| !flags.dry_run);
+    let exports = Exports::open(&[
+        ("--json", to(flags.json.as_ref()), report::json::export),
+        ("--csv", to(flags.csv.as_ref()), |run| report::csv::export(from_ref(run))),
+        ("--markdown", to(flags.markdown.as_ref()), |run| report::markdown::export(from_ref(run))),
+        ("--html", to(flags.html.as_ref()), |run| report::html::export(from_ref(run))),
+    ]);
+    exports.map_err(|error| usage(format!("{error:#}")))
+}
+
+/// Tables on standard output, unless an export goes there.
+fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> {
+    let to_standard_output = exports.take_standard_output();
+    exports.write(document)?;
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
-        let written = report::write(document, &mut out).and_then(|()| out.flush());
+        let written = report::write_for(document, terminal_columns(), &mut out).and_then(|()| out.flush());
         ignore_closed_pipe(written)?;
     }
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed_pipe(written)?;
     Ok(())
+}
+
+/// How wide the terminal is that standard output goes to; `None` where it is no terminal.
+pub(super) fn terminal_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))
 }
 
 /// Whoever closes the pipe (`| head`) has seen enough.

@@ -15,8 +15,9 @@ use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::Workbench;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::vary::{Key, Range, Unit, Value};
-use crate::report::json::Target;
+use crate::report::json::export;
 use crate::report::progress::{Part, Progress};
+use crate::report::target::Target;
 use crate::stats;
 use crate::study::crossover::document::{Crossing, Crossovers, Kind, Point, SCHEMA_VERSION};
 use crate::study::crossover::{CLEAR, Faster, Found, Measure, Rules, find};
@@ -328,7 +329,7 @@ fn points(
 
 fn show(document: &Crossovers, json: Option<Target>) -> Result<(), Failure> {
     if let Some(target) = &json {
-        target.write(document)?;
+        target.write(&export(document)?)?;
     }
     if !matches!(json, Some(Target::StandardOutput)) {
         let mut out = anstream::stdout().lock();

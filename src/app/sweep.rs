@@ -17,8 +17,9 @@ use crate::plan::DEFAULT_SEED;
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::vary::{Flags, Variable};
-use crate::report::json::Target;
+use crate::report::json::export;
 use crate::report::progress::{Part, Progress};
+use crate::report::target::Target;
 use crate::study::sweep::{self, Cell, Kind, MOST_CELLS, MOST_VARIABLES, SCHEMA_VERSION, Sweep};
 use crate::workload::OnFailure;
 use crate::{exit, report};
@@ -257,7 +258,7 @@ fn carry_out(
             Err(error) => break Err(Failure::from(error)),
         }
         if let Some(json) = json.filter(|json| json.is_file()) {
-            json.write(sweep)?;
+            json.write(&export(sweep)?)?;
         }
         let failed = sweep.cells[at].document.as_ref().is_some_and(|document| document.tasks_failed() > 0);
         if failed && job.plan.run.on_failure == OnFailure::Stop {
@@ -307,7 +308,7 @@ fn require_same(sweep: &Sweep, cells: &Cells, bench: &mut Workbench) -> Result<(
 /// The map on standard output, unless the JSON goes there.
 fn show(sweep: &Sweep, json: Option<&Target>) -> Result<(), Failure> {
     if let Some(json) = json {
-        json.write(sweep)?;
+        json.write(&export(sweep)?)?;
     }
     if !matches!(json, Some(Target::StandardOutput)) {
         let mut out = anstream::stdout().lock();

@@ -208,6 +208,18 @@ pub struct Benchmark {
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     pub json: Option<PathBuf>,
 
+    /// Write every round as a row of a table, for pandas or R; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub csv: Option<PathBuf>,
+
+    /// Write the tables as Markdown; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub markdown: Option<PathBuf>,
+
+    /// Write a report to open in a browser: one file, which needs nothing else; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub html: Option<PathBuf>,
+
     /// Title of the run
     #[arg(long, value_name = "TEXT", help_heading = FILES)]
     pub workload_name: Option<String>,

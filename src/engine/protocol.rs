@@ -1,5 +1,6 @@
 //! What the controller and an engine say to each other: one JSON request in, JSON lines out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Strategy;
@@ -66,7 +67,7 @@ pub enum Message {
 }
 
 /// A round as its engine saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoundReport {
     /// t3 − t0: from nothing created to everybody reaped.
     pub total_seconds: f64,
@@ -106,6 +107,7 @@ pub struct RoundReport {
     pub io_overshoot_max_seconds: Option<f64>,
     /// How long tasks waited and took, where that was asked for. In an export it is summed up over rounds instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub latency: Option<RoundLatency>,
     /// The first few failed tasks.
     pub failures: Vec<TaskFailure>,
@@ -115,5 +117,6 @@ pub struct RoundReport {
     pub left_running: u64,
     /// Says where the results of two rounds differ: see [`crate::mode::verify::Verified::parts`]. Not in an export.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
     pub parts: Vec<u32>,
 }

@@ -22,6 +22,7 @@ pub use board::Board;
 pub use progress::Progress;
 pub use settings::Settings;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::memory::Mapping;
@@ -103,7 +104,7 @@ impl From<std::io::Error> for RoundError {
 macro_rules! modes {
     ($($(#[$meta:meta])* $mode:ident = $name:literal => $run:path),+ $(,)?) => {
         /// How tasks are executed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum Mode { $($(#[$meta])* $mode),+ }
 

@@ -1,5 +1,6 @@
 //! What must hold in every round, checked in every round, outside the clock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -27,7 +28,7 @@ pub struct Verified {
 }
 
 /// A task that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskFailure {
     /// Its number.
     pub task: u64,

@@ -1,5 +1,6 @@
 //! Flags and a spec file, merged and resolved into one validated plan.
 
+pub mod command_line;
 pub mod draft;
 pub mod engines;
 pub mod estimate;
@@ -14,6 +15,7 @@ pub mod trace;
 pub mod units;
 pub mod vary;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::python::{self, Interpreter};
@@ -33,7 +35,7 @@ use rows::{names_of, resolve_settings};
 use units::{Count, LARGEST_COUNT, Length, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// What to call it.
@@ -51,7 +53,7 @@ pub struct Plan {
 }
 
 /// A row that the guard has limited.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Guarded {
     /// The row.
     pub strategy: String,
@@ -60,7 +62,7 @@ pub struct Guarded {
 }
 
 /// How much is measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
     /// Timed rounds of each strategy, at most.

@@ -1,8 +1,6 @@
 //! Workload specs: TOML written by people, or the `plan` of a JSON export, read back.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
@@ -14,6 +12,7 @@ use super::Plan;
 use super::draft::{Draft, MOST_WORKERS, RunDraft, StrategyDraft, WorkloadDraft};
 use super::units::{LARGEST_COUNT, LARGEST_SIZE, LONGEST_SECONDS};
 use super::vary::Variable;
+use crate::saved;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,27 +54,13 @@ impl Typed {
     }
 }
 
-/// Specs are written by hand; what is larger is something else.
-const LARGEST_SPEC_BYTES: u64 = 64 << 20;
-
 /// Reads the spec at `path`.
 ///
 /// # Errors
 /// A text that shows the place in the file, what was found there and what was expected.
 pub fn read(path: &Path) -> Result<Draft, String> {
     let shown = path.display();
-    // What a pipe or a device has to say is known only when it has been read.
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_SPEC_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("failed to read the spec {shown}: {error}"))?;
-    if bytes.len() as u64 > LARGEST_SPEC_BYTES {
-        return Err(format!(
-            "failed to read the spec {shown}: it is too large, expected at most {LARGEST_SPEC_BYTES} bytes"
-        ));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| format!("failed to read the spec {shown}: not UTF-8 text ({error})"))?;
+    let text = saved::read_text(path, "the spec")?;
     let is_json =
         path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{');
     if is_json {
@@ -137,6 +122,9 @@ fn from_json(text: &str, path: &str) -> Result<Draft, String> {
     #[derive(Deserialize)]
     struct Export {
         plan: Plan,
+    }
+    if let Some(refusal) = saved::Header::of(text).refusal() {
+        return Err(format!("{path} cannot be read: {refusal}"));
     }
     let export: Export = serde_json::from_str(text).map_err(|error| {
         let span = offset(text, error.line(), error.column()).map(|at| at..at + 1);

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::grid::wrap;
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::style::{COLOURS, DIM, TITLE, paint};
 use super::sweep::{Field, blocks};
-use super::tables::wrap;
 use crate::document::{Document, StrategyResult};
 use crate::stats::Verdict;
 use crate::study::advise::Reason;

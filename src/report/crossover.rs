@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::grid::wrap;
 use super::numbers::{seconds, significant};
 use super::plan::workload_in_words;
 use super::style::{COLOURS, DIM, TITLE, paint};
 use super::sweep::{Field, blocks, value_in_words, without};
-use super::tables::wrap;
 use crate::plan::vary::{Unit, Value};
 use crate::study::crossover::Faster;
 use crate::study::crossover::document::{Crossing, Crossovers, Point};

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
+use super::grid::{WIDTH, wrap};
 use super::numbers::{count, seconds, significant};
 use super::plan::workload_in_words;
 use super::style::{COLOURS, DIM, TITLE, paint};
-use super::tables::{WIDTH, wrap};
 use crate::document::{Document, Warning};
 use crate::plan::vary::{Unit, Value, Variable};
 use crate::study::standing::{Outcome, Standing};

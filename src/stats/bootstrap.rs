@@ -121,7 +121,7 @@ impl MedianRanks {
 }
 
 /// The rank of the median of one resample: where 1/2 falls among `rounds` uniform numbers.
-fn resampled_rank(rounds: usize, rng: &mut Rng) -> f64 {
+pub(super) fn resampled_rank(rounds: usize, rng: &mut Rng) -> f64 {
     let mut below = Nearest::default();
     let mut above = Nearest::default();
     for _ in 0..rounds {

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod clock;
+pub mod descriptor;
 pub mod early;
 pub mod fork;
 pub mod futex;

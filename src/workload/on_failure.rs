@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::program::tally::Tally;
@@ -18,7 +19,7 @@ use super::{Executor, Failure, Meter, NeverLean, Programs, Workload};
 use crate::sys::memory::{SharedSlice, Visibility};
 
 /// What is done when a task fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum OnFailure {
     /// The others are executed.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::durations::{Spread, TraceSummary};
@@ -10,7 +11,7 @@ use super::io::echo::Echo;
 use super::program::ProgramSpec;
 
 /// What a task does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Argument and result bytes, CPU work, waiting: each as much as asked for.
@@ -47,7 +48,7 @@ impl Kind {
 }
 
 /// A workload, resolved: nothing is left to a default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSpec {
     /// What a task does.
@@ -107,7 +108,7 @@ pub struct WorkloadSpec {
 }
 
 /// What somebody else has made ready for the tasks of one round. What is empty is not there.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
     /// The folder on the user's disk to write to or read from.

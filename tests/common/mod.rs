@@ -6,6 +6,7 @@
 // Each file of tests is a crate of its own and uses what it needs.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod programs;
 
 use std::cell::Cell;
