@@ -25,7 +25,8 @@ pub const CHILD: &str = "__child";
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handover {
     parent: Pid,
-    workload: WorkloadSpec,
+    /// What tasks do.
+    pub workload: WorkloadSpec,
     /// What the parent was asked to do, as far as a child shares in it.
     pub workers: u64,
     /// Tasks that a worker claims at a time.

@@ -5,7 +5,6 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use rayon::prelude::*;
 use super::board::{execute_bare, timed};
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::Visibility;
 use crate::workload::{Executor, Meter, Workload};

@@ -130,6 +130,7 @@ fn out_of_range(plan: &Plan) -> Option<String> {
         time("io_wait_seconds", workload.io_wait_seconds),
         time("init_seconds", workload.init_seconds),
         time("timeout_seconds", workload.program.as_ref().and_then(|of| of.timeout_seconds).unwrap_or(0.0)),
+        time("timeout_seconds", workload.timeout_seconds.unwrap_or(0.0)),
         time("time_budget_seconds", run.time_budget_seconds.unwrap_or(0.0)),
     ];
     for settings in plan.strategies.iter().map(|strategy| &strategy.settings) {

@@ -6,6 +6,7 @@
 // Each file of tests is a crate of its own and uses what it needs.
 #![allow(dead_code)]
 
+pub mod faults;
 pub mod programs;
 
 use std::cell::Cell;
@@ -246,6 +247,11 @@ impl Running<'_> {
             assert!(self.started.elapsed() < TIME_LIMIT, "waited in vain for {what} of {}", self.shown);
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// Whether procbench itself has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_some()
     }
 
     /// The runner of the current round, if there is one now.
