@@ -34,6 +34,11 @@ impl Target {
             return Ok(Self::StandardOutput);
         }
         let is_stream = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        anyhow::ensure!(
+            !is_stream || is_the_systems_own(path) || !is_link(path),
+            "{} is a link to what is no file: expected the name of what is to be written to",
+            path.display()
+        );
         let opened = if is_stream {
             OpenOptions::new().write(true).open(path).map(|stream| Self::Stream(path.to_owned(), stream))
         } else {
@@ -69,6 +74,15 @@ impl Target {
     }
 }
 
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// Whether `path` is in a folder whose links are the kernel's.
+fn is_the_systems_own(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path.starts_with("/proc") || path.parent() == Some(Path::new("/dev"))
+}
+
 /// A file that takes another's place when it is complete.
 #[derive(Debug)]
 pub struct Replacement {
@@ -78,13 +92,15 @@ pub struct Replacement {
 
 impl Replacement {
     fn begin(path: &Path) -> io::Result<Self> {
-        // Through a link, what it points to is replaced, not the link.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // A link is replaced, not what it points to: whoever can make one in a folder that many write to could have any file
+        // overwritten. Those like /dev/stdout are nobody's to make, and to replace.
+        let own = is_the_systems_own(path).then(|| fs::canonicalize(path).ok()).flatten();
+        let path = own.unwrap_or_else(|| path.to_owned());
         if path.is_dir() {
             return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
-        if path.exists() {
+        if path.exists() && !is_link(&path) {
             // A file that may not be written may not be replaced either.
             OpenOptions::new().append(true).open(&path)?;
         }
@@ -94,8 +110,10 @@ impl Replacement {
         let this = Self { temporary: path.with_file_name(temporary_name), path };
         // Whether a file can be made there is found out now. It is made again when there is something to write, so
         // that whoever is killed in between leaves none behind.
-        this.create()?;
-        fs::remove_file(&this.temporary)?;
+        if this.create_nameless().is_err() {
+            this.create()?;
+            fs::remove_file(&this.temporary)?;
+        }
         Ok(this)
     }
 

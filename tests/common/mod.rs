@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::RawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -77,10 +78,21 @@ impl Sandbox {
     }
 
     /// Starts `command` as the leader of a new session.
-    pub fn start(&self, mut command: Command) -> Running<'_> {
+    pub fn start(&self, command: Command) -> Running<'_> {
+        self.start_at(command, None)
+    }
+
+    /// As [`Self::start`]; `terminal` becomes the session's own, so that its end is told to procbench.
+    pub fn start_at(&self, mut command: Command, terminal: Option<RawFd>) -> Running<'_> {
         let shown = format!("{command:?}");
-        // SAFETY: between fork and exec one system call is made, and nothing is allocated.
-        unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
+        let begin_session = move || {
+            nix::unistd::setsid()?;
+            // SAFETY: the request takes an integer.
+            let failed = terminal.is_some_and(|fd| unsafe { libc::ioctl(fd, libc::TIOCSCTTY, 0) } != 0);
+            if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+        };
+        // SAFETY: between fork and exec two system calls are made, and nothing is allocated.
+        unsafe { command.pre_exec(begin_session) };
         let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to start {shown}: {error}"));
         let stdout = child.stdout.take().map(drain);
         let stderr = child.stderr.take().map(drain);
@@ -216,6 +228,12 @@ impl Running<'_> {
     /// Sends `signal` to procbench alone.
     pub fn signal(&self, signal: Signal) {
         signal::kill(Pid::from_raw(self.pid()), signal).expect("procbench is there to be signalled");
+        self.signals.set(self.signals.get() + 1);
+    }
+
+    /// Sends `signal` to procbench alone, which may have ended.
+    pub fn signal_if_there(&self, signal: Signal) {
+        let _ = signal::kill(Pid::from_raw(self.pid()), signal);
         self.signals.set(self.signals.get() + 1);
     }
 
