@@ -5,6 +5,8 @@ mod failure;
 mod help;
 
 use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 
@@ -17,6 +19,11 @@ use failure::Failure;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> i32 {
+    // Where files may only be so large, writing more is an error to be told, not the end. What is started hears of it as ever.
+    let heard = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(libc::SIGXFSZ, heard) {
+        return Failure::from(anyhow::Error::from(error)).show();
+    }
     let hidden = std::env::args_os().nth(1);
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),

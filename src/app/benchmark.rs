@@ -66,9 +66,8 @@ fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
 /// Tables on standard output, unless the JSON goes there.
 fn show(document: &Document, json: Option<Target>) -> Result<(), Failure> {
     let to_standard_output = matches!(json, Some(Target::StandardOutput));
-    if let Some(target) = json {
-        target.write(document)?;
-    }
+    // A disk that is full takes the export, not the tables.
+    let exported = json.map_or(Ok(()), |target| target.write(document));
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
         let written = report::write(document, &mut out).and_then(|()| out.flush());
@@ -76,7 +75,7 @@ fn show(document: &Document, json: Option<Target>) -> Result<(), Failure> {
     }
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
-    Ok(())
+    Ok(exported?)
 }
 
 /// Whoever closes the pipe (`| head`) has seen enough.

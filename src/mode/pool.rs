@@ -28,6 +28,7 @@ use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
 use super::settings::Transport;
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
 use crate::shared_record;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -243,9 +244,10 @@ impl Pool {
         };
         let pid = started.map_err(|error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM) => RoundError::Limit(format!(
-                "failed to start worker {} of {}: {error}",
+                "failed to start worker {} of {}: {}",
                 station + 1,
-                self.pids.len() - 1
+                self.pids.len() - 1,
+                shortage::explained(&error)
             )),
             _ => error.into(),
         })?;

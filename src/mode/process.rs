@@ -22,6 +22,7 @@ use super::exec::{self, Handover, Role, Spawner};
 use super::failures::Failures;
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
 use crate::shared_record;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -411,8 +412,9 @@ impl Crew {
                         self.reap_one()?;
                     } else if !patience.wait() {
                         return Err(RoundError::Limit(format!(
-                            "fork failed ({error}) for {} with no process of this round alive",
-                            humantime::format_duration(Patience::LONGEST)
+                            "fork failed for {} with no process of this round alive: {}",
+                            humantime::format_duration(Patience::LONGEST),
+                            shortage::explained(&error)
                         )));
                     }
                 }

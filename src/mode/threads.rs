@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use super::board::{execute_bare, timed};
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::Visibility;
@@ -58,7 +59,10 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
                 meter = tear_down::<W>(pool);
             },
         )
-        .map_err(|error| RoundError::Limit(format!("failed to start {workers} threads: {error}")))?;
+        .map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("failed to start {workers} threads"));
+            RoundError::Limit(shortage::behind(&error).unwrap_or_else(|| format!("{error:#}")))
+        })?;
     // `build_scoped` has joined every thread.
     let end = monotonic_nanoseconds();
     Ok(Outcome {

@@ -89,7 +89,10 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
 }
 
 /// Reads the plan of a JSON export.
-fn from_json(text: &str, path: &str) -> Result<Draft, String> {
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn from_json(text: &str, path: &str) -> Result<Draft, String> {
     #[derive(Deserialize)]
     struct Export {
         plan: Plan,

@@ -19,6 +19,7 @@ use nix::unistd::pipe2;
 
 use super::casualties::{Casualties, Death};
 use super::overseer::{At, Overseer};
+use crate::measure::shortage;
 use crate::mode::exec::{self, Handover, Role, Spawner};
 use crate::mode::progress::Status;
 use crate::mode::stamps::Stamps;
@@ -196,7 +197,7 @@ impl Pool {
     fn start<W: Workload>(&mut self, workload: &W, tasks: VecDeque<u64>) -> Result<(), RoundError> {
         let limit = |what: &str, error: io::Error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
-                RoundError::Limit(format!("failed to {what}: {error}"))
+                RoundError::Limit(format!("failed to {what}: {}", shortage::explained(&error)))
             }
             _ => error.into(),
         };
