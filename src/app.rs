@@ -15,10 +15,15 @@ use crate::engine::native;
 use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
+use crate::sys::fork;
 use failure::Failure;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> i32 {
+    if fork::has_borrowed_rights() {
+        let message = "procbench executes what it is told to, so it refuses to run with another user's rights (setuid, setgid)";
+        return Failure::new(exit::LIMIT, message).show();
+    }
     // Where files may only be so large, writing more is an error to be told, not the end. What is started hears of it as ever.
     let heard = Arc::new(AtomicBool::new(false));
     if let Err(error) = signal_hook::flag::register(libc::SIGXFSZ, heard) {

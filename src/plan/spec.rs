@@ -27,6 +27,9 @@ struct SpecFile {
 /// Specs are written by hand; what is larger is something else.
 const LARGEST_SPEC_BYTES: u64 = 64 << 20;
 
+/// The same for those in TOML, whose parser takes a hundred times as much memory as the text.
+const LARGEST_TOML_BYTES: usize = 256 << 10;
+
 /// Reads the spec at `path`.
 ///
 /// # Errors
@@ -63,6 +66,12 @@ pub fn read(path: &Path) -> Result<Draft, String> {
 /// # Errors
 /// As [`read`].
 pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
+    if text.len() > LARGEST_TOML_BYTES {
+        let found = text.len();
+        return Err(format!(
+            "{path}: {found} bytes are too much for a spec, expected at most {LARGEST_TOML_BYTES}"
+        ));
+    }
     let file: SpecFile =
         toml::from_str(text).map_err(|error| show(text, path, error.span(), error.message(), "here"))?;
     if let Some(workload) = &file.workload
