@@ -11,6 +11,8 @@ mod report;
 mod sweep;
 
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 
@@ -20,17 +22,30 @@ use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
 use crate::sys::early::instead_of_main;
+use crate::sys::fork;
 use failure::Failure;
 
 instead_of_main!(exec::CHILD_WORD, child);
 
 /// The life of a child that was started to execute tasks.
 fn child(words: &[OsString]) -> i32 {
+    if fork::has_borrowed_rights() {
+        return exit::LIMIT;
+    }
     exec::run(words).map_or_else(|error| Failure::from(error).show(), |()| exit::SUCCESS)
 }
 
 /// Runs the program and returns its exit code.
 pub fn main() -> i32 {
+    if fork::has_borrowed_rights() {
+        let message = "procbench executes what it is told to, so it refuses to run with another user's rights (setuid, setgid)";
+        return Failure::new(exit::LIMIT, message).show();
+    }
+    // Where files may only be so large, writing more is an error to be told, not the end. What is started hears of it as ever.
+    let heard = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(libc::SIGXFSZ, heard) {
+        return Failure::from(anyhow::Error::from(error)).show();
+    }
     let hidden = std::env::args_os().nth(1);
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),

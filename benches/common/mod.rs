@@ -111,6 +111,7 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         seed: 1,
         units_per_second: 0.0,
         folder: PathBuf::new(),
+        timeout_seconds: None,
         program: None,
         ready: Ready::default(),
     }

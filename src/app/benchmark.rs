@@ -79,15 +79,16 @@ fn exports(flags: &Benchmark) -> Result<Exports<Document>, Failure> {
 /// Tables on standard output, unless an export goes there.
 fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> {
     let to_standard_output = exports.take_standard_output();
-    exports.write(document)?;
+    // A disk that is full takes the export, not the tables.
+    let exported = exports.write(document);
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
         let written = report::write_for(document, terminal_columns(), &mut out).and_then(|()| out.flush());
-        ignore_closed_pipe(written)?;
+        ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
     }
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
-    ignore_closed_pipe(written)?;
-    Ok(())
+    ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
+    Ok(exported?)
 }
 
 /// How wide the terminal is that standard output goes to; `None` where it is no terminal.
@@ -101,6 +102,12 @@ pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> 
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Whoever closes the terminal interrupts the run, and sees nothing of it any more.
+fn ignore_closed_terminal(document: &Document, error: anyhow::Error) -> anyhow::Result<()> {
+    let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    if document.partial && errno == Some(libc::EIO) { Ok(()) } else { Err(error) }
 }
 
 fn exit_code(document: &Document) -> i32 {

@@ -97,7 +97,8 @@ pub struct Benchmark {
     #[arg(long, help_heading = PROGRAMS)]
     pub shell: bool,
 
-    /// How long a task may take; then its whole process group is killed, and it has failed
+    /// How long a task may take; then its whole process group is killed, and it has failed. Tasks that are no programs have that
+    /// in pool and process only: the worker or the process is killed
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = PROGRAMS)]
     pub timeout: Option<Seconds>,
 

@@ -121,6 +121,7 @@ pub fn refusal(workload: &WorkloadSpec) -> Option<String> {
         ("--io other than sleep", workload.io != Io::Sleep),
         ("--shared", workload.shared_bytes > 0),
         ("--spread trace", matches!(workload.spread, Spread::Trace(_))),
+        ("--timeout", workload.timeout_seconds.is_some()),
     ];
     let lacking = lacks.into_iter().find(|(_, asked)| *asked);
     lacking.map(|(what, _)| format!("the python engine has no {what}"))

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::Round;
 use super::stamps::{Cursor, Stamps};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::{SharedSlice, Sharing, Slots, Visibility};
 use crate::workload::{Executor, Failure, Meter, Word};

@@ -28,7 +28,8 @@ pub const CHILD_WORD: &CStr = c"__child";
 /// What a child has to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handover {
-    workload: WorkloadSpec,
+    /// What tasks do.
+    pub workload: WorkloadSpec,
     /// What the parent was asked to do, as far as a child shares in it.
     pub workers: u64,
     /// Tasks that a worker claims at a time.

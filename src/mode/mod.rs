@@ -25,6 +25,7 @@ pub use settings::Settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::shortage;
 use crate::sys::memory::Mapping;
 use crate::workload::{Meter, OnFailure, Workload, WorkloadSpec};
 
@@ -95,7 +96,7 @@ pub enum RoundError {
 impl From<std::io::Error> for RoundError {
     fn from(error: std::io::Error) -> Self {
         match error.raw_os_error() {
-            Some(libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE) => Self::Limit(error.to_string()),
+            Some(errno) if shortage::is_shortage(errno) => Self::Limit(shortage::explained(&error)),
             _ => Self::Internal(error.into()),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::num::NonZeroU64;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::sys::atomic::AtomicU64;
 use crate::sys::memory::{SharedSlice, Sharing, Visibility};
 
 /// Two readings of the clock (24 ns each where the kernel lets programs read it themselves) and what they keep the

@@ -306,6 +306,8 @@ pub fn by_name<T: Copy>(
 fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
     names
         .iter()
+        // A book is no slip of the finger.
+        .filter(|name| text.len() <= 4 * name.len())
         .map(|name| (edit_distance(text, name), *name))
         .filter(|(distance, name)| *distance <= name.len() / 3 + 1)
         .min()

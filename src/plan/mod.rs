@@ -321,6 +321,7 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
         seed,
         units_per_second: 0.0,
         folder: std::path::PathBuf::new(),
+        timeout_seconds: draft.timeout.filter(|_| program.is_none()).map(|timeout| timeout.0),
         program,
         ready: Ready::default(),
     })
@@ -405,7 +406,11 @@ impl Plan {
                 worker: words(Kind::Worker),
                 shell: program.as_ref().map(|program| program.shell),
                 args_from: program.as_ref().and_then(|program| program.args_from.clone()),
-                timeout: program.as_ref().and_then(|program| program.timeout_seconds).map(Seconds),
+                timeout: program
+                    .as_ref()
+                    .and_then(|program| program.timeout_seconds)
+                    .or(workload.timeout_seconds)
+                    .map(Seconds),
                 output: program
                     .as_ref()
                     .and_then(|program| Some(program.output.as_ref()?.to_str()?.to_owned())),

@@ -68,7 +68,6 @@ impl WorkloadDraft {
         let settings = [
             ("shell", self.shell == Some(true)),
             ("args-from", self.args_from.is_some()),
-            ("timeout", self.timeout.is_some()),
             ("output", self.output.is_some()),
             ("prepare", self.prepare.is_some()),
             ("ignore-answers", self.ignore_answers == Some(true)),

@@ -54,6 +54,9 @@ impl Typed {
     }
 }
 
+/// The same for those in TOML, whose parser takes a hundred times as much memory as the text.
+const LARGEST_TOML_BYTES: usize = 256 << 10;
+
 /// Reads the spec at `path`.
 ///
 /// # Errors
@@ -79,6 +82,12 @@ pub fn read(path: &Path) -> Result<Draft, String> {
 /// # Errors
 /// As [`read`].
 pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
+    if text.len() > LARGEST_TOML_BYTES {
+        let found = text.len();
+        return Err(format!(
+            "{path}: {found} bytes are too much for a spec, expected at most {LARGEST_TOML_BYTES}"
+        ));
+    }
     let file: SpecFile =
         toml::from_str(text).map_err(|error| show(text, path, error.span(), error.message(), "here"))?;
     if let Some(workload) = &file.workload
@@ -118,7 +127,10 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
 }
 
 /// Reads the plan of a JSON export.
-fn from_json(text: &str, path: &str) -> Result<Draft, String> {
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn from_json(text: &str, path: &str) -> Result<Draft, String> {
     #[derive(Deserialize)]
     struct Export {
         plan: Plan,
@@ -162,6 +174,7 @@ fn out_of_range(plan: &Plan) -> Option<String> {
         time("io_wait_seconds", workload.io_wait_seconds),
         time("init_seconds", workload.init_seconds),
         time("timeout_seconds", workload.program.as_ref().and_then(|of| of.timeout_seconds).unwrap_or(0.0)),
+        time("timeout_seconds", workload.timeout_seconds.unwrap_or(0.0)),
         time("time_budget_seconds", run.time_budget_seconds.unwrap_or(0.0)),
     ];
     for settings in plan.strategies.iter().map(|strategy| &strategy.settings) {

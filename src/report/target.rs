@@ -34,7 +34,16 @@ impl Target {
         if path == Path::new("-") {
             return Ok(Self::StandardOutput);
         }
-        let opened = match descriptor_behind(path) {
+        let behind = descriptor_behind(path);
+        anyhow::ensure!(
+            behind.is_some()
+                || !is_stream(path)
+                || !is_link(path)
+                || path.parent() == Some(Path::new("/dev")),
+            "{} is a link to what is no file: expected the name of what is to be written to",
+            path.display()
+        );
+        let opened = match behind {
             Some(libc::STDOUT_FILENO) => return Ok(Self::StandardOutput),
             Some(number) => stream_of(number).map(|stream| Self::Stream(path.to_owned(), stream)),
             None if is_stream(path) => {
@@ -91,6 +100,10 @@ fn is_stream(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
 /// The descriptor of this process that `path` is a name of: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`, or a link to
 /// one. It may be of a file, which somebody else has opened and goes on writing to: another may not take its place.
 fn descriptor_behind(path: &Path) -> Option<RawFd> {
@@ -128,13 +141,14 @@ pub struct Replacement {
 
 impl Replacement {
     fn begin(path: &Path) -> io::Result<Self> {
-        // Through a link, what it points to is replaced, not the link.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // A link is replaced, not what it points to: whoever can make one in a folder that many write to could have any file
+        // overwritten.
+        let path = path.to_owned();
         if path.is_dir() {
             return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
-        if path.exists() {
+        if path.exists() && !is_link(&path) {
             // A file that may not be written may not be replaced either.
             OpenOptions::new().append(true).open(&path)?;
         }
@@ -144,8 +158,10 @@ impl Replacement {
         let this = Self { temporary: path.with_file_name(temporary_name), path };
         // Whether a file can be made there is found out now. It is made again when there is something to write, so
         // that whoever is killed in between leaves none behind.
-        this.create()?;
-        fs::remove_file(&this.temporary)?;
+        if this.create_nameless().is_err() {
+            this.create()?;
+            fs::remove_file(&this.temporary)?;
+        }
         Ok(this)
     }
 

@@ -13,6 +13,16 @@ pub type Pid = libc::pid_t;
 /// The exit code of a child whose task panicked.
 pub const PANICKED: i32 = 101;
 
+/// Whether this program was started with rights that whoever started it does not have: its file is setuid or setgid, or has
+/// capabilities.
+pub fn has_borrowed_rights() -> bool {
+    // SAFETY: takes an integer and returns one.
+    let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    is_secure
+        || nix::unistd::Uid::current() != nix::unistd::Uid::effective()
+        || nix::unistd::Gid::current() != nix::unistd::Gid::effective()
+}
+
 /// Forks. The child runs `child`, leaves with the code it returns, and never unwinds past it.
 ///
 /// # Errors

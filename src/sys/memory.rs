@@ -7,10 +7,11 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::atomic::AtomicU64;
 
 /// Whom a mapping is visible to after a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,14 @@ impl Sharing {
         }
     }
 
+    /// What an exec'd child of this process would have, for a test that does without one.
+    #[cfg(test)]
+    pub fn as_a_child_has_it(&self) -> Self {
+        let Self::WithExeced(files) = self else { panic!("only files can be handed over") };
+        let copies = files.iter().map(|file| file.try_clone().expect("a descriptor"));
+        Self::FromParent(copies.collect::<Vec<_>>().into_iter())
+    }
+
     /// `len` bytes, zeroed when the parent asks.
     ///
     /// # Errors
@@ -211,7 +220,7 @@ macro_rules! shared_record {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field:ident),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug)]
-        $vis struct $name { $($(#[$doc])* pub $field: std::sync::atomic::AtomicU64),+ }
+        $vis struct $name { $($(#[$doc])* pub $field: $crate::sys::atomic::AtomicU64),+ }
 
         #[allow(unsafe_code)]
         // SAFETY: every field is an AtomicU64: zeroes are valid, and every access is atomic.

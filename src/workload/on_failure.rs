@@ -8,7 +8,6 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use schemars::JsonSchema;
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::program::tally::Tally;
 use super::{Executor, Failure, Meter, NeverLean, Programs, Workload};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::memory::{SharedSlice, Visibility};
 
 /// What is done when a task fails.

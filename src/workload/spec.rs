@@ -1,6 +1,7 @@
 //! A workload as resolved: what every engine is told, and what the export records.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,9 @@ pub struct WorkloadSpec {
     /// The user's own program, where tasks are done by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramSpec>,
+    /// How long a task may take that is done by a process of procbench's own; no limit without it. A program has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
     /// What is there for the tasks of one round; nothing in a plan.
     #[serde(default, skip_serializing_if = "Ready::is_nothing")]
     pub ready: Ready,
@@ -128,6 +132,11 @@ impl Ready {
 }
 
 impl WorkloadSpec {
+    /// How long a worker or a process of procbench's own may take for a task.
+    pub fn task_timeout(&self) -> Option<Duration> {
+        self.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
     /// How long one task takes, as far as the specification says: CPU work and waiting, in seconds.
     /// What it does besides (the kernel's part of a file, a formula) is a rule of thumb.
     pub fn expected_task_seconds(&self) -> f64 {

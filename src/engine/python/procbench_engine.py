@@ -77,6 +77,8 @@ def failure(error):
         return {"type": "limit", "message": "%s: forkserver takes a shorter TMPDIR than %s" % (text, os.getcwd())}
     while place and place.tb_next:
         place = place.tb_next
+    if isinstance(error, OSError) and os.path.basename(place.tb_frame.f_code.co_filename) == "synchronize.py":
+        return {"type": "limit", "message": "Python's semaphores take a /dev/shm that can be written to: " + text}
     at = place and (os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
     return {"type": "error", "message": text + (" (%s:%d)" % at if at else "")}
 
