@@ -3,13 +3,14 @@
 mod benchmark;
 mod failure;
 mod help;
+mod returns;
 
 use std::ffi::OsStr;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Verb};
-use crate::engine::native;
+use crate::engine::{guardian, native};
 use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
@@ -21,6 +22,7 @@ pub fn main() -> i32 {
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),
         Some(exec::CHILD) => exec::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some(guardian::GUARD) => guardian::run(std::env::args_os().skip(2)),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
         _ => return as_asked(&Cli::parse()).unwrap_or_else(Failure::show),

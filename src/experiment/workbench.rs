@@ -138,6 +138,7 @@ impl Workbench {
             machine: self.machine.clone(),
             idle: IDLE,
             found,
+            returns: None,
         };
         Ok(Job { plan, setting, _inputs: inputs })
     }

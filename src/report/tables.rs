@@ -17,7 +17,13 @@ const NOT_MEASURED: &str = "not measured";
 /// Time: a row for each strategy.
 pub fn timing(document: &Document) -> String {
     let mut table = table(&["strategy", "time", "95 % interval", "set-up", "speed-up", "tasks/s", "CPU"]);
-    for strategy in document.strategies.iter().chain(&document.overhead) {
+    let mut of_nobody = document.plan.not_available.iter().peekable();
+    let rows = document.strategies.iter().chain(&document.overhead).map(Some).chain([None]);
+    for (place, strategy) in rows.enumerate() {
+        while let Some(row) = of_nobody.next_if(|row| row.place <= place || strategy.is_none()) {
+            table.add_row(vec![Cell::new(&row.strategy), dim("n/a")]);
+        }
+        let Some(strategy) = strategy else { break };
         let row = match &strategy.summary {
             None => vec![Cell::new(&strategy.name), dim("not run")],
             Some(summary) => timing_row(strategy, summary, document),
@@ -72,7 +78,9 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     if others.into_iter().any(|speed_up| speed_up.verdict == Verdict::NotDistinguished) {
         notes.push("= not distinguished from the baseline");
     }
-    (!notes.is_empty()).then(|| paint(DIM, &notes.join(" · ")))
+    let reason = document.plan.not_available.first().map(|row| format!("n/a: {}", row.reason));
+    notes.extend(reason.as_deref());
+    (!notes.is_empty()).then(|| legend(&notes.join(" · ")))
 }
 
 fn seconds_or_dash(value: Option<f64>) -> Cell {
