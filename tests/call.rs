@@ -106,8 +106,10 @@ fn what_functions_return_can_be_kept() {
         sandbox.write("kept.jsonl", "old\n");
         let finished = sandbox.run(call(modes, &["--returns", "kept.jsonl"])).expect_code(1);
         let kept = fs::read_to_string(sandbox.path("kept.jsonl")).expect("the returns");
-        let lines: Vec<serde_json::Value> =
-            kept.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{finished:?}"))).collect();
+        let lines: Vec<serde_json::Value> = kept
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{finished:?}")))
+            .collect();
         assert_eq!(lines.len(), 5, "{kept}{finished:?}");
         assert_eq!(lines[0], serde_json::json!({"task": 0, "value": {"text": "a", "pair": [1, null]}}));
         assert_eq!(lines[1]["error"], "ValueError: no such thing (shop/work.py:4)");

@@ -46,7 +46,7 @@ impl WorkloadDraft {
         ];
         let given_of: Vec<&str> = all.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         (given_of.len() > 1)
-            .then(|| format!("{} are given: expected one of them", given_of.join(" and ")))
+            .then(|| format!("both {} are given: expected one of them", given_of.join(" and ")))
             .or_else(|| other("a command", self.command.is_some(), Kind::Command))
             .or_else(|| other("worker", self.worker.is_some(), Kind::Worker))
             .or_else(|| other("call", self.call.is_some(), Kind::Call))

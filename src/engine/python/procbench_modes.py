@@ -1,6 +1,7 @@
 """How tasks are executed: each mode is what a Python program would write, between two looks at the clock."""
 
 import errno
+import fcntl
 import itertools
 import mmap
 import multiprocessing
@@ -272,6 +273,8 @@ def _process(spec, settings, progress):
     spec = dict(spec, board=board.file if forks else board.path)
     returns = Board() if spec["kind"] == "call" else None
     if returns:
+        # Processes that share a place in a file in memory may write to the same, but not those that write to its end.
+        fcntl.fcntl(returns.file, fcntl.F_SETFL, os.O_APPEND)
         spec["returns"] = returns.file if forks else returns.path
     timeout = spec["call"]["timeout"] if returns else None
     # A sentinel is silent as long as a copy of the process lives on, which a function of the user's own may have made.
