@@ -132,6 +132,10 @@ impl WorkloadDraft {
         let kind = self.kind();
         if !kind.is_program() {
             return match self.setting_without_program() {
+                Some(name @ ("shell" | "output")) => Err(format!(
+                    "{name} belongs to the command and worker workloads, but this one is {}",
+                    kind.name()
+                )),
                 Some(name) => Err(format!(
                     "{name} belongs to the command, worker and call workloads, but this one is {}",
                     kind.name()
