@@ -50,6 +50,7 @@ fn main() {
         units_per_second: cpu::calibrate(),
         idle: Duration::ZERO,
         found: Found::default(),
+        returns: None,
         warnings: Vec::new(),
     };
     verdicts(&setting);

@@ -8,6 +8,7 @@ mod crossover;
 mod failure;
 mod help;
 mod report;
+mod returns;
 mod sweep;
 
 use std::ffi::{OsStr, OsString};
@@ -17,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser;
 
 use crate::cli::{Cli, Verb};
-use crate::engine::native;
+use crate::engine::{guardian, native};
 use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
@@ -50,6 +51,7 @@ pub fn main() -> i32 {
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),
         Some(exec::CHILD) => return child(&std::env::args_os().skip(2).collect::<Vec<_>>()),
+        Some(guardian::GUARD) => guardian::run(std::env::args_os().skip(2)),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
         _ => return as_asked(&Cli::parse()).unwrap_or_else(Failure::show),

@@ -65,6 +65,7 @@ fn run(choice: Choice) -> Document {
     let plan = draft.resolve(&machine).expect("a plan for any machine");
     let setting = Setting {
         found: Default::default(),
+        returns: None,
         started_at: "2026-01-01T00:00:00Z".into(),
         machine,
         environment: Environment::read(),

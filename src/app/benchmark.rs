@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::slice::from_ref;
 
 use super::failure::{Failure, usage};
+use super::returns::Returns;
 use crate::cli::Benchmark;
 use crate::document::Document;
 use crate::experiment;
@@ -22,12 +23,19 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let mut bench = Workbench::new()?;
     let checked = bench.check(draft(flags)?)?;
     let exports = exports(flags)?;
-    let job = bench.prepare(checked)?;
+    let returns = match &flags.returns {
+        Some(path) if !flags.dry_run => {
+            Some(Returns::open(path).map_err(|error| usage(format!("{error:#}")))?)
+        }
+        _ => None,
+    };
+    let mut job = bench.prepare(checked)?;
+    job.setting.returns = returns.as_ref().map(Returns::path);
     if flags.dry_run {
         return dry_run(&job, &bench);
     }
     make_output_folder(&job.plan)?;
-    if flags.command.is_empty() && flags.worker.is_none() {
+    if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
         // What a file would have executed is seen before it is.
         ignore_closed_pipe(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;
     }
@@ -35,6 +43,9 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let document = bench.run(&job, &mut progress);
     progress.finish();
     let document = document?;
+    if let Some(returns) = returns {
+        returns.finish()?;
+    }
     show(&document, exports)?;
     Ok(exit_code(&document))
 }

@@ -59,6 +59,7 @@ impl From<PlanError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
+            RunError::Refused(_) => Self::new(exit::USAGE, error),
             RunError::Limit(_) => Self::new(exit::LIMIT, error),
             RunError::Interrupted => Self::new(exit::INTERRUPTED, error),
             RunError::Other(error) => error.into(),

@@ -22,7 +22,7 @@ pub struct Benchmark {
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
     pub tasks: Option<Count>,
 
-    /// What a task does: synthetic, file, expression, command or worker [default: synthetic]
+    /// What a task does: synthetic, file, expression, command, worker or call [default: synthetic]
     #[arg(long, value_name = "KIND", value_parser = draft::parse_kind, help_heading = WORKLOAD)]
     pub workload: Option<Kind>,
 
@@ -89,6 +89,15 @@ pub struct Benchmark {
     #[arg(long, value_name = "COMMAND", help_heading = PROGRAMS)]
     pub worker: Option<Words>,
 
+    /// The task is a call of a Python function of your own, package.module:function; the module is imported from this
+    /// folder. Each line of --args-from is a JSON value, the function's one argument
+    #[arg(long, value_name = "FUNCTION", help_heading = PROGRAMS)]
+    pub call: Option<String>,
+
+    /// Write what that function has returned as JSON lines, one for each task
+    #[arg(long, value_name = "FILE", requires = "call", help_heading = PROGRAMS)]
+    pub returns: Option<PathBuf>,
+
     /// Where tasks' lines come from, one each; - is standard input [default: the tasks' numbers]
     #[arg(long, value_name = "FILE", help_heading = PROGRAMS)]
     pub args_from: Option<String>,
@@ -110,7 +119,7 @@ pub struct Benchmark {
     #[arg(long, value_name = "COMMAND", help_heading = PROGRAMS)]
     pub prepare: Option<String>,
 
-    /// Do not compare what workers answer: for answers that differ each time, such as the time
+    /// Do not compare what workers answer and functions return: for what differs each time, such as the time
     #[arg(long, help_heading = PROGRAMS)]
     pub ignore_answers: bool,
 
@@ -235,7 +244,7 @@ pub struct Benchmark {
 }
 
 const WORKLOAD: &str = "Workload";
-const PROGRAMS: &str = "Your own command or worker";
+const PROGRAMS: &str = "Your own command, worker or function";
 const STRATEGIES: &str = "Strategies";
 const MEASURING: &str = "Measuring";
 const FILES: &str = "Files and output";
@@ -254,23 +263,29 @@ impl Benchmark {
     /// # Errors
     /// As [`Self::over`].
     pub fn over_with(&self, mut spec: Draft, cell: &Flags) -> Result<Draft, String> {
-        if !self.command.is_empty() || self.worker.is_some() {
+        if !self.command.is_empty() || self.worker.is_some() || self.call.is_some() {
             // A program that was typed takes the place of the file's, whichever kind that is.
-            (spec.workload.command, spec.workload.worker) = (None, None);
+            (spec.workload.command, spec.workload.worker, spec.workload.call) = (None, None, None);
             spec.workload.workload = spec.workload.workload.filter(|kind| !kind.is_program());
         }
         let Flags { workload: typed, strategy: flags } = self.flags().overridden_by(cell);
+        let calls = self.call.is_some() || spec.workload.kind() == Kind::Call;
+        // Nobody else can call a Python function. Who says otherwise is shown that row as not available.
+        let implied = |row: StrategyDraft| match row.engine {
+            None if calls && self.engine.is_empty() => row.executed_by(Engine::Python),
+            _ => row,
+        };
         // A flag overrides the file; what stands in --mode is more specific than a flag for all rows.
         let strategies: Vec<StrategyDraft> = if !self.mode.is_empty() {
             let by_engines = |row: &StrategyDraft| match row.engine {
                 Some(_) => vec![row.clone()],
                 None => by_engines(vec![row.clone()], &self.engine, StrategyDraft::executed_by),
             };
-            self.mode.iter().flat_map(by_engines).map(|row| row.or_defaults(&flags)).collect()
+            self.mode.iter().flat_map(by_engines).map(implied).map(|row| row.or_defaults(&flags)).collect()
         } else {
             let rows = if spec.strategies.is_empty() { StrategyDraft::all_modes() } else { spec.strategies };
             let rows = by_engines(rows, &self.engine, StrategyDraft::handed_to);
-            rows.into_iter().map(|row| row.overridden_by_flags(&flags)).collect()
+            rows.into_iter().map(implied).map(|row| row.overridden_by_flags(&flags)).collect()
         };
         if let Some(setting) = flags.unused_by(&strategies) {
             return Err(format!("{setting} was given, but none of the strategies has such a setting"));
@@ -323,6 +338,7 @@ impl Benchmark {
                 expression_args: self.expression_args,
                 command: (!self.command.is_empty()).then(|| Words::List(self.command.clone())),
                 worker: self.worker.clone(),
+                call: self.call.clone(),
                 shell: self.shell.then_some(true),
                 args_from: self.args_from.clone(),
                 timeout: self.timeout,

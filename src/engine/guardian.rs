@@ -6,6 +6,11 @@
 //! given, and which outlives either for as long as it takes to end them. If the guardian itself is killed, its orphans
 //! are the controller's, which is a subreaper too and looks for them after each round.
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::Context;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid as NixPid;
 
@@ -13,6 +18,25 @@ use crate::sys::fork::{self, Pid};
 use crate::sys::raw;
 use crate::sys::strays::end_strays;
 use crate::sys::wait::{Exit, Which, try_wait};
+
+/// The hidden first argument under which procbench stands over a runner that is another program. What follows is the
+/// controller's process id, the folder to work in, and the words of the program.
+pub const GUARD: &str = "__guard";
+
+/// A guardian, and below it the program of `words` as the runner of a round.
+///
+/// # Errors
+/// If that program cannot be had.
+pub fn run(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
+    let mut word = || words.next().context("a guardian is told whom to guard");
+    let controller = word()?.to_str().and_then(|number| number.parse().ok()).context("no process id")?;
+    let (folder, program) = (word()?, word()?);
+    stand_over(controller)?;
+    fork::become_subreaper()?;
+    fork::minimise_timer_slack();
+    let error = Command::new(&program).args(words).current_dir(folder).exec();
+    Err(error).with_context(|| format!("failed to start {}", program.display()))
+}
 
 /// What tells the guardian that its controller has ended.
 const ABANDONED: Signal = Signal::SIGTERM;

@@ -4,7 +4,7 @@
 //! [`protocol::Message`] a line. The native engine is procbench itself; a new one is one file here and one line in
 //! [`engines!`] below.
 
-mod guardian;
+pub mod guardian;
 pub mod native;
 pub mod protocol;
 pub mod python;

@@ -54,6 +54,11 @@ pub enum Message {
         /// Which task or count is wrong.
         message: String,
     },
+    /// What the round was to do cannot be done, whatever the machine. The last line.
+    Refused {
+        /// Why.
+        message: String,
+    },
     /// The machine does not allow the round. The last line.
     Limit {
         /// Which limit.

@@ -2,7 +2,8 @@
 //!
 //! The script is written into a folder that only this user can enter, once for each run: processes that Python spawns import
 //! the program that they belong to from a file. It runs in isolated mode (`-I`): nothing in the folder that procbench was
-//! started in, nor in any `PYTHON…` variable, is executed by accident.
+//! started in, nor in any `PYTHON…` variable, is executed by accident. Only what somebody names (`--call`) is imported from
+//! there, behind Python's own modules.
 
 pub mod interpreter;
 
@@ -16,7 +17,8 @@ use std::process::Command;
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::Equipment;
+use super::native::own_program;
+use super::{Equipment, guardian};
 use crate::measure::limits::{Limit, LimitKind};
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Api, Start};
@@ -33,7 +35,8 @@ macro_rules! files {
 }
 
 files! {
-    "main.py",
+    "procbench_main.py",
+    "procbench_call.py",
     "procbench_cpu.py",
     "procbench_crew.py",
     "procbench_engine.py",
@@ -43,6 +46,9 @@ files! {
     "procbench_tasks.py",
 }
 
+/// The one of them that is executed.
+const MAIN: &str = "procbench_main.py";
+
 /// Where the formulas of the `expression` workload are, in the workload's folder: a line each.
 const FORMULAS: &str = "formulas";
 
@@ -51,6 +57,8 @@ const FORMULAS: &str = "formulas";
 pub struct Installed {
     interpreter: PathBuf,
     folder: PathBuf,
+    /// Whether tasks are code of the user's own, so that somebody has to see to what it leaves running.
+    guarded: bool,
 }
 
 impl Installed {
@@ -58,12 +66,32 @@ impl Installed {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn new(interpreter: &Interpreter, folder: &Path) -> anyhow::Result<Self> {
+    pub fn new(interpreter: &Interpreter, folder: &Path, kind: Kind) -> anyhow::Result<Self> {
         for (name, text) in FILES {
             let path = folder.join(name);
             fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
         }
-        Ok(Self { interpreter: interpreter.path.clone(), folder: folder.to_owned() })
+        let guarded = kind.is_program();
+        Ok(Self { interpreter: interpreter.path.clone(), folder: folder.to_owned(), guarded })
+    }
+
+    /// What a round of calls was doing that has ended without a word, by the marks that its executors have left: see `Mark`
+    /// in `procbench_call.py`.
+    pub fn in_hand(&self) -> Option<String> {
+        const NUMBER: usize = 8;
+        const IMPORTING: i64 = -2;
+        let marks = fs::read(self.folder.join("marks")).ok()?;
+        let number = |bytes: &[u8]| bytes.try_into().map_or(-1, i64::from_ne_bytes);
+        let records = marks.chunks_exact(3 * NUMBER);
+        let in_hand = records.map(|record| number(&record[NUMBER..2 * NUMBER]));
+        let in_hand: Vec<i64> = in_hand.filter(|task| *task >= 0 || *task == IMPORTING).collect();
+        let tasks: Vec<String> = in_hand.iter().filter(|task| **task >= 0).map(ToString::to_string).collect();
+        match (in_hand.as_slice(), tasks.as_slice()) {
+            ([], _) => None,
+            (_, []) => Some("while it imported the module".into()),
+            (_, [task]) => Some(format!("while it executed task {task}")),
+            (_, tasks) => Some(format!("while it executed tasks {}", tasks.join(", "))),
+        }
     }
 
     /// The folder that holds the arguments of `workload`'s tasks, where they are read from a file: for Python, writing
@@ -101,9 +129,15 @@ fn write_formulas(workload: &WorkloadSpec, path: &Path) -> anyhow::Result<()> {
 /// If it is not part of `equipment`.
 pub fn command(equipment: &Equipment) -> anyhow::Result<Command> {
     let installed = equipment.python.as_ref().context("the Python engine has not been made ready")?;
+    if installed.guarded {
+        let mut command = own_program(guardian::GUARD)?;
+        command.arg(std::process::id().to_string()).arg(&installed.folder).arg(&installed.interpreter);
+        command.arg("-I").arg(installed.folder.join(MAIN));
+        return Ok(command);
+    }
     let mut command = Command::new(&installed.interpreter);
     // What the standard library puts into temporary folders is removed with ours.
-    command.arg("-I").arg(installed.folder.join("main.py")).env("TMPDIR", &installed.folder);
+    command.arg("-I").arg(installed.folder.join(MAIN)).env("TMPDIR", &installed.folder);
     command.current_dir(&installed.folder);
     fork::bind_on_start(&mut command);
     Ok(command)
@@ -111,7 +145,7 @@ pub fn command(equipment: &Equipment) -> anyhow::Result<Command> {
 
 /// What of `workload` this engine cannot do; `None` if it can do it all.
 pub fn refusal(workload: &WorkloadSpec) -> Option<String> {
-    const KINDS: [Kind; 3] = [Kind::Synthetic, Kind::File, Kind::Expression];
+    const KINDS: [Kind; 4] = [Kind::Synthetic, Kind::File, Kind::Expression, Kind::Call];
     if !KINDS.contains(&workload.kind) {
         let kinds = KINDS.map(Kind::name).join(", ");
         let found = workload.kind.name();

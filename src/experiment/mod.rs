@@ -11,7 +11,7 @@ pub mod summary;
 mod warnings;
 pub mod workbench;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -83,6 +83,9 @@ pub enum RunError {
     /// Something that must hold did not.
     #[error("a round is not valid: {0}")]
     Violation(String),
+    /// What was asked for cannot be done, whatever the machine.
+    #[error("{0}")]
+    Refused(String),
     /// This machine cannot run it.
     #[error("{0}")]
     Limit(String),
@@ -114,6 +117,8 @@ pub struct Setting {
     pub warnings: Vec<Warning>,
     /// What the files and folders of the workload turned out to be.
     pub found: Found,
+    /// A file for what functions of the user's own return, where somebody wants it.
+    pub returns: Option<PathBuf>,
 }
 
 /// [`Setting::idle`] of a run: long enough for a p99.
@@ -206,6 +211,8 @@ impl From<RoundFailure> for RunError {
             RoundFailure::Interrupted => Self::Interrupted,
             RoundFailure::Stopped => Self::Other(failure.into()),
             RoundFailure::Violation(message) => Self::Violation(message),
+            RoundFailure::Silent(message) => Self::Other(anyhow::anyhow!(message)),
+            RoundFailure::Refused(message) => Self::Refused(message),
             RoundFailure::Limit(message) => Self::Limit(message),
             RoundFailure::Other(error) => Self::Other(error),
         }
@@ -280,7 +287,7 @@ fn equip(
     }
     let interpreter = setting.machine.python.as_ref().context("nobody has looked for Python")?;
     let folder = janitor.folder()?;
-    let python = Some(Installed::new(interpreter, folder.path())?);
+    let python = Some(Installed::new(interpreter, folder.path(), plan.workload.kind)?);
     Ok((Equipment { python }, Some(folder)))
 }
 
@@ -354,6 +361,8 @@ struct Session<'a> {
     estimate: Option<Estimate>,
     /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
     input: Option<(Folder, u64)>,
+    /// Where what functions return is to be written: by one round, since all return the same.
+    returns: Option<PathBuf>,
 }
 
 impl<'a> Session<'a> {
@@ -379,6 +388,7 @@ impl<'a> Session<'a> {
             own_cpu_seconds: 0.0,
             estimate: None,
             input: None,
+            returns: setting.returns.clone(),
         }
     }
 
@@ -443,10 +453,15 @@ impl<'a> Session<'a> {
         let mut workload = row.workload.clone();
         let folder = match workload.kind {
             Kind::File => Some(self.janitor.folder()?),
-            Kind::Synthetic | Kind::Expression | Kind::Command | Kind::Worker => None,
+            Kind::Synthetic | Kind::Expression | Kind::Command | Kind::Worker | Kind::Call => None,
         };
         if let Some(output) = workload.program.as_mut().and_then(|program| program.output.as_mut()) {
             output.push(safe_name(&row.strategy.name));
+        }
+        if phase == Phase::Memory
+            && let Some(program) = &mut workload.program
+        {
+            program.returns = self.returns.take();
         }
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
@@ -483,7 +498,8 @@ impl<'a> Session<'a> {
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds =
             props.peer.and_then(Peer::stop).map(|cpu| (cpu.user + cpu.system).as_secs_f64());
-        let completed = Completed { peer_cpu_seconds, ..completed? };
+        let completed = completed.map_err(|failure| self.explain(row, failure))?;
+        let completed = Completed { peer_cpu_seconds, ..completed };
         records.expected = Some(started.elapsed());
         let failed = completed.report.tasks_failed > 0;
         self.stopped |= failed && self.plan.run.on_failure == OnFailure::Stop;
@@ -500,6 +516,17 @@ impl<'a> Session<'a> {
             self.agree(row, &completed)?;
         }
         Ok(completed)
+    }
+
+    /// `failure`, with what the user's own function was doing when it took the round with it.
+    fn explain(&self, row: &Row, failure: RoundFailure) -> RoundFailure {
+        let in_hand = self.equipment.python.as_ref().and_then(|python| python.in_hand());
+        match (failure, in_hand) {
+            (RoundFailure::Silent(message), Some(doing)) if row.workload.kind == Kind::Call => {
+                RoundFailure::Silent(format!("{message}, {doing}"))
+            }
+            (failure, _) => failure,
+        }
     }
 
     /// Makes ready what the tasks of `workload` do I/O with, and tells them of it. It goes away with what is returned.
@@ -561,6 +588,13 @@ impl<'a> Session<'a> {
         match &mut self.digests[usize::from(row.empty)] {
             Some(agreed) if agreed.digest != *digest => Err(RoundFailure::Violation(
                 match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
+                    Some(tasks) if row.workload.kind == Kind::Call => format!(
+                        "{} and {} returned different values for the same arguments, first for {tasks}, by their pickled \
+                         bytes: a function has to return the same each time it is given the same (--ignore-answers if \
+                         yours cannot)",
+                        row.name(),
+                        agreed.strategy
+                    ),
                     Some(tasks) => format!(
                         "{} and {} got different answers to the same lines, first to {tasks}: a worker has to answer the \
                          same each time it is asked the same (--ignore-answers if it cannot)",

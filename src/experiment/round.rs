@@ -64,9 +64,15 @@ pub enum RoundFailure {
     /// Something that must hold did not.
     #[error("{0}")]
     Violation(String),
+    /// What it was to do cannot be done, whatever the machine.
+    #[error("{0}")]
+    Refused(String),
     /// The machine does not allow it.
     #[error("{0}")]
     Limit(String),
+    /// The runner has ended without a report.
+    #[error("{0}")]
+    Silent(String),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -230,6 +236,7 @@ fn converse(
             Heard::Message(Message::Violation { message }) => {
                 return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
             }
+            Heard::Message(Message::Refused { message }) => return Err(RoundFailure::Refused(message)),
             Heard::Message(Message::Limit { message }) => return Err(RoundFailure::Limit(message)),
             Heard::Message(Message::Error { message }) => {
                 return Err(anyhow::anyhow!("{}: {message}", request.strategy.name).into());
@@ -248,12 +255,10 @@ fn converse(
         if signals.stop_wanted() {
             return Err(RoundFailure::Interrupted);
         }
-        return Err(anyhow::anyhow!(
+        return Err(RoundFailure::Silent(format!(
             "the runner of {} {} without a report",
-            request.strategy.name,
-            reaped.exit
-        )
-        .into());
+            request.strategy.name, reaped.exit
+        )));
     };
     if reaped.exit != Exit::Code(0) {
         return Err(anyhow::anyhow!(

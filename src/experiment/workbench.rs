@@ -152,6 +152,7 @@ impl Workbench {
             machine: self.machine.clone(),
             idle: IDLE,
             found,
+            returns: None,
         };
         Ok(Job { plan, setting, _inputs: inputs })
     }

@@ -86,6 +86,8 @@ draft! {
         command: Words,
         /// `--worker`
         worker: Words,
+        /// `--call`
+        call: String,
         /// `--shell`
         shell: bool,
         /// `--args-from`

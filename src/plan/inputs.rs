@@ -1,14 +1,16 @@
 //! What a plan needs to have found before it can be made: the user's program, and the lines of its tasks.
 
 use std::fs::{File, create_dir_all};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::draft::Draft;
+use super::found::utf8;
 use super::units::Count;
 use super::{Machine, Plan, PlanError, usage};
+use crate::workload::program::json_lines;
 use crate::workload::program::lines::{self, LinesSpec};
 use crate::workload::program::{PLACEHOLDER, find};
 use crate::workload::{Failure, Kind, ProgramSpec};
@@ -36,10 +38,13 @@ impl Inputs {
         let Some(program) = draft.workload.program().map_err(PlanError::Usage)? else {
             return Ok(Self::default());
         };
-        let file = find_program(&program, kind)?;
+        let file = match kind {
+            Kind::Call => folder_of_modules()?,
+            _ => find_program(&program, kind)?,
+        };
         let Some(from) = &program.args_from else { return Ok(Self { file, ..Self::default() }) };
         let tasks = draft.workload.tasks.map(|Count(tasks)| tasks);
-        let (lines, copy) = read_lines(from, tasks, kind == Kind::Command)?;
+        let (lines, copy) = read_lines(from, tasks, kind)?;
         match tasks {
             _ if lines.count == 0 => {
                 usage(format!("{} has no lines: expected one for each task", shown(from)))
@@ -91,6 +96,12 @@ pub fn make_output_folder(plan: &Plan) -> Result<(), PlanError> {
     })
 }
 
+/// Where modules are imported from, as an export can hold it.
+fn folder_of_modules() -> Result<PathBuf, PlanError> {
+    let folder = std::env::current_dir().map_err(|error| error.to_string()).and_then(utf8);
+    folder.map_err(|error| PlanError::Usage(format!("the folder to import the module from: {error}")))
+}
+
 fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError> {
     let words = match kind {
         Kind::Command => program.command_words(),
@@ -118,11 +129,11 @@ fn shown(from: &str) -> &str {
 }
 
 /// Counts lines where they lie, or in a copy of what can be read only once.
-fn read_lines(
-    from: &str,
-    most: Option<u64>,
-    for_words: bool,
-) -> Result<(LinesSpec, Option<File>), PlanError> {
+fn read_lines(from: &str, most: Option<u64>, kind: Kind) -> Result<(LinesSpec, Option<File>), PlanError> {
+    let count = |source: &mut dyn Read, copy: &mut dyn Write| match kind {
+        Kind::Call => json_lines::count(source, most, copy),
+        _ => lines::count(source, most, kind == Kind::Command, copy),
+    };
     let failed = |error: &dyn std::fmt::Display| {
         PlanError::Usage(format!("failed to read the lines of {}: {error}", shown(from)))
     };
@@ -136,13 +147,13 @@ fn read_lines(
             return Err(failed(&"it is a folder"));
         }
         if metadata.is_file() {
-            let (count, bytes) = lines::count(&file, most, for_words, &mut io::sink()).map_err(wrong)?;
+            let (count, bytes) = count(&mut &file, &mut io::sink()).map_err(wrong)?;
             return Ok((LinesSpec { path: from.into(), bytes, count }, None));
         }
         Box::new(file)
     };
     let mut copy = tempfile::tempfile().map_err(|error| failed(&error))?;
-    let (count, bytes) = lines::count(&mut source, most, for_words, &mut copy).map_err(wrong)?;
+    let (count, bytes) = count(&mut source, &mut copy).map_err(wrong)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), copy.as_raw_fd()).into();
     Ok((LinesSpec { path, bytes, count }, Some(copy)))
 }
@@ -153,6 +164,7 @@ impl Plan {
         let program = self.workload.program.as_ref()?;
         let mut words = match self.workload.kind {
             Kind::Command => program.command_words(),
+            Kind::Call => return Some(program.words.clone()),
             _ => program.worker_words(),
         };
         if let (Some(first), false) = (words.first_mut(), program.file.as_os_str().is_empty()) {

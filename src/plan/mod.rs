@@ -31,7 +31,7 @@ use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 use draft::{Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft};
 use found::Found;
 pub use rows::PROGRAM_BYTES;
-use rows::{names_of, resolve_settings};
+use rows::{names_of, resolve_settings, set_apart};
 use units::{Count, LARGEST_COUNT, Length, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
@@ -50,6 +50,25 @@ pub struct Plan {
     /// What the guard found for each row in `process` mode that wanted more than it may have.
     #[serde(default)]
     pub guarded: Vec<Guarded>,
+    /// Rows that were asked for, but that their engine has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_available: Vec<NotAvailable>,
+}
+
+/// A row that cannot be run by the engine that it was asked of, while others can.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotAvailable {
+    /// The row.
+    pub strategy: String,
+    /// Whose it would be.
+    pub engine: Engine,
+    /// How it would execute.
+    pub mode: Mode,
+    /// How many rows of [`Plan::strategies`] stand before it.
+    pub place: usize,
+    /// Why there is none.
+    pub reason: String,
 }
 
 /// A row that the guard has limited.
@@ -202,6 +221,7 @@ impl Draft {
         };
         let workload = resolve_workload(&self.workload, &found, seed)?;
         let rows = if self.strategies.is_empty() { StrategyDraft::all_modes() } else { self.strategies };
+        let (rows, not_available) = set_apart(workload.kind, rows)?;
         for row in &rows {
             if let Some(wrong) = row.contradiction() {
                 return usage(format!("{wrong} (in '{row}')"));
@@ -272,6 +292,7 @@ impl Draft {
             },
             strategies,
             guarded,
+            not_available,
         })
     }
 }
@@ -384,7 +405,18 @@ impl Plan {
         };
         let length = |value: f64| seconds(value).map(Length::Mean);
         let io = workload.io;
-        Draft {
+        let of_nobody = |row: &NotAvailable| {
+            let name = Some(row.strategy.clone());
+            let draft = StrategyDraft {
+                name,
+                mode: Some(row.mode),
+                engine: Some(row.engine),
+                ..StrategyDraft::default()
+            };
+            (row.place, draft)
+        };
+        let of_nobody: Vec<_> = self.not_available.iter().map(of_nobody).collect();
+        let mut draft = Draft {
             workload: WorkloadDraft {
                 workload_name: self.name,
                 workload: Some(kind),
@@ -404,6 +436,10 @@ impl Plan {
                 expression_args: (kind == Kind::Expression).then_some(Count(workload.expression_args)),
                 command: words(Kind::Command),
                 worker: words(Kind::Worker),
+                call: program
+                    .as_ref()
+                    .filter(|_| kind == Kind::Call)
+                    .and_then(|program| program.words.first().cloned()),
                 shell: program.as_ref().map(|program| program.shell),
                 args_from: program.as_ref().and_then(|program| program.args_from.clone()),
                 timeout: program
@@ -449,6 +485,10 @@ impl Plan {
                 .collect(),
             found: None,
             vary: Vec::new(),
+        };
+        for (before, (place, row)) in of_nobody.into_iter().enumerate() {
+            draft.strategies.insert((place + before).min(draft.strategies.len()), row);
         }
+        draft
     }
 }

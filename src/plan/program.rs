@@ -10,6 +10,7 @@ impl WorkloadDraft {
         let implied = match (&self.command, &self.worker) {
             (Some(_), _) => Kind::Command,
             (None, Some(_)) => Kind::Worker,
+            (None, None) if self.call.is_some() => Kind::Call,
             (None, None) => Kind::Synthetic,
         };
         self.workload.unwrap_or(implied)
@@ -38,16 +39,21 @@ impl WorkloadDraft {
             ("spread", self.spread.as_ref().is_some_and(|spread| *spread != Spread::Constant)),
         ];
         let given = own.iter().find(|(_, given)| *given && kind.is_program()).map(|(name, _)| *name);
-        let both = self.command.is_some() && self.worker.is_some();
-        both.then(|| "both a command and a worker are given: expected one of them".to_owned())
+        let all = [
+            ("a command", self.command.is_some()),
+            ("a worker", self.worker.is_some()),
+            ("a call", self.call.is_some()),
+        ];
+        let given_of: Vec<&str> = all.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        (given_of.len() > 1)
+            .then(|| format!("both {} are given: expected one of them", given_of.join(" and ")))
             .or_else(|| other("a command", self.command.is_some(), Kind::Command))
             .or_else(|| other("worker", self.worker.is_some(), Kind::Worker))
+            .or_else(|| other("call", self.call.is_some(), Kind::Call))
             .or_else(|| {
                 given.map(|name| {
                     let kind = kind.name();
-                    format!(
-                        "{name} does not belong to the {kind} workload: what its tasks do is the program's"
-                    )
+                    format!("{name} does not belong to the {kind} workload: what its tasks do is the program's own affair")
                 })
             })
             .or_else(|| {
@@ -61,6 +67,48 @@ impl WorkloadDraft {
                 let text = self.output.as_deref().filter(|path| path.is_empty());
                 text.map(|_| "output is empty: expected a folder".into())
             })
+    }
+
+    /// The Python function that is to be called.
+    fn called(&self) -> Result<ProgramSpec, String> {
+        const WANTED: &str = "expected package.module:function, such as mypackage.work:crunch";
+        let Some(call) = &self.call else {
+            return Err(format!("which call? {}", WANTED.replacen("expected", "Expected --call", 1)));
+        };
+        for (name, given) in [("shell", self.shell == Some(true)), ("output", self.output.is_some())] {
+            if given {
+                return Err(format!(
+                    "{name} belongs to the command and worker workloads, but this one is call"
+                ));
+            }
+        }
+        let (module, function) = call.split_once(':').ok_or_else(|| match call.strip_suffix(".py") {
+            Some(module) => format!("'{call}' is a file: {WANTED}; this one's module is {module}"),
+            None => format!("'{call}' names no function: {WANTED}"),
+        })?;
+        if let Some(module) = module.strip_suffix(".py") {
+            let module = module.replace('/', ".");
+            return Err(format!("'{call}' names a file, not a module: expected {module}:{function}"));
+        }
+        if module == "__main__" {
+            return Err(format!("__main__ is procbench's own program there, not yours: {WANTED}"));
+        }
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && !name.starts_with(|first: char| first.is_ascii_digit())
+                && name.chars().all(|c| c == '_' || c.is_alphanumeric())
+        };
+        if !module.split('.').chain(function.split('.')).all(is_name) {
+            return Err(format!("'{call}' is not the name of a function: {WANTED}"));
+        }
+        Ok(ProgramSpec {
+            words: vec![call.clone()],
+            args_from: self.args_from.clone(),
+            timeout_seconds: self.timeout.map(|timeout| timeout.0),
+            prepare: self.prepare.clone(),
+            ignore_answers: self.ignore_answers.unwrap_or(false),
+            ..ProgramSpec::default()
+        })
     }
 
     /// A setting of programs that was given without one.
@@ -83,12 +131,19 @@ impl WorkloadDraft {
         let kind = self.kind();
         if !kind.is_program() {
             return match self.setting_without_program() {
-                Some(name) => Err(format!(
+                Some(name @ ("shell" | "output")) => Err(format!(
                     "{name} belongs to the command and worker workloads, but this one is {}",
+                    kind.name()
+                )),
+                Some(name) => Err(format!(
+                    "{name} belongs to the command, worker and call workloads, but this one is {}",
                     kind.name()
                 )),
                 None => Ok(None),
             };
+        }
+        if kind == Kind::Call {
+            return self.called().map(Some);
         }
         let shell = self.shell.unwrap_or(false);
         let (typed, wanted) = match kind {

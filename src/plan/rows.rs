@@ -2,14 +2,14 @@
 
 use super::draft::{Chunk, InFlight, StrategyDraft, Workers};
 use super::guard::{self, ProcessCost};
-use super::{Machine, PlanError, usage};
+use super::{Machine, NotAvailable, PlanError, usage};
 use crate::engine::Engine;
 use crate::engine::python;
 use crate::measure::limits::{Limit, LimitKind};
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Api, Start, Transport};
 use crate::mode::{Mode, Settings};
-use crate::workload::{Io, Kind, WorkloadSpec};
+use crate::workload::{Io, Kind, NO_CALL, WorkloadSpec};
 
 impl StrategyDraft {
     /// What contradicts itself in what was typed.
@@ -91,6 +91,35 @@ impl StrategyDraft {
     }
 }
 
+/// `rows` that can be run, and those of an engine that cannot do what the tasks of `kind` are while another can.
+///
+/// # Errors
+/// If there is none that can.
+pub(super) fn set_apart(
+    kind: Kind,
+    rows: Vec<StrategyDraft>,
+) -> Result<(Vec<StrategyDraft>, Vec<NotAvailable>), PlanError> {
+    if kind != Kind::Call {
+        return Ok((rows, Vec::new()));
+    }
+    let names = names_of(&rows);
+    let (mut able, mut others) = (Vec::new(), Vec::new());
+    for (row, strategy) in rows.into_iter().zip(names) {
+        match (row.engine, row.mode) {
+            (Some(engine @ Engine::Native), Some(mode)) => {
+                let (place, reason) = (able.len(), NO_CALL.to_owned());
+                others.push(NotAvailable { strategy, engine, mode, place, reason });
+            }
+            (Some(_), _) => able.push(row),
+            (None, _) => able.push(row.executed_by(Engine::Python)),
+        }
+    }
+    match able.is_empty() {
+        true => usage(format!("{NO_CALL}: expected --engine python")),
+        false => Ok((able, others)),
+    }
+}
+
 /// A name for each row: what was typed, and a number where that says the same twice.
 pub(super) fn names_of(rows: &[StrategyDraft]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -130,6 +159,7 @@ pub(super) fn resolve_settings(
         peer_files: u64::from(workload.io == Io::Echo),
     };
     let mode = row.mode.unwrap_or(Mode::Serial);
+    let of_program = of_program && workload.kind != Kind::Call;
     if let (true, Mode::Process, Some(start)) = (of_program, mode, row.start) {
         let kind = workload.kind.name();
         return usage(format!(

@@ -27,6 +27,7 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
         )),
         Kind::Command => each.push(format!("runs {}", program_in_words(workload))),
         Kind::Worker => each.push(format!("a line to {}", program_in_words(workload))),
+        Kind::Call => each.push(format!("a call of {}", program_in_words(workload))),
     }
     let mut add = |value: f64, text: &dyn Fn(String) -> String| {
         if value > 0.0 {
@@ -103,6 +104,7 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let (Some(words), Some(program)) = (plan.words(), &plan.workload.program) else { return Ok(()) };
     let each = match plan.workload.kind {
         Kind::Command => "Each task of each round executes, word by word",
+        Kind::Call => "Each task of each round calls, as Python",
         _ => "Each worker of each round executes, word by word",
     };
     writeln!(out, "{each}:")?;
@@ -118,6 +120,11 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         Kind::Command if words.iter().any(|word| word.contains(PLACEHOLDER)) => {
             writeln!(out, "where {PLACEHOLDER} is {of_lines}")?;
         }
+        Kind::Call => writeln!(
+            out,
+            "with {of_lines}, importing its module from {}",
+            quoted(&program.file.to_string_lossy(), true)
+        )?,
         Kind::Worker => writeln!(out, "and is told {of_lines} for each task")?,
         _ => {}
     }
@@ -166,6 +173,9 @@ pub fn write(
     }
     write_rows(plan, machine.parked_process_bytes, estimate, out)?;
     let run = &plan.run;
+    for row in &plan.not_available {
+        writeln!(out, "  {}  n/a: {}", row.strategy, row.reason)?;
+    }
     writeln!(out)?;
     for line in machine.python.iter().flat_map(|python| wrap(&python_in_words(python))) {
         writeln!(out, "{line}")?;
@@ -177,6 +187,11 @@ pub fn write(
             let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
             let but = if tried { " but the tasks tried" } else { "" };
             format!("The whole run takes about {} at most; nothing was run{but}.", seconds(estimate.run_seconds))
+        }
+        None if plan.workload.kind == Kind::Call => {
+            "What it takes is not estimated, since nobody can tell without calling the function. It was not called, nor its \
+             module imported."
+                .into()
         }
         None => "What it takes is not estimated, since nobody can tell without executing the program. Nothing was run.".into(),
     };

@@ -11,7 +11,13 @@ const NOT_MEASURED: &str = "not measured";
 /// Time: a row for each strategy.
 pub fn timing(document: &Document) -> Grid {
     let mut table = Grid::new(&["strategy", "time", "95 % interval", "set-up", "speed-up", "tasks/s", "CPU"]);
-    for strategy in document.strategies.iter().chain(&document.overhead) {
+    let mut of_nobody = document.plan.not_available.iter().peekable();
+    let rows = document.strategies.iter().chain(&document.overhead).map(Some).chain([None]);
+    for (place, strategy) in rows.enumerate() {
+        while let Some(row) = of_nobody.next_if(|row| row.place <= place || strategy.is_none()) {
+            table.rows.push(vec![Cell::new(&row.strategy), Cell::dim("n/a")]);
+        }
+        let Some(strategy) = strategy else { break };
         let row = match &strategy.summary {
             None => vec![Cell::new(&strategy.name), Cell::dim("not run")],
             Some(summary) => timing_row(strategy, summary, document),
@@ -66,6 +72,8 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     if others.into_iter().any(|speed_up| speed_up.verdict == Verdict::NotDistinguished) {
         notes.push("= not distinguished from the baseline");
     }
+    let reason = document.plan.not_available.first().map(|row| format!("n/a: {}", row.reason));
+    notes.extend(reason.as_deref());
     (!notes.is_empty()).then(|| notes.join(" · "))
 }
 

@@ -144,6 +144,9 @@ pub trait Visitor {
 /// Why a workload cannot be made on this machine.
 pub type PrepareError = anyhow::Error;
 
+/// Why nobody but Python calls a Python function.
+pub const NO_CALL: &str = "the native engine has no Python in it, so it cannot call a Python function";
+
 macro_rules! workloads {
     ($($(#[$meta:meta])* $kind:ident => $make:path),+ $(,)?) => {
         /// Makes the workload of `spec` and hands it to `visitor`.
@@ -153,6 +156,7 @@ macro_rules! workloads {
         pub fn visit<V: Visitor>(spec: &WorkloadSpec, visitor: V) -> Result<V::Output, PrepareError> {
             match spec.kind {
                 $($(#[$meta])* Kind::$kind => Ok(visitor.visit($make(spec)?)),)+
+                Kind::Call => Err(anyhow::anyhow!("{}", NO_CALL)),
             }
         }
     };

@@ -2,6 +2,7 @@
 
 pub mod command;
 mod conversation;
+pub mod json_lines;
 pub mod lines;
 pub mod output;
 pub mod tally;
@@ -38,11 +39,13 @@ pub const SHELL: &str = "/bin/sh";
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramSpec {
-    /// The words of the command or of the worker; with `shell` the shell's text alone.
+    /// The words of the command or of the worker; with `shell` the shell's text alone. For a call its one word,
+    /// `package.module:function`.
     pub words: Vec<String>,
     /// Whether the shell is given the words.
     pub shell: bool,
-    /// The file that is executed; empty until it has been looked for, and where it depends on the task.
+    /// The file that is executed; empty until it has been looked for, and where it depends on the task. For a call the
+    /// folder that its module is imported from.
     #[serde(default)]
     pub file: PathBuf,
     /// Where the tasks' lines come from: a file, or `-` for standard input.
@@ -57,12 +60,15 @@ pub struct ProgramSpec {
     /// What the shell is to execute before each round.
     #[serde(default)]
     pub prepare: Option<String>,
-    /// Whether workers may answer differently each time they are asked the same.
+    /// Whether workers may answer, and functions return, something else each time they are asked the same.
     #[serde(default)]
     pub ignore_answers: bool,
     /// Where the lines lie while the run lasts; absent until they have been read, and without any.
     #[serde(default)]
     pub lines: Option<LinesSpec>,
+    /// Where one round of a call writes what its tasks have returned; nowhere in a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<PathBuf>,
 }
 
 impl ProgramSpec {

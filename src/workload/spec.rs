@@ -25,11 +25,14 @@ pub enum Kind {
     Command,
     /// A worker of the user's own, which is told a task a line and answers with a line.
     Worker,
+    /// A call of a Python function of the user's own.
+    Call,
 }
 
 impl Kind {
     /// All of them, in the order in which help texts name them.
-    pub const ALL: [Self; 5] = [Self::Synthetic, Self::File, Self::Expression, Self::Command, Self::Worker];
+    pub const ALL: [Self; 6] =
+        [Self::Synthetic, Self::File, Self::Expression, Self::Command, Self::Worker, Self::Call];
 
     /// As typed and printed.
     pub const fn name(self) -> &'static str {
@@ -39,12 +42,13 @@ impl Kind {
             Self::Expression => "expression",
             Self::Command => "command",
             Self::Worker => "worker",
+            Self::Call => "call",
         }
     }
 
-    /// Whether tasks are done by programs of the user's own.
+    /// Whether tasks are done by code of the user's own, of which nobody knows what it does.
     pub const fn is_program(self) -> bool {
-        matches!(self, Self::Command | Self::Worker)
+        matches!(self, Self::Command | Self::Worker | Self::Call)
     }
 }
 
@@ -145,7 +149,7 @@ impl WorkloadSpec {
             Kind::File => 30e-6,
             Kind::Expression => 15e-6 + 1.3e-6 * self.expression_args as f64,
             // Nobody knows; the smallest programs take this.
-            Kind::Command => 1e-3,
+            Kind::Command | Kind::Call => 1e-3,
             Kind::Worker => 50e-6,
         };
         // Producing and checking bytes: 2 GB/s is on the slow side of what processors do. Reading alone is faster.

@@ -376,7 +376,10 @@ fn is_only_an_entry(stat: &Stat) -> bool {
 /// Whether this is a runner, native or in Python.
 fn is_runner(pid: i32) -> bool {
     let arguments = Process::new(pid).ok().and_then(|process| process.cmdline().ok()).unwrap_or_default();
-    arguments.iter().skip(1).any(|argument| argument == "__runner" || argument.ends_with("/main.py"))
+    arguments
+        .iter()
+        .skip(1)
+        .any(|argument| argument == "__runner" || argument.ends_with("/procbench_main.py"))
 }
 
 /// Kills a process that procbench has started.

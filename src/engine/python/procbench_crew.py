@@ -21,6 +21,14 @@ _size = 0
 _known = []
 # What to do when one is found to have died.
 on_loss = None
+# The processes of workers that have handed in what they have done, as each does that ends well; None where none do.
+handed_in = None
+# What a process was doing, in words, where that is known.
+in_hand = None
+# What it means that a worker is gone.
+lost = "multiprocessing.Pool has lost a worker, and waits for ever for what it held: "
+# What takes too long, in words; empty if nothing does. None where nobody asks.
+overdue = None
 
 
 def watch(size):
@@ -37,13 +45,17 @@ def _before_start():
 
 
 def _look(*_):
-    lost = who_died()
-    if lost:
-        on_loss("multiprocessing.Pool has lost a worker, and waits for ever for what it held: " + lost)
+    late = overdue and overdue()
+    if late:
+        on_loss(late)
+    died = who_died()
+    if died:
+        on_loss(lost + died)
 
 
 def look_every_second():
-    """A pool that is being closed replaces nobody: one that is killed then, with the lock of a queue, keeps all others."""
+    """For what nobody is started after: a pool that is being closed replaces nobody, and one that is killed then, with the
+    lock of a queue, keeps all others."""
     signal.signal(signal.SIGALRM, _look)
     signal.setitimer(signal.ITIMER_REAL, 1, 1)
 
@@ -61,13 +73,22 @@ def _after_start(worker):
 
 def who_died():
     """The first worker that has ended otherwise than by running out of tasks, in words; empty if there is none."""
-    died = [worker for worker in _known if worker.exitcode]
+    ended = [(worker, worker.exitcode) for worker in _known]
+    ended = [(worker, code) for worker, code in ended if code is not None]
+    # Looked at afterwards, since who ends hands in before.
+    well = handed_in() if ended and handed_in else None
+    died = [worker for worker, code in ended if code or (well is not None and worker.pid not in well)]
     # A pool that is broken ends the others itself.
     died.sort(key=lambda worker: worker.exitcode == -signal.SIGTERM)
-    return "".join("process %d %s" % (worker.pid, ended(worker.exitcode)) for worker in died[:1])
+    return "".join(_how(worker) for worker in died[:1])
 
 
-def ended(code):
+def _how(worker):
+    doing = in_hand(worker.pid) if in_hand else ""
+    return "process %d %s%s" % (worker.pid, manner(worker.exitcode), doing)
+
+
+def manner(code):
     """How a process ended."""
     if code >= 0:
         return "exited with code %d" % code

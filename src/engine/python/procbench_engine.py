@@ -11,6 +11,7 @@ import resource
 import sys
 from multiprocessing import process
 
+import procbench_call as call
 import procbench_crew as crew
 import procbench_modes as modes
 import procbench_tasks as tasks
@@ -21,6 +22,8 @@ VERSION = 1
 STAMPING, SENDING_STAMPED, ALLOWED = 300e-9, 8e-6, 0.01
 MOST_SAMPLES = 1 << 16
 FAILURES_REPORTED = 10
+# Stretches of tasks that say where two rounds differ.
+PARTS = 512
 # Tasks, and bytes of arguments, that are made again to check results against, spread evenly. The digest covers all.
 CHECKED_TASKS, CHECKED_BYTES = 100_000, 64 << 20
 CHECKED_FORMULAS = 1000
@@ -67,6 +70,8 @@ def failure(error):
     """The message that says why there is no round."""
     if isinstance(error, (Violation, crew.WorkerLost)):
         return {"type": "violation" if isinstance(error, Violation) else "error", "message": str(error)}
+    if isinstance(error, call.Refused):
+        return {"type": "refused", "message": str(error)}
     # What went wrong first: a pool may stumble over itself when it cannot start.
     while error.__context__ is not None:
         error = error.__context__
@@ -92,6 +97,8 @@ def execute(controller, request):
     raise_file_limit()
     spec, settings = resolve(request)
     make_folders(spec)
+    if spec["kind"] == "call":
+        find_function(spec)
     held = b"\1" * request["workload"]["parent_memory_bytes"]
 
     def give_up(message):
@@ -99,10 +106,12 @@ def execute(controller, request):
         os._exit(0)
 
     crew.on_loss = give_up
+    progress = modes.Progress(controller.say)
+    if spec["kind"] == "call":
+        watch_tasks(spec, progress, give_up)
     controller.say({"type": "ready"})
     if controller.hear() != b"go\n":
         return None  # The controller is gone.
-    progress = modes.Progress(controller.say)
     before = cpu_times()
     outcome = modes.run(spec, settings, progress)
     after = cpu_times()
@@ -113,6 +122,8 @@ def execute(controller, request):
     user, system = (end - start for end, start in zip(after, before))
     controller.say({"type": "over"})
     del held
+    if spec["kind"] == "call":
+        outcome.left_running = call.end_strays()
     verified = verify(spec, settings, outcome)
     return report(spec, outcome, verified, user, system)
 
@@ -122,6 +133,47 @@ def raise_file_limit():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def find_function(spec):
+    """The user's own function, its arguments, and what else it takes before the clock starts."""
+    tell = spec["call"]
+    open(tell["marks"], "wb").close()
+    # What multiprocessing puts into temporary folders is removed with ours; the function has the user's own.
+    folder = os.path.join(os.getcwd(), "temporary")
+    os.makedirs(folder, exist_ok=True)
+    process.current_process()._config["tempdir"] = folder
+    # What a function prints is nobody's to read.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+    call.settle(spec)
+    if tell["prepare"] is not None:
+        call.prepare_round(tell["prepare"])
+    call.read_arguments(spec)
+    call.find(spec)
+
+
+def watch_tasks(spec, progress, give_up):
+    """Nothing is waited for that takes too long and cannot be interrupted."""
+    tell = spec["call"]
+    crew.in_hand = lambda process: call.in_hand(tell["marks"], process)
+    if not tell["timeout"]:
+        return
+    threads = spec["threads"]
+    grace, why = (0, "a thread cannot be ended") if threads else (call.GRACE, "it cannot be interrupted")
+
+    def overdue():
+        late = call.overdue(tell["marks"], tell["timeout"], grace)
+        return late and "%s %s, and %s" % (late, call.too_long(spec), why)
+
+    def look():
+        late = overdue()
+        if late:
+            give_up(late)
+
+    crew.overdue = overdue
+    progress.look = look if threads else None
 
 
 def resolve(request):
@@ -146,6 +198,19 @@ def resolve(request):
         "folder": workload["folder"],
         "lines": os.path.join(workload["folder"], "formulas"),
     }
+    if spec["kind"] == "call":
+        program = workload["program"]
+        seconds = program.get("timeout_seconds")
+        spec["call"] = {
+            "function": program["words"][0],
+            "folder": program["file"],
+            "lines": (program.get("lines") or {}).get("path"),
+            "timeout": seconds and round(seconds * 1e9),
+            "marks": os.path.join(os.getcwd(), "marks"),
+            "prepare": program.get("prepare"),
+            "ignores": program.get("ignore_answers"),
+            "returns": program.get("returns"),
+        }
     spec["stride"] = stride(spec, settings, workload) if request["latency"] else 0
     names = ("workers", "chunk", "in_flight", "start", "api", "max_tasks_per_child")
     return spec, {name: settings.get(name) for name in names}
@@ -160,6 +225,8 @@ def stride(spec, settings, workload):
         least = 500e-6
     elif spec["mode"] == "pool" and (settings.get("chunk") or 1) == 1:
         least = 10e-6
+    if spec["kind"] == "call":
+        least = 100e-6  # As far as anybody knows.
     seconds = least + workload["cpu_seconds"] + workload["io_wait_seconds"]
     for_cost = int(stamping / (ALLOWED * seconds)) + 1
     for_room = -(-spec["tasks"] // MOST_SAMPLES)
@@ -179,7 +246,7 @@ def cpu_times():
 
 def verify(spec, settings, outcome):
     """Check what must hold, and fold the results in task order."""
-    verified = verify_results(spec, outcome)
+    verified = verify_values(spec, outcome) if spec["kind"] == "call" else verify_results(spec, outcome)
     require("instants of the round in order", outcome.begin <= outcome.collected <= outcome.end, 1, 1)
     least, most = outcome.started, outcome.started
     if spec["mode"] == "pool" and settings["max_tasks_per_child"] is None:
@@ -259,6 +326,45 @@ def verify_results(spec, outcome):
     return {"digest": digest, "failures": failures, "failed": failed}
 
 
+def verify_values(spec, outcome):
+    """Fold what a function of the user's own has returned."""
+    import zlib
+    from hashlib import sha256
+
+    count, travelled = spec["tasks"], spec["mode"] in ("pool", "process")
+    require("results", len(outcome.results), count, count)
+    escaped = call.escaped(spec["call"]["marks"])
+    words, reasons = array.array("I"), {}
+    for task, result in enumerate(outcome.results):
+        if travelled and type(result) not in (call.Returned, call.Failed):
+            raise Violation("task %d was never executed: its result is missing" % task)
+        word = 0xFFFFFFFF
+        if task in escaped:
+            result = call.Failed("it forked, and its function came back in the copy as well, which was ended")
+        if type(result) is not call.Failed:
+            try:
+                word = call.word_of(result)
+            except BaseException as error:
+                result = call.Failed(call.unpicklable(error))
+        outcome.results[task] = result
+        if type(result) is call.Failed:
+            reasons[task] = result.reason
+        elif spec["call"]["ignores"]:
+            word = 0
+        words.append(word)
+    if spec["call"]["returns"]:
+        call.export(outcome.results, spec["call"]["returns"])
+    shown = sorted(reasons)[:FAILURES_REPORTED]
+    lines = call.shown_lines(spec, shown)
+    failures = [dict({"task": task, "reason": reasons[task]}, **lines.get(task, {})) for task in shown]
+    if sys.byteorder == "big":
+        words.byteswap()
+    stretch = max(-(-count // PARTS), 1)
+    parts = [zlib.crc32(words[first : first + stretch].tobytes()) for first in range(0, count, stretch)]
+    digest = sha256(words.tobytes()).hexdigest()
+    return {"digest": digest, "failures": failures, "failed": len(reasons), "parts": parts}
+
+
 def reason(outcome, task, value):
     if task in outcome.reasons:
         return outcome.reasons[task]
@@ -328,6 +434,8 @@ def report(spec, outcome, verified, user, system):
         "io_overshoot_max_seconds": latest,
         "latency": latency(spec, outcome),
         "failures": verified["failures"],
+        "left_running": outcome.left_running,
+        "parts": verified.get("parts", []),
     }
 
 

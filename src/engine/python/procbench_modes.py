@@ -1,6 +1,7 @@
 """How tasks are executed: each mode is what a Python program would write, between two looks at the clock."""
 
 import errno
+import fcntl
 import itertools
 import mmap
 import multiprocessing
@@ -12,6 +13,7 @@ import threading
 from multiprocessing import process as processes
 from multiprocessing import util
 
+import procbench_call as call
 import procbench_crew as crew
 import procbench_tasks as tasks
 from procbench_tasks import Meter, now
@@ -33,7 +35,7 @@ class Outcome:
         self.reasons = {}
         self.executed = 0
         self.meters = []
-        self.started = self.peak = self.helpers = 0
+        self.started = self.peak = self.helpers = self.left_running = 0
 
 
 class Progress:
@@ -41,6 +43,8 @@ class Progress:
 
     def __init__(self, say):
         self._say, self._next = say, now() + INTERVAL
+        # What else is to be looked at meanwhile.
+        self.look = None
 
     def tick(self, done, alive):
         time = now()
@@ -68,6 +72,8 @@ class Progress:
         """What `Pool.map` returns, from the `result` of `Pool.map_async`, which is all that it waits for itself."""
         while not result.ready():
             result.wait(INTERVAL * 1e-9)
+            if self.look:
+                self.look()
             left = getattr(result, "_number_left", None)
             if left is not None:
                 self.tick(max(len(result._value) - left * tasks_of_a_chunk, 0), alive)
@@ -143,6 +149,9 @@ def _pool(hand_over, spec, settings, progress):
     outcome, board, context = Outcome(), Board(), crew.context(settings["start"])
     spec = dict(spec, board=board.path)
     crew.watch(settings["workers"])
+    crew.handed_in = board.handed_in
+    if spec["kind"] == "call":
+        crew.look_every_second()
     outcome.begin = now()
     pool = context.Pool(settings["workers"], tasks.begin_worker, (spec,), settings["max_tasks_per_child"])
     outcome.results = hand_over(pool, tasks.items(spec), settings, progress)
@@ -164,6 +173,10 @@ def _executor(spec, settings, progress):
 
     outcome, board, context = Outcome(), Board(), crew.context(settings["start"])
     spec = dict(spec, board=board.path)
+    crew.handed_in = board.handed_in
+    if spec["kind"] == "call":
+        crew.lost = "concurrent.futures.ProcessPoolExecutor has lost a worker: "
+        crew.look_every_second()
     outcome.begin = now()
     pool = ProcessPoolExecutor(settings["workers"], context, tasks.begin_worker, (spec,))
     try:
@@ -171,17 +184,19 @@ def _executor(spec, settings, progress):
         outcome.helpers = threading.active_count() - 1
         outcome.results = progress.gather(results, settings["workers"])
     except BrokenProcessPool as error:
+        crew.look_no_more()
         pool.shutdown()  # Then how its workers ended is known.
         raise crew.WorkerLost("BrokenProcessPool: %s %s" % (error, crew.who_died())) from None
     outcome.collected = now()
     pool.shutdown()
+    crew.look_no_more()
     outcome.end = now()
     del pool, results
     return _of_workers(outcome, board)
 
 
 def _of_workers(outcome, board):
-    for executed, meter in tasks.read_meters(board.read()):
+    for _, executed, meter in tasks.read_meters(board.read()):
         outcome.executed += executed
         outcome.meters.append(meter)
     outcome.started, outcome.peak = crew.started, crew.peak
@@ -195,6 +210,7 @@ class Board:
     """A file in memory, which processes of this round that were not forked reach by its path."""
 
     def __init__(self):
+        self._seen, self._processes = 0, set()
         if hasattr(os, "memfd_create"):
             self.file = os.memfd_create("procbench")
             self.path = "/proc/%d/fd/%d" % (os.getpid(), self.file)
@@ -202,6 +218,15 @@ class Board:
             self.path = os.path.abspath("board-%d" % os.getpid())
             self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             os.set_inheritable(self.file, False)
+
+    def handed_in(self):
+        """The processes of the workers that have handed in: what is new is read, and no more."""
+        size = os.fstat(self.file).st_size
+        if size > self._seen:
+            news = os.pread(self.file, size - self._seen, self._seen)
+            self._processes.update(process for process, _, _ in tasks.read_meters(news))
+            self._seen = size
+        return self._processes
 
     def read(self):
         size = os.fstat(self.file).st_size
@@ -222,6 +247,9 @@ def _alone(spec, item):
         tasks.prepare(spec)  # In a process that was not forked from one that has.
     meter = tasks.begin(spec)
     outcome = tasks.run(item)
+    if spec["kind"] == "call":
+        call.hand_in(spec["returns"], item[0], outcome)
+        outcome = 0
     size, given = spec["result_size"], b""
     if size and type(outcome) is tuple:
         outcome, given = outcome
@@ -237,26 +265,47 @@ def _alone(spec, item):
 
 
 def _process(spec, settings, progress):
+    from multiprocessing.connection import wait
+
     outcome, board = Outcome(), Board()
     os.truncate(board.file, spec["tasks"] * (SLOT.size + spec["result_size"]))
     forks = settings["start"] == "fork"
     spec = dict(spec, board=board.file if forks else board.path)
+    returns = Board() if spec["kind"] == "call" else None
+    if returns:
+        # Processes that share a place in a file in memory may write to the same, but not those that write to its end.
+        fcntl.fcntl(returns.file, fcntl.F_SETFL, os.O_APPEND)
+        spec["returns"] = returns.file if forks else returns.path
+    timeout = spec["call"]["timeout"] if returns else None
+    # A sentinel is silent as long as a copy of the process lives on, which a function of the user's own may have made.
+    own_ends = returns and settings["start"] != "forkserver" and hasattr(os, "pidfd_open")
     context = multiprocessing.get_context(settings["start"])
     alive, ends = {}, select.epoll()
     most, peak, codes = settings["in_flight"], 0, {}
     all_at_once = most >= spec["tasks"]
 
     def reap_some():
-        for sentinel, _ in ends.poll():
-            task, process = alive.pop(sentinel)
-            ends.unregister(sentinel)
-            join(task, process)
+        # Those that were started first are due first.
+        first = next(iter(alive)) if timeout else None
+        left = max(alive[first][2] - now(), 0) * 1e-9 if timeout else None
+        ended = [end for end, _ in ends.poll(left)]
+        if not ended and first is not None:
+            ended.append(first)
+        for end in ended:
+            ends.unregister(end)
+            join(end)
 
-    def join(task, process):
+    def join(end):
+        task, process, due = alive.pop(end)
+        if due and not wait([end], max(due - now(), 0) * 1e-9):
+            process.kill()
+            outcome.reasons[task] = call.too_long(spec)
         process.join()
         if process.exitcode:
             codes[task] = process.exitcode
         process.close()
+        if own_ends:
+            os.close(end)
 
     def start(process):
         while True:
@@ -265,13 +314,13 @@ def _process(spec, settings, progress):
             except OSError as error:
                 if error.errno not in SHORTAGES or not alive:
                     raise
-                for sentinel in alive:
-                    watch(sentinel)
+                for end in alive:
+                    watch(end)
                 reap_some()
 
-    def watch(sentinel):
+    def watch(end):
         try:
-            ends.register(sentinel, select.EPOLLIN)
+            ends.register(end, select.EPOLLIN)
         except FileExistsError:
             pass
 
@@ -281,24 +330,26 @@ def _process(spec, settings, progress):
             reap_some()
         process = context.Process(target=_alone, args=(spec, item))
         start(process)
-        alive[process.sentinel] = task, process
+        end = os.pidfd_open(process.pid) if own_ends else process.sentinel
+        alive[end] = task, process, timeout and now() + timeout
         if not all_at_once:
-            watch(process.sentinel)
+            watch(end)
         # Those that `start` has not found to have ended.
         peak = max(peak, len(processes._children))
         progress.tick(task, len(processes._children))
-    for done, (task, process) in enumerate(list(alive.values()), spec["tasks"] - len(alive)):
-        join(task, process)
+    for done, end in enumerate(list(alive), spec["tasks"] - len(alive)):
+        join(end)
         progress.tick(done, spec["tasks"] - done)
     left = board.read()
+    returned = dict(call.read_back(returns.read())) if returns else None
     outcome.collected = outcome.end = now()
     ends.close()
     outcome.started, outcome.peak = spec["tasks"], peak
-    _of_slots(outcome, left, spec, codes)
+    _of_slots(outcome, left, spec, codes, returned)
     return outcome
 
 
-def _of_slots(outcome, left, spec, codes):
+def _of_slots(outcome, left, spec, codes, returned):
     size, behind = spec["result_size"], SLOT.size * spec["tasks"]
     for task, slot in enumerate(SLOT.iter_unpack(memoryview(left)[:behind])):
         word, fields, stamps = slot[0], slot[1:8], slot[8:]
@@ -309,8 +360,11 @@ def _of_slots(outcome, left, spec, codes):
             meter.stamps.extend(stamps)
         code = codes.get(task, 0)
         if code or not word:
-            outcome.reasons[task] = "its process %s before the result was complete" % crew.ended(code)
-            outcome.results.append(-errno.ECHILD)
+            reason = "its process %s before the result was complete" % crew.manner(code)
+            reason = outcome.reasons.setdefault(task, reason)
+            outcome.results.append(call.Failed(reason) if returned is not None else -errno.ECHILD)
+        elif returned is not None:
+            outcome.results.append(returned[task])
         elif word > 0 and size:
             outcome.results.append((word - 1, left[behind + size * task : behind + size * (task + 1)]))
         else:

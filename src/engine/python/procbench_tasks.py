@@ -9,6 +9,7 @@ import errno
 import itertools
 import os
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -39,7 +40,7 @@ class Meter:
     """What an executing process or thread has really done."""
 
     FIELDS = struct.Struct("<7q")
-    __slots__ = ("ready", "units", "initialisations", "waits", "late", "latest", "stamps")
+    __slots__ = ("ready", "units", "initialisations", "waits", "late", "latest", "stamps", "mark")
 
     def __init__(self):
         self.ready = self.units = self.initialisations = self.waits = self.late = self.latest = 0
@@ -126,6 +127,8 @@ run = None
 
 def items(spec):
     """What the parent hands out, a task each."""
+    if spec["kind"] == "call":
+        return sys.modules["procbench_call"].arguments
     if spec["kind"] == "expression":
         return Lines(spec["tasks"], spec["lines"])
     if spec["arg_size"]:
@@ -151,23 +154,37 @@ def prepare(spec):
     global here, tick, run
     here = threading.local() if spec["threads"] else type("Here", (), {})()
     tick = itertools.count().__next__
-    if is_empty(spec):
+    if spec["kind"] == "call":
+        run = _call(spec)
+    elif is_empty(spec):
         run = _keyed_number if spec["keyed"] else _number
     else:
         run = _general(spec)
     # Pickled by this name, which is looked up in whatever process is to execute it.
-    run.__name__ = run.__qualname__ = "run"
+    run.__module__, run.__name__, run.__qualname__ = __name__, "run", "run"
 
 
 def begin(spec):
     """What an executing process or thread does once before its first task."""
     meter = here.meter = Meter()
+    if spec["kind"] == "call":
+        meter.mark = sys.modules["procbench_call"].begin(spec)
     if spec["init_units"]:
         burn(spec["init_units"])
         meter.units = spec["init_units"]
     meter.initialisations = 1
     meter.ready = now()
     return meter
+
+
+def _call(spec):
+    """A task that is a call of the user's own function."""
+    import procbench_call as call
+
+    if call.function is None:
+        call.settle(spec)
+        call.find(spec)
+    return call.task_of(spec, here, tick)
 
 
 def _number(task):
@@ -285,20 +302,21 @@ def begin_worker(spec):
 
 def _hand_in(meter, board):
     stamps = meter.stamps.tobytes()
-    record = meter.pack(tick()) + struct.pack("<q", len(stamps)) + stamps
+    record = meter.pack(tick()) + struct.pack("<2q", os.getpid(), len(stamps)) + stamps
     out = os.open(board, os.O_WRONLY | os.O_APPEND)
     os.write(out, record)
     os.close(out)
 
 
 def read_meters(records):
-    """(executed, meter) of each worker that has handed in."""
+    """(process, executed, meter) of each worker that has handed in."""
     at = 0
     while at < len(records):
         meter = Meter()
         executed = meter.unpack(Meter.FIELDS.unpack_from(records, at))
         at += Meter.FIELDS.size
-        (length,) = struct.unpack_from("<q", records, at)
-        meter.stamps.frombytes(records[at + 8 : at + 8 + length])
-        at += 8 + length
-        yield executed, meter
+        process, length = struct.unpack_from("<2q", records, at)
+        at += 16
+        meter.stamps.frombytes(records[at : at + length])
+        at += length
+        yield process, executed, meter

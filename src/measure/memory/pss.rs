@@ -17,7 +17,8 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn begin(&mut self, pid: i32) {
-        self.runner = pss_bytes(pid);
+        // With whoever stands over it.
+        self.runner = sum_of_group(pid);
     }
 
     pub(super) fn sample(&mut self, leader: i32) {

@@ -1,0 +1,47 @@
+//! What functions of the user's own have returned, as a file of its own.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::report::target::Target;
+
+/// Where it goes in the end, and what it is written to until then: a file without a name, which nobody has to remove.
+pub struct Returns {
+    target: Target,
+    draft: File,
+}
+
+impl Returns {
+    /// Opens `path`, so that what cannot be written is found out before the run.
+    ///
+    /// # Errors
+    /// If nothing can be written there.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let draft = tempfile::tempfile().context("failed to make a temporary file")?;
+        Ok(Self { target: Target::open(path)?, draft })
+    }
+
+    /// Where a round writes.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.draft.as_raw_fd()).into()
+    }
+
+    /// Puts what was written where it belongs. A run that was interrupted before anything was leaves the old file as it is.
+    ///
+    /// # Errors
+    /// If it could not be written completely; then the old file is still there.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        let mut text = Vec::new();
+        self.draft.read_to_end(&mut text).context("failed to read what functions returned")?;
+        if text.is_empty() {
+            let _ =
+                writeln!(anstream::stderr(), "No round has ended, so there are no return values to write.");
+            return Ok(());
+        }
+        self.target.write(&text)
+    }
+}

@@ -1,0 +1,86 @@
+//! The lines of an args file whose every line is a JSON value: the argument of a call.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use anyhow::{Context, bail, ensure};
+use serde::de::IgnoredAny;
+
+/// A line longer than this is not an argument.
+const LONGEST_LINE_BYTES: u64 = 64 << 20;
+
+/// Reads lines from `source`, `most` of them if it has more, and writes them to `copy`. Returns how many there are, and
+/// how many bytes.
+///
+/// # Errors
+/// If the source cannot be read, or has a line that is not one JSON value: with its number, and the column, in bytes from 1.
+pub fn count(source: impl Read, most: Option<u64>, copy: &mut dyn Write) -> anyhow::Result<(u64, u64)> {
+    let mut source = BufReader::with_capacity(1 << 20, source);
+    let (mut count, mut bytes, mut line) = (0, 0, Vec::new());
+    while most.is_none_or(|most| count < most) {
+        line.clear();
+        let read = (&mut source).take(LONGEST_LINE_BYTES + 1).read_until(b'\n', &mut line);
+        match read {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("failed to read"),
+        }
+        count += 1;
+        ensure!(
+            line.len() as u64 <= LONGEST_LINE_BYTES,
+            "line {count} is longer than {}: expected a JSON value in each line",
+            bytesize::ByteSize(LONGEST_LINE_BYTES)
+        );
+        check(&line, count)?;
+        copy.write_all(&line).context("failed to keep a copy")?;
+        bytes += line.len() as u64;
+    }
+    Ok((count, bytes))
+}
+
+fn check(line: &[u8], number: u64) -> anyhow::Result<()> {
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text.trim_end_matches(['\r', '\n']),
+        Err(error) => bail!(
+            "line {number}, column {}: not UTF-8 text, expected a JSON value in each line",
+            error.valid_up_to() + 1
+        ),
+    };
+    ensure!(!text.trim().is_empty(), "line {number} is empty: expected a JSON value in each line");
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        // The reader counts lines too, of which it sees one.
+        let why = error.to_string();
+        let why = why.split(" at line ").next().unwrap_or(&why);
+        bail!("line {number}, column {}: {why}, expected a JSON value in each line", error.column());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_line_is_named_with_the_place_in_it() {
+        for (text, expected) in [
+            (&b"1\n[1, 2\n"[..], "line 2, column 5: EOF while parsing a list"),
+            (b"1\n{\"a\" 1}\n", "line 2, column 6: expected `:`"),
+            (b"1 2\n", "line 1, column 3: trailing characters"),
+            (b"NaN\n", "line 1, column 1: expected value"),
+            (b"\"a\"\n\"\xff\"\n", "line 2, column 2: not UTF-8"),
+            (b"1\n\n2\n", "line 2 is empty"),
+        ] {
+            let error = count(text, None, &mut io::sink()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_and_copied_as_they_are() {
+        let mut copy = Vec::new();
+        assert_eq!(count(&b"1\r\n{\"a\": [null]}\n\"x\""[..], None, &mut copy).unwrap(), (3, 21));
+        assert_eq!(copy, b"1\r\n{\"a\": [null]}\n\"x\"");
+        assert_eq!(count(&b"1\n2\nbroken"[..], Some(2), &mut io::sink()).unwrap(), (2, 4));
+        assert_eq!(count(&b""[..], None, &mut io::sink()).unwrap(), (0, 0));
+    }
+}
