@@ -248,6 +248,17 @@ pub struct Warning {
     pub message: String,
 }
 
+impl Tool {
+    /// The program that this is.
+    pub fn this() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("PROCBENCH_COMMIT").filter(|commit| !commit.is_empty()).map(Into::into),
+        }
+    }
+}
+
 impl Document {
     /// The strategy that the others are compared with.
     pub fn baseline(&self) -> Option<&StrategyResult> {

@@ -41,6 +41,8 @@ class Progress:
 
     def __init__(self, say):
         self._say, self._next = say, now() + INTERVAL
+        # (task, result) as they came back, where that is not in the order of tasks.
+        self.arrivals = None
 
     def tick(self, done, alive):
         time = now()
@@ -125,7 +127,7 @@ def _imap(pool, items, settings, progress):
 
 def _imap_unordered(pool, items, settings, progress):
     pairs = progress.gather(pool.imap_unordered(tasks.run, items, settings["chunk"]), settings["workers"])
-    results = [None] * len(items)
+    results, progress.arrivals = [None] * len(items), pairs
     for task, result in pairs:
         results[task] = result
     return results
@@ -226,7 +228,7 @@ def _alone(spec, item):
     if size and type(outcome) is tuple:
         outcome, given = outcome
     task = item if type(item) is not tuple else item[0]
-    stamps = meter.stamps or (0, 0)
+    stamps = meter.stamps[1:] or (0, 0)
     slot = SLOT.pack(outcome + (outcome >= 0), *Meter.FIELDS.unpack(meter.pack(tasks.tick())), *stamps)
     board = spec["board"]
     if type(board) is str:
@@ -306,7 +308,7 @@ def _of_slots(outcome, left, spec, codes):
         outcome.executed += meter.unpack(fields)
         outcome.meters.append(meter)
         if stamps[0]:
-            meter.stamps.extend(stamps)
+            meter.stamps.extend((task,) + stamps)
         code = codes.get(task, 0)
         if code or not word:
             outcome.reasons[task] = "its process %s before the result was complete" % crew.ended(code)
