@@ -1,6 +1,7 @@
 //! The program's story: parse, plan, run, report.
 
 mod benchmark;
+mod claims;
 mod failure;
 mod help;
 
@@ -31,6 +32,7 @@ pub fn main() -> i32 {
 fn as_asked(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         None => benchmark::run(&cli.benchmark),
+        Some(Verb::Claims(wanted)) => claims::run(wanted),
         Some(Verb::Completions { shell }) => help::completions(*shell),
         Some(Verb::Man) => help::man(),
     }

@@ -1,11 +1,13 @@
 //! What can be typed. No logic: everything ends in a draft of a plan, or names files.
 
 pub mod benchmark;
+pub mod claims;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use benchmark::Benchmark;
+pub use claims::Claims;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -27,6 +29,8 @@ pub struct Cli {
 /// What can be done besides one benchmark.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Put the claims of two articles on Python's multiprocessing to the test on this machine
+    Claims(Claims),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -45,6 +49,7 @@ Examples:
   procbench --config bench-configs/io-bound.toml --json out.json
   procbench --tasks 200 -- gzip -kf file-{}     your own command as the task
   procbench --worker 'python3 worker.py' --args-from lines.txt
+  procbench claims --quick                      what the articles say, and what is so here
 
 Exit codes:
   0    all tasks done and all results agree

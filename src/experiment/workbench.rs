@@ -90,7 +90,14 @@ impl Workbench {
             parked_process_bytes: parked::ASSUMED_BYTES,
             python: None,
         };
-        Ok(Self { signals, machine, environment: None, units_per_second: None, parked_process_bytes: None, python: None })
+        Ok(Self {
+            signals,
+            machine,
+            environment: None,
+            units_per_second: None,
+            parked_process_bytes: None,
+            python: None,
+        })
     }
 
     /// What somebody has asked for while this runs.

@@ -49,21 +49,29 @@ impl Target {
     pub fn write(self, document: &Document) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec_pretty(document).context("failed to write the document as JSON")?;
         text.push(b'\n');
+        self.write_text(&text)
+    }
+
+    /// Writes `text`.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_text(self, text: &[u8]) -> anyhow::Result<()> {
         match self {
             Self::StandardOutput => {
                 let mut out = io::stdout().lock();
-                match out.write_all(&text).and_then(|()| out.flush()) {
+                match out.write_all(text).and_then(|()| out.flush()) {
                     // Whoever closes the pipe has seen enough.
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                     written => written.context("failed to write to standard output"),
                 }
             }
             Self::Stream(path, mut stream) => {
-                stream.write_all(&text).with_context(|| format!("failed to write {}", path.display()))
+                stream.write_all(text).with_context(|| format!("failed to write {}", path.display()))
             }
             Self::File(file) => {
                 let shown = file.path.display().to_string();
-                file.finish(&text).with_context(|| format!("failed to write {shown}"))
+                file.finish(text).with_context(|| format!("failed to write {shown}"))
             }
         }
     }

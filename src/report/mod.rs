@@ -1,6 +1,7 @@
 //! Showing a document. Nothing here measures, and nothing is shown that is not in the document.
 
 pub mod articles;
+pub mod claims;
 pub mod json;
 pub mod numbers;
 pub mod plan;

@@ -29,7 +29,12 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let [short, long] = samples else { return Err("not all of it was run".into()) };
     let race = |sample: &Sample| sample.race(sample.first(Mode::Pool)?, sample.first(Mode::Process)?);
     let (with_short, with_long) = (race(short)?, race(long)?);
-    let evidence = vec![with_short.evidence.clone(), with_long.evidence.clone()];
+    let against_process =
+        |sample: &Sample| format!("speed of pool over Process, {} each", seconds(sample.cpu_seconds));
+    let evidence = vec![
+        with_short.evidence.clone().headline(against_process(short)),
+        with_long.evidence.clone().headline(against_process(long)),
+    ];
     let tasks_of = |sample: &Sample| format!("with tasks of {}", seconds(sample.cpu_seconds));
     let (of_short, of_long) = (tasks_of(short), tasks_of(long));
     // The claim is about many tasks, which are short ones: what long ones come to only says where it turns.

@@ -50,11 +50,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let alive = sample.median("alive at once", process, Unit::Count, |point| Some(point.peak_alive as f64))?;
     let idle = sample.idle_late_seconds[place].unwrap_or_default();
     let evidence = vec![
-        over_pool.evidence.clone(),
-        of_process.clone(),
-        of_pool.aside(),
-        limited_over_pool.evidence.clone().aside(),
-        alive.clone().aside(),
+        over_pool.evidence.clone().headline(format!("lateness of a bystander ({quantile}), Process over pool")),
+        of_process.clone().headline("with Process"),
+        of_pool,
+        limited_over_pool.evidence.clone(),
+        alive.clone(),
     ];
     let beside = format!(
         "nothing run: {}; the guard and the pace of starting let {} of {} be alive at once",

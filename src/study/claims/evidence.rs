@@ -67,8 +67,8 @@ pub struct Evidence {
     pub runs: Vec<usize>,
     /// Which of their strategies: ours, and the one that it is compared with.
     pub strategies: Vec<String>,
-    /// Whether it stands in the table, and not among the details alone.
-    pub headline: bool,
+    /// What it is called in the table; null if it stands among the details alone.
+    pub headline: Option<String>,
 }
 
 impl Evidence {
@@ -102,7 +102,7 @@ impl Evidence {
             rounds: rounds as u64,
             runs: Vec::new(),
             strategies: Vec::new(),
-            headline: true,
+            headline: None,
         }
     }
 
@@ -113,10 +113,9 @@ impl Evidence {
         self
     }
 
-    /// For the details alone.
-    pub fn aside(mut self) -> Self {
-        self.headline = false;
-        self
+    /// For the table, under this name.
+    pub fn headline(self, name: impl Into<String>) -> Self {
+        Self { headline: Some(name.into()), ..self }
     }
 
     /// `2.01 ×`
@@ -141,9 +140,12 @@ impl Evidence {
 
     /// `2.01 × (1.99 … 2.05 ×)`
     pub fn in_words(&self) -> String {
-        let interval = self.interval_in_words();
-        let interval = interval.unwrap_or_else(|| format!("{} rounds", self.rounds));
-        format!("{} ({interval})", self.value_in_words())
+        let value = self.value_in_words();
+        match self.interval_in_words() {
+            Some(interval) => format!("{value} ({interval})"),
+            None if self.rounds < MIN_ROUNDS as u64 => format!("{value} ({} rounds)", self.rounds),
+            None => value,
+        }
     }
 
     fn in_unit(&self, value: f64) -> String {
@@ -151,7 +153,7 @@ impl Evidence {
             Unit::Times => times(value),
             Unit::Seconds => seconds(value),
             Unit::Bytes => bytes(value.max(0.0).round() as u64),
-            Unit::Count if value == value.round() => count(value.max(0.0) as u64),
+            Unit::Count if value == value.round() || value >= 100.0 => count(value.max(0.0).round() as u64),
             Unit::Count => significant(value),
         }
     }

@@ -33,8 +33,9 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     for sample in samples {
         let race = sample.race(sample.first(Mode::Pool)?, sample.first(Mode::Serial)?)?;
         let is_the_articles = sample.tasks == OF_THE_ARTICLE;
-        let shown = race.evidence.clone();
-        evidence.push(if is_the_articles { shown } else { shown.aside() });
+        let name = format!("speed of pool over serial, {} tasks", count(sample.tasks));
+        let of_race = race.evidence.clone();
+        evidence.push(if is_the_articles { of_race.headline(name) } else { of_race });
         races.push((sample.tasks, race));
     }
     let loses = |(_, race): &&(u64, Contest)| race.theirs_less.is_yes();

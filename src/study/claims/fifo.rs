@@ -42,13 +42,18 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let (of_pool, pool_in_order) = order(sample, single)?;
     let (of_process, process_in_order) = order(sample, process)?;
     let (of_chunks, chunks_in_order) = order(sample, chunked)?;
-    let evidence = vec![of_pool, of_process, of_chunks.clone()];
+    let chunk = count(chunked.chunk.unwrap_or(1));
+    let evidence = vec![
+        of_pool.headline("places from its turn, pool"),
+        of_process.headline("Process"),
+        of_chunks.clone().headline(format!("pool, chunks of {chunk}")),
+    ];
     let answers = [pool_in_order, process_in_order, chunks_in_order];
     if let Some(place) = answers.iter().position(|answer| *answer == Answer::Unclear) {
         let doubt = format!("{}: {} rounds do not tell", evidence[place].what, evidence[place].rounds);
         return Ok(Judgement::new(Verdict::NotTested, doubt, evidence));
     }
-    let (executors, chunk) = (count(single.executors()), count(chunked.chunk.unwrap_or(1)));
+    let executors = count(single.executors());
     let far = of_chunks.value_in_words();
     let (verdict, why) = match answers.map(Answer::is_yes) {
         [true, true, true] => {

@@ -38,7 +38,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let mut of_waiting = python_waiting.evidence.clone();
     of_waiting.what += " that wait";
     let beside = native.evidence.in_words();
-    let evidence = vec![python.evidence.clone(), native.evidence.clone(), of_waiting];
+    let evidence = vec![
+        python.evidence.clone().headline("speed of threads over serial"),
+        native.evidence.clone().headline("native threads (rayon)"),
+        of_waiting.headline("threads, tasks that wait"),
+    ];
     // Where nobody's threads can help, Python's say nothing of its lock.
     if !native.ours_less.is_yes() && !python.ours_less.is_yes() {
         let why = format!("native threads do not help on this machine either, so it has too few cores: {beside}");

@@ -2,6 +2,7 @@
 //! many workers as there are tasks. How large the pool is may be all that the claim is about.
 
 use super::replay::IO_BOUND;
+use super::sample::Row;
 use super::{Circumstances, Claim, Judgement, Replay, Sample};
 use crate::engine::Engine;
 use crate::mode::Mode;
@@ -26,15 +27,19 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let (small, large) = (sample.nth(Mode::Pool, 0)?, sample.nth(Mode::Pool, 1)?);
     let process = sample.first(Mode::Process)?;
     let (over_small, over_large) = (sample.race(process, small)?, sample.race(process, large)?);
-    let evidence = vec![over_small.evidence.clone(), over_large.evidence.clone()];
-    let over = |pool: &super::sample::Row| format!("over a pool of {} workers", count(pool.executors()));
+    let against = |pool: &Row| format!("speed of Process over pool of {}", count(pool.executors()));
+    let evidence = vec![
+        over_small.evidence.clone().headline(against(small)),
+        over_large.evidence.clone().headline(against(large)),
+    ];
+    let over = |pool: &Row| format!("over a pool of {} workers", count(pool.executors()));
     let (of_small, of_large) = (over(small), over(large));
     let parts = [
         (&*of_small, &over_small, over_small.ours_less),
         (&*of_large, &over_large, over_large.ours_less),
     ];
     // What is gained by more workers is what the claim says of processes.
-    let gained = sample.race(large, small)?.evidence.aside();
+    let gained = sample.race(large, small)?.evidence;
     let mut judged = Judgement::of_both(parts, "Process wins", evidence);
     judged.evidence.push(gained);
     Ok(judged)

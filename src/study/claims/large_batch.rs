@@ -4,6 +4,7 @@ use super::replay::MILLION_EXPRESSIONS;
 use super::{Circumstances, Claim, Judgement, Replay, Sample};
 use crate::engine::Engine;
 use crate::mode::Mode;
+use crate::report::numbers::count;
 
 pub(super) const CLAIM: Claim = Claim {
     name: "large-batch",
@@ -29,7 +30,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let [many, affordable] = samples else { return Err("not all of it was run".into()) };
     let serially = many.race(many.first(Mode::Pool)?, many.first(Mode::Serial)?)?;
     let apart = affordable.race(affordable.first(Mode::Pool)?, affordable.first(Mode::Process)?)?;
-    let evidence = vec![serially.evidence.clone(), apart.evidence.clone()];
+    let against = |other: &str, sample: &Sample| format!("speed of pool over {other}, {} tasks", count(sample.tasks));
+    let evidence = vec![
+        serially.evidence.clone().headline(against("serial", many)),
+        apart.evidence.clone().headline(against("Process", affordable)),
+    ];
     let parts =
         [("over serial", &serially, serially.ours_less), ("over a process for each", &apart, apart.ours_less)];
     Ok(Judgement::of_both(parts, "the pool wins", evidence))

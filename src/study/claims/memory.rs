@@ -80,12 +80,13 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let (alive_finished, all_finished) = alive(std::slice::from_ref(finished), |run| run.first(Mode::Process))?;
     let over_pool = weigh(parked, process, pool)?;
     let over_limited = weigh(parked, process, limited)?;
+    let waiting = parked.first().map_or(0, |run| run.tasks);
     let at_once = parked.first().map(limited).transpose()?.map_or(1, Row::executors);
     let evidence = vec![
-        over_pool.evidence.clone(),
-        alive_parked,
-        over_limited.evidence.clone().aside(),
-        alive_finished.clone(),
+        over_pool.evidence.clone().headline("peak memory of Process over pool"),
+        alive_parked.headline(format!("alive at once, of {} that wait", count(waiting))),
+        over_limited.evidence.clone(),
+        alive_finished.clone().headline(format!("of {} short ones", count(finished.tasks))),
     ];
     if over_pool.theirs_less == Answer::Unclear {
         return Ok(Judgement::new(Verdict::NotTested, over_pool.doubt(), evidence));

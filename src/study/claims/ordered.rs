@@ -33,8 +33,8 @@ fn agreeing(sample: &Sample, serial: &Row, row: &Row) -> Result<(Evidence, Answe
     let agrees = |round: &super::sample::Point| {
         f64::from(u8::from(round.digest == *expected && round.completed == sample.tasks))
     };
-    let what = "rounds, of all, that returned what serial did";
-    let evidence = sample.median(what, row, Unit::Count, |round| Some(agrees(round)))?;
+    let what = format!("rounds, of {}, that returned all results as serial did:", row.rounds.len());
+    let evidence = sample.median(&what, row, Unit::Count, |round| Some(agrees(round)))?;
     // Not a matter of chance: one that does not is enough.
     let all = row.rounds.iter().all(|round| agrees(round) == 1.0);
     let value = row.rounds.iter().map(agrees).sum();
@@ -58,9 +58,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             if of_places.value > 0.0 {
                 unordered.push((row, of_places.clone()));
             }
-            evidence.push(of_places);
+            evidence.push(of_places.headline("imap_unordered: results out of their place"));
         }
-        evidence.push(if evidence.is_empty() { of_row } else { of_row.aside() });
+        let name = format!("rounds, of {}, in order", row.rounds.len());
+        evidence.push(if evidence.is_empty() { of_row.headline(name) } else { of_row });
     }
     if evidence.is_empty() {
         return Err("there is no pool to look at".into());

@@ -105,7 +105,8 @@ pub fn test(bench: &mut Workbench, wanted: &Wanted, observer: &mut dyn Observer)
     let started = Instant::now();
     let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let effective_cores = bench.machine().effective_cores;
-    let mut proceeding = Proceeding { bench, wanted, observer, started, tool: Tool::this() };
+    let mut proceeding =
+        Proceeding { bench, wanted, observer, started, tool: Tool::this(), python_missing: None };
     let tested = wanted.claims.iter().map(|claim| proceeding.claim(claim)).collect();
     ClaimsReport {
         schema_version: SCHEMA_VERSION,
@@ -125,6 +126,8 @@ struct Proceeding<'a> {
     observer: &'a mut dyn Observer,
     started: Instant,
     tool: Tool,
+    /// Why there is no Python, once that has been found out.
+    python_missing: Option<String>,
 }
 
 /// Why there is no run.
@@ -194,7 +197,14 @@ impl Proceeding<'_> {
         if quick {
             draft.run.time_budget = Some(crate::plan::units::Seconds(QUICK_BUDGET_SECONDS));
         }
-        let mut job = self.bench.prepare(self.bench.check(draft)?)?;
+        if let Some(why) = self.python_missing.as_ref().filter(|_| draft.names(Engine::Python)) {
+            return Err(Missing::because(why));
+        }
+        let prepared = self.bench.prepare(self.bench.check(draft)?);
+        if let Err(PrepareError::Python(ProbeError::Unusable(why))) = &prepared {
+            self.python_missing = Some(why.clone());
+        }
+        let mut job = prepared?;
         if !replay.needs_idle {
             job.setting.idle = Duration::ZERO;
         }
@@ -279,7 +289,8 @@ mod tests {
     #[test]
     fn engines_that_differ_make_it_depend_and_those_that_could_not_test_it_have_no_say() {
         use Verdict::{Depends, DoesNotHold, Holds, NotTested};
-        let of = |native, python| overall(&[finding(Engine::Native, native), finding(Engine::Python, python)]);
+        let of =
+            |native, python| overall(&[finding(Engine::Native, native), finding(Engine::Python, python)]);
         assert_eq!(of(Holds, Holds), Holds);
         assert_eq!(of(DoesNotHold, DoesNotHold), DoesNotHold);
         assert_eq!(of(Holds, DoesNotHold), Depends);

@@ -111,7 +111,7 @@ impl Sample {
         let pairs = pairs(ours, theirs, |point| Some(point.seconds));
         let comparison = compare(&pairs, self.margin, self.seed)
             .ok_or_else(|| format!("{} and {} have no round in common", ours.name, theirs.name))?;
-        let what = format!("{} as fast as {} at {} tasks", ours.name, theirs.name, count(self.tasks));
+        let what = format!("speed of {} over {}, {} tasks", ours.name, theirs.name, count(self.tasks));
         let evidence = Evidence::speed_up(what, &comparison).from(&[self.run], &[&ours.name, &theirs.name]);
         Ok(Contest::of(&comparison, evidence))
     }

@@ -29,9 +29,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let mut races = Vec::new();
     for sample in samples {
         let race = sample.race(sample.first(Mode::Process)?, sample.first(Mode::Pool)?)?;
+        let name = format!("speed of Process over pool, {} tasks", count(sample.tasks));
         let is_end = sample.run == 0 || sample.run + 1 == samples.len();
-        let shown = race.evidence.clone();
-        evidence.push(if is_end { shown } else { shown.aside() });
+        let of_race = race.evidence.clone();
+        evidence.push(if is_end { of_race.headline(name) } else { of_race });
         races.push((sample.tasks, race));
     }
     let (fewest, of_fewest) = races.first().ok_or("nothing was run")?;

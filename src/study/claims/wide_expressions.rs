@@ -27,7 +27,12 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let [many, few] = samples else { return Err("not all of it was run".into()) };
     let race = many.race(many.first(Mode::Pool)?, many.first(Mode::Serial)?)?;
     let of_few = few.race(few.first(Mode::Pool)?, few.first(Mode::Serial)?)?;
-    let evidence = vec![race.evidence.clone(), of_few.evidence.clone()];
+    let against_serial =
+        |sample: &Sample| format!("speed of pool over serial, {} tasks", count(sample.tasks));
+    let evidence = vec![
+        race.evidence.clone().headline(against_serial(many)),
+        of_few.evidence.clone().headline(against_serial(few)),
+    ];
     let workers = count(many.first(Mode::Pool)?.executors());
     let with_many = format!("with {} expressions", count(many.tasks));
     let with_few = format!("with as many as there are workers ({})", count(few.tasks));
