@@ -20,8 +20,8 @@ pub(super) const CLAIM: Claim = Claim {
 /// As many tasks as keep all cores busy for so long that a pool, too, can be seen to disturb.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let (cpu, for_a_second) = at.by_engine((100e-6, 11_000), (1e-3, 1_100));
-    let tasks = at.cores * for_a_second / at.pick(1, 4);
-    vec![Replay::of(BYSTANDER, at.pick(7, 6)).tasks(tasks).cpu(cpu).with_idle()]
+    let tasks = at.cores * for_a_second / at.pick(1, 5);
+    vec![Replay::of(BYSTANDER, at.pick(6, 5)).tasks(tasks).cpu(cpu).with_idle()]
 }
 
 /// What the bystander's lateness is measured by: of a quantile that all rounds are long enough for, its place and its name.

@@ -18,7 +18,7 @@ pub(super) const CLAIM: Claim = Claim {
 };
 
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    vec![Replay::of(FIFO, at.pick(7, 6)).tasks(at.pick(400, 100))]
+    vec![Replay::of(FIFO, at.pick(6, 5)).tasks(at.pick(300, 60))]
 }
 
 /// How far a task of `row` started from its turn, and whether that is as near as its executors can be told apart: of W that

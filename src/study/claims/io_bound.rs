@@ -18,7 +18,7 @@ pub(super) const CLAIM: Claim = Claim {
 };
 
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let replay = Replay::of(IO_BOUND, at.pick(7, 6)).only(&[Mode::Pool, Mode::Process]);
+    let replay = Replay::of(IO_BOUND, at.pick(6, 5)).only(&[Mode::Pool, Mode::Process]);
     vec![at.pick(replay.clone(), replay.io_wait(15e-3))]
 }
 
