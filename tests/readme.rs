@@ -54,8 +54,11 @@ const OF_OTHERS: [&str; 2] = ["--release", "--path"];
 
 #[test]
 fn the_readme_and_the_help_name_the_same_flags() {
-    let help = procbench(&["--help"], root());
-    let of_help = long_flags(&String::from_utf8_lossy(&help.stdout));
+    let helps = [&["--help"][..], &["claims", "--help"]];
+    let of_help: BTreeSet<String> = helps
+        .into_iter()
+        .flat_map(|arguments| long_flags(&String::from_utf8_lossy(&procbench(arguments, root()).stdout)))
+        .collect();
     let mut of_readme = long_flags(&readme());
     of_readme.retain(|flag| !OF_OTHERS.contains(&flag.as_str()));
     let missing: Vec<_> = of_help.difference(&of_readme).collect();
@@ -115,7 +118,9 @@ fn every_command_in_the_readme_works() {
     let has_python = common::has_python("commands of the README that name Python");
     let needs_python =
         |command: &Vec<String>| command.iter().any(|word| word.contains("python") || word.contains("py-"));
-    for command in commands.into_iter().filter(|command| has_python || !needs_python(command)) {
+    let is_verb = |command: &Vec<String>| command[0] == "claims";
+    let commands = commands.into_iter().filter(|command| !is_verb(command));
+    for command in commands.filter(|command| has_python || !needs_python(command)) {
         if let Some(missing) = missing_program(&command) {
             // Past the capture of the test harness, which hides what a test prints that passes.
             let _ = writeln!(std::io::stderr(), "SKIPPED: {command:?}: there is no {missing}");
@@ -209,5 +214,38 @@ fn linked(readme: &str) -> Vec<PathBuf> {
 fn everything_that_the_readme_links_to_exists() {
     for path in linked(&readme()) {
         assert!(path.exists(), "{} is missing", path.display());
+    }
+}
+
+/// The section of the README under `heading`.
+#[track_caller]
+fn section(readme: &str, heading: &str) -> String {
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).expect("the README has this section");
+    section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()
+}
+
+#[test]
+fn what_the_articles_got_right_is_what_was_recorded() {
+    use procbench::study::claims::{ALL, ClaimsReport};
+    let section = section(&readme(), "What the articles got right");
+    let recorded = linked(&section).into_iter().find(|path| path.ends_with("claims.json"));
+    let text = fs::read_to_string(recorded.expect("a link to the recorded run")).expect("the recorded run");
+    let report: ClaimsReport = serde_json::from_str(&text).expect("a run of claims");
+    assert_eq!(report.claims.len(), ALL.len(), "not all claims were recorded");
+    assert!(!report.quick && !report.partial);
+    for tested in &report.claims {
+        let row = format!("| {} | **{}** |", tested.claim.name, tested.verdict.name());
+        assert!(section.contains(&row), "the README does not say: {row}");
+    }
+}
+
+#[test]
+fn the_commands_that_put_claims_to_the_test_are_understood() {
+    use clap::Parser;
+    let of_claims: Vec<_> = commands(&readme()).into_iter().filter(|command| command[0] == "claims").collect();
+    assert!(!of_claims.is_empty(), "the README does not show how");
+    for command in of_claims {
+        let words = ["procbench".to_owned()].into_iter().chain(command.iter().cloned());
+        procbench::cli::Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     }
 }

@@ -98,7 +98,7 @@ impl ClaimsReport {
 /// `--quick` begins no run after this.
 const QUICK: Duration = Duration::from_secs(105);
 /// What the timed rounds of one strategy may take in a quick run, in seconds.
-const QUICK_BUDGET_SECONDS: f64 = 4.0;
+const QUICK_BUDGET_SECONDS: f64 = 6.0;
 
 /// Puts what is `wanted` to the test. Whatever cannot be had, also because it was interrupted, is not tested, for that reason.
 pub fn test(bench: &mut Workbench, wanted: &Wanted, observer: &mut dyn Observer) -> ClaimsReport {
