@@ -428,6 +428,9 @@ fn rounds_after_a_smaller_pilot_have_all_their_formulas() {
     let arguments = "-n 20000 --workload expression --expression-args 5 --rounds 1 --mode py-serial,py-pool,py-pool:api=imap";
     let document = Sandbox::new().measure(arguments);
     let estimate = document.estimate.as_ref().expect("an estimate");
-    assert!(estimate.rounds.iter().any(|of| of.pilot_tasks.is_some_and(|tasks| tasks < 20_000)), "{estimate:?}");
+    assert!(
+        estimate.rounds.iter().any(|of| of.pilot_tasks.is_some_and(|tasks| tasks < 20_000)),
+        "{estimate:?}"
+    );
     assert_every_count_is_right(&document);
 }

@@ -242,7 +242,8 @@ fn what_the_articles_got_right_is_what_was_recorded() {
 #[test]
 fn the_commands_that_put_claims_to_the_test_are_understood() {
     use clap::Parser;
-    let of_claims: Vec<_> = commands(&readme()).into_iter().filter(|command| command[0] == "claims").collect();
+    let of_claims: Vec<_> =
+        commands(&readme()).into_iter().filter(|command| command[0] == "claims").collect();
     assert!(!of_claims.is_empty(), "the README does not show how");
     for command in of_claims {
         let words = ["procbench".to_owned()].into_iter().chain(command.iter().cloned());

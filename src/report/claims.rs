@@ -18,8 +18,8 @@ const WIDTH: usize = 100;
 /// Its columns, and how wide they are with what is between them.
 const COLUMNS: [(&str, u16); 5] = [
     ("claim", 18),
-    ("what the article says", 22),
-    ("its figures", 15),
+    ("what the article says", 23),
+    ("its figures", 14),
     ("measured here (95 % interval)", 33),
     ("verdict", 12),
 ];
@@ -51,7 +51,7 @@ pub fn write(report: &ClaimsReport, details: bool, out: &mut dyn Write) -> io::R
             write_details(tested, out)?;
         }
     }
-    for line in tables::wrap(&summary(report)) {
+    for line in tables::wrap_to(&summary(report), WIDTH) {
         writeln!(out, "{line}")?;
     }
     Ok(())
@@ -65,7 +65,7 @@ fn measured(tested: &Tested) -> Vec<String> {
         let headlines: Vec<String> = finding.evidence.iter().filter_map(of).collect();
         if !headlines.is_empty() {
             lines.push(format!("{}:", finding.engine.name()));
-            lines.extend(headlines);
+            lines.extend(headlines.iter().map(|line| format!("· {line}")));
         }
     }
     if lines.is_empty() { vec!["nothing".into()] } else { lines }

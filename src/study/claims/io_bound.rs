@@ -6,7 +6,7 @@ use super::sample::Row;
 use super::{Circumstances, Claim, Judgement, Replay, Sample};
 use crate::engine::Engine;
 use crate::mode::Mode;
-use crate::report::numbers::count;
+use crate::report::numbers::{count, seconds};
 
 pub(super) const CLAIM: Claim = Claim {
     name: "io-bound",
@@ -18,8 +18,8 @@ pub(super) const CLAIM: Claim = Claim {
 };
 
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let replay = Replay::of(IO_BOUND, at.pick(6, 5)).only(&[Mode::Pool, Mode::Process]);
-    vec![at.pick(replay.clone(), replay.io_wait(15e-3))]
+    let replay = Replay::of(IO_BOUND, 5).only(&[Mode::Pool, Mode::Process]);
+    vec![at.pick(replay.clone(), replay.io_wait(30e-3))]
 }
 
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {
@@ -41,6 +41,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     // What is gained by more workers is what the claim says of processes.
     let gained = sample.race(large, small)?.evidence;
     let mut judged = Judgement::of_both(parts, "Process wins", evidence);
+    judged.why += &format!(", with waits of {}", seconds(sample.io_wait_seconds));
     judged.evidence.push(gained);
     Ok(judged)
 }
@@ -56,7 +57,8 @@ mod tests {
         sample.last().workers = Some(2);
         let mut sample = sample.with("pool:workers=64", Mode::Pool, large_pool);
         sample.last().workers = Some(64);
-        judge(&[sample.with("process", Mode::Process, &around(process))]).unwrap()
+        let sample = sample.with("process", Mode::Process, &around(process));
+        judge(&[Sample { io_wait_seconds: 0.1, ..sample }]).unwrap()
     }
 
     #[test]
@@ -67,7 +69,7 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(
             judged.why,
-            "Process wins over a pool of 2 workers, but not over a pool of 64 workers"
+            "Process wins over a pool of 2 workers, but not over a pool of 64 workers, with waits of 100 ms"
         );
         assert_eq!(verdict(&scattered(0.08), 0.1).verdict, Verdict::NotTested);
         assert!(judge(&[]).is_err());

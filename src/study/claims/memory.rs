@@ -116,12 +116,12 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             let holds = |answer: Answer| if answer.is_yes() { "hold it too" } else { "hold nothing" };
             let why = format!(
                 "it holds for tasks that are alive at the same time; those that wait for their turn (no more than {} at \
-                 once) {}, and those that have ended {}: of {} short ones {} were alive at most",
+                 once) {}, and those that have ended {}: of {} short ones about {} were alive at once",
                 count(at_once),
                 holds(queued),
                 holds(finished_hold),
                 count(finished.tasks),
-                alive_finished.value_in_words(),
+                count(alive_finished.value.round() as u64),
             );
             Judgement::new(Verdict::Depends, why, evidence)
         }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(verdict([5, 100, 30], [20, 60]), Verdict::DoesNotHold, "not all are alive");
         let judged = judge(&samples([5, 100, 30], [50, 60], 5)).unwrap();
         assert_eq!(judged.verdict, Verdict::Depends);
-        assert!(judged.why.contains("of 1,000 short ones 60 were alive at most"), "{}", judged.why);
+        assert!(judged.why.contains("of 1,000 short ones about 60 were alive"), "{}", judged.why);
         assert_eq!(verdict([5, 100, 100], [50, 60]), Verdict::Depends, "queued ones hold, ended ones do not");
         let few = judge(&samples([5, 100, 30], [50, 60], 4)).unwrap();
         assert_eq!(few.verdict, Verdict::NotTested);

@@ -88,6 +88,7 @@ pub struct Replay {
     /// Which.
     pub spec: Spec,
     modes: &'static [Mode],
+    also: &'static [Mode],
     as_written: bool,
     tasks: Option<u64>,
     cpu_seconds: Option<f64>,
@@ -104,6 +105,7 @@ impl Replay {
         Self {
             spec,
             modes: Mode::ALL,
+            also: &[],
             as_written: false,
             tasks: None,
             cpu_seconds: None,
@@ -117,6 +119,11 @@ impl Replay {
     /// Those of its rows that are of `modes`.
     pub fn only(self, modes: &'static [Mode]) -> Self {
         Self { modes, ..self }
+    }
+
+    /// With a row of each of `modes` besides, as it is unless told otherwise.
+    pub fn also(self, modes: &'static [Mode]) -> Self {
+        Self { also: modes, ..self }
     }
 
     /// By the engines that stand in the spec, row by row.
@@ -156,6 +163,8 @@ impl Replay {
     pub fn draft(&self, engine: Engine, python: Option<&PathBuf>) -> Result<Draft, String> {
         let mut draft = spec::from_toml(self.spec.text, self.spec.name)?;
         draft.strategies.retain(|row| row.mode.is_some_and(|mode| self.modes.contains(&mode)));
+        let besides = |mode: &Mode| StrategyDraft { mode: Some(*mode), ..StrategyDraft::default() };
+        draft.strategies.extend(self.also.iter().map(besides));
         if !self.as_written {
             draft.strategies = by_engines(draft.strategies, &[engine], StrategyDraft::handed_to);
         }

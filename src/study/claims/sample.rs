@@ -21,6 +21,8 @@ pub struct Sample {
     pub seed: u64,
     /// CPU work of a task, in seconds.
     pub cpu_seconds: f64,
+    /// How long a task waits, in seconds.
+    pub io_wait_seconds: f64,
     /// How late the bystander woke while nothing was run: median and 99th percentile, in seconds.
     pub idle_late_seconds: [Option<f64>; 2],
     /// Its strategies.
@@ -81,6 +83,7 @@ impl Sample {
             margin: document.plan.run.margin,
             seed: document.plan.run.seed,
             cpu_seconds: document.plan.workload.cpu_seconds,
+            io_wait_seconds: document.plan.workload.io_wait_seconds,
             idle_late_seconds: [idle.p50_seconds, idle.p99_seconds],
             rows: document.strategies.iter().map(Row::of).collect(),
         }
@@ -212,6 +215,7 @@ pub mod made_up {
             margin: crate::stats::DEFAULT_MARGIN,
             seed: 1,
             cpu_seconds: 0.0,
+            io_wait_seconds: 0.0,
             idle_late_seconds: [None; 2],
             rows: Vec::new(),
         }
