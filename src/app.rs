@@ -3,6 +3,7 @@
 mod advise;
 mod benchmark;
 mod cells;
+mod claims;
 mod compare;
 mod crossover;
 mod failure;
@@ -65,6 +66,7 @@ fn as_asked(cli: &Cli) -> Result<i32, Failure> {
         Some(Verb::Report(flags)) => report::run(flags),
         Some(Verb::Compare(flags)) => compare::run(flags),
         Some(Verb::Schema { of }) => help::schema(*of),
+        Some(Verb::Claims(wanted)) => claims::run(wanted),
         Some(Verb::Completions { shell }) => help::completions(*shell),
         Some(Verb::Advise(flags)) => advise::run(flags),
         Some(Verb::Sweep(flags)) => sweep::run(flags),

@@ -2,6 +2,7 @@
 
 pub mod advise;
 pub mod benchmark;
+pub mod claims;
 pub mod compare;
 pub mod crossover;
 pub mod report;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 pub use advise::Advise;
 pub use benchmark::Benchmark;
+pub use claims::Claims;
 pub use compare::Compare;
 pub use crossover::Crossover;
 pub use report::Report;
@@ -53,6 +55,8 @@ pub enum Verb {
         #[arg(default_value = "run")]
         of: Exported,
     },
+    /// Put the claims of two articles on Python's multiprocessing to the test on this machine
+    Claims(Claims),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -80,6 +84,7 @@ Examples:
   procbench --config bench-configs/io-bound.toml --json out.json
   procbench --tasks 200 -- gzip -kf file-{}     your own command as the task
   procbench --worker 'python3 worker.py' --args-from lines.txt
+  procbench claims --quick                      what the articles say, and what is so here
 
 Exit codes:
   0    all tasks done and all results agree

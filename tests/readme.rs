@@ -51,8 +51,8 @@ fn long_flags(text: &str) -> BTreeSet<String> {
 }
 
 /// What can be done instead of a benchmark.
-const VERBS: [&str; 8] =
-    ["advise", "sweep", "crossover", "report", "compare", "schema", "completions", "man"];
+const VERBS: [&str; 9] =
+    ["advise", "claims", "sweep", "crossover", "report", "compare", "schema", "completions", "man"];
 
 /// Those that run benchmarks, as many as it takes.
 const SEARCHES: [&str; 3] = ["sweep", "crossover", "advise"];
@@ -175,6 +175,10 @@ fn every_command_in_the_readme_works() {
         }
         let all: Vec<&str> = command.iter().map(String::as_str).collect();
         // What stands behind `--` is a command of the user's own.
+        if all[0] == "claims" {
+            // tests/claims.rs runs them.
+            continue;
+        }
         if VERBS.contains(&all[0]) && !SEARCHES.contains(&all[0]) {
             let output = procbench(&all, folder.path());
             let errors = String::from_utf8_lossy(&output.stderr);
@@ -279,5 +283,39 @@ fn linked(readme: &str) -> Vec<PathBuf> {
 fn everything_that_the_readme_links_to_exists() {
     for path in linked(&readme()) {
         assert!(path.exists(), "{} is missing", path.display());
+    }
+}
+
+/// The section of the README under `heading`.
+#[track_caller]
+fn section(readme: &str, heading: &str) -> String {
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).expect("the README has this section");
+    section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()
+}
+
+#[test]
+fn what_the_articles_got_right_is_what_was_recorded() {
+    use procbench::study::claims::{ALL, ClaimsReport};
+    let section = section(&readme(), "What the articles got right");
+    let recorded = linked(&section).into_iter().find(|path| path.ends_with("claims.json"));
+    let text = fs::read_to_string(recorded.expect("a link to the recorded run")).expect("the recorded run");
+    let report: ClaimsReport = serde_json::from_str(&text).expect("a run of claims");
+    assert_eq!(report.claims.len(), ALL.len(), "not all claims were recorded");
+    assert!(!report.quick && !report.partial);
+    for tested in &report.claims {
+        let row = format!("| {} | **{}** |", tested.claim.name, tested.verdict.name());
+        assert!(section.contains(&row), "the README does not say: {row}");
+    }
+}
+
+#[test]
+fn the_commands_that_put_claims_to_the_test_are_understood() {
+    use clap::Parser;
+    let of_claims: Vec<_> =
+        commands(&readme()).into_iter().filter(|command| command[0] == "claims").collect();
+    assert!(!of_claims.is_empty(), "the README does not show how");
+    for command in of_claims {
+        let words = ["procbench".to_owned()].into_iter().chain(command.iter().cloned());
+        procbench::cli::Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     }
 }

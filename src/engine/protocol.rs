@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Strategy;
 use crate::mode::stamps::RoundLatency;
+use crate::mode::start_order::StartOrder;
 use crate::mode::verify::TaskFailure;
 use crate::workload::{OnFailure, WorkloadSpec};
 
@@ -114,6 +115,13 @@ pub struct RoundReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub latency: Option<RoundLatency>,
+    /// How far tasks started from their turn, where they were stamped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_order: Option<StartOrder>,
+    /// Results that came back at another place than their task's, where they come back as they are finished; absent where
+    /// they come back in the order of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_out_of_place: Option<u64>,
     /// The first few failed tasks.
     pub failures: Vec<TaskFailure>,
     /// Processes that the user's programs had left running when the clock had stopped, and workers that did not end when

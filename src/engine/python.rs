@@ -103,11 +103,16 @@ impl Installed {
         if workload.kind != Kind::Expression {
             return Ok(None);
         }
-        let path = self.folder.join(FORMULAS);
-        if !path.exists() {
-            write_formulas(workload, &path).with_context(|| format!("failed to write {}", path.display()))?;
+        // A pilot has fewer tasks than the rounds after it: `Pool.map` would wait for ever for lines that are not there.
+        let folder = self.folder.join(format!("{FORMULAS}-{}", workload.tasks));
+        if !folder.exists() {
+            let path = folder.join(FORMULAS);
+            fs::create_dir(&folder)
+                .map_err(anyhow::Error::from)
+                .and_then(|()| write_formulas(workload, &path))
+                .with_context(|| format!("failed to write {}", path.display()))?;
         }
-        Ok(Some(self.folder.clone()))
+        Ok(Some(folder))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is looked at once and serves every run of this process: the machine, its calibration, the signals. A benchmark has
 //! one run; whatever compares several workloads has many.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
@@ -31,8 +31,8 @@ pub struct Workbench {
     environment: Option<Environment>,
     units_per_second: Option<f64>,
     parked_process_bytes: Option<u64>,
-    /// By which name the interpreter was looked for that `machine` knows.
-    python: Option<PathBuf>,
+    /// As it was asked for, and what it turned out to be.
+    python: Option<(Option<PathBuf>, Interpreter)>,
 }
 
 /// A draft that has been found to make sense on this machine. Nothing has been measured, and nothing started.
@@ -136,10 +136,15 @@ impl Workbench {
         }
         if draft.names(Engine::Python) {
             let stop_wanted = || self.signals.stop_wanted();
-            let wanted = plan.run.python.as_deref();
-            if self.machine.python.is_none() || self.python.as_deref() != wanted {
-                self.machine.python = Some(Interpreter::find(wanted, &stop_wanted)?);
-                self.python = wanted.map(Path::to_owned);
+            let wanted = &plan.run.python;
+            match &self.python {
+                // Calibrated anew, it would do other work under the same name.
+                Some((asked, python)) if asked == wanted => self.machine.python = Some(python.clone()),
+                _ => {
+                    let python = Interpreter::find(wanted.as_deref(), &stop_wanted)?;
+                    self.python = Some((wanted.clone(), python.clone()));
+                    self.machine.python = Some(python);
+                }
             }
         }
         let plan = inputs.complete(draft.resolve(&self.machine)?, &self.machine)?;

@@ -15,6 +15,7 @@ pub mod progress;
 pub mod serial;
 pub mod settings;
 pub mod stamps;
+pub mod start_order;
 pub mod threads;
 pub mod verify;
 

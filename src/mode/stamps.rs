@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::start_order::{StartOrder, start_order};
 use crate::sys::atomic::AtomicU64;
 use crate::sys::memory::{SharedSlice, Sharing, Visibility};
 
@@ -129,6 +130,13 @@ impl Stamps {
             wait: Buckets::from(&wait),
             service: Buckets::from(&service),
         })
+    }
+
+    /// In which order what was stamped started. `None` if nothing was.
+    pub fn start_order(&self) -> Option<StartOrder> {
+        let tasks = (0..).step_by(self.stride as usize);
+        let starts = tasks.zip(self.places.chunks_exact(2).map(|pair| pair[0].load(Relaxed)));
+        start_order(starts.filter(|(_, started)| *started != 0), self.stride)
     }
 }
 

@@ -121,18 +121,31 @@ pub fn glued(text: &str) -> String {
 
 /// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
 pub fn wrap(text: &str) -> Vec<String> {
+    wrap_to(text, WIDTH)
+}
+
+/// As [`wrap`], in lines of at most `columns` columns.
+pub fn wrap_to(text: &str, columns: usize) -> Vec<String> {
     let glued = glued(text);
     let words = glued.split([' ', '\n']).filter(|word| !word.is_empty());
-    wrap_pieces(words, " ").into_iter().map(|line| line.replace(GLUE, " ")).collect()
+    wrap_pieces_to(words, " ", columns).into_iter().map(|line| line.replace(GLUE, " ")).collect()
 }
 
 /// `pieces` in lines of at most [`WIDTH`] columns, with `separator` between two on the same line.
 pub fn wrap_pieces<'a>(pieces: impl IntoIterator<Item = &'a str>, separator: &str) -> Vec<String> {
+    wrap_pieces_to(pieces, separator, WIDTH)
+}
+
+fn wrap_pieces_to<'a>(
+    pieces: impl IntoIterator<Item = &'a str>,
+    separator: &str,
+    columns: usize,
+) -> Vec<String> {
     let mut lines = vec![String::new()];
     for piece in pieces {
         let last = lines.last_mut().expect("there is always a line");
         let width = |text: &str| text.chars().count();
-        if !last.is_empty() && width(last) + width(separator) + width(piece) > WIDTH {
+        if !last.is_empty() && width(last) + width(separator) + width(piece) > columns {
             lines.push(piece.to_owned());
         } else {
             if !last.is_empty() {

@@ -3,6 +3,7 @@
 pub mod advise;
 pub mod articles;
 pub mod bars;
+pub mod claims;
 pub mod comparison;
 pub mod crossover;
 pub mod csv;
