@@ -370,6 +370,7 @@ def task_of(spec, here, tick):
         try:
             outcome = alarm.call(call, argument) if rings else call(argument)
             if started:
+                meter.stamps.append(task)
                 meter.stamps.append(started)
                 meter.stamps.append(now())
             if travels:

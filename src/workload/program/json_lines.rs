@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn lines_are_counted_and_copied_as_they_are() {
         let mut copy = Vec::new();
-        assert_eq!(count(&b"1\r\n{\"a\": [null]}\n\"x\""[..], None, &mut copy).unwrap(), (3, 21));
+        assert_eq!(count(&b"1\r\n{\"a\": [null]}\n\"x\""[..], None, &mut copy).unwrap(), (3, 20));
         assert_eq!(copy, b"1\r\n{\"a\": [null]}\n\"x\"");
         assert_eq!(count(&b"1\n2\nbroken"[..], Some(2), &mut io::sink()).unwrap(), (2, 4));
         assert_eq!(count(&b""[..], None, &mut io::sink()).unwrap(), (0, 0));
