@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::round::RoundFailure;
 use super::schedule::Phase;
-use super::{Records, Row, Session};
+use super::session::Session;
+use super::{Records, Row};
 use crate::mode::Settings;
 use crate::mode::chunk::ChunkPolicy;
 use crate::plan::{Plan, estimate};

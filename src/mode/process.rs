@@ -11,6 +11,8 @@
 //! Who is done is seen in the cells, not asked of the kernel: `wait4` for *any* child walks all of them, which with
 //! 30,000 waiting children would cost more than the fork itself, while `wait4` for *this* child does not.
 
+mod room;
+
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -32,6 +34,7 @@ use crate::sys::memory::{Mapping, SharedSlice, Sharing, Slots, Visibility};
 use crate::sys::raw;
 use crate::sys::wait::{Exit, Reaped, Which, has_children, try_wait, wait, wait_timeout, wait_until};
 use crate::workload::{Executor, Failure, Lean, Meter, Word, Workload};
+use room::{Bounds, Patience, is_shortage};
 
 shared_record! {
     /// Where one living process leaves what it has done. The word comes last.
@@ -603,54 +606,4 @@ impl Crew {
         self.alive -= 1;
         self.reaped += 1;
     }
-}
-
-/// Waiting for a machine that has no room, longer each time.
-#[derive(Debug, Default)]
-struct Patience {
-    waited: Duration,
-    next: Duration,
-}
-
-impl Patience {
-    const LONGEST: Duration = Duration::from_secs(10);
-
-    /// Sleeps; false if it has slept long enough altogether.
-    fn wait(&mut self) -> bool {
-        if self.waited >= Self::LONGEST {
-            return false;
-        }
-        self.next = (self.next * 2).clamp(Duration::from_millis(1), Duration::from_millis(250));
-        std::thread::sleep(self.next);
-        self.waited += self.next;
-        true
-    }
-}
-
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM))
-}
-
-/// What bounds the bookkeeping.
-struct Bounds {
-    /// Cores that may be used.
-    cores: u64,
-    /// One more than the largest process id.
-    pids: usize,
-}
-
-impl Bounds {
-    fn read() -> Self {
-        Self { cores: std::thread::available_parallelism().map_or(1, usize::from) as u64, pids: pid_bound() }
-    }
-}
-
-/// One more than the largest process id.
-fn pid_bound() -> usize {
-    const LARGEST_POSSIBLE: usize = 4 * 1024 * 1024;
-    std::fs::read_to_string("/proc/sys/kernel/pid_max")
-        .ok()
-        .and_then(|text| text.trim().parse::<usize>().ok())
-        .map_or(LARGEST_POSSIBLE, |largest| largest.min(LARGEST_POSSIBLE))
-        + 1
 }

@@ -1,0 +1,310 @@
+//! Round after round: in which order, with what made ready, and whether they agree.
+
+use super::*;
+
+/// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
+const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
+
+/// What the results of a workload's tasks are, as the first strategy said.
+pub(super) struct Agreed {
+    strategy: String,
+    digest: String,
+    parts: Vec<u32>,
+}
+
+/// What all rounds of a run have in common.
+pub(super) struct Session<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) setting: &'a Setting,
+    pub(super) signals: &'a Signals,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) janitor: &'a mut Janitor,
+    pub(super) equipment: &'a Equipment,
+    /// What all rounds must agree on, and who said it first: for the workload's tasks, and for empty ones.
+    pub(super) digests: [Option<Agreed>; 2],
+    /// Whether a task has failed, and nothing more is to be run after that.
+    pub(super) stopped: bool,
+    pub(super) own_forks: u64,
+    pub(super) own_cpu_seconds: f64,
+    pub(super) estimate: Option<Estimate>,
+    /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
+    pub(super) input: Option<(Folder, u64)>,
+    /// Where what functions return is to be written: by one round, since all return the same.
+    pub(super) returns: Option<PathBuf>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        setting: &'a Setting,
+        signals: &'a Signals,
+        observer: &'a mut dyn Observer,
+        janitor: &'a mut Janitor,
+        equipment: &'a Equipment,
+    ) -> Self {
+        let digests = [None, None];
+        Self {
+            plan,
+            setting,
+            signals,
+            observer,
+            janitor,
+            equipment,
+            digests,
+            stopped: false,
+            own_forks: 0,
+            own_cpu_seconds: 0.0,
+            estimate: None,
+            input: None,
+            returns: setting.returns.clone(),
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<(), RoundFailure> {
+        let run = &self.plan.run;
+        let estimate = self.pilot(rows, tables)?;
+        self.observer.notice(Event::Estimated { run_seconds: estimate.run_seconds });
+        self.estimate = Some(estimate);
+        for place in schedule::order(rows.len(), run.seed, Phase::Memory, 1) {
+            let completed = self.round(&rows[place], Phase::Memory, 1, 1, &mut tables[place])?;
+            tables[place].memory = Some(completed);
+        }
+        // The round that measured memory has warmed up as well as any.
+        for number in 2..=run.warmup {
+            for place in schedule::order(rows.len(), run.seed, Phase::WarmUp, number) {
+                self.round(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
+            }
+        }
+        let mut budgets: Vec<Budget> = rows.iter().map(|_| Budget::new(run)).collect();
+        let mut order = 0;
+        for number in 1..=run.rounds {
+            let mut places = schedule::order(rows.len(), run.seed, Phase::Timed, number);
+            places.retain(|place| {
+                budgets[*place].allows_another() && !self.is_precise(number, &tables[*place])
+            });
+            if places.is_empty() {
+                break;
+            }
+            for place in places {
+                order += 1;
+                let completed =
+                    self.round(&rows[place], Phase::Timed, number, run.rounds, &mut tables[place])?;
+                budgets[place].spend(completed.outside_seconds);
+                tables[place].timed.push((number, order, completed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row needs no round `number` for the precision that was asked for. Never a question of significance.
+    fn is_precise(&self, number: u64, records: &Records) -> bool {
+        let run = &self.plan.run;
+        let Some(wanted) = run.precision else { return false };
+        number > LEAST_ROUNDS_FOR_PRECISION
+            && records.precision(run.seed).is_some_and(|reached| reached <= wanted)
+    }
+
+    pub(super) fn round(
+        &mut self,
+        row: &Row,
+        phase: Phase,
+        round: u64,
+        of: u64,
+        records: &mut Records,
+    ) -> Result<Completed, RoundFailure> {
+        if self.signals.stop_wanted() {
+            return Err(RoundFailure::Interrupted);
+        }
+        if self.stopped {
+            return Err(RoundFailure::Stopped);
+        }
+        let mut workload = row.workload.clone();
+        let folder = match workload.kind {
+            Kind::File => Some(self.janitor.folder()?),
+            Kind::Synthetic | Kind::Expression | Kind::Command | Kind::Worker | Kind::Call => None,
+        };
+        if let Some(output) = workload.program.as_mut().and_then(|program| program.output.as_mut()) {
+            output.push(safe_name(&row.strategy.name));
+        }
+        if phase == Phase::Memory
+            && let Some(program) = &mut workload.program
+        {
+            program.returns = self.returns.take();
+        }
+        if let Some(folder) = &folder {
+            workload.folder = folder.path().to_owned();
+        }
+        let props = self.props(&mut workload)?;
+        if row.strategy.engine == Engine::Python
+            && let Some(python) = &self.equipment.python
+            && let Some(folder) = python.arguments_of(&workload)?
+        {
+            workload.folder = folder;
+        }
+        let watch = match phase {
+            Phase::Memory => Watch::Memory(self.open_gauge()?),
+            Phase::Timed => Watch::Bystander,
+            Phase::Pilot | Phase::WarmUp => Watch::Nothing,
+        };
+        let name = row.name();
+        let (tasks, expected) = (workload.tasks, records.expected);
+        self.observer.notice(Event::RoundStarts { strategy: &name, phase, round, of, tasks, expected });
+        let request = Request {
+            protocol: VERSION,
+            controller: std::process::id() as i32,
+            workload,
+            strategy: row.strategy.clone(),
+            latency: self.plan.run.latency && phase == Phase::Timed,
+            on_failure: self.plan.run.on_failure,
+        };
+        let observer = &mut *self.observer;
+        let started = Instant::now();
+        let command = row.strategy.engine.command(self.equipment)?;
+        let completed = round::execute(command, &request, watch, self.signals, &mut |tasks_done, alive| {
+            observer.notice(Event::Progress { tasks_done, alive });
+        });
+        self.observer.notice(Event::RoundEnds);
+        let peer_cpu_seconds =
+            props.peer.and_then(Peer::stop).map(|cpu| (cpu.user + cpu.system).as_secs_f64());
+        let completed = completed.map_err(|failure| self.explain(row, failure))?;
+        let completed = Completed { peer_cpu_seconds, ..completed };
+        records.expected = Some(started.elapsed());
+        let failed = completed.report.tasks_failed > 0;
+        self.stopped |= failed && self.plan.run.on_failure == OnFailure::Stop;
+        if phase != Phase::Timed && completed.report.tasks_failed > 0 {
+            records.untimed_tasks_failed += completed.report.tasks_failed;
+            records.untimed_tasks_not_tried += completed.report.tasks_not_tried;
+            records.untimed_failures.extend_from_slice(&completed.report.failures);
+        }
+        self.own_forks += created_by(&completed);
+        self.own_cpu_seconds += completed.tree_cpu_user_seconds
+            + completed.tree_cpu_system_seconds
+            + completed.peer_cpu_seconds.unwrap_or(0.0);
+        if phase != Phase::Pilot {
+            self.agree(row, &completed)?;
+        }
+        Ok(completed)
+    }
+
+    /// `failure`, with what the user's own function was doing when it took the round with it.
+    fn explain(&self, row: &Row, failure: RoundFailure) -> RoundFailure {
+        let in_hand = self.equipment.python.as_ref().and_then(|python| python.in_hand());
+        match (failure, in_hand) {
+            (RoundFailure::Silent(message), Some(doing)) if row.workload.kind == Kind::Call => {
+                RoundFailure::Silent(format!("{message}, {doing}"))
+            }
+            (failure, _) => failure,
+        }
+    }
+
+    /// Makes ready what the tasks of `workload` do I/O with, and tells them of it. It goes away with what is returned.
+    fn props(&mut self, workload: &mut WorkloadSpec) -> Result<Props, RoundFailure> {
+        let mut props = Props::default();
+        match workload.io {
+            Io::Sleep => {}
+            Io::Echo => {
+                workload.ready.peer = self.janitor.fresh_name();
+                props.peer = Some(Peer::start(&workload.ready.peer, workload.io_size_bytes)?);
+            }
+            Io::Fsync => {
+                let folder = self.janitor.folder_in(&workload.io_folder)?;
+                workload.ready.io_folder = folder.path().to_owned();
+                props.folder = Some(folder);
+            }
+            Io::Read => workload.ready.io_folder = self.input(workload)?.to_owned(),
+        }
+        Ok(props)
+    }
+
+    /// The folder with the file that the tasks of `workload` read from, which is written when there is none that is large
+    /// enough.
+    fn input(&mut self, workload: &WorkloadSpec) -> Result<&Path, RoundFailure> {
+        let WorkloadSpec { tasks, io_size_bytes, seed, ref io_folder, .. } = *workload;
+        let input = match self.input.take().filter(|(_, holds)| *holds >= tasks) {
+            Some(input) => input,
+            None => {
+                let folder = self.janitor.folder_in(io_folder)?;
+                let signals = self.signals;
+                let made =
+                    disk::make_input(folder.path(), tasks, io_size_bytes, seed, || !signals.stop_wanted());
+                if !made
+                    .with_context(|| format!("failed to write what tasks read to {}", io_folder.display()))?
+                {
+                    return Err(RoundFailure::Interrupted);
+                }
+                (folder, tasks)
+            }
+        };
+        Ok(self.input.insert(input).0.path())
+    }
+
+    fn open_gauge(&mut self) -> anyhow::Result<Gauge> {
+        let folder = Gauge::folder(&self.janitor.fresh_name());
+        if let Some(folder) = &folder {
+            self.janitor.expect(folder).context("failed to announce the round's cgroup")?;
+        }
+        let choice = self.plan.run.memory_method;
+        Gauge::open(choice, folder).with_context(|| format!("failed to measure memory by {}", choice.name()))
+    }
+
+    /// All strategies give the same results, in every round. A failed task has none to agree on.
+    fn agree(&mut self, row: &Row, completed: &Completed) -> Result<(), RoundFailure> {
+        if completed.report.tasks_failed > 0 {
+            return Ok(());
+        }
+        let RoundReport { digest, parts, .. } = &completed.report;
+        match &mut self.digests[usize::from(row.empty)] {
+            Some(agreed) if agreed.digest != *digest => Err(RoundFailure::Violation(
+                match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
+                    Some(tasks) if row.workload.kind == Kind::Call => format!(
+                        "{} and {} returned different values for the same arguments, first for {tasks}, by their pickled \
+                         bytes: a function has to return the same each time it is given the same (--ignore-answers if \
+                         yours cannot)",
+                        row.name(),
+                        agreed.strategy
+                    ),
+                    Some(tasks) => format!(
+                        "{} and {} got different answers to the same lines, first to {tasks}: a worker has to answer the \
+                         same each time it is asked the same (--ignore-answers if it cannot)",
+                        row.name(),
+                        agreed.strategy
+                    ),
+                    None => format!(
+                        "{} and {} give different results for the same tasks: digest {digest} and {}",
+                        row.name(),
+                        agreed.strategy,
+                        agreed.digest
+                    ),
+                },
+            )),
+            Some(_) => Ok(()),
+            nothing => {
+                let (digest, parts) = (digest.clone(), parts.clone());
+                *nothing = Some(Agreed { strategy: row.name(), digest, parts });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The first of `tasks` tasks, or the first few, whose results are not the same: see [`PARTS`].
+fn where_they_differ(tasks: u64, ours: &[u32], theirs: &[u32]) -> Option<String> {
+    let part = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs)? as u64;
+    let stretch = tasks.div_ceil(PARTS).max(1);
+    let (first, last) = (part * stretch, tasks.min((part + 1) * stretch) - 1);
+    Some(if first == last { format!("task {first}") } else { format!("one of tasks {first} to {last}") })
+}
+
+/// What the tasks of one round do I/O with. Dropped, it is gone.
+#[derive(Default)]
+struct Props {
+    peer: Option<Peer>,
+    folder: Option<Folder>,
+}
+
+/// Processes and threads that a round created, as the kernel counts them: the runner, all that it started, and the bystander.
+fn created_by(completed: &Completed) -> u64 {
+    const RUNNER_AND_BYSTANDER: u64 = 2;
+    let peer = u64::from(completed.peer_cpu_seconds.is_some());
+    RUNNER_AND_BYSTANDER + peer + completed.report.helpers_started + completed.report.processes_started
+}
