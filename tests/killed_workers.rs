@@ -101,7 +101,7 @@ fn workers_killed_at_chosen_moments_have_a_successor() {
         ("holding a claim", "-n 12 --io-wait 150ms", "S"),
         ("writing a result", "-n 8 --result-size 16MiB", "RD"),
         ("idle, waiting for its argument", "-n 6 --arg-size 32MiB", "S"),
-        ("with nothing left to claim", "-n 2 --io-wait 400ms", "S"),
+        ("with nothing left to claim", "-n 2 --io-wait 800ms", "S"),
     ];
     for (moment, workload, states) in moments {
         let mut count = Count::of(format!("worker killed {moment}"));

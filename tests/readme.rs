@@ -207,8 +207,8 @@ fn every_command_in_the_readme_works() {
             planned = [own, &["--help"]].concat();
             run = [own, &["--quiet"]].concat();
             match run.iter().position(|word| *word == "--time-limit") {
-                Some(at) => run[at + 1] = "2s",
-                None => run.extend(["--time-limit", "2s"]),
+                Some(at) => run[at + 1] = "6s",
+                None => run.extend(["--time-limit", "6s"]),
             }
         }
         for arguments in [planned, run].map(|arguments| [&arguments, program].concat()) {

@@ -143,11 +143,13 @@ impl Replacement {
     fn begin(path: &Path) -> io::Result<Self> {
         // A link is replaced, not what it points to: whoever can make one in a folder that many write to could have any file
         // overwritten.
-        let path = path.to_owned();
+        let is_folder = || io::Error::from_raw_os_error(libc::EISDIR);
         if path.is_dir() {
-            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+            return Err(is_folder());
         }
-        let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
+        let name = path.file_name().ok_or_else(is_folder)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let path = fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name);
         if path.exists() && !is_link(&path) {
             // A file that may not be written may not be replaced either.
             OpenOptions::new().append(true).open(&path)?;
