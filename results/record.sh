@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs every workload spec and records it: FOLDER/<name>.json (every raw value), FOLDER/<name>.txt (what was printed)
-# and FOLDER/README.md (the machine and the command lines).
+# and FOLDER/README.md (the machine and the command lines). Then a search of each kind, of which only what was printed is kept.
 #
-#   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs, if any are named
+#   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs or searches, if any are named
 #
 # Takes ten minutes or more on two cores. A spec that fails is named at the end and leaves no files behind.
 set -eu
@@ -17,12 +17,32 @@ cargo build --release
 procbench=${CARGO_TARGET_DIR:-target}/release/procbench
 
 if [ $# -eq 0 ]; then
-    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//')
+    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//') sweep crossover advise
 fi
+
+# The words of a search.
+words_of() {
+    case $1 in
+    sweep) echo "sweep --vary tasks=4,16,64 --vary io-wait=0,1ms,4ms --rounds 10" ;;
+    crossover) echo "crossover --between serial,pool --over tasks=1..1e4 --cpu 20us --time-limit 20s" ;;
+    advise) echo "advise --tasks 64 --io-wait 20ms --time-limit 15s" ;;
+    esac
+}
 
 failed=
 for name; do
     echo "$name" >&2
+    words=$(words_of "$name")
+    if [ -n "$words" ]; then
+        # shellcheck disable=SC2086 # several words
+        if printed=$("$procbench" $words 2>/dev/null); then
+            printf '$ procbench %s\n%s\n' "$words" "$printed" >"$folder/$name.txt"
+        else
+            rm -f "$folder/$name.txt"
+            failed="$failed $name"
+        fi
+        continue
+    fi
     command="procbench --config bench-configs/$name.toml --json $name.json"
     if printed=$("$procbench" --config "bench-configs/$name.toml" --json "$folder/$name.json" 2>&1); then
         printf '$ %s\n%s\n' "$command" "$printed" >"$folder/$name.txt"
@@ -62,6 +82,11 @@ if grep -q '^flags.* hypervisor' /proc/cpuinfo; then kind='virtual machine'; fi
             echo "| $name | [$name.txt]($name.txt) | [$name.json]($name.json) | $command |"
         else
             echo "| $name | not run | | $command |"
+        fi
+    done
+    for name in sweep crossover advise; do
+        if [ -f "$folder/$name.txt" ]; then
+            echo "| $name | [$name.txt]($name.txt) | | \`procbench $(words_of "$name")\` |"
         fi
     done
 } >"$folder/README.md"
