@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs every workload spec and records it: FOLDER/<name>.json (every raw value), FOLDER/<name>.txt (what was printed)
-# and FOLDER/README.md (the machine and the command lines).
+# and FOLDER/README.md (the machine and the command lines). Then a search of each kind, of which only what was printed is kept.
 #
-#   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs, if any are named
+#   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs or searches, if any are named
 #
 # The name claims stands for no spec, but for the articles' claims (FOLDER/claims.json, .txt and .md): six minutes.
 #
@@ -19,13 +19,22 @@ cargo build --release
 procbench=${CARGO_TARGET_DIR:-target}/release/procbench
 
 if [ $# -eq 0 ]; then
-    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//') claims
+    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//') claims sweep crossover advise
 fi
 
 # A kernel's local suffix names whoever built it, which is nobody's business; nor is where this repository lies.
 make_anonymous() {
     sed -i 's/"kernel":\( \{0,1\}\)"\([0-9.]*\)[^"]*"/"kernel":\1"\2"/g' "$1"
     sed -i "s|$PWD|.|g" "$@"
+}
+
+# The words of a search.
+words_of() {
+    case $1 in
+    sweep) echo "sweep --vary tasks=4,16,64 --vary io-wait=0,1ms,4ms --rounds 10" ;;
+    crossover) echo "crossover --between serial,pool --over tasks=1..1e4 --cpu 20us --time-limit 20s" ;;
+    advise) echo "advise --tasks 64 --io-wait 20ms --time-limit 15s" ;;
+    esac
 }
 
 failed=
@@ -38,6 +47,17 @@ for name; do
             make_anonymous "$folder/claims.json" "$folder/claims.txt"
         else
             printf '%s\n' "$printed" >&2
+            failed="$failed $name"
+        fi
+        continue
+    fi
+    words=$(words_of "$name")
+    if [ -n "$words" ]; then
+        # shellcheck disable=SC2086 # several words
+        if printed=$("$procbench" $words 2>/dev/null); then
+            printf '$ procbench %s\n%s\n' "$words" "$printed" >"$folder/$name.txt"
+        else
+            rm -f "$folder/$name.txt"
             failed="$failed $name"
         fi
         continue
@@ -84,6 +104,11 @@ if grep -q '^flags.* hypervisor' /proc/cpuinfo; then kind='virtual machine'; fi
         echo "| the articles' claims | [claims.txt](claims.txt), [claims.md](claims.md) | [claims.json](claims.json)" \
             "| \`procbench claims --json claims.json --markdown claims.md\` |"
     fi
+    for name in sweep crossover advise; do
+        if [ -f "$folder/$name.txt" ]; then
+            echo "| $name | [$name.txt]($name.txt) | | \`procbench $(words_of "$name")\` |"
+        fi
+    done
 } >"$folder/README.md"
 
 if [ -n "$failed" ]; then

@@ -47,6 +47,41 @@ fn it_ends_in_one_answer_whose_command_runs() {
     sandbox.run([&command[1..], &["--rounds".into(), "1".into(), "--quiet".into()]].concat()).expect_code(0);
 }
 
+/// Tasks that fork nothing and wait for nothing are done by one process, and by nobody else as fast: on any machine. The answer
+/// says by how much all the same.
+#[test]
+fn the_answer_says_how_much_better_than_the_next_or_who_is_not_distinguished() {
+    let sandbox = Sandbox::new();
+    let finished = run(&sandbox, "-n 300 --time-limit 6s --rounds 6 --quiet --json out.json").expect_code(0);
+    let advice = export(&sandbox);
+    let standing = advice.standing.as_ref().expect("an answer");
+    assert!(!standing.others.is_empty(), "there is somebody to compare with: {finished:?}");
+    let said = finished.stdout.replace('\n', " ");
+    let says = |part: &str| said.contains(part);
+    assert!(says(" as fast as ") || says("Not distinguished from it: "), "{finished:?}");
+}
+
+/// What a spec calls its baseline need not be among the finalists.
+#[test]
+fn the_command_of_a_spec_with_a_baseline_runs() {
+    let sandbox = Sandbox::new();
+    let spec = "[workload]\ntasks = 20\nio_wait = \"5ms\"\n[run]\nbaseline = \"serial\"\n[[strategy]]\nmode = \"serial\"\n";
+    fs::write(sandbox.path("spec.toml"), spec).expect("a spec");
+    run(&sandbox, "--config spec.toml --time-limit 4s --rounds 3 --quiet --json out.json").expect_code(0);
+    let command = export(&sandbox).command;
+    assert!(command.contains(&"--baseline".to_owned()), "{command:?}");
+    sandbox.run([&command[1..], &["--rounds".into(), "1".into(), "--quiet".into()]].concat()).expect_code(0);
+}
+
+#[test]
+fn the_time_limit_holds_although_a_single_task_takes_longer() {
+    let sandbox = Sandbox::new();
+    let finished =
+        run(&sandbox, "-n 2 --time-limit 500ms --quiet --json out.json -- sleep 1000").expect_code(3);
+    assert!(finished.stderr.contains("--time-limit"), "{finished:?}");
+    assert!(!sandbox.path("out.json").exists());
+}
+
 #[test]
 fn an_interrupt_ends_it_and_leaves_nothing() {
     let sandbox = Sandbox::new();

@@ -79,6 +79,16 @@ fn when_the_time_is_up_what_is_known_is_said() {
 }
 
 #[test]
+fn the_time_limit_holds_although_a_single_task_takes_longer() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        "--between serial,pool --over tasks=1..10 --time-limit 500ms --quiet --json out.json -- sleep 1000";
+    run(&sandbox, arguments).expect_code(0);
+    let found = export(&sandbox);
+    assert!(found.out_of_time && found.points.is_empty());
+}
+
+#[test]
 fn an_interrupt_ends_it_with_what_is_known() {
     let sandbox = Sandbox::new();
     let arguments = "crossover --between serial,process --over io-wait=1h..10h -n 2 --quiet --json out.json";

@@ -21,8 +21,9 @@ use crate::plan::{Plan, PlanError};
 use crate::report::json::export;
 use crate::report::progress::{Part, Progress};
 use crate::report::target::Target;
+use crate::stats::MIN_ROUNDS;
 use crate::study::advise::document::{Advice, Candidate, Kind, SCHEMA_VERSION};
-use crate::study::advise::{Arena, Runner, alive, candidates, race};
+use crate::study::advise::{Arena, Runner, alive, candidates, fastest_given_up, race};
 use crate::study::standing::Standing;
 use crate::{exit, report};
 
@@ -64,6 +65,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         limit,
         progress: Progress::new(flags.quiet),
         known: Vec::new(),
+        next: None,
         candidates: Vec::new(),
         races: Vec::new(),
     };
@@ -75,6 +77,13 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
             (finalists, Some(finals))
         }
         Err(Ended::Interrupted) => (Vec::new(), None),
+        Err(Ended::OutOfTime) => {
+            let message = format!(
+                "not even a few tasks of each strategy could be tried within the time limit of {}: expected a longer --time-limit, or shorter tasks",
+                report::numbers::seconds(limit)
+            );
+            return Err(Failure::new(exit::LIMIT, message));
+        }
         Err(Ended::Failed(failure)) => return Err(failure),
     };
     search.progress.finish();
@@ -83,7 +92,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let partial = finals.as_ref().is_none_or(|document| document.partial);
     if standing.is_none() && !partial {
         let message = format!(
-            "no strategy could finish a round within the time limit of {}: expected a longer --time-limit, or fewer --tasks",
+            "no strategy could finish a round for the answer within the time limit of {}: expected a longer --time-limit, or fewer --tasks",
             report::numbers::seconds(limit)
         );
         return Err(Failure::new(exit::LIMIT, message));
@@ -99,7 +108,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         elapsed_seconds: search.started.elapsed().as_secs_f64(),
         candidates: search.candidates,
         races: search.races,
-        command: command(&finalists, standing.as_ref())?,
+        command: command(&finalists, standing.as_ref(), search.draft.run.baseline.is_some())?,
         standing,
         finals,
     };
@@ -141,12 +150,24 @@ struct Search {
     progress: Progress,
     /// Plans of rows that were looked at, so that none is twice.
     known: Vec<crate::engine::Strategy>,
+    /// The fastest of those that were given up.
+    next: Option<Racer>,
     candidates: Vec<Candidate>,
     races: Vec<Document>,
 }
 
+/// A row that has raced.
+#[derive(Debug, Clone)]
+struct Racer {
+    row: StrategyDraft,
+    /// The median of its rounds, or what a few tasks said of them.
+    seconds: f64,
+}
+
 /// Why there are no finalists.
 enum Ended {
+    /// Before anybody had a round.
+    OutOfTime,
     Interrupted,
     Failed(Failure),
 }
@@ -167,7 +188,7 @@ fn ended(error: RunError) -> Ended {
 
 impl Search {
     /// Who comes into the finals: the best of two races, the second among those near the best of the first.
-    fn finalists(&mut self, own: &[StrategyDraft], plan: &Plan) -> Result<Vec<StrategyDraft>, Ended> {
+    fn finalists(&mut self, own: &[StrategyDraft], plan: &Plan) -> Result<Vec<Racer>, Ended> {
         let cores = self.bench.machine().effective_cores;
         let mut engines: Vec<Engine> = own.iter().map(|row| row.engine.unwrap_or(Engine::Native)).collect();
         engines.sort_by_key(|engine| *engine as u8);
@@ -179,18 +200,33 @@ impl Search {
             own.iter().map(|row| StrategyDraft { name: None, ..row.clone() }).collect();
         rows.extend(candidates::broad(&plan.workload, cores, &engines));
         let rows = self.runnable(rows)?;
-        let leaders = self.race(rows)?;
-        let near = leaders.iter().take(2).flat_map(|row| candidates::near(row, plan, cores)).collect();
-        let mut rows = leaders;
-        rows.truncate(MOST_FINALISTS);
+        let mut leaders = self.race(rows)?;
+        let near =
+            leaders.iter().take(2).flat_map(|racer| candidates::near(&racer.row, plan, cores)).collect();
+        leaders.truncate(MOST_FINALISTS);
         let near = self.runnable(near)?;
         if near.is_empty() || self.left(RACES_OVER[1]) <= 0.0 {
-            return Ok(rows);
+            return Ok(self.with_next(leaders));
         }
-        rows.extend(near);
-        let mut finalists = self.race(rows)?;
+        let rows = leaders.iter().map(|racer| racer.row.clone()).chain(near).collect();
+        let mut finalists = match self.race(rows) {
+            Err(Ended::OutOfTime) => leaders,
+            finalists => finalists?,
+        };
         finalists.truncate(MOST_FINALISTS);
-        Ok(finalists)
+        Ok(self.with_next(finalists))
+    }
+
+    /// `finalists`; if there is only one, with the fastest that was given up, so that the answer can say by how much it is
+    /// better, provided that there is time for as many rounds of both as an interval takes.
+    fn with_next(&self, mut finalists: Vec<Racer>) -> Vec<Racer> {
+        if let ([only], Some(next)) = (finalists.as_slice(), &self.next) {
+            let rounds = MIN_ROUNDS as f64 + 1.0;
+            if rounds * (only.seconds + next.seconds) <= self.left(FINALS_OVER) {
+                finalists.push(next.clone());
+            }
+        }
+        finalists
     }
 
     /// Those of `rows` that this machine can run and that nobody has looked at.
@@ -227,7 +263,7 @@ impl Search {
         Draft { strategies: rows, found: None, ..draft }
     }
 
-    fn job(&mut self, rows: &[StrategyDraft]) -> Result<Job, Ended> {
+    fn job(&mut self, rows: &[StrategyDraft]) -> Result<Job, Failure> {
         let checked = self.bench.check(self.draft_of(rows.to_vec()))?;
         Ok(self.bench.prepare(checked)?)
     }
@@ -238,14 +274,15 @@ impl Search {
     }
 
     /// Races `rows`, and returns those who are left, the fastest first.
-    fn race(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<StrategyDraft>, Ended> {
+    fn race(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<Racer>, Ended> {
         let number = self.races.len() + 1;
         let job = self.job(&rows)?;
         let mut course = Course::begin(job, self.bench.signals()).map_err(ended)?;
         let part = format!("race {number}");
-        let estimate = course.pilot(&mut Part::new(&mut self.progress, part.clone())).map_err(ended)?;
-        let expected: Vec<f64> = estimate.rounds.iter().map(|round| round.round_seconds).collect();
         let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
+        let mut observer = Part::new(&mut self.progress, part.clone());
+        let estimate = course.pilot(over, &mut observer).map_err(ended)?.ok_or(Ended::OutOfTime)?;
+        let expected: Vec<f64> = estimate.rounds.iter().map(|round| round.round_seconds).collect();
         let mut ground = Ground { course, over, progress: &mut self.progress, part };
         let outcome = race(&mut ground, &expected, 2);
         let Ground { course, .. } = ground;
@@ -253,7 +290,11 @@ impl Search {
         self.races.push(course.finish(interrupted));
         let runners = outcome?;
         self.note(number, &rows, &runners);
-        Ok(alive(&runners).into_iter().map(|at| rows[at].clone()).collect())
+        let racer = |at: usize| Racer { row: rows[at].clone(), seconds: runners[at].typical_seconds() };
+        let given_up = fastest_given_up(&runners).map(racer);
+        let both = self.next.take().into_iter().chain(given_up);
+        self.next = both.min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        Ok(alive(&runners).into_iter().map(racer).collect())
     }
 
     fn note(&mut self, race: usize, rows: &[StrategyDraft], runners: &[Runner]) {
@@ -268,24 +309,27 @@ impl Search {
     }
 
     /// Rounds from which the answer is taken: memory once, then time.
-    fn finals(&mut self, rows: &[StrategyDraft], rounds: u64) -> Result<Document, Failure> {
-        let failure = |ended: Ended| match ended {
-            Ended::Failed(failure) => failure,
-            Ended::Interrupted => Failure::new(exit::INTERRUPTED, "interrupted"),
-        };
-        let job = self.job(rows).map_err(failure)?;
+    fn finals(&mut self, finalists: &[Racer], rounds: u64) -> Result<Document, Failure> {
+        let rows: Vec<StrategyDraft> = finalists.iter().map(|racer| racer.row.clone()).collect();
+        let job = self.job(&rows)?;
         let over = self.started + Duration::from_secs_f64(self.limit * FINALS_OVER);
         let mut course = Course::begin(job, &self.bench.signals().until(over))?;
         let mut observer = Part::new(&mut self.progress, "finals".into());
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut carry_out = || -> Result<(), RunError> {
-            for place in &all {
-                course.memory(*place, &mut observer)?;
+            let left = || over.saturating_duration_since(Instant::now()).as_secs_f64();
+            let by_races: f64 = finalists.iter().map(|racer| racer.seconds).sum();
+            // Time is what is asked first: if there is no room for both, it is memory that goes.
+            if left() > 2.0 * by_races {
+                for place in &all {
+                    course.memory(*place, &mut observer)?;
+                }
             }
-            for _ in 0..rounds {
+            for round in 0..rounds {
                 let expected: f64 =
                     course.expected_seconds().iter().filter(|seconds| seconds.is_finite()).sum();
-                if over.saturating_duration_since(Instant::now()).as_secs_f64() < expected {
+                // The first is tried in any case: it is ended when the time is up.
+                if round > 0 && left() < expected {
                     break;
                 }
                 course.round(Phase::Timed, &all, &|_| None, &mut observer)?;
@@ -329,7 +373,11 @@ impl Arena for Ground<'_> {
 }
 
 /// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows.
-fn command(finalists: &[StrategyDraft], standing: Option<&Standing>) -> Result<Vec<String>, Failure> {
+fn command(
+    finalists: &[Racer],
+    standing: Option<&Standing>,
+    spec_has_baseline: bool,
+) -> Result<Vec<String>, Failure> {
     const OF_THE_SEARCH: [&str; 7] =
         ["mode", "engine", "start", "api", "max_tasks_per_child", "json", "time_limit"];
     const OF_THE_SCREEN: [&str; 2] = ["quiet", "rounds"];
@@ -337,13 +385,15 @@ fn command(finalists: &[StrategyDraft], standing: Option<&Standing>) -> Result<V
     let mut command = Cli::command();
     let matches = command.clone().try_get_matches().map_err(anyhow::Error::from)?;
     let Some(("advise", typed)) = matches.subcommand() else { return Ok(Vec::new()) };
+    let has_python = finalists.iter().any(|racer| racer.row.engine == Some(Engine::Python));
     let mut words = vec!["procbench".to_owned()];
     let mut program = Vec::new();
     let verb = command.find_subcommand_mut("advise").into_iter().flat_map(|verb| verb.get_arguments());
     for argument in verb {
         let id = argument.get_id().as_str();
         let is_typed = typed.value_source(id) == Some(ValueSource::CommandLine);
-        if !is_typed || OF_THE_SEARCH.contains(&id) || OF_THE_SCREEN.contains(&id) {
+        let is_idle = id == "python" && !has_python;
+        if !is_typed || is_idle || OF_THE_SEARCH.contains(&id) || OF_THE_SCREEN.contains(&id) {
             continue;
         }
         let raw = typed.get_raw(id).into_iter().flatten().map(|word| word.to_string_lossy().into_owned());
@@ -357,9 +407,13 @@ fn command(finalists: &[StrategyDraft], standing: Option<&Standing>) -> Result<V
             Some(long) => words.push(format!("--{long}")),
         }
     }
-    let mut rows: Vec<String> = finalists.iter().map(ToString::to_string).collect();
+    let mut rows: Vec<String> = finalists.iter().map(|racer| racer.row.to_string()).collect();
     rows.sort_by_key(|row| *row != standing.best);
     words.extend(["--mode".into(), rows.join(",")]);
+    // The spec's may not be among the finalists.
+    if spec_has_baseline {
+        words.extend(["--baseline".into(), standing.best.clone()]);
+    }
     if !program.is_empty() {
         words.push("--".into());
         words.extend(program);

@@ -243,7 +243,9 @@ impl Field<'_> {
             let job = self.bench.prepare(checked).map_err(Failure::from)?;
             make_output_folder(&job.plan).map_err(Failure::from)?;
             let mut course = Course::begin(job, self.bench.signals())?;
-            course.pilot(&mut observer)?;
+            if course.pilot(self.deadline, &mut observer)?.is_none() {
+                return Err(Ended::OutOfTime);
+            }
             // What takes seconds does not become faster by having been run before.
             let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
             self.courses.insert(value.to_owned(), course);

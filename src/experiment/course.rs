@@ -117,16 +117,25 @@ impl Course {
         outcome
     }
 
-    /// How long a round of each strategy should take, from a few tasks of each.
+    /// How long a round of each strategy should take, from a few tasks of each; `None` if that is not known by `deadline`, as
+    /// where a single task takes longer.
     ///
     /// # Errors
     /// If a round is not valid or cannot be had, or somebody wants an end.
-    pub fn pilot(&mut self, observer: &mut dyn Observer) -> Result<Estimate, RunError> {
-        let signals = self.signals.clone();
-        let estimate =
-            self.session(&signals, observer, |session, rows, tables| session.pilot(rows, tables))?;
-        self.estimate = Some(estimate.clone());
-        Ok(estimate)
+    pub fn pilot(
+        &mut self,
+        deadline: Instant,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Estimate>, RunError> {
+        let signals = self.signals.until(deadline);
+        match self.session(&signals, observer, |session, rows, tables| session.pilot(rows, tables)) {
+            Ok(estimate) => {
+                self.estimate = Some(estimate.clone());
+                Ok(Some(estimate))
+            }
+            Err(RoundFailure::Interrupted) if !self.signals.stop_wanted() => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// One round, to warm up or timed, of each strategy in `which`, by their places in the plan, next to each other, so that they can be compared.

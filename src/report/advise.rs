@@ -7,10 +7,10 @@ use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::style::{COLOURS, DIM, TITLE, paint};
 use super::sweep::{Field, blocks};
-use crate::document::{Document, StrategyResult};
-use crate::stats::Verdict;
-use crate::study::advise::Reason;
+use crate::document::{Document, SpeedUp, StrategyResult};
+use crate::stats::{self, Verdict};
 use crate::study::advise::document::Advice;
+use crate::study::advise::{CAP, HOPELESS, Reason};
 use crate::study::standing::{Outcome, Standing};
 
 /// Writes everything that a person wants to see of `advice`.
@@ -41,7 +41,7 @@ pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
     writeln!(out)?;
-    for line in wrap(&answer(finals, standing)) {
+    for line in wrap(&answer(advice, finals, standing)) {
         writeln!(out, "{line}")?;
     }
     if advice.partial {
@@ -112,7 +112,7 @@ fn searched(advice: &Advice) -> String {
 }
 
 /// The answer, in a sentence or two.
-fn answer(finals: &Document, standing: &Standing) -> String {
+fn answer(advice: &Advice, finals: &Document, standing: &Standing) -> String {
     if standing.outcome == Outcome::Failed {
         return "Some tasks failed, so these times are of no use: see the warnings.".into();
     }
@@ -141,9 +141,41 @@ fn answer(finals: &Document, standing: &Standing) -> String {
         };
         Some(format!(" It is {} as fast as {}, the next{interval}.", times(speed_up.ratio), next.strategy))
     });
+    let lead =
+        lead.or_else(|| standing.others.is_empty().then(|| lead_in_search(advice, &standing.best)).flatten());
     let tied = match standing.not_distinguished.as_slice() {
         [] => String::new(),
         ties => format!(" Not distinguished from it: {}.", ties.join(", ")),
     };
     format!("Use {}.{time}{memory}.{}{tied}", standing.best, lead.unwrap_or_default())
+}
+
+/// How much better the best was than the next while it was searched for: for an answer without rounds of any other.
+fn lead_in_search(advice: &Advice, best: &str) -> Option<String> {
+    let next = |race: &Document| {
+        let best = race.strategies.iter().find(|row| row.name == best)?;
+        let run = &race.plan.run;
+        let others = race.strategies.iter().filter(|row| row.name != best.name);
+        let compared = others.filter_map(|row| {
+            let comparison = stats::compare(&best.paired_with(row), run.margin, run.seed)?;
+            Some((row.name.clone(), SpeedUp::from(comparison)))
+        });
+        compared.min_by(|a, b| a.1.ratio.total_cmp(&b.1.ratio))
+    };
+    if let Some((name, speed_up)) = advice.races.iter().rev().find_map(next) {
+        let interval = match (speed_up.ci_low, speed_up.ci_high) {
+            (Some(low), Some(high)) => format!(" ({} to {})", times(low), times(high)),
+            _ => ", in too few rounds for an interval".into(),
+        };
+        return Some(format!(
+            " In the search it was {} as fast as {name}, the next{interval}.",
+            times(speed_up.ratio)
+        ));
+    }
+    let others = || advice.candidates.iter().filter(|candidate| candidate.strategy != best);
+    let far = |reason: Option<Reason>| matches!(reason, Some(Reason::Estimate | Reason::Capped));
+    let all_far = others().next().is_some() && others().all(|candidate| far(candidate.gave_up));
+    all_far.then(|| {
+        format!(" No other finished a round: each would take {HOPELESS} times as long, by a few tasks, or was ended after {CAP} times as long.")
+    })
 }

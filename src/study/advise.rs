@@ -82,6 +82,19 @@ pub struct Runner {
     pub gave_up: Option<Reason>,
 }
 
+impl Runner {
+    /// Median of the rounds so far, or what is expected, in seconds.
+    pub fn typical_seconds(&self) -> f64 {
+        let mut sorted = self.rounds.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        match sorted.len() {
+            0 => self.expected,
+            rounds if rounds % 2 == 1 => sorted[rounds / 2],
+            rounds => f64::midpoint(sorted[rounds / 2 - 1], sorted[rounds / 2]),
+        }
+    }
+}
+
 /// Races those whose rounds should take `expected` seconds, until the time is up or one is left, and returns all of them.
 ///
 /// # Errors
@@ -101,7 +114,7 @@ pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Ve
         if left.len() <= 1 && number > 0 {
             break;
         }
-        let best = left.iter().map(|at| typical(&runners[*at])).fold(f64::INFINITY, f64::min);
+        let best = left.iter().map(|at| runners[*at].typical_seconds()).fold(f64::INFINITY, f64::min);
         let took = arena.round(&left, (CAP * best).max(LEAST_PATIENCE))?;
         if took.len() < left.len() {
             break;
@@ -128,26 +141,27 @@ pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Ve
 /// Those who are still in the race, the fastest first.
 pub fn alive(runners: &[Runner]) -> Vec<usize> {
     let mut left: Vec<usize> = (0..runners.len()).filter(|at| runners[*at].gave_up.is_none()).collect();
-    left.sort_by(|a, b| typical(&runners[*a]).total_cmp(&typical(&runners[*b])));
+    let times = |at: &usize| runners[*at].typical_seconds();
+    left.sort_by(|a, b| times(a).total_cmp(&times(b)));
     left
 }
 
-/// Median of the rounds so far, or what is expected.
-fn typical(runner: &Runner) -> f64 {
-    let mut sorted = runner.rounds.clone();
-    sorted.sort_unstable_by(f64::total_cmp);
-    match sorted.len() {
-        0 => runner.expected,
-        rounds if rounds % 2 == 1 => sorted[rounds / 2],
-        rounds => f64::midpoint(sorted[rounds / 2 - 1], sorted[rounds / 2]),
-    }
+/// The fastest of those who left after a round or more; if there is nobody, of those who were not let in, by what was expected
+/// of them. Of one who was ended in his first round nobody knows how long it would have taken.
+pub fn fastest_given_up(runners: &[Runner]) -> Option<usize> {
+    let fastest = |which: &dyn Fn(&Runner) -> bool| {
+        let places = (0..runners.len()).filter(|at| which(&runners[*at]));
+        places.min_by(|a, b| runners[*a].typical_seconds().total_cmp(&runners[*b].typical_seconds()))
+    };
+    fastest(&|runner| runner.gave_up.is_some() && !runner.rounds.is_empty())
+        .or_else(|| fastest(&|runner| matches!(runner.gave_up, Some(Reason::Estimate | Reason::NoTime))))
 }
 
 /// Lets the slower half go as long as there is no time for enough rounds of all.
 fn make_time(runners: &mut [Runner], seconds_left: f64, number: usize, keep: usize) {
     loop {
         let left = alive(runners);
-        let one_of_each: f64 = left.iter().map(|at| typical(&runners[*at])).sum();
+        let one_of_each: f64 = left.iter().map(|at| runners[*at].typical_seconds()).sum();
         let missing = ENOUGH_ROUNDS.saturating_sub(number).max(1) as f64;
         // By estimates alone, only what does not fit at all is let go.
         let missing = if number == 0 { 1.0 } else { missing };

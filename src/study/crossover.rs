@@ -5,7 +5,8 @@
 //! with noisy responses", SIAM J. Control Optim. 51, 2013):
 //!
 //! 1. A coarse grid over the whole range, on a logarithmic scale, finds where the sign changes, and whether it does so once,
-//!    never, or more often. What happens twice between two neighbours of the grid goes unnoticed.
+//!    never, or more often. What happens twice between two neighbours of the grid goes unnoticed. An end that does not tell
+//!    has [`END_TIMES`] the rounds of other values, since a crossing near it shows in nothing else.
 //! 2. Each change is then narrowed: the middle between its two ends is measured, and takes the place of the end that has the
 //!    same sign. Where the middle cannot be told, the points that cannot be told grow from there to both sides, so that what is
 //!    left in the end is the stretch in which the two are not distinguished, and its two ends, where they are.
@@ -66,7 +67,7 @@ pub struct Rules {
     pub nearest: fn(f64) -> f64,
     /// An interval is narrow enough when its upper end is at most this part above its lower one.
     pub width: f64,
-    /// Rounds at one point, at most.
+    /// Rounds at one point, at most, but for the two ends: see [`END_TIMES`].
     pub most_rounds: usize,
 }
 
@@ -145,6 +146,13 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
     for at in [0, last] {
         search.look(rules.grid[at], rules.most_rounds)?;
     }
+    // An end that does not tell hides a crossing beside it. If anything is known elsewhere, it is worth more rounds still; if
+    // nothing is, the two are as good as equal, and more rounds would only find out by how little they are not.
+    for at in [0, last] {
+        if search.points.iter().any(|point| point.faster != Faster::NotDistinguished) {
+            search.look(rules.grid[at], END_TIMES * rules.most_rounds)?;
+        }
+    }
     let mut open = search.changes();
     let mut crossings = Vec::new();
     // The widest first, so that time that runs out leaves all of them alike.
@@ -162,6 +170,9 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
 
 /// Rounds at a point of the grid, at most: more are spent where it turns out that the crossing is near.
 const COARSE_ROUNDS: usize = 15;
+
+/// An end of the range that does not tell may have so many times as many rounds as other values.
+pub const END_TIMES: usize = 2;
 
 struct Search<'a, M> {
     measure: &'a mut M,

@@ -115,3 +115,19 @@ fn a_short_time_is_spent_on_few() {
     assert!(runners[0].gave_up.is_none() && runners[0].rounds.len() >= 3, "{runners:?}");
     assert!(arena.left > -5.0);
 }
+
+#[test]
+fn the_next_is_the_fastest_of_those_who_left_after_a_round_or_were_not_let_in() {
+    let runner = |seconds: &[f64], gave_up| Runner { expected: 0.1, rounds: seconds.to_vec(), gave_up };
+    let runners = [
+        runner(&[1.0, 1.0], None),
+        runner(&[4.0, 3.0, 5.0], Some(Reason::Slower)),
+        runner(&[3.5], Some(Reason::MuchSlower)),
+        runner(&[], Some(Reason::Capped)),
+    ];
+    assert_eq!(fastest_given_up(&runners), Some(2));
+    assert_eq!(fastest_given_up(&runners[..1]), None);
+    assert_eq!(fastest_given_up(&runners[3..]), None);
+    let outside = runner(&[], Some(Reason::Estimate));
+    assert_eq!(fastest_given_up(&[runners[0].clone(), runners[3].clone(), outside]), Some(2));
+}

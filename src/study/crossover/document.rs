@@ -47,7 +47,7 @@ pub struct Crossovers {
     pub between: [String; 2],
     /// What an interval's upper end may be above its lower one, as a part of it.
     pub width: f64,
-    /// Rounds at one value, at most.
+    /// Rounds at one value, at most; twice as many at an end of the range.
     pub most_rounds: usize,
     /// How long it might take.
     pub time_limit_seconds: f64,
