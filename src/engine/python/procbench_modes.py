@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import itertools
 import mmap
 import multiprocessing
@@ -115,8 +116,9 @@ def _threads(spec, settings, progress):
 
 
 def _pool_of(api):
-    if api == "executor":
-        return _executor
+    own = {"executor": _executor, "loky": _loky, "mpire": _mpire}
+    if api in own:
+        return own[api]
     return lambda *round: _pool(HANDING_OVER[api], *round)
 
 
@@ -193,6 +195,75 @@ def _executor(spec, settings, progress):
     outcome.end = now()
     del pool, results
     return _of_workers(outcome, board)
+
+
+def _loky(spec, settings, progress):
+    import loky
+    from loky.backend import synchronize
+
+    # Removed with this round's folder, whatever happens, as those of multiprocessing are.
+    prefix, numbers = processes.current_process()._config["semprefix"], itertools.count()
+    name = staticmethod(lambda: "%s-loky-%d-%d" % (prefix, os.getpid(), next(numbers)))
+    synchronize.SemLock._make_name = name
+    outcome, board = Outcome(), Board()
+    spec = dict(spec, board=board.path)
+    if spec["kind"] == "call":
+        crew.look_every_second()
+    outcome.begin = now()
+    # In a fresh interpreter there is none yet that could be used again.
+    pool = loky.get_reusable_executor(settings["workers"], initializer=tasks.begin_worker, initargs=(spec,))
+    try:
+        results = pool.map(tasks.run, tasks.items(spec), chunksize=settings["chunk"])
+        outcome.helpers = threading.active_count() - 1
+        outcome.results = progress.gather(results, settings["workers"])
+    except loky.BrokenProcessPool as error:
+        raise crew.WorkerLost("loky has lost a worker: " + " ".join(str(error).split())) from None
+    outcome.collected = now()
+    pool.shutdown()
+    crew.look_no_more()
+    outcome.end = now()
+    del pool, results
+    return _of_strangers(outcome, board)
+
+
+def _mpire(spec, settings, progress):
+    import mpire
+
+    outcome, board = Outcome(), Board()
+    spec = dict(spec, board=board.path)
+    if spec["kind"] == "call":
+        crew.look_every_second()
+    items = tasks.items(spec)
+    count = len(items)
+    if spec["kind"] == "call" or spec["arg_size"] or spec["kind"] == "expression":
+        # It would take a pair for two arguments.
+        items = ((item,) for item in items)
+    begin = functools.partial(tasks.begin_worker, spec)
+    outcome.begin = now()
+    pool = mpire.WorkerPool(settings["workers"], start_method=settings["start"])
+    try:
+        outcome.results = pool.map(
+            tasks.execute, items, iterable_len=count, chunk_size=settings["chunk"], worker_init=begin
+        )
+    except RuntimeError as error:
+        if "died unexpectedly" not in str(error):
+            raise
+        raise crew.WorkerLost("mpire has lost a worker: %s" % error) from None
+    outcome.collected = now()
+    outcome.helpers = threading.active_count() - 1
+    pool.stop_and_join()
+    crew.look_no_more()
+    outcome.end = now()
+    del pool
+    return _of_strangers(outcome, board)
+
+
+def _of_strangers(outcome, board):
+    """What the workers of somebody else's pool have done, which are known by what they hand in."""
+    crew.handed_in = None
+    outcome = _of_workers(outcome, board)
+    outcome.started = outcome.peak = len(board.handed_in())
+    return outcome
 
 
 def _of_workers(outcome, board):
@@ -383,6 +454,9 @@ def stop_helpers():
     if forkserver:
         helpers += _stop(forkserver._forkserver, "_forkserver_alive_fd", "_forkserver_pid")
     tracker = sys.modules.get("multiprocessing.resource_tracker")
+    if tracker:
+        helpers += _stop(tracker._resource_tracker, "_fd", "_pid")
+    tracker = sys.modules.get("loky.backend.resource_tracker")
     if tracker:
         helpers += _stop(tracker._resource_tracker, "_fd", "_pid")
     return helpers
