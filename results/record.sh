@@ -4,7 +4,9 @@
 #
 #   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs, if any are named
 #
-# Takes ten minutes or more on two cores. A spec that fails is named at the end and leaves no files behind.
+# The name claims stands for no spec, but for the articles' claims (FOLDER/claims.json, .txt and .md): six minutes.
+#
+# Takes twenty minutes or more on two cores. A spec that fails is named at the end and leaves no files behind.
 set -eu
 
 folder=${1:?usage: results/record.sh FOLDER [NAME...]}
@@ -17,19 +19,33 @@ cargo build --release
 procbench=${CARGO_TARGET_DIR:-target}/release/procbench
 
 if [ $# -eq 0 ]; then
-    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//')
+    set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//') claims
 fi
+
+# A kernel's local suffix names whoever built it, which is nobody's business; nor is where this repository lies.
+make_anonymous() {
+    sed -i 's/"kernel":\( \{0,1\}\)"\([0-9.]*\)[^"]*"/"kernel":\1"\2"/g' "$1"
+    sed -i "s|$PWD|.|g" "$@"
+}
 
 failed=
 for name; do
     echo "$name" >&2
+    if [ "$name" = claims ]; then
+        command="procbench claims --json claims.json --markdown claims.md"
+        if printed=$("$procbench" claims --json "$folder/claims.json" --markdown "$folder/claims.md" 2>&1); then
+            printf '$ %s\n%s\n' "$command" "$printed" >"$folder/claims.txt"
+            make_anonymous "$folder/claims.json" "$folder/claims.txt"
+        else
+            printf '%s\n' "$printed" >&2
+            failed="$failed $name"
+        fi
+        continue
+    fi
     command="procbench --config bench-configs/$name.toml --json $name.json"
     if printed=$("$procbench" --config "bench-configs/$name.toml" --json "$folder/$name.json" 2>&1); then
         printf '$ %s\n%s\n' "$command" "$printed" >"$folder/$name.txt"
-        # A kernel's local suffix names whoever built it, which is nobody's business.
-        sed -i 's/"kernel": "\([0-9.]*\)[^"]*"/"kernel": "\1"/' "$folder/$name.json"
-        # Nor is where this repository lies, which is in the names of files that a spec names.
-        sed -i "s|$PWD|.|g" "$folder/$name.json" "$folder/$name.txt"
+        make_anonymous "$folder/$name.json" "$folder/$name.txt"
     else
         printf '%s\n' "$printed" >&2
         rm -f "$folder/$name.json" "$folder/$name.txt"
@@ -64,6 +80,10 @@ if grep -q '^flags.* hypervisor' /proc/cpuinfo; then kind='virtual machine'; fi
             echo "| $name | not run | | $command |"
         fi
     done
+    if [ -f "$folder/claims.json" ]; then
+        echo "| the articles' claims | [claims.txt](claims.txt), [claims.md](claims.md) | [claims.json](claims.json)" \
+            "| \`procbench claims --json claims.json --markdown claims.md\` |"
+    fi
 } >"$folder/README.md"
 
 if [ -n "$failed" ]; then

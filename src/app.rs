@@ -1,11 +1,20 @@
 //! The program's story: parse, plan, run, report.
 
+mod advise;
 mod benchmark;
+mod cells;
+mod claims;
+mod compare;
+mod crossover;
 mod failure;
 mod help;
+mod report;
 mod returns;
+mod sweep;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 
@@ -14,14 +23,35 @@ use crate::engine::{guardian, native};
 use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
+use crate::sys::early::instead_of_main;
+use crate::sys::fork;
 use failure::Failure;
+
+instead_of_main!(exec::CHILD_WORD, child);
+
+/// The life of a child that was started to execute tasks.
+fn child(words: &[OsString]) -> i32 {
+    if fork::has_borrowed_rights() {
+        return exit::LIMIT;
+    }
+    exec::run(words).map_or_else(|error| Failure::from(error).show(), |()| exit::SUCCESS)
+}
 
 /// Runs the program and returns its exit code.
 pub fn main() -> i32 {
+    if fork::has_borrowed_rights() {
+        let message = "procbench executes what it is told to, so it refuses to run with another user's rights (setuid, setgid)";
+        return Failure::new(exit::LIMIT, message).show();
+    }
+    // Where files may only be so large, writing more is an error to be told, not the end. What is started hears of it as ever.
+    let heard = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(libc::SIGXFSZ, heard) {
+        return Failure::from(anyhow::Error::from(error)).show();
+    }
     let hidden = std::env::args_os().nth(1);
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),
-        Some(exec::CHILD) => exec::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some(exec::CHILD) => return child(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Some(guardian::GUARD) => guardian::run(std::env::args_os().skip(2)),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
@@ -33,7 +63,14 @@ pub fn main() -> i32 {
 fn as_asked(cli: &Cli) -> Result<i32, Failure> {
     match &cli.verb {
         None => benchmark::run(&cli.benchmark),
+        Some(Verb::Report(flags)) => report::run(flags),
+        Some(Verb::Compare(flags)) => compare::run(flags),
+        Some(Verb::Schema { of }) => help::schema(*of),
+        Some(Verb::Claims(wanted)) => claims::run(wanted),
         Some(Verb::Completions { shell }) => help::completions(*shell),
+        Some(Verb::Advise(flags)) => advise::run(flags),
+        Some(Verb::Sweep(flags)) => sweep::run(flags),
+        Some(Verb::Crossover(flags)) => crossover::run(flags),
         Some(Verb::Man) => help::man(),
     }
 }

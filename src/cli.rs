@@ -1,11 +1,23 @@
 //! What can be typed. No logic: everything ends in a draft of a plan, or names files.
 
+pub mod advise;
 pub mod benchmark;
+pub mod claims;
+pub mod compare;
+pub mod crossover;
+pub mod report;
+pub mod sweep;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use advise::Advise;
 pub use benchmark::Benchmark;
+pub use claims::Claims;
+pub use compare::Compare;
+pub use crossover::Crossover;
+pub use report::Report;
+pub use sweep::Sweep;
 
 /// Pool of workers or a process per task? Measure it: your workload, your machine.
 ///
@@ -27,6 +39,24 @@ pub struct Cli {
 /// What can be done besides one benchmark.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Search modes, workers and chunks for the strategy to use, within a time limit
+    Advise(Box<Advise>),
+    /// Compare strategies over the values of one or two flags: which is best where
+    Sweep(Box<Sweep>),
+    /// Find the value of a flag at which the faster of two strategies changes
+    Crossover(Box<Crossover>),
+    /// Show saved runs: tables, or a page for a browser
+    Report(Report),
+    /// Compare a run with an older one, for instance in CI
+    Compare(Compare),
+    /// Print the JSON schema of exports
+    Schema {
+        /// Of which export
+        #[arg(default_value = "run")]
+        of: Exported,
+    },
+    /// Put the claims of two articles on Python's multiprocessing to the test on this machine
+    Claims(Claims),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -34,6 +64,15 @@ pub enum Verb {
     },
     /// Print the manual page, for man -l -
     Man,
+}
+
+/// What has a JSON export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Exported {
+    /// A benchmark
+    Run,
+    /// Two of them, compared
+    Comparison,
 }
 
 const AFTER_HELP: &str = "\
@@ -45,10 +84,12 @@ Examples:
   procbench --config bench-configs/io-bound.toml --json out.json
   procbench --tasks 200 -- gzip -kf file-{}     your own command as the task
   procbench --worker 'python3 worker.py' --args-from lines.txt
+  procbench claims --quick                      what the articles say, and what is so here
 
 Exit codes:
   0    all tasks done and all results agree
   1    a task failed or a result was wrong
   2    the command line or the spec is wrong
   3    this machine cannot run it
+  4    something is slower than it may be (compare --fail-if-slower)
   130  interrupted; what was finished is reported";

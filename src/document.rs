@@ -3,6 +3,12 @@
 //! Times end in `_seconds`, sizes in `_bytes`, counts in nothing. A value that could not be measured is null, and
 //! `warnings` says why; it is never zero.
 
+pub mod comparison;
+pub mod schema;
+
+use std::path::Path;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::protocol::RoundReport;
@@ -15,15 +21,16 @@ use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::mode::verify::TaskFailure;
 use crate::plan::Plan;
+use crate::saved;
 use crate::stats::{Comparison, Summary, Verdict};
 
-/// Raised whenever a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
+pub use crate::saved::SCHEMA_VERSION;
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
-    /// [`SCHEMA_VERSION`].
+    /// Raised whenever a field changes its meaning or goes away.
+    #[schemars(extend("const" = SCHEMA_VERSION))]
     pub schema_version: u32,
     /// Whether the run was cut short: what is here was finished, the rest is not here.
     pub partial: bool,
@@ -46,7 +53,7 @@ pub struct Document {
 }
 
 /// What made a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// procbench
     pub name: String,
@@ -57,7 +64,7 @@ pub struct Tool {
 }
 
 /// The machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// What does not change while a run lasts.
     #[serde(flatten)]
@@ -82,7 +89,7 @@ pub struct Environment {
 }
 
 /// A row: a strategy with all its rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategyResult {
     /// Its name in the tables.
     pub name: String,
@@ -112,7 +119,7 @@ pub struct StrategyResult {
 }
 
 /// How long tasks waited and took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Every how many-th task was stamped.
     pub one_in: u64,
@@ -123,7 +130,7 @@ pub struct Latency {
 }
 
 /// A distribution in a few numbers, good to 1 %.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
     /// Median; null with fewer than 20 tasks.
     pub p50_seconds: Option<f64>,
@@ -138,7 +145,7 @@ pub struct Percentiles {
 }
 
 /// One timed round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Round {
     /// Its number, from 1. Rounds of the same number were run next to each other and are compared.
     pub round: u64,
@@ -166,7 +173,7 @@ pub struct Round {
 }
 
 /// What the rounds of a strategy say together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategySummary {
     /// t3 − t0 of every round.
     pub total_seconds: Summary,
@@ -185,7 +192,7 @@ pub struct StrategySummary {
 }
 
 /// A comparison in pairs of rounds, as times-as-fast.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpeedUp {
     /// Median over rounds of the other's time divided by ours.
     pub ratio: f64,
@@ -210,7 +217,7 @@ impl From<Comparison> for SpeedUp {
 }
 
 /// Memory of a strategy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {
     /// The most that existed at one time, page cache apart.
     pub peak_bytes: Option<u64>,
@@ -240,7 +247,7 @@ pub const NOT_MEASURED: &str = "not_measured";
 pub const MEMORY_NOT_MEASURED: [&str; 2] = ["memory_not_measured", "kernel_memory_not_measured"];
 
 /// Something that a reader should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// A stable name.
     pub code: String,
@@ -248,7 +255,31 @@ pub struct Warning {
     pub message: String,
 }
 
+impl Tool {
+    /// This program.
+    pub fn this() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("PROCBENCH_COMMIT").filter(|commit| !commit.is_empty()).map(Into::into),
+        }
+    }
+}
+
 impl Document {
+    /// Reads the export of a run at `path`, or from standard input for `-`.
+    ///
+    /// # Errors
+    /// One sentence that names the file and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = saved::read_text(path, "the saved run")?;
+        let document: Self = saved::parse(&text, path, saved::RUN)?;
+        match document.strategies.is_empty() {
+            true => Err(format!("{} has no strategies: there is nothing to show", path.display())),
+            false => Ok(document),
+        }
+    }
+
     /// The strategy that the others are compared with.
     pub fn baseline(&self) -> Option<&StrategyResult> {
         self.strategies.iter().find(|strategy| strategy.name == self.plan.run.baseline)

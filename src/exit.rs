@@ -8,5 +8,7 @@ pub const FAILURE: i32 = 1;
 pub const USAGE: i32 = 2;
 /// This machine cannot run it: a limit, a missing engine.
 pub const LIMIT: i32 = 3;
+/// Something is slower than it may be (`procbench compare --fail-if-slower`).
+pub const SLOWER: i32 = 4;
 /// Interrupted; what was finished has been reported.
 pub const INTERRUPTED: i32 = 130;

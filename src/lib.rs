@@ -8,6 +8,8 @@
 //! 3. The runner ([`engine`]) builds the [`workload`], executes it in one [`mode`], checks what must hold and reports.
 //! 4. [`experiment`] adds what it [`measure`]s from outside, and sums up with [`stats`] into a [`document`].
 //! 5. [`report`] shows the document: tables, JSON. Nothing is printed that is not in it.
+//!
+//! What takes several runs is a [`study`], between [`report`] and [`experiment`].
 
 #![deny(unsafe_code)]
 
@@ -21,7 +23,9 @@ pub mod measure;
 pub mod mode;
 pub mod plan;
 pub mod report;
+pub mod saved;
 pub mod seed;
 pub mod stats;
+pub mod study;
 pub mod sys;
 pub mod workload;

@@ -310,7 +310,7 @@ fn what_programs_contradict_is_refused() {
         ("-n 2 --cpu 5ms -- true", "cpu does not belong to the command workload"),
         ("-n 2 --io-wait 5ms --worker cat", "io-wait does not belong to the worker workload"),
         ("-n 2 --arg-size 5 -- true", "arg-size belongs to the synthetic workload"),
-        ("-n 2 --timeout 5s", "timeout belongs to the command and worker workloads"),
+        ("-n 2 --timeout 5s", "timeout belongs to the command, worker and call workloads"),
         ("-n 2 --shell", "shell belongs to the command and worker workloads"),
         ("-n 2 --output kept --workload file", "output belongs to the command and worker workloads"),
         ("-n 2 --timeout 0 -- true", "timeout is 0"),

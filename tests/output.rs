@@ -228,15 +228,13 @@ fn durations_of_any_length_survive_the_export() {
 fn an_export_takes_the_place_of_the_one_before() {
     let sandbox = Sandbox::new();
     let run = |tasks: &str| {
-        sandbox.run(["-n", tasks, "--rounds", "1", "-m", "serial", "--json", "link.json"]).expect_code(0);
+        sandbox.run(["-n", tasks, "--rounds", "1", "-m", "serial", "--json", "out.json"]).expect_code(0);
         parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export")).plan.workload.tasks
     };
     sandbox.write("out.json", "a longer text than any export has ".repeat(1000));
-    std::os::unix::fs::symlink("out.json", sandbox.path("link.json")).expect("a link");
     assert_eq!(run("5"), 5);
     assert_eq!(run("6"), 6);
-    assert!(fs::symlink_metadata(sandbox.path("link.json")).expect("the link").is_symlink());
-    assert_eq!(sandbox.listing().len(), 2, "nothing beside the export and the link: {:?}", sandbox.listing());
+    assert_eq!(sandbox.listing().len(), 1, "nothing beside the export: {:?}", sandbox.listing());
 }
 
 #[test]
@@ -340,4 +338,38 @@ fn help_names_every_exit_code_and_fits() {
     }
     let version = Sandbox::new().run(["--version"]).expect_code(0);
     assert_eq!(version.stdout, format!("procbench {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
+    let recorded = |name: &str| {
+        let path = format!("{}/results/2026-11-22-linux-intel-xeon/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        Document::read(std::path::Path::new(&path)).expect("a recorded run")
+    };
+    let drawn = |document: &Document, columns: Option<usize>| {
+        let mut out = anstream::StripStream::new(Vec::new());
+        procbench::report::write_for(document, columns, &mut out).expect("memory to write to");
+        String::from_utf8(out.into_inner()).expect("text")
+    };
+    let run = recorded("cpu-bound");
+    for columns in [None, Some(80), Some(99)] {
+        assert!(!drawn(&run, columns).contains('┃'), "{columns:?}");
+    }
+    let longest = |text: &str, row: &str| {
+        let bar = text.lines().find(|line| line.starts_with(row) && line.contains('┃')).expect("a bar");
+        bar.chars().position(|character| character == '┃').expect("a median")
+    };
+    for columns in [100, 120, 500] {
+        let text = drawn(&run, Some(columns));
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
+        assert_eq!(text.matches('┃').count(), run.strategies.len() + 1, "a bar each, and the key: {text}");
+        // 414 ms and 920 ms, from 0 on the same scale, behind the name and the time.
+        let (serial, process) = (longest(&text, "serial") - 17, longest(&text, "process") - 17);
+        let ratio = process as f64 / serial as f64;
+        assert!((2.1..2.4).contains(&ratio), "{columns}: {ratio}\n{text}");
+        assert!(text.contains("scale from 0"), "{text}");
+    }
+    let text = drawn(&recorded("python-start-methods"), Some(120));
+    assert!(text.contains("logarithmic scale from"), "13.8 ms to 1.02 s: {text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
 }

@@ -419,3 +419,18 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     assert!(report.failures[0].reason.contains("its process was killed by SIGKILL"), "{report:?}");
     assert!(finished.stdout.contains("Some tasks failed"), "{finished:?}");
 }
+
+#[test]
+fn rounds_after_a_smaller_pilot_have_all_their_formulas() {
+    if !has_python("rounds_after_a_smaller_pilot_have_all_their_formulas") {
+        return;
+    }
+    let arguments = "-n 20000 --workload expression --expression-args 5 --rounds 1 --mode py-serial,py-pool,py-pool:api=imap";
+    let document = Sandbox::new().measure(arguments);
+    let estimate = document.estimate.as_ref().expect("an estimate");
+    assert!(
+        estimate.rounds.iter().any(|of| of.pilot_tasks.is_some_and(|tasks| tasks < 20_000)),
+        "{estimate:?}"
+    );
+    assert_every_count_is_right(&document);
+}

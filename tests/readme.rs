@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use clap::CommandFactory;
 use procbench::exit;
 
 fn root() -> &'static Path {
@@ -49,13 +50,54 @@ fn long_flags(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// What can be done instead of a benchmark.
+const VERBS: [&str; 9] =
+    ["advise", "claims", "sweep", "crossover", "report", "compare", "schema", "completions", "man"];
+
+/// Those that run benchmarks, as many as it takes.
+const SEARCHES: [&str; 3] = ["sweep", "crossover", "advise"];
+
+#[test]
+fn every_verb_is_known_here_and_in_the_readme() {
+    let help = procbench(&["--help"], root());
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let (_, listed) = help.split_once("Instead of a benchmark:\n").expect("the help lists them");
+    let listed: BTreeSet<&str> = listed
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect();
+    assert_eq!(listed, BTreeSet::from(VERBS));
+    let readme = readme();
+    for verb in VERBS {
+        assert!(readme.contains(&format!("procbench {verb}")), "the README does not name {verb}");
+    }
+}
+
+#[test]
+fn the_columns_of_csv_are_those_of_the_program() {
+    let readme = readme();
+    let (_, section) = readme.split_once("**CSV** has").expect("the README describes CSV");
+    let (section, _) = section.split_once("**Comparing**").expect("what comes next");
+    let first_cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let named: Vec<String> =
+        first_cells.flat_map(|cell| cell.split(", ")).map(|name| name.replace('`', "")).collect();
+    assert_eq!(named, procbench::report::csv::columns().collect::<Vec<_>>());
+}
+
 /// Flags of other programs that the README's commands use.
 const OF_OTHERS: [&str; 2] = ["--release", "--path"];
 
 #[test]
 fn the_readme_and_the_help_name_the_same_flags() {
-    let help = procbench(&["--help"], root());
-    let of_help = long_flags(&String::from_utf8_lossy(&help.stdout));
+    let command = procbench::cli::Cli::command();
+    let mut of_help = BTreeSet::new();
+    for verb in std::iter::once(None).chain(command.get_subcommands().map(|verb| Some(verb.get_name()))) {
+        let arguments: Vec<&str> = verb.into_iter().chain(["--help"]).collect();
+        of_help.extend(long_flags(&String::from_utf8_lossy(&procbench(&arguments, root()).stdout)));
+    }
     let mut of_readme = long_flags(&readme());
     of_readme.retain(|flag| !OF_OTHERS.contains(&flag.as_str()));
     let missing: Vec<_> = of_help.difference(&of_readme).collect();
@@ -93,6 +135,10 @@ fn playground() -> tempfile::TempDir {
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
     write("files.txt", "files.txt\nlines.txt\nworker.py\nfourth\n");
     write("fourth", "the fourth file to be compressed");
+    // What the README says was saved: a run of the same workload that can be compared with the one that it has saved just
+    // before, whatever that took.
+    let before = ["--tasks", "4", "--cpu", "20us", "--rounds", "1", "--json", "old.json"];
+    assert_eq!(procbench(&before, folder.path()).status.code(), Some(exit::SUCCESS));
     write("lines.txt", "one\ntwo\nthree\nfour\n");
     write("worker.py", "import sys\nfor line in sys.stdin:\n    print(line.upper(), end='', flush=True)\n");
     fs::create_dir(folder.path().join("shop")).expect("a folder");
@@ -129,19 +175,41 @@ fn every_command_in_the_readme_works() {
         }
         let all: Vec<&str> = command.iter().map(String::as_str).collect();
         // What stands behind `--` is a command of the user's own.
+        if all[0] == "claims" {
+            // tests/claims.rs runs them.
+            continue;
+        }
+        if VERBS.contains(&all[0]) && !SEARCHES.contains(&all[0]) {
+            let output = procbench(&all, folder.path());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(exit::SUCCESS), "{all:?}: {errors}");
+            continue;
+        }
         let (own, program) = all.split_at(all.iter().position(|word| *word == "--").unwrap_or(all.len()));
         let mut planned = own.to_vec();
         let mut run = own.to_vec();
         if !planned.contains(&"--dry-run") {
             planned.push("--dry-run");
         }
+        // What a sweep varies is not given besides.
+        let varies_tasks = own.iter().any(|word| word.starts_with("tasks="));
         match run.iter().position(|word| ["--tasks", "-n"].contains(word)) {
             Some(at) => run[at + 1] = "4",
+            None if varies_tasks => {}
             None => run.extend(["--tasks", "4"]),
         }
         match run.iter().position(|word| *word == "--rounds") {
             Some(at) => run[at + 1] = "1",
             None => run.extend(["--rounds", "1"]),
+        }
+        // What a search runs depends on what it finds, so it has no plan; and it says itself when it ends.
+        if own.first().is_some_and(|verb| ["crossover", "advise"].contains(verb)) {
+            planned = [own, &["--help"]].concat();
+            run = [own, &["--quiet"]].concat();
+            match run.iter().position(|word| *word == "--time-limit") {
+                Some(at) => run[at + 1] = "2s",
+                None => run.extend(["--time-limit", "2s"]),
+            }
         }
         for arguments in [planned, run].map(|arguments| [&arguments, program].concat()) {
             let output = procbench(&arguments, folder.path());
@@ -174,7 +242,7 @@ fn the_exit_codes_are_those_of_the_program() {
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split_whitespace().next()?.trim_matches('`').parse().ok())
         .collect();
-    let program = [exit::SUCCESS, exit::FAILURE, exit::USAGE, exit::LIMIT, exit::INTERRUPTED];
+    let program = [exit::SUCCESS, exit::FAILURE, exit::USAGE, exit::LIMIT, exit::SLOWER, exit::INTERRUPTED];
     assert_eq!(listed, BTreeSet::from(program));
 }
 
@@ -215,5 +283,39 @@ fn linked(readme: &str) -> Vec<PathBuf> {
 fn everything_that_the_readme_links_to_exists() {
     for path in linked(&readme()) {
         assert!(path.exists(), "{} is missing", path.display());
+    }
+}
+
+/// The section of the README under `heading`.
+#[track_caller]
+fn section(readme: &str, heading: &str) -> String {
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).expect("the README has this section");
+    section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()
+}
+
+#[test]
+fn what_the_articles_got_right_is_what_was_recorded() {
+    use procbench::study::claims::{ALL, ClaimsReport};
+    let section = section(&readme(), "What the articles got right");
+    let recorded = linked(&section).into_iter().find(|path| path.ends_with("claims.json"));
+    let text = fs::read_to_string(recorded.expect("a link to the recorded run")).expect("the recorded run");
+    let report: ClaimsReport = serde_json::from_str(&text).expect("a run of claims");
+    assert_eq!(report.claims.len(), ALL.len(), "not all claims were recorded");
+    assert!(!report.quick && !report.partial);
+    for tested in &report.claims {
+        let row = format!("| {} | **{}** |", tested.claim.name, tested.verdict.name());
+        assert!(section.contains(&row), "the README does not say: {row}");
+    }
+}
+
+#[test]
+fn the_commands_that_put_claims_to_the_test_are_understood() {
+    use clap::Parser;
+    let of_claims: Vec<_> =
+        commands(&readme()).into_iter().filter(|command| command[0] == "claims").collect();
+    assert!(!of_claims.is_empty(), "the README does not show how");
+    for command in of_claims {
+        let words = ["procbench".to_owned()].into_iter().chain(command.iter().cloned());
+        procbench::cli::Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     }
 }

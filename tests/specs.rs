@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Each spec, with the rows that its comment talks about.
-const SPECS: [(&str, &[&str]); 23] = [
+const SPECS: [(&str, &[&str]); 27] = [
     ("big-parent", &["serial", "pool", "process"]),
+    ("bystander", &["pool", "process", "process:in-flight=2"]),
     ("cpu-bound", &["serial", "threads", "pool", "process"]),
     ("disturbance", &["pool", "process"]),
     ("echo-client", &["threads", "pool", "pool:workers=64", "process"]),
     ("expensive-start", &["serial", "threads", "pool", "process"]),
     ("few-expressions", &["serial", "threads", "pool", "process"]),
     ("fifo", &["pool:workers=4:chunk=1", "process:in-flight=4", "pool:workers=4:chunk=python"]),
+    ("finished-tasks", &["pool", "process"]),
     ("fsync", &["serial", "threads", "pool", "pool:workers=16", "process"]),
+    ("gil", &["py-serial", "py-threads", "serial", "threads"]),
     (
         "heavy-tail",
         &["serial", "pool:chunk=1", "pool:chunk=auto", "pool:chunk=python", "pool:chunk=250", "process"],
@@ -26,6 +29,16 @@ const SPECS: [(&str, &[&str]); 23] = [
     ("million-expressions", &["serial", "pool"]),
     ("ordered", &["serial", "threads", "pool", "process"]),
     ("python-cpu-bound", &["py-serial", "py-threads", "py-pool:start=fork", "py-process:start=fork", "pool"]),
+    (
+        "python-ordered",
+        &[
+            "py-serial",
+            "py-pool:start=fork:api=map",
+            "py-pool:start=fork:api=imap",
+            "py-pool:start=fork:api=apply_async",
+            "py-pool:start=fork:api=imap_unordered",
+        ],
+    ),
     (
         "python-start-methods",
         &[
@@ -49,7 +62,7 @@ const SPECS: [(&str, &[&str]); 23] = [
 /// The specs that can be run here, if `test` is to run them.
 fn runnable(test: &str) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let has_python = common::has_python(test);
-    SPECS.into_iter().filter(move |(name, _)| has_python || !name.starts_with("python-"))
+    SPECS.into_iter().filter(move |(_, rows)| has_python || !rows.iter().any(|row| row.starts_with("py-")))
 }
 
 fn folder() -> PathBuf {

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 
 use procbench::seed::Rng;
 use procbench::stats::{
-    DEFAULT_MARGIN, DRIFT_LEVEL, MedianRanks, Verdict, compare, compare_with, slow_first_round, summarise,
-    summarise_with, trend,
+    Comparison, DEFAULT_MARGIN, DRIFT_LEVEL, MedianRanks, RankPairs, Verdict, compare,
+    compare_independent_with, compare_with, slow_first_round, summarise, summarise_with, trend,
 };
 
 const ROUNDS: [usize; 11] = [5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50];
@@ -225,6 +225,57 @@ fn a_true_difference_is_found() {
     row("noise 2 %", 0.02, |rounds| if rounds < 10 { 50.0..=100.0 } else { 90.0..=100.0 });
     row("noise 5 %", 0.05, |_| 0.0..=100.0);
     table.check();
+}
+
+/// Numbers of rounds of two runs that are compared.
+const TWO_RUNS: [(usize, usize); 5] = [(5, 5), (7, 7), (10, 10), (20, 20), (5, 20)];
+
+/// The share, in percent, of pairs of independent runs of which `holds` is true; of the newer one, each round takes
+/// `slower` times as long. Each pair is read at thousands of ranks, so there are fewer pairs than benchmarks above: the
+/// standard error of a share of 3 % is 0.5 %.
+fn percent_of_two_runs(
+    (new, old): (usize, usize),
+    slower: f64,
+    measure: fn(&mut Rng, usize) -> Vec<f64>,
+    holds: impl Fn(&Comparison) -> bool,
+) -> f64 {
+    const PAIRS: u64 = 1_000;
+    let ranks = RankPairs::resample(new, old, 1);
+    let held = (0..PAIRS).filter(|&i| {
+        let mut rng = Rng::for_item(0x2_5eed + new as u64, i);
+        let ours: Vec<f64> = measure(&mut rng, new).iter().map(|time| time * slower).collect();
+        let theirs = measure(&mut rng, old);
+        holds(&compare_independent_with(&ours, &theirs, DEFAULT_MARGIN, ranks.as_ref()).unwrap())
+    });
+    100.0 * held.count() as f64 / PAIRS as f64
+}
+
+#[test]
+fn two_runs_of_the_same_are_seldom_called_different() {
+    println!("\nratios of two runs, %\n{:34}{}", "rounds", TWO_RUNS.map(|of| format!("{of:>10?}")).concat());
+    let mut out_of_bounds = Vec::new();
+    let mut row = |name: &str, bounds: RangeInclusive<f64>, cell: &dyn Fn((usize, usize)) -> f64| {
+        let cells = TWO_RUNS.map(cell);
+        println!("{name:34}{}", cells.map(|share| format!("{share:>10.2}")).concat());
+        let wrong = TWO_RUNS.iter().zip(cells).filter(|(_, share)| !bounds.contains(share));
+        out_of_bounds.extend(wrong.map(|(rounds, share)| format!("{name}, {rounds:?}: {share:.2} %")));
+    };
+    for machine in [NORMAL, LOGNORMAL, BIMODAL] {
+        // Wider than it need be with few rounds, which is on the safe side.
+        row(&format!("{}, 1 not in interval", machine.name), 0.0..=5.0, &|rounds| {
+            percent_of_two_runs(rounds, 1.0, machine.measure, |of| !of.interval.unwrap().contains(1.0))
+        });
+    }
+    row("normal, called different", 0.0..=5.0, &|rounds| {
+        percent_of_two_runs(rounds, 1.0, NORMAL.measure, |of| of.verdict != Verdict::NotDistinguished)
+    });
+    row("normal, 1.1 not in interval", 0.0..=5.0, &|rounds| {
+        percent_of_two_runs(rounds, 1.1, NORMAL.measure, |of| !of.interval.unwrap().contains(1.1))
+    });
+    row("normal, 10 % more found", 90.0..=100.0, &|rounds| {
+        percent_of_two_runs(rounds, 1.1, NORMAL.measure, |of| of.verdict == Verdict::Slower)
+    });
+    assert!(out_of_bounds.is_empty(), "out of bounds: {out_of_bounds:#?}");
 }
 
 #[test]

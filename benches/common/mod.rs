@@ -33,8 +33,25 @@ pub fn round(mode: Mode, settings: Settings, workload: WorkloadSpec, latency: bo
 }
 
 /// As [`round`], observed; with the CPU time of the runner's whole life.
-#[allow(clippy::zombie_processes, reason = "reaped below, with what it used")]
 pub fn observed(
+    mode: Mode,
+    settings: Settings,
+    workload: WorkloadSpec,
+    latency: bool,
+    observer: &mut dyn Observer,
+) -> (RoundReport, CpuTime) {
+    let command = Command::new(env!("CARGO_BIN_EXE_procbench"));
+    observed_by(command, mode, settings, workload, latency, observer)
+}
+
+/// A round by whatever `command` makes of its last words, which are a runner's.
+pub fn round_by(command: Command, mode: Mode, settings: Settings, workload: WorkloadSpec) -> RoundReport {
+    observed_by(command, mode, settings, workload, true, &mut ()).0
+}
+
+#[allow(clippy::zombie_processes, reason = "reaped below, with what it used")]
+fn observed_by(
+    mut command: Command,
     mode: Mode,
     settings: Settings,
     workload: WorkloadSpec,
@@ -45,8 +62,9 @@ pub fn observed(
     let controller = std::process::id() as i32;
     let on_failure = OnFailure::Continue;
     let request = Request { protocol: VERSION, controller, workload, strategy, latency, on_failure };
-    let mut command = Command::new(env!("CARGO_BIN_EXE_procbench"));
     command.arg(native::RUNNER).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // What Cargo sets for its own sake: folders in which every exec of a program would look for its libraries first.
+    command.env_remove("LD_LIBRARY_PATH");
     observer.admit(&mut command);
     let mut runner = command.spawn().expect("the runner starts");
     let mut to_runner = runner.stdin.take().expect("a pipe");
@@ -93,6 +111,7 @@ pub fn nothing(tasks: u64) -> WorkloadSpec {
         seed: 1,
         units_per_second: 0.0,
         folder: PathBuf::new(),
+        timeout_seconds: None,
         program: None,
         ready: Ready::default(),
     }

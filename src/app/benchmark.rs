@@ -1,6 +1,8 @@
 //! One benchmark: a workload, by some strategies.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
+use std::slice::from_ref;
 
 use super::failure::{Failure, usage};
 use super::returns::Returns;
@@ -11,7 +13,7 @@ use crate::experiment::workbench::{Job, Workbench};
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::spec;
-use crate::report::json::Target;
+use crate::report::exports::Exports;
 use crate::report::progress::Progress;
 use crate::workload::OnFailure;
 use crate::{exit, report};
@@ -20,12 +22,7 @@ use crate::{exit, report};
 pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let mut bench = Workbench::new()?;
     let checked = bench.check(draft(flags)?)?;
-    let json = match &flags.json {
-        Some(path) if !flags.dry_run => {
-            Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?)
-        }
-        _ => None,
-    };
+    let exports = exports(flags)?;
     let returns = match &flags.returns {
         Some(path) if !flags.dry_run => {
             Some(Returns::open(path).map_err(|error| usage(format!("{error:#}")))?)
@@ -49,14 +46,18 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     if let Some(returns) = returns {
         returns.finish()?;
     }
-    show(&document, json)?;
+    show(&document, exports)?;
     Ok(exit_code(&document))
 }
 
 /// What was typed, over the spec that was named.
 fn draft(flags: &Benchmark) -> Result<Draft, Failure> {
-    let spec = flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
-    flags.over(spec).map_err(usage)
+    flags.over(spec(flags)?).map_err(usage)
+}
+
+/// The spec that was named; nothing where none was.
+pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
+    flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)
 }
 
 fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
@@ -74,20 +75,36 @@ fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// Tables on standard output, unless the JSON goes there.
-fn show(document: &Document, json: Option<Target>) -> Result<(), Failure> {
-    let to_standard_output = matches!(json, Some(Target::StandardOutput));
-    if let Some(target) = json {
-        target.write(document)?;
-    }
+/// Opens what is to be written to. A dry run writes nothing.
+fn exports(flags: &Benchmark) -> Result<Exports<Document>, Failure> {
+    let to = |path| Option::<&PathBuf>::map(path, PathBuf::as_path).filter(|_| !flags.dry_run);
+    let exports = Exports::open(&[
+        ("--json", to(flags.json.as_ref()), report::json::export),
+        ("--csv", to(flags.csv.as_ref()), |run| report::csv::export(from_ref(run))),
+        ("--markdown", to(flags.markdown.as_ref()), |run| report::markdown::export(from_ref(run))),
+        ("--html", to(flags.html.as_ref()), |run| report::html::export(from_ref(run))),
+    ]);
+    exports.map_err(|error| usage(format!("{error:#}")))
+}
+
+/// Tables on standard output, unless an export goes there.
+fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> {
+    let to_standard_output = exports.take_standard_output();
+    // A disk that is full takes the export, not the tables.
+    let exported = exports.write(document);
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
-        let written = report::write(document, &mut out).and_then(|()| out.flush());
-        ignore_closed_pipe(written)?;
+        let written = report::write_for(document, terminal_columns(), &mut out).and_then(|()| out.flush());
+        ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
     }
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
-    ignore_closed_pipe(written)?;
-    Ok(())
+    ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
+    Ok(exported?)
+}
+
+/// How wide the terminal is that standard output goes to; `None` where it is no terminal.
+pub(super) fn terminal_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))
 }
 
 /// Whoever closes the pipe (`| head`) has seen enough.
@@ -96,6 +113,12 @@ pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> 
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Whoever closes the terminal interrupts the run, and sees nothing of it any more.
+fn ignore_closed_terminal(document: &Document, error: anyhow::Error) -> anyhow::Result<()> {
+    let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    if document.partial && errno == Some(libc::EIO) { Ok(()) } else { Err(error) }
 }
 
 fn exit_code(document: &Document) -> i32 {

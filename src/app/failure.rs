@@ -6,6 +6,7 @@ use crate::engine::python::ProbeError;
 use crate::exit;
 use crate::experiment::RunError;
 use crate::experiment::workbench::PrepareError;
+use crate::measure::shortage::{self, Lack};
 use crate::plan::PlanError;
 use crate::report::style::{ERROR, paint};
 
@@ -36,7 +37,13 @@ pub fn usage(message: impl ToString) -> Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(exit::FAILURE, format!("{error:#}"))
+        if error.downcast_ref::<Lack>().is_some() {
+            return Self::new(exit::LIMIT, format!("{error:#}"));
+        }
+        match shortage::behind(&error) {
+            Some(message) => Self::new(exit::LIMIT, message),
+            None => Self::new(exit::FAILURE, format!("{error:#}")),
+        }
     }
 }
 
@@ -55,7 +62,8 @@ impl From<RunError> for Failure {
             RunError::Refused(_) => Self::new(exit::USAGE, error),
             RunError::Limit(_) => Self::new(exit::LIMIT, error),
             RunError::Interrupted => Self::new(exit::INTERRUPTED, error),
-            RunError::Violation(_) | RunError::Other(_) => Self::new(exit::FAILURE, error),
+            RunError::Other(error) => error.into(),
+            RunError::Violation(_) => Self::new(exit::FAILURE, error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What shells and `man` want to know of the command line.
+//! What shells and `man` want to know of the command line, and other programs of exports.
 
 use std::io::{self, Write};
 
@@ -8,8 +8,9 @@ use clap_complete::Shell;
 
 use super::benchmark::ignore_closed_pipe;
 use super::failure::Failure;
-use crate::cli::Cli;
-use crate::exit;
+use crate::cli::{Cli, Exported};
+use crate::document::schema;
+use crate::{exit, report};
 
 /// Prints what makes `shell` complete the command line.
 pub fn completions(shell: Shell) -> Result<i32, Failure> {
@@ -23,6 +24,15 @@ pub fn man() -> Result<i32, Failure> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page).context("failed to write the manual page")?;
     print(&page)
+}
+
+/// Prints the schema of an export.
+pub fn schema(of: Exported) -> Result<i32, Failure> {
+    let schema = match of {
+        Exported::Run => schema::of_document(),
+        Exported::Comparison => schema::of_comparison(),
+    };
+    print(&report::json::export(&schema)?)
 }
 
 fn print(text: &[u8]) -> Result<i32, Failure> {

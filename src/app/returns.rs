@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::report::json::Target;
+use crate::report::target::Target;
 
 /// Where it goes in the end, and what it is written to until then: a file without a name, which nobody has to remove.
 pub struct Returns {
@@ -42,6 +42,6 @@ impl Returns {
                 writeln!(anstream::stderr(), "No round has ended, so there are no return values to write.");
             return Ok(());
         }
-        self.target.write_text(&text)
+        self.target.write(&text)
     }
 }

@@ -12,6 +12,7 @@ use crate::plan::draft::{
 };
 use crate::plan::engines::by_engines;
 use crate::plan::units::{Count, Length, Percent, Seconds, Size};
+use crate::plan::vary::Flags;
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// A workload, its strategies, and how they are measured. Everything ends in a [`Draft`].
@@ -105,7 +106,8 @@ pub struct Benchmark {
     #[arg(long, help_heading = PROGRAMS)]
     pub shell: bool,
 
-    /// How long a task may take; then its whole process group is killed, and it has failed
+    /// How long a task may take; then its whole process group is killed, and it has failed. Tasks that are no programs have that
+    /// in pool and process only: the worker or the process is killed
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = PROGRAMS)]
     pub timeout: Option<Seconds>,
 
@@ -216,6 +218,18 @@ pub struct Benchmark {
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     pub json: Option<PathBuf>,
 
+    /// Write every round as a row of a table, for pandas or R; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub csv: Option<PathBuf>,
+
+    /// Write the tables as Markdown; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub markdown: Option<PathBuf>,
+
+    /// Write a report to open in a browser: one file, which needs nothing else; - is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    pub html: Option<PathBuf>,
+
     /// Title of the run
     #[arg(long, value_name = "TEXT", help_heading = FILES)]
     pub workload_name: Option<String>,
@@ -240,22 +254,21 @@ impl Benchmark {
     ///
     /// # Errors
     /// If a setting was typed that none of the strategies has.
-    pub fn over(&self, mut spec: Draft) -> Result<Draft, String> {
+    pub fn over(&self, spec: Draft) -> Result<Draft, String> {
+        self.over_with(spec, &Flags::default())
+    }
+
+    /// As [`Self::over`], as though `cell` had been typed as well.
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn over_with(&self, mut spec: Draft, cell: &Flags) -> Result<Draft, String> {
         if !self.command.is_empty() || self.worker.is_some() || self.call.is_some() {
             // A program that was typed takes the place of the file's, whichever kind that is.
             (spec.workload.command, spec.workload.worker, spec.workload.call) = (None, None, None);
             spec.workload.workload = spec.workload.workload.filter(|kind| !kind.is_program());
         }
-        let flags = StrategyDraft {
-            workers: self.workers,
-            chunk: self.chunk,
-            in_flight: self.in_flight,
-            transport: self.transport,
-            start: self.start,
-            api: self.api,
-            max_tasks_per_child: self.max_tasks_per_child,
-            ..StrategyDraft::default()
-        };
+        let Flags { workload: typed, strategy: flags } = self.flags().overridden_by(cell);
         let calls = self.call.is_some() || spec.workload.kind() == Kind::Call;
         // Nobody else can call a Python function. Who says otherwise is shown that row as not available.
         let implied = |row: StrategyDraft| match row.engine {
@@ -277,12 +290,36 @@ impl Benchmark {
         if let Some(setting) = flags.unused_by(&strategies) {
             return Err(format!("{setting} was given, but none of the strategies has such a setting"));
         }
-        let workload = match self.io {
+        let workload = match typed.io {
             Some(io) => spec.workload.with_io(io),
             None => spec.workload,
         };
         Ok(Draft {
-            workload: workload.overridden_by(&WorkloadDraft {
+            workload: workload.overridden_by(&typed),
+            run: spec.run.overridden_by(&RunDraft {
+                rounds: self.rounds,
+                warmup: self.warmup,
+                time_budget: self.time_budget,
+                seed: self.seed,
+                baseline: self.baseline.clone(),
+                margin: self.margin,
+                precision: self.precision,
+                overhead: self.overhead.then_some(true),
+                memory_method: self.memory_method,
+                no_latency: self.no_latency.then_some(true),
+                on_failure: self.on_failure,
+                python: self.python.clone(),
+            }),
+            strategies,
+            found: None,
+            vary: spec.vary,
+        })
+    }
+
+    /// What was typed of the workload and of all strategies.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            workload: WorkloadDraft {
                 workload_name: self.workload_name.clone(),
                 workload: self.workload,
                 tasks: self.tasks,
@@ -308,23 +345,17 @@ impl Benchmark {
                 output: self.output.clone(),
                 prepare: self.prepare.clone(),
                 ignore_answers: self.ignore_answers.then_some(true),
-            }),
-            run: spec.run.overridden_by(&RunDraft {
-                rounds: self.rounds,
-                warmup: self.warmup,
-                time_budget: self.time_budget,
-                seed: self.seed,
-                baseline: self.baseline.clone(),
-                margin: self.margin,
-                precision: self.precision,
-                overhead: self.overhead.then_some(true),
-                memory_method: self.memory_method,
-                no_latency: self.no_latency.then_some(true),
-                on_failure: self.on_failure,
-                python: self.python.clone(),
-            }),
-            strategies,
-            found: None,
-        })
+            },
+            strategy: StrategyDraft {
+                workers: self.workers,
+                chunk: self.chunk,
+                in_flight: self.in_flight,
+                transport: self.transport,
+                start: self.start,
+                api: self.api,
+                max_tasks_per_child: self.max_tasks_per_child,
+                ..StrategyDraft::default()
+            },
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod python;
 
 use std::process::Command;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::mode::settings::Start;
@@ -19,7 +20,7 @@ use crate::mode::{Mode, Settings};
 macro_rules! engines {
     ($($(#[$meta:meta])* $engine:ident = $name:literal => $command:path),+ $(,)?) => {
         /// Who executes.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum Engine { $($(#[$meta])* $engine),+ }
 
@@ -81,7 +82,7 @@ pub struct Equipment {
 }
 
 /// One row of the tables: an engine, a mode and their settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Strategy {
     /// What it is called in tables: the mode, with what sets it apart from others of the run.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::Equipment;
 use super::guardian;
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
+use crate::measure::shortage::{self, Lack};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
 use crate::mode::verify::{Violation, verify};
@@ -41,7 +42,13 @@ pub fn own_program(role: &str) -> anyhow::Result<Command> {
     let mut command = if std::path::Path::new(RUNNING).exists() {
         Command::new(RUNNING)
     } else {
-        Command::new(std::env::current_exe().context("failed to find procbench's own file")?)
+        let found = std::env::current_exe().map_err(|error| {
+            Lack(format!(
+                "procbench cannot find its own file to start it anew for each round, since {RUNNING} is not there: is /proc \
+                 mounted? ({error})"
+            ))
+        });
+        Command::new(found?)
     };
     command.arg(role);
     Ok(command)
@@ -54,6 +61,9 @@ pub fn own_program(role: &str) -> anyhow::Result<Command> {
 pub fn run_round() -> anyhow::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).context("failed to read the request")?;
+    if line.is_empty() {
+        return Ok(()); // The controller was killed before it could say what to do.
+    }
     let mut request: Request = serde_json::from_str(&line).context("failed to understand the request")?;
     drop(line);
     if request.protocol != VERSION {
@@ -69,11 +79,14 @@ pub fn run_round() -> anyhow::Result<()> {
     hold_child_signals().context("failed to hold SIGCHLD")?;
     let ready = match make_ready(&mut request.workload) {
         Ok(ready) => ready,
-        Err(error) => return say(&Message::Limit { message: format!("{error:#}") }),
+        Err(error) => {
+            let message = shortage::behind(&error).unwrap_or_else(|| format!("{error:#}"));
+            return say(&Message::Limit { message });
+        }
     };
     let message = match workload::visit(&request.workload, Execute { request: &request }) {
         Ok(message) => message,
-        Err(error) => Message::Error { message: format!("{error:#}") },
+        Err(error) => failed(&error),
     };
     // Whoever executes may open it for as long as the round lasts.
     drop(ready);
@@ -134,10 +147,16 @@ impl Visitor for Execute<'_> {
             Ok(report) => Message::Report(Box::new(report)),
             Err(Failed::Violation(violation)) => Message::Violation { message: violation.to_string() },
             Err(Failed::Round(RoundError::Limit(message))) => Message::Limit { message },
-            Err(Failed::Round(RoundError::Internal(error))) => {
-                Message::Error { message: format!("{error:#}") }
-            }
+            Err(Failed::Round(RoundError::Internal(error))) => failed(&error),
         }
+    }
+}
+
+/// That the round cannot be had because of `error`: the machine's fault, if it has not enough of something.
+fn failed(error: &anyhow::Error) -> Message {
+    match shortage::behind(error) {
+        Some(message) => Message::Limit { message },
+        None => Message::Error { message: format!("{error:#}") },
     }
 }
 
@@ -216,6 +235,8 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
             .then(|| meter.overshoot_nanoseconds as f64 * 1e-9 / meter.waits as f64),
         io_overshoot_max_seconds: (meter.waits > 0).then_some(meter.overshoot_max_nanoseconds as f64 * 1e-9),
         latency: outcome.board.stamps.latency(times.begin),
+        start_order: outcome.board.stamps.start_order(),
+        returned_out_of_place: None,
         failures: verified.failures,
         left_running: left_running + tally.map_or(0, Tally::stubborn),
         parts: verified.parts,
@@ -227,11 +248,12 @@ fn hold_memory(bytes: u64) -> Result<Option<Mapping>, RoundError> {
     if bytes == 0 {
         return Ok(None);
     }
-    let too_much = |error: &dyn std::fmt::Display| {
-        RoundError::Limit(format!("the parent's {} cannot be had: {error}", bytesize::ByteSize(bytes)))
+    let too_much = |error: io::Error| {
+        let (size, error) = (bytesize::ByteSize(bytes), shortage::explained(&error));
+        RoundError::Limit(format!("the parent's {size} cannot be had: {error}"))
     };
-    let len = usize::try_from(bytes).map_err(|error| too_much(&error))?;
-    let mut mapping = Mapping::new(len, Visibility::Private).map_err(|error| too_much(&error))?;
+    let len = usize::try_from(bytes).map_err(|_| too_much(io::Error::from_raw_os_error(libc::ENOMEM)))?;
+    let mut mapping = Mapping::new(len, Visibility::Private).map_err(too_much)?;
     mapping.bytes_mut().fill(1);
     Ok(Some(mapping))
 }

@@ -1,9 +1,11 @@
 //! What the controller and an engine say to each other: one JSON request in, JSON lines out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Strategy;
 use crate::mode::stamps::RoundLatency;
+use crate::mode::start_order::StartOrder;
 use crate::mode::verify::TaskFailure;
 use crate::workload::{OnFailure, WorkloadSpec};
 
@@ -71,7 +73,7 @@ pub enum Message {
 }
 
 /// A round as its engine saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoundReport {
     /// t3 − t0: from nothing created to everybody reaped.
     pub total_seconds: f64,
@@ -111,7 +113,15 @@ pub struct RoundReport {
     pub io_overshoot_max_seconds: Option<f64>,
     /// How long tasks waited and took, where that was asked for. In an export it is summed up over rounds instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub latency: Option<RoundLatency>,
+    /// How far tasks started from their turn, where they were stamped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_order: Option<StartOrder>,
+    /// Results that came back at another place than their task's, where they come back as they are finished; absent where
+    /// they come back in the order of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_out_of_place: Option<u64>,
     /// The first few failed tasks.
     pub failures: Vec<TaskFailure>,
     /// Processes that the user's programs had left running when the clock had stopped, and workers that did not end when
@@ -120,5 +130,6 @@ pub struct RoundReport {
     pub left_running: u64,
     /// Says where the results of two rounds differ: see [`crate::mode::verify::Verified::parts`]. Not in an export.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
     pub parts: Vec<u32>,
 }

@@ -103,11 +103,16 @@ impl Installed {
         if workload.kind != Kind::Expression {
             return Ok(None);
         }
-        let path = self.folder.join(FORMULAS);
-        if !path.exists() {
-            write_formulas(workload, &path).with_context(|| format!("failed to write {}", path.display()))?;
+        // A pilot has fewer tasks than the rounds after it: `Pool.map` would wait for ever for lines that are not there.
+        let folder = self.folder.join(format!("{FORMULAS}-{}", workload.tasks));
+        if !folder.exists() {
+            let path = folder.join(FORMULAS);
+            fs::create_dir(&folder)
+                .map_err(anyhow::Error::from)
+                .and_then(|()| write_formulas(workload, &path))
+                .with_context(|| format!("failed to write {}", path.display()))?;
         }
-        Ok(Some(self.folder.clone()))
+        Ok(Some(folder))
     }
 }
 
@@ -155,6 +160,7 @@ pub fn refusal(workload: &WorkloadSpec) -> Option<String> {
         ("--io other than sleep", workload.io != Io::Sleep),
         ("--shared", workload.shared_bytes > 0),
         ("--spread trace", matches!(workload.spread, Spread::Trace(_))),
+        ("--timeout", workload.timeout_seconds.is_some()),
     ];
     let lacking = lacks.into_iter().find(|(_, asked)| *asked);
     lacking.map(|(what, _)| format!("the python engine has no {what}"))

@@ -1,5 +1,6 @@
 //! A run: every strategy, for every round, interleaved, each round in a fresh process.
 
+pub mod course;
 pub mod janitor;
 pub mod peer;
 pub mod pilot;

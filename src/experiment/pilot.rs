@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::round::RoundFailure;
@@ -13,7 +14,7 @@ use crate::plan::{Plan, estimate};
 use crate::workload::WorkloadSpec;
 
 /// How long a run should take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The whole run, at most, in seconds: pilot, warm-up, timed rounds, and standing by on the idle machine.
     pub run_seconds: f64,
@@ -22,7 +23,7 @@ pub struct Estimate {
 }
 
 /// How long a round should take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoundEstimate {
     /// Of which strategy.
     pub strategy: String,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context;
 
@@ -9,6 +10,8 @@ use anyhow::Context;
 #[derive(Debug, Clone)]
 pub struct Signals {
     stop: Arc<AtomicBool>,
+    /// When it is to end anyway.
+    deadline: Option<Instant>,
 }
 
 impl Signals {
@@ -28,16 +31,21 @@ impl Signals {
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
             .context("failed to listen for signals")?;
         }
-        Ok(Self { stop })
+        Ok(Self { stop, deadline: None })
     }
 
     /// For those who will never be told.
     pub fn none() -> Self {
-        Self { stop: Arc::default() }
+        Self { stop: Arc::default(), deadline: None }
     }
 
-    /// Whether a signal has come.
+    /// The same, for something that has to end by `deadline` whether or not a signal comes.
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { stop: Arc::clone(&self.stop), deadline: Some(deadline) }
+    }
+
+    /// Whether a signal has come, or the time is up.
     pub fn stop_wanted(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }

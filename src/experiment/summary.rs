@@ -37,11 +37,7 @@ pub fn sum_up(
     let mut document = Document {
         schema_version: SCHEMA_VERSION,
         partial,
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME").into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            commit: option_env!("PROCBENCH_COMMIT").filter(|commit| !commit.is_empty()).map(Into::into),
-        },
+        tool: Tool::this(),
         started_at: setting.started_at.clone(),
         plan: plan.clone(),
         environment: Environment {

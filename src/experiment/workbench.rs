@@ -1,6 +1,8 @@
 //! What is looked at once and serves every run of this process: the machine, its calibration, the signals. A benchmark has
 //! one run; whatever compares several workloads has many.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 
 use super::signals::Signals;
@@ -29,6 +31,8 @@ pub struct Workbench {
     environment: Option<Environment>,
     units_per_second: Option<f64>,
     parked_process_bytes: Option<u64>,
+    /// As it was asked for, and what it turned out to be.
+    python: Option<(Option<PathBuf>, Interpreter)>,
 }
 
 /// A draft that has been found to make sense on this machine. Nothing has been measured, and nothing started.
@@ -86,7 +90,14 @@ impl Workbench {
             parked_process_bytes: parked::ASSUMED_BYTES,
             python: None,
         };
-        Ok(Self { signals, machine, environment: None, units_per_second: None, parked_process_bytes: None })
+        Ok(Self {
+            signals,
+            machine,
+            environment: None,
+            units_per_second: None,
+            parked_process_bytes: None,
+            python: None,
+        })
     }
 
     /// What somebody has asked for while this runs.
@@ -125,8 +136,16 @@ impl Workbench {
         }
         if draft.names(Engine::Python) {
             let stop_wanted = || self.signals.stop_wanted();
-            let wanted = plan.run.python.as_deref();
-            self.machine.python = Some(Interpreter::find(wanted, &stop_wanted)?);
+            let wanted = &plan.run.python;
+            match &self.python {
+                // Calibrated anew, it would do other work under the same name.
+                Some((asked, python)) if asked == wanted => self.machine.python = Some(python.clone()),
+                _ => {
+                    let python = Interpreter::find(wanted.as_deref(), &stop_wanted)?;
+                    self.python = Some((wanted.clone(), python.clone()));
+                    self.machine.python = Some(python);
+                }
+            }
         }
         let plan = inputs.complete(draft.resolve(&self.machine)?, &self.machine)?;
         let setting = Setting {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use nix::sys::signal::{SigSet, SigmaskHow};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{clock, fork, raw};
@@ -153,7 +154,7 @@ impl Lateness {
 pub const MIN_FOR_P99: u64 = 100;
 
 /// How late a bystander woke while something ran.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Disturbance {
     /// The median. `None` if there was no deadline.
     pub p50_seconds: Option<f64>,

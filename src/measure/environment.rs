@@ -7,6 +7,7 @@ mod state;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
@@ -19,7 +20,8 @@ pub use state::{CpuTimes, Load, Pressure, State};
 /// What does not change while a run lasts.
 ///
 /// What could not be found out is `None`, with the reason in `not_measured`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Machine")]
 pub struct Environment {
     /// The CPU's model.
     pub cpu: Option<String>,
@@ -72,7 +74,7 @@ pub struct Environment {
 }
 
 /// What of a process's addresses is drawn at random (`kernel.randomize_va_space`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Aslr {
     /// Nothing.

@@ -7,4 +7,5 @@ pub mod kernel;
 pub mod limits;
 pub mod memory;
 pub mod parked;
+pub mod shortage;
 pub mod storage;

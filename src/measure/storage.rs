@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 use procfs::process::Process;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where files of a folder go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Storage {
     /// The folder, from the root on.
     pub folder: PathBuf,

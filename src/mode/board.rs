@@ -2,11 +2,11 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::Round;
 use super::stamps::{Cursor, Stamps};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::{SharedSlice, Sharing, Slots, Visibility};
 use crate::workload::{Executor, Failure, Meter, Word};
@@ -103,7 +103,7 @@ impl Board {
         argument: &[u8],
         meter: &mut Meter,
     ) -> Word {
-        let result = self.results.get_mut(task as usize);
+        let result = self.results.get_mut_whole(task as usize);
         let outcome = timed(&self.stamps, task, || executor.execute(task, argument, result, meter));
         meter.count(outcome)
     }

@@ -4,28 +4,32 @@
 //! writes down, in one more, what to do and which file is what. The child asks for the same memory in the same order
 //! ([`Sharing`]) and goes on with the code that a forked child would execute.
 
-use std::ffi::CString;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Start;
 use super::{Round, pool, process};
-use crate::sys::fork::{self, Pid};
+use crate::sys::fork::Pid;
 use crate::sys::memory::{Sharing, inherited_file, unnamed_file_with};
+use crate::sys::spawn::{self, Words};
 use crate::workload::{self, Visitor, Workload, WorkloadSpec};
 
 /// The hidden first argument under which procbench is a child of its runner.
 pub const CHILD: &str = "__child";
+/// The same, as it stands among a process's arguments.
+pub const CHILD_WORD: &CStr = c"__child";
 
 /// What a child has to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handover {
-    parent: Pid,
-    workload: WorkloadSpec,
+    /// What tasks do.
+    pub workload: WorkloadSpec,
     /// What the parent was asked to do, as far as a child shares in it.
     pub workers: u64,
     /// Tasks that a worker claims at a time.
@@ -64,24 +68,20 @@ pub enum Role {
 }
 
 impl Role {
-    fn words(self) -> [String; 4] {
+    fn words(self) -> (&'static str, [u64; 3]) {
         match self {
-            Self::Worker { station, inherited: (start, end) } => {
-                ["worker".into(), station.to_string(), start.to_string(), end.to_string()]
-            }
-            Self::PipeWorker { requests, answers } => {
-                ["pipe".into(), requests.to_string(), answers.to_string(), "0".into()]
-            }
-            Self::Task { task, cell } => ["task".into(), task.to_string(), cell.to_string(), "0".into()],
+            Self::Worker { station, inherited: (start, end) } => ("worker", [station as u64, start, end]),
+            Self::PipeWorker { requests, answers } => ("pipe", [requests as u64, answers as u64, 0]),
+            Self::Task { task, cell } => ("task", [task, cell as u64, 0]),
         }
     }
 
-    fn from_words(words: &[String]) -> anyhow::Result<Self> {
+    fn from_words(words: &[&str]) -> anyhow::Result<Self> {
         let number = |place: usize| -> anyhow::Result<u64> {
             let word = words.get(place).with_context(|| format!("a child without argument {place}"))?;
             word.parse().with_context(|| format!("'{word}' is not a number"))
         };
-        match words.first().map(String::as_str) {
+        match words.first().copied() {
             Some("worker") => {
                 Ok(Self::Worker { station: number(1)? as usize, inherited: (number(2)?, number(3)?) })
             }
@@ -99,6 +99,8 @@ impl Role {
 pub struct Spawner {
     /// The handover, which children inherit.
     file: File,
+    spawner: spawn::Spawner,
+    words: Words,
     /// What they share: open as long as children are started.
     _sharing: Sharing,
 }
@@ -113,7 +115,6 @@ impl Spawner {
             return Ok(None);
         }
         let handover = Handover {
-            parent: std::process::id() as Pid,
             workload: round.spec.clone(),
             workers: round.settings.workers.unwrap_or(1),
             chunk: round.settings.chunk.unwrap_or(1),
@@ -122,22 +123,35 @@ impl Spawner {
             descriptors: sharing.descriptors(),
         };
         let text = serde_json::to_vec(&handover)?;
-        Ok(Some(Self { file: unnamed_file_with(&text)?, _sharing: sharing }))
+        Ok(Some(Self {
+            file: unnamed_file_with(&text)?,
+            spawner: spawn::Spawner::new(None)?,
+            words: Words::default(),
+            _sharing: sharing,
+        }))
     }
 
     /// Starts a child as `role`.
     ///
     /// # Errors
     /// What the kernel says: `EAGAIN` and `ENOMEM` where a limit is reached.
-    pub fn spawn(&self, role: Role) -> io::Result<Pid> {
-        let fixed = ["procbench".to_owned(), CHILD.to_owned(), self.file.as_raw_fd().to_string()];
-        let words: Result<Vec<CString>, _> =
-            fixed.into_iter().chain(role.words()).map(CString::new).collect();
-        let handed_over = match role {
-            Role::PipeWorker { requests, answers } => vec![requests, answers],
-            Role::Worker { .. } | Role::Task { .. } => Vec::new(),
-        };
-        fork::spawn_own_program(&words?, &handed_over)
+    pub fn spawn(&mut self, role: Role) -> io::Result<Pid> {
+        let (role_name, numbers) = role.words();
+        self.words.clear();
+        for word in ["procbench", CHILD, &self.file.as_raw_fd().to_string(), role_name] {
+            self.words.begin();
+            self.words.add(word.as_bytes());
+        }
+        for number in numbers {
+            self.words.begin();
+            self.words.add(number.to_string().as_bytes());
+        }
+        match role {
+            Role::PipeWorker { requests, answers } => {
+                self.spawner.spawn_own_program(&self.words, &[requests, answers])
+            }
+            Role::Worker { .. } | Role::Task { .. } => self.spawner.spawn_own_program(&self.words, &[]),
+        }
     }
 }
 
@@ -154,26 +168,33 @@ pub fn sharing_of(round: &Round<'_>) -> Sharing {
 ///
 /// # Errors
 /// If it was not started by a runner, or its workload or its memory cannot be had.
-pub fn run(words: &[String]) -> anyhow::Result<()> {
+pub fn run(words: &[OsString]) -> anyhow::Result<()> {
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    let words = words.context("a child is told in UTF-8 what to be")?;
     let (descriptor, words) = words.split_first().context("a child without a handover")?;
     let descriptor: RawFd = descriptor.parse().context("a child's handover is a descriptor")?;
     let handover: Handover =
         serde_json::from_slice(&read(descriptor)?).context("failed to understand the handover")?;
-    fork::die_with(handover.parent);
     let role = Role::from_words(words)?;
     let sharing = Sharing::from_parent(handover.descriptors.clone());
     workload::visit(&handover.workload, Child { handover: &handover, role, sharing })?
 }
 
-/// What is in the file `descriptor`, whose offset belongs to all children together: so it is opened anew.
+/// What is in the file `descriptor`, whose offset belongs to all children together: so it is read without one.
 fn read(descriptor: RawFd) -> anyhow::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let mut file =
-        File::open(format!("/proc/self/fd/{descriptor}")).context("failed to open the handover")?;
-    file.seek(SeekFrom::Start(0))
-        .and_then(|_| file.read_to_end(&mut text))
-        .context("failed to read the handover")?;
-    Ok(text)
+    let file = inherited_file(descriptor);
+    let mut text = vec![0; 4096];
+    let mut end = 0;
+    loop {
+        let read = file.read_at(&mut text[end..], end as u64).context("failed to read the handover")?;
+        end += read;
+        if end < text.len() {
+            // A file in memory gives all it has: less than was asked for is the rest of it.
+            text.truncate(end);
+            return Ok(text);
+        }
+        text.resize(2 * end, 0);
+    }
 }
 
 struct Child<'a> {

@@ -15,6 +15,7 @@ pub mod progress;
 pub mod serial;
 pub mod settings;
 pub mod stamps;
+pub mod start_order;
 pub mod threads;
 pub mod verify;
 
@@ -22,8 +23,10 @@ pub use board::Board;
 pub use progress::Progress;
 pub use settings::Settings;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::shortage;
 use crate::sys::memory::Mapping;
 use crate::workload::{Meter, OnFailure, Workload, WorkloadSpec};
 
@@ -94,7 +97,7 @@ pub enum RoundError {
 impl From<std::io::Error> for RoundError {
     fn from(error: std::io::Error) -> Self {
         match error.raw_os_error() {
-            Some(libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE) => Self::Limit(error.to_string()),
+            Some(errno) if shortage::is_shortage(errno) => Self::Limit(shortage::explained(&error)),
             _ => Self::Internal(error.into()),
         }
     }
@@ -103,7 +106,7 @@ impl From<std::io::Error> for RoundError {
 macro_rules! modes {
     ($($(#[$meta:meta])* $mode:ident = $name:literal => $run:path),+ $(,)?) => {
         /// How tasks are executed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum Mode { $($(#[$meta])* $mode),+ }
 

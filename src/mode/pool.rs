@@ -10,12 +10,17 @@
 
 mod arguments;
 mod casualties;
+#[cfg(test)]
+mod crashes;
+mod ledger;
+#[cfg(test)]
+mod model;
+mod overseer;
 pub(super) mod pipe;
 mod worker;
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
@@ -23,15 +28,21 @@ use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
 use super::settings::Transport;
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
 use crate::shared_record;
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::memory::{SharedSlice, Sharing};
-use crate::sys::wait::{Exit, Reaped, wait_timeout};
+use crate::sys::wait::{Reaped, wait_timeout};
 use crate::workload::{Meter, Workload};
+
+use nix::sys::signal::{Signal, kill};
 
 use arguments::ArgumentRing;
 use casualties::Casualties;
+use ledger::{Estate, first_unpublished};
+use overseer::{At, Overseer};
 
 shared_record! {
     /// What all workers share: the counter.
@@ -99,9 +110,10 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
                 pool.fill_gap(workload)?;
                 stalled = 0;
             }
-        } else if let Some(reaped) = wait_timeout(NAP)? {
+        } else if let Some(reaped) = wait_timeout(pool.overseer.nap(NAP))? {
             pool.bury(workload, &reaped)?;
         }
+        pool.end_overdue();
         while let Some(reaped) = wait_timeout(Duration::ZERO)? {
             pool.bury(workload, &reaped)?;
         }
@@ -182,6 +194,7 @@ struct Pool {
     peak: usize,
     started: u64,
     casualties: Casualties,
+    overseer: Overseer,
     /// Sums over the workers that have been buried.
     meter: Meter,
     /// When the first worker was ready for its first task.
@@ -202,7 +215,8 @@ impl Pool {
             alive: 0,
             peak: 0,
             started: 0,
-            casualties: Casualties::new(round.on_failure),
+            casualties: Casualties::new(round.on_failure, round.spec.task_timeout()),
+            overseer: Overseer::new(round.spec.task_timeout()),
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
@@ -217,7 +231,7 @@ impl Pool {
         inherited: Option<Range<u64>>,
     ) -> Result<(), RoundError> {
         let parent = self.parent;
-        let started = match &self.spawner {
+        let started = match &mut self.spawner {
             Some(spawner) => {
                 let inherited = inherited.map_or((0, 0), |tasks| (tasks.start, tasks.end));
                 spawner.spawn(Role::Worker { station, inherited })
@@ -230,9 +244,10 @@ impl Pool {
         };
         let pid = started.map_err(|error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM) => RoundError::Limit(format!(
-                "failed to start worker {} of {}: {error}",
+                "failed to start worker {} of {}: {}",
                 station + 1,
-                self.pids.len() - 1
+                self.pids.len() - 1,
+                shortage::explained(&error)
             )),
             _ => error.into(),
         })?;
@@ -253,41 +268,56 @@ impl Pool {
         ))
     }
 
+    /// Kills workers that have been at one task for too long.
+    fn end_overdue(&mut self) {
+        let Some(now) = self.overseer.looks() else { return };
+        for place in 0..self.pids.len() {
+            let pid = self.pids[place];
+            if pid == 0 {
+                continue;
+            }
+            let note = self.common.stations[place].note();
+            let task = self.first_unpublished(&note.held()).filter(|_| note.ready);
+            if self.overseer.is_overdue(now, pid, task.map_or(At::NoTask, At::Task)) {
+                // It is not reaped yet, so its number is its own.
+                let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+    }
+
     /// Notes that a worker has ended, and puts another in its place if it did not end of itself.
     fn bury<W: Workload>(&mut self, workload: &W, reaped: &Reaped) -> Result<(), RoundError> {
         // Anybody else is an orphan of a task, given to the runner as subreaper.
         let Some(station) = self.pids.iter().position(|pid| *pid == reaped.pid) else { return Ok(()) };
         self.pids[station] = 0;
         self.alive -= 1;
-        let held = self.take_leave(station);
-        if reaped.exit == Exit::Code(0) {
+        let overdue = self.overseer.overdue_task(reaped.pid);
+        let estate = self.take_leave(station);
+        let Some(succession) = estate.succeed(reaped.exit, overdue, &mut self.casualties)? else {
             return Ok(());
+        };
+        if let Some((task, failure)) = succession.given_up {
+            self.common.board.give_up(task, failure);
+            workload.note_failure();
         }
-        let left = self.first_unpublished(&held);
-        let given_up = self.casualties.note(reaped.exit, !held.is_empty(), left)?;
-        let inherited = left.map(|first| match given_up {
-            Some(failure) => {
-                self.common.board.give_up(first, failure);
-                workload.note_failure();
-                first + 1..held.end
-            }
-            None => first..held.end,
-        });
-        self.start(workload, station, inherited)
+        self.start(workload, station, succession.inherited)
     }
 
-    /// Adds up what the worker of `station` has left there, clears it, and returns the range it held.
-    fn take_leave(&mut self, station: usize) -> Range<u64> {
+    /// Adds up what the worker of `station` has left there, and clears it.
+    fn take_leave(&mut self, station: usize) -> Estate {
         let station = &self.common.stations[station];
-        let held = station.held();
+        let estate = station.note().settle(|task| self.common.board.word(task).is_published());
         let take = |field: &AtomicU64| field.swap(0, Acquire);
-        let side = take(&station.held_start_and_side) % 2;
-        let before = [&station.executed_before, &station.executed_before_in_turn].map(take)[side as usize];
-        take(&station.held_end);
-        // It goes through what it holds in order.
-        let done = self.first_unpublished(&held).unwrap_or(held.end.max(held.start)) - held.start;
+        for field in [
+            &station.held_start_and_side,
+            &station.held_end,
+            &station.executed_before,
+            &station.executed_before_in_turn,
+        ] {
+            take(field);
+        }
         self.meter = self.meter.plus(Meter {
-            executed: before + done,
+            executed: estate.executed,
             work_units: take(&station.work_units),
             initialisations: take(&station.initialisations),
             waits: take(&station.waits),
@@ -299,26 +329,30 @@ impl Pool {
             self.ready_at = self.ready_at.min(ready_at);
         }
         self.collected_at = self.collected_at.max(take(&station.finished_at));
-        held
+        estate
     }
 
     /// The first of `tasks` that is not done.
     fn first_unpublished(&self, tasks: &Range<u64>) -> Option<u64> {
-        tasks.clone().find(|task| !self.common.board.word(*task).is_published())
+        first_unpublished(tasks, |task| self.common.board.word(task).is_published())
     }
 
-    /// Starts one more worker for the first tasks that were claimed but that nobody holds: their worker died between taking
-    /// them from the counter and noting them. Only where the others cannot go on without them; else the sweep at the end
-    /// finds them.
+    /// Starts one more worker for a [`ledger::gap`]. Only where the others cannot go on without it; else the sweep at the end
+    /// finds it.
     fn fill_gap<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
         let spare = self.pids.len() - 1;
+        if self.pids[spare] != 0 {
+            return Ok(());
+        }
         let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
-        let held = |task: u64| self.common.stations.iter().any(|station| station.held().contains(&task));
-        let is_lost = |task: &u64| !self.common.board.word(*task).is_published() && !held(*task);
-        let Some(start) = (0..claimed).find(is_lost).filter(|_| self.pids[spare] == 0) else { return Ok(()) };
-        let end = (start..claimed).find(|task| !is_lost(task)).unwrap_or(claimed);
+        let living = (0..spare).filter(|place| self.pids[*place] != 0);
+        let held: Vec<Range<u64>> = living.map(|place| self.common.stations[place].note().held()).collect();
+        let Some(gap) = ledger::gap(claimed, &held, |task| self.common.board.word(task).is_published())
+        else {
+            return Ok(());
+        };
         self.casualties.retries += 1;
-        self.start(workload, spare, Some(start..end))
+        self.start(workload, spare, Some(gap))
     }
 
     /// With every worker gone: whether a task is missing, and if so starts a worker for it.

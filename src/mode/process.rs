@@ -13,21 +13,24 @@
 
 use std::io;
 use std::num::NonZeroU64;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
 
 use super::exec::{self, Handover, Role, Spawner};
 use super::failures::Failures;
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
 use crate::shared_record;
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::lean::{LeanFork, LeanTask};
 use crate::sys::memory::{Mapping, SharedSlice, Sharing, Slots, Visibility};
 use crate::sys::raw;
-use crate::sys::wait::{Exit, Reaped, Which, try_wait, wait};
+use crate::sys::wait::{Exit, Reaped, Which, has_children, try_wait, wait, wait_timeout, wait_until};
 use crate::workload::{Executor, Failure, Lean, Meter, Word, Workload};
 
 shared_record! {
@@ -120,7 +123,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let begin = monotonic_nanoseconds();
     let mut sharing = exec::sharing_of(&round);
     let mut crew = Crew::new(workload, &round, limit as usize, &machine, &mut sharing)?;
-    let method = match Spawner::prepare(&round, sharing)? {
+    let mut method = match Spawner::prepare(&round, sharing)? {
         Some(spawner) => Method::Exec(spawner),
         None => Method::prepare(workload, &crew, round.parent_memory)?,
     };
@@ -139,14 +142,14 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
             crew.sweep()?;
             round.progress.tick(Status { tasks_done: crew.reaped, alive: crew.alive as u64 });
         }
-        crew.start(workload, &method, task)?;
+        crew.start(workload, &mut method, task)?;
     }
     crew.join(|status| round.progress.tick(status))?;
     while let Some(task) = crew.failures.next() {
         while crew.alive == crew.limit {
             crew.reap_one()?;
         }
-        crew.start(workload, &method, task)?;
+        crew.start(workload, &mut method, task)?;
         if !crew.failures.any() {
             crew.join(|status| round.progress.tick(status))?;
         }
@@ -172,6 +175,8 @@ const SWEEP_EVERY: u64 = 16;
 const SWEEP_CELLS: usize = 512;
 /// Children that may be started and not have had a turn, for each core.
 const MOST_UNBEGUN_PER_CORE: u64 = 32;
+/// In place of when it was started: a process that was killed for having taken too long.
+const OVERDUE: u64 = u64::MAX;
 /// How long the runner steps back to let children have theirs.
 const TURN_NANOSECONDS: u64 = 50_000;
 
@@ -248,6 +253,12 @@ struct Crew {
     post: Post,
     /// How many children may not have had a turn.
     most_unbegun: u64,
+    /// Children that were killed, perhaps before they had a turn: nobody waits for that any more.
+    never_begun: u64,
+    /// How long a task may take.
+    timeout: Option<Duration>,
+    /// By cell, where there is a timeout: when its process was started, or [`OVERDUE`].
+    started_at: SharedSlice<AtomicU64>,
     /// By cell: the process in it, 0 if none; and its task.
     pids: SharedSlice<AtomicU64>,
     tasks: SharedSlice<AtomicU64>,
@@ -349,6 +360,12 @@ impl Crew {
             board: Board::new(round, workload.result_size(), Visibility::ParentOnly)?,
             post: Post::new(workload, limit, sharing)?,
             most_unbegun: MOST_UNBEGUN_PER_CORE * machine.cores,
+            never_begun: 0,
+            timeout: round.spec.task_timeout(),
+            started_at: SharedSlice::new(
+                if round.spec.timeout_seconds.is_some() { limit } else { 0 },
+                Visibility::ParentOnly,
+            )?,
             pids: SharedSlice::new(limit, Visibility::ParentOnly)?,
             tasks: SharedSlice::new(limit, Visibility::ParentOnly)?,
             free: SharedSlice::new(limit, Visibility::ParentOnly)?,
@@ -362,7 +379,7 @@ impl Crew {
     fn start<W: Workload>(
         &mut self,
         workload: &W,
-        method: &Method<W::Lean>,
+        method: &mut Method<W::Lean>,
         task: u64,
     ) -> Result<(), RoundError> {
         let cell = if self.free_count > 0 {
@@ -376,6 +393,9 @@ impl Crew {
             let slot = self.post.arguments.get_mut(cell);
             let (length, argument) = slot.split_at_mut(LENGTH_BYTES);
             length.copy_from_slice(&(workload.write_argument(task, argument) as u64).to_ne_bytes());
+        }
+        if let Some(started_at) = self.started_at.get(cell) {
+            started_at.store(monotonic_nanoseconds(), Relaxed);
         }
         let mut patience = Patience::default();
         let pid = loop {
@@ -392,8 +412,9 @@ impl Crew {
                         self.reap_one()?;
                     } else if !patience.wait() {
                         return Err(RoundError::Limit(format!(
-                            "fork failed ({error}) for {} with no process of this round alive",
-                            humantime::format_duration(Patience::LONGEST)
+                            "fork failed for {} with no process of this round alive: {}",
+                            humantime::format_duration(Patience::LONGEST),
+                            shortage::explained(&error)
                         )));
                     }
                 }
@@ -425,19 +446,22 @@ impl Crew {
     /// Waits while too many children have been started but never had a turn.
     #[inline]
     fn let_children_begin(&mut self) -> io::Result<()> {
-        // One that is killed before its turn is never counted, so waiting for it has an end.
+        // One that is killed before its turn is not known to have been until it is reaped, so waiting has an end.
         const LONGEST: Duration = Duration::from_millis(100);
-        if self.started - self.post.begun.load(Relaxed).min(self.started) <= self.most_unbegun {
+        if self.unbegun() <= self.most_unbegun {
             return Ok(());
         }
         let patience = monotonic_nanoseconds() + LONGEST.as_nanos() as u64;
-        while self.started - self.post.begun.load(Relaxed).min(self.started) > self.most_unbegun / 2
-            && monotonic_nanoseconds() < patience
-        {
+        while self.unbegun() > self.most_unbegun / 2 && monotonic_nanoseconds() < patience {
             raw::sleep_until(monotonic_nanoseconds() + TURN_NANOSECONDS);
             self.sweep()?;
         }
         Ok(())
+    }
+
+    /// Children that have been started and not had a turn.
+    fn unbegun(&self) -> u64 {
+        self.started.saturating_sub(self.post.begun.load(Relaxed)).saturating_sub(self.never_begun)
     }
 
     /// Reaps those whose cell says that they are done and who have left, among the next [`SWEEP_CELLS`] cells.
@@ -470,7 +494,7 @@ impl Crew {
                 }
             }
         }
-        let Some(reaped) = wait(Which::Any)? else {
+        let Some(reaped) = self.wait_for_any()? else {
             return Err(
                 anyhow::anyhow!("{} processes are alive, but the kernel knows of none", self.alive).into()
             );
@@ -486,6 +510,50 @@ impl Crew {
         Ok(())
     }
 
+    /// Reaps whoever ends first. Meanwhile those who take too long are killed.
+    fn wait_for_any(&mut self) -> io::Result<Option<Reaped>> {
+        let Some(timeout) = self.timeout else { return wait(Which::Any) };
+        let nap = (timeout / 8).clamp(Duration::from_millis(1), Duration::from_millis(100));
+        loop {
+            let now = monotonic_nanoseconds();
+            for cell in 0..self.used {
+                if self.time_left(cell, now) == Some(Duration::ZERO) {
+                    self.end_overdue(cell);
+                }
+            }
+            let reaped = wait_timeout(nap)?;
+            if reaped.is_some() || !has_children() {
+                return Ok(reaped);
+            }
+        }
+    }
+
+    /// Waits for the process of `cell`, as long as it may take.
+    fn wait_for(&mut self, cell: usize, pid: Pid) -> io::Result<Option<Reaped>> {
+        if let Some(left) = self.time_left(cell, monotonic_nanoseconds()) {
+            let reaped = wait_until(pid, Some(Instant::now() + left))?;
+            if reaped.is_some() {
+                return Ok(reaped);
+            }
+            self.end_overdue(cell);
+        }
+        wait(Which::Only(pid))
+    }
+
+    /// How long the process of `cell` may still take, where there is a limit and it has not been killed for it.
+    fn time_left(&self, cell: usize, now: u64) -> Option<Duration> {
+        let (timeout, started_at) = (self.timeout?, self.started_at.get(cell)?.load(Relaxed));
+        let alive = started_at != OVERDUE && self.pids[cell].load(Relaxed) != 0;
+        alive.then(|| timeout.saturating_sub(Duration::from_nanos(now.saturating_sub(started_at))))
+    }
+
+    fn end_overdue(&self, cell: usize) {
+        self.started_at[cell].store(OVERDUE, Relaxed);
+        // It is not reaped yet, so its number is its own.
+        let pid = self.pids[cell].load(Relaxed) as Pid;
+        let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+    }
+
     /// Waits for everyone, one after the other, as the articles do.
     fn join(&mut self, mut report: impl FnMut(Status)) -> io::Result<()> {
         for cell in 0..self.used {
@@ -493,7 +561,7 @@ impl Crew {
             if pid == 0 {
                 continue;
             }
-            match wait(Which::Only(pid))? {
+            match self.wait_for(cell, pid)? {
                 Some(reaped) => self.collect(cell, &reaped),
                 None => return Err(io::Error::other(format!("process {pid} is gone, but was never reaped"))),
             }
@@ -518,7 +586,12 @@ impl Crew {
             }
             self.failures.publish(&self.board, task, word);
         } else {
+            self.never_begun += u64::from(!word.is_published());
+            let overdue = self.started_at.get(cell).is_some_and(|at| at.load(Relaxed) == OVERDUE);
             let failure = match reaped.exit {
+                Exit::Signal(libc::SIGKILL) if overdue => {
+                    Failure::timed_out(self.timeout.unwrap_or_default())
+                }
                 Exit::Code(fork::PANICKED) => Failure::Panicked,
                 exit => Failure::ProcessEnded(exit),
             };

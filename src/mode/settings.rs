@@ -1,9 +1,10 @@
 //! The settings of a strategy, resolved.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a mode was told besides the workload. A setting that a mode does not have is absent.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Worker processes (`pool`) or threads (`threads`).
@@ -30,7 +31,7 @@ pub struct Settings {
 }
 
 /// How arguments and results travel between the parent and its workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// Through memory that both see.
@@ -50,7 +51,7 @@ impl Transport {
 }
 
 /// How a process starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// As a copy of its parent.
@@ -79,7 +80,7 @@ impl Start {
 }
 
 /// By which of Python's calls tasks are handed to a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
     /// `Pool.map`.

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::num::NonZeroU64;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::start_order::{StartOrder, start_order};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::memory::{SharedSlice, Sharing, Visibility};
 
 /// Two readings of the clock (24 ns each where the kernel lets programs read it themselves) and what they keep the
@@ -129,6 +130,13 @@ impl Stamps {
             wait: Buckets::from(&wait),
             service: Buckets::from(&service),
         })
+    }
+
+    /// In which order what was stamped started. `None` if nothing was.
+    pub fn start_order(&self) -> Option<StartOrder> {
+        let tasks = (0..).step_by(self.stride as usize);
+        let starts = tasks.zip(self.places.chunks_exact(2).map(|pair| pair[0].load(Relaxed)));
+        start_order(starts.filter(|(_, started)| *started != 0), self.stride)
     }
 }
 

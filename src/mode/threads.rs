@@ -5,7 +5,6 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,6 +15,8 @@ use rayon::prelude::*;
 use super::board::{execute_bare, timed};
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::memory::Visibility;
 use crate::workload::{Executor, Meter, Workload};
@@ -58,7 +59,10 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
                 meter = tear_down::<W>(pool);
             },
         )
-        .map_err(|error| RoundError::Limit(format!("failed to start {workers} threads: {error}")))?;
+        .map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("failed to start {workers} threads"));
+            RoundError::Limit(shortage::behind(&error).unwrap_or_else(|| format!("{error:#}")))
+        })?;
     // `build_scoped` has joined every thread.
     let end = monotonic_nanoseconds();
     Ok(Outcome {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::found::Found;
 use super::units::{Count, Length, Percent, Seconds, Size};
+use super::vary::Variable;
 use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
@@ -26,6 +27,8 @@ pub struct Draft {
     pub strategies: Vec<StrategyDraft>,
     /// What the files that it names turned out to be; nothing until somebody has looked.
     pub found: Option<Found>,
+    /// What a spec varies: then it is one of a sweep, and not one plan but many.
+    pub vary: Vec<Variable>,
 }
 
 macro_rules! draft {
@@ -305,6 +308,8 @@ pub fn by_name<T: Copy>(
 fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
     names
         .iter()
+        // A book is no slip of the finger.
+        .filter(|name| text.len() <= 4 * name.len())
         .map(|name| (edit_distance(text, name), *name))
         .filter(|(distance, name)| *distance <= name.len() / 3 + 1)
         .min()

@@ -2,6 +2,7 @@
 //!
 //! Pure: it is told the limits and answers. What the limits are is read by [`crate::measure::limits`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::units::count;
@@ -19,7 +20,8 @@ pub struct ProcessCost {
 }
 
 /// What the guard found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "GuardVerdict")]
 pub struct Verdict {
     /// How many processes were asked for at once.
     pub wanted: u64,
@@ -30,7 +32,7 @@ pub struct Verdict {
 }
 
 /// The limit that binds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Binding {
     /// Its name, as a user would look for it.
     pub limit: String,

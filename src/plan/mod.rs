@@ -1,5 +1,6 @@
 //! Flags and a spec file, merged and resolved into one validated plan.
 
+pub mod command_line;
 pub mod draft;
 pub mod engines;
 pub mod estimate;
@@ -12,7 +13,9 @@ pub mod spec;
 mod timing;
 pub mod trace;
 pub mod units;
+pub mod vary;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::python::{self, Interpreter};
@@ -32,7 +35,7 @@ use rows::{names_of, resolve_settings, set_apart};
 use units::{Count, LARGEST_COUNT, Length, Percent, Seconds, Size};
 
 /// What will be run, with nothing left open.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// What to call it.
@@ -53,7 +56,7 @@ pub struct Plan {
 }
 
 /// A row that cannot be run by the engine that it was asked of, while others can.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotAvailable {
     /// The row.
@@ -69,7 +72,7 @@ pub struct NotAvailable {
 }
 
 /// A row that the guard has limited.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Guarded {
     /// The row.
     pub strategy: String,
@@ -78,7 +81,7 @@ pub struct Guarded {
 }
 
 /// How much is measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
     /// Timed rounds of each strategy, at most.
@@ -202,6 +205,12 @@ impl Draft {
     /// # Errors
     /// If the draft contradicts itself or asks for more than `machine` can do.
     pub fn resolve(self, machine: &Machine) -> Result<Plan, PlanError> {
+        if let Some(variable) = self.vary.first() {
+            return usage(format!(
+                "the spec varies {}, so it is a sweep and not one benchmark: procbench sweep --config FILE",
+                variable.key
+            ));
+        }
         if let Some(wrong) = self.workload.contradiction().or_else(|| self.run.contradiction()) {
             return usage(wrong);
         }
@@ -336,6 +345,7 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
         seed,
         units_per_second: 0.0,
         folder: std::path::PathBuf::new(),
+        timeout_seconds: draft.timeout.filter(|_| program.is_none()).map(|timeout| timeout.0),
         program,
         ready: Ready::default(),
     })
@@ -435,7 +445,11 @@ impl Plan {
                     .and_then(|program| program.words.first().cloned()),
                 shell: program.as_ref().map(|program| program.shell),
                 args_from: program.as_ref().and_then(|program| program.args_from.clone()),
-                timeout: program.as_ref().and_then(|program| program.timeout_seconds).map(Seconds),
+                timeout: program
+                    .as_ref()
+                    .and_then(|program| program.timeout_seconds)
+                    .or(workload.timeout_seconds)
+                    .map(Seconds),
                 output: program
                     .as_ref()
                     .and_then(|program| Some(program.output.as_ref()?.to_str()?.to_owned())),
@@ -473,6 +487,7 @@ impl Plan {
                 })
                 .collect(),
             found: None,
+            vary: Vec::new(),
         };
         for (before, (place, row)) in of_nobody.into_iter().enumerate() {
             draft.strategies.insert((place + before).min(draft.strategies.len()), row);

@@ -116,7 +116,6 @@ impl WorkloadDraft {
         let settings = [
             ("shell", self.shell == Some(true)),
             ("args-from", self.args_from.is_some()),
-            ("timeout", self.timeout.is_some()),
             ("output", self.output.is_some()),
             ("prepare", self.prepare.is_some()),
             ("ignore-answers", self.ignore_answers == Some(true)),
@@ -132,6 +131,10 @@ impl WorkloadDraft {
         let kind = self.kind();
         if !kind.is_program() {
             return match self.setting_without_program() {
+                Some(name @ ("shell" | "output")) => Err(format!(
+                    "{name} belongs to the command and worker workloads, but this one is {}",
+                    kind.name()
+                )),
                 Some(name) => Err(format!(
                     "{name} belongs to the command, worker and call workloads, but this one is {}",
                     kind.name()

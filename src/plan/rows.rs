@@ -174,6 +174,12 @@ pub(super) fn resolve_settings(
     if of_program && mode == Mode::Pool && row.start == Some(Start::Exec) {
         return usage(format!("start is exec, but a pool that starts programs is forked (in '{name}')"));
     }
+    if workload.timeout_seconds.is_some() && matches!(mode, Mode::Serial | Mode::Threads) {
+        return usage(format!(
+            "timeout is given, but {mode} executes such tasks in the process that measures, which cannot be ended without \
+             the round: expected pool or process (in '{name}')"
+        ));
+    }
     let start = Some(start);
     Ok(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),

@@ -1,7 +1,6 @@
 //! Workload specs: TOML written by people, or the `plan` of a JSON export, read back.
 
-use std::fs::File;
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
@@ -12,6 +11,8 @@ use toml::Spanned;
 use super::Plan;
 use super::draft::{Draft, MOST_WORKERS, RunDraft, StrategyDraft, WorkloadDraft};
 use super::units::{LARGEST_COUNT, LARGEST_SIZE, LONGEST_SECONDS};
+use super::vary::Variable;
+use crate::saved;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,10 +23,39 @@ struct SpecFile {
     run: Option<Spanned<RunDraft>>,
     #[serde(default)]
     strategy: Vec<Spanned<StrategyDraft>>,
+    #[serde(default)]
+    vary: BTreeMap<Spanned<String>, Spanned<Values>>,
 }
 
-/// Specs are written by hand; what is larger is something else.
-const LARGEST_SPEC_BYTES: u64 = 64 << 20;
+/// The values of a key under `[vary]`: a list, or a range as it would be typed.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a list of values, or a range such as \"1..1e6\"")]
+enum Values {
+    Text(String),
+    List(Vec<Typed>),
+}
+
+/// One value, as it would be typed.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a word or a number")]
+enum Typed {
+    Whole(i64),
+    Number(f64),
+    Text(String),
+}
+
+impl Typed {
+    fn text(&self) -> String {
+        match self {
+            Self::Whole(number) => number.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// The same for those in TOML, whose parser takes a hundred times as much memory as the text.
+const LARGEST_TOML_BYTES: usize = 256 << 10;
 
 /// Reads the spec at `path`.
 ///
@@ -33,18 +63,7 @@ const LARGEST_SPEC_BYTES: u64 = 64 << 20;
 /// A text that shows the place in the file, what was found there and what was expected.
 pub fn read(path: &Path) -> Result<Draft, String> {
     let shown = path.display();
-    // What a pipe or a device has to say is known only when it has been read.
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_SPEC_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("failed to read the spec {shown}: {error}"))?;
-    if bytes.len() as u64 > LARGEST_SPEC_BYTES {
-        return Err(format!(
-            "failed to read the spec {shown}: it is too large, expected at most {LARGEST_SPEC_BYTES} bytes"
-        ));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| format!("failed to read the spec {shown}: not UTF-8 text ({error})"))?;
+    let text = saved::read_text(path, "the spec")?;
     let is_json =
         path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{');
     if is_json {
@@ -63,6 +82,12 @@ pub fn read(path: &Path) -> Result<Draft, String> {
 /// # Errors
 /// As [`read`].
 pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
+    if text.len() > LARGEST_TOML_BYTES {
+        let found = text.len();
+        return Err(format!(
+            "{path}: {found} bytes are too much for a spec, expected at most {LARGEST_TOML_BYTES}"
+        ));
+    }
     let file: SpecFile =
         toml::from_str(text).map_err(|error| show(text, path, error.span(), error.message(), "here"))?;
     if let Some(workload) = &file.workload
@@ -80,19 +105,38 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
             return Err(show(text, path, Some(strategy.span()), &wrong, "in this table"));
         }
     }
+    let mut varied: Vec<_> = file.vary.iter().collect();
+    // As they stand in the file.
+    varied.sort_by_key(|(key, _)| key.span().start);
+    let variables = varied.into_iter().map(|(key, values)| {
+        let typed = match values.get_ref() {
+            Values::Text(text) => text.clone(),
+            Values::List(list) => list.iter().map(Typed::text).collect::<Vec<_>>().join(","),
+        };
+        Variable::of(key.get_ref(), &typed)
+            .map_err(|wrong| show(text, path, Some(key.span()), &wrong, "here"))
+    });
+    let vary = variables.collect::<Result<_, String>>()?;
     Ok(Draft {
         workload: file.workload.map(Spanned::into_inner).unwrap_or_default(),
         run: file.run.map(Spanned::into_inner).unwrap_or_default(),
         strategies: file.strategy.into_iter().map(Spanned::into_inner).collect(),
         found: None,
+        vary,
     })
 }
 
 /// Reads the plan of a JSON export.
-fn from_json(text: &str, path: &str) -> Result<Draft, String> {
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn from_json(text: &str, path: &str) -> Result<Draft, String> {
     #[derive(Deserialize)]
     struct Export {
         plan: Plan,
+    }
+    if let Some(refusal) = saved::Header::of(text).refusal() {
+        return Err(format!("{path} cannot be read: {refusal}"));
     }
     let export: Export = serde_json::from_str(text).map_err(|error| {
         let span = offset(text, error.line(), error.column()).map(|at| at..at + 1);
@@ -130,6 +174,7 @@ fn out_of_range(plan: &Plan) -> Option<String> {
         time("io_wait_seconds", workload.io_wait_seconds),
         time("init_seconds", workload.init_seconds),
         time("timeout_seconds", workload.program.as_ref().and_then(|of| of.timeout_seconds).unwrap_or(0.0)),
+        time("timeout_seconds", workload.timeout_seconds.unwrap_or(0.0)),
         time("time_budget_seconds", run.time_budget_seconds.unwrap_or(0.0)),
     ];
     for settings in plan.strategies.iter().map(|strategy| &strategy.settings) {

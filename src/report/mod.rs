@@ -1,66 +1,95 @@
 //! Showing a document. Nothing here measures, and nothing is shown that is not in the document.
 
+pub mod advise;
 pub mod articles;
+pub mod bars;
+pub mod claims;
+pub mod comparison;
+pub mod crossover;
+pub mod csv;
+pub mod exports;
+pub mod grid;
+pub mod html;
 pub mod json;
+pub mod markdown;
 pub mod numbers;
 pub mod plan;
 pub mod progress;
 pub mod sentence;
 pub mod style;
+pub mod sweep;
 pub mod tables;
+pub mod target;
 
 use std::io::{self, Write};
 
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, Warning};
+use grid::Grid;
 
-/// Writes everything that a person wants to see of `document`.
+/// Writes everything that a person wants to see of `document`, without pictures.
 ///
 /// # Errors
 /// What writing to `out` says.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    write_for(document, None, out)
+}
+
+/// Writes the same for a terminal of `columns`, with pictures where there is room for them. Of `None`, which is no terminal,
+/// nothing is known, and what is written is the same everywhere.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     let title = plan::workload_in_words(document.plan.name.as_deref(), &document.plan.workload);
-    for line in tables::wrap(&title) {
+    for line in grid::wrap(&title) {
         writeln!(out, "{}", style::paint(style::TITLE, &line))?;
     }
     if let Some(storage) = &document.environment.storage {
-        for line in tables::wrap(&plan::storage_in_words(storage)) {
+        for line in grid::wrap(&plan::storage_in_words(storage)) {
             writeln!(out, "{line}")?;
         }
     }
     writeln!(out)?;
-    writeln!(out, "{}", tables::timing(document))?;
-    if let Some(legend) = tables::timing_legend(document) {
-        writeln!(out, "{legend}")?;
+    write_table(&tables::timing(document), tables::timing_legend(document), out)?;
+    if let Some(picture) = columns.and_then(|columns| bars::of_times(document, columns)) {
+        writeln!(out, "\n{picture}")?;
     }
     if let Some(python) = &document.environment.python {
-        for line in tables::wrap(&plan::python_in_words(python)) {
-            writeln!(out, "{}", style::paint(style::DIM, &line))?;
-        }
+        write_dim(&plan::python_in_words(python), out)?;
     }
     writeln!(out)?;
-    writeln!(out, "{}", tables::memory(document))?;
-    if let Some(legend) = tables::memory_legend(document) {
-        writeln!(out, "{legend}")?;
-    }
+    write_table(&tables::memory(document), tables::memory_legend(document), out)?;
     writeln!(out)?;
     if let Some(latency) = tables::latency(document) {
-        writeln!(out, "{latency}\n{}\n", tables::latency_legend(document))?;
+        write_table(&latency, Some(tables::latency_legend(document)), out)?;
+        writeln!(out)?;
     }
-    writeln!(out, "{}\n{}\n", tables::disturbance(document), tables::disturbance_legend())?;
+    write_table(&tables::disturbance(document), Some(tables::DISTURBANCE_LEGEND.into()), out)?;
+    writeln!(out)?;
     let results = articles::line(document);
     if !results.is_empty() {
-        for line in tables::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {
+        for line in grid::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {
             writeln!(out, "{line}")?;
         }
         writeln!(out)?;
     }
-    for line in tables::wrap(&sentence::verdict(document)) {
+    for line in grid::wrap(&sentence::verdict(document)) {
         writeln!(out, "{line}")?;
     }
     Ok(())
 }
 
-fn is_reason(warning: &Warning) -> bool {
+fn write_table(table: &Grid, legend: Option<String>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", table.for_terminal())?;
+    legend.map_or(Ok(()), |legend| write_dim(&legend, out))
+}
+
+fn write_dim(text: &str, out: &mut dyn Write) -> io::Result<()> {
+    grid::wrap(text).iter().try_for_each(|line| writeln!(out, "{}", style::paint(style::DIM, line)))
+}
+
+/// Whether a warning only says what this machine does not tell.
+pub fn is_reason(warning: &Warning) -> bool {
     warning.code == NOT_MEASURED || MEMORY_NOT_MEASURED.contains(&warning.code.as_str())
 }
 
@@ -73,7 +102,7 @@ pub fn write_warnings(warnings: &[Warning], out: &mut dyn Write) -> io::Result<(
     let label = style::paint(style::WARNING, "warning:");
     for warning in warnings.iter().filter(|warning| !is_reason(warning)) {
         let text = format!("warning: {}", warning.message);
-        for (number, line) in tables::wrap(&text).into_iter().enumerate() {
+        for (number, line) in grid::wrap(&text).into_iter().enumerate() {
             match line.strip_prefix("warning:").filter(|_| number == 0) {
                 Some(rest) => writeln!(out, "{label}{rest}")?,
                 None => writeln!(out, "{line}")?,

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::grid::wrap;
 use super::numbers::{bytes, count, percent, seconds};
 use super::style::{TITLE, paint};
-use super::tables::wrap;
 use crate::engine::python::Interpreter;
 use crate::experiment::pilot::Estimate;
+use crate::measure::environment::Environment;
 use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::plan::{Machine, Plan, estimate};
@@ -266,7 +267,26 @@ pub fn python_in_words(python: &Interpreter) -> String {
     format!("python: {implementation} {version}{lock}{libraries}, {path}; its own start method is {start}")
 }
 
-fn settings_in_words(settings: &Settings) -> String {
+/// The machine: `Intel(R) Xeon(R) Processor, 2 of 4 cores, 23.5 GiB of memory, Debian GNU/Linux 12, Linux 6.1`.
+pub fn machine_in_words(machine: &Environment) -> String {
+    let cores = match (machine.effective_cores, machine.cores) {
+        (Some(own), Some(all)) if own != all => Some(format!("{} of {} cores", count(own), count(all))),
+        (Some(all), _) | (None, Some(all)) => Some(format!("{} cores", count(all))),
+        (None, None) => None,
+    };
+    let parts = [
+        machine.cpu.clone(),
+        cores,
+        machine.memory_bytes.map(|memory| format!("{} of memory", bytes(memory))),
+        machine.virtual_machine.and_then(|is_virtual| is_virtual.then(|| "a virtual machine".into())),
+        machine.os.clone(),
+        machine.kernel.as_ref().map(|kernel| format!("Linux {kernel}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Settings: `2 workers, chunk 1, start fork`.
+pub fn settings_in_words(settings: &Settings) -> String {
     let words = [
         settings.workers.map(|workers| format!("{} workers", count(workers))),
         settings.chunk.map(|chunk| format!("chunk {}", count(chunk))),

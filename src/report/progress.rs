@@ -78,6 +78,32 @@ impl Observer for Progress {
     }
 }
 
+/// One of several runs, whose name stands in front of what is shown of it. How long it alone takes is not said.
+pub struct Part<'a> {
+    progress: &'a mut Progress,
+    name: String,
+}
+
+impl<'a> Part<'a> {
+    /// The run called `name`.
+    pub fn new(progress: &'a mut Progress, name: String) -> Self {
+        Self { progress, name }
+    }
+}
+
+impl Observer for Part<'_> {
+    fn notice(&mut self, event: Event<'_>) {
+        match event {
+            Event::RoundStarts { strategy, phase, round, of, tasks, expected } => {
+                let strategy = &format!("{} · {strategy}", self.name);
+                self.progress.notice(Event::RoundStarts { strategy, phase, round, of, tasks, expected });
+            }
+            Event::Estimated { .. } => {}
+            event => self.progress.notice(event),
+        }
+    }
+}
+
 impl Progress {
     fn time_left(&self, tasks_done: u64, tasks: u64) -> String {
         let spent = self.round_started.elapsed();

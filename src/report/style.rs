@@ -16,3 +16,13 @@ pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
+
+/// Colours for what is told apart, such as strategies on a map: one after another, and again from the first.
+pub const COLOURS: [Style; 6] = [
+    AnsiColor::Green.on_default().bold(),
+    AnsiColor::Blue.on_default().bold(),
+    AnsiColor::Magenta.on_default().bold(),
+    AnsiColor::Cyan.on_default().bold(),
+    AnsiColor::Yellow.on_default().bold(),
+    AnsiColor::Red.on_default().bold(),
+];

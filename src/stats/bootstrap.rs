@@ -30,6 +30,14 @@ pub const CONFIDENCE: f64 = 0.95;
 /// With fewer rounds there is no 95 % interval: of four, even smallest to largest covers only 87.5 %.
 pub const MIN_ROUNDS: usize = 5;
 
+/// The fewest rounds that have an interval which covers the median in a share of `confidence`: as far beyond the outermost
+/// rounds as with five at 95 % an interval may reach, and no farther.
+pub fn least_rounds_at(confidence: f64) -> usize {
+    const BEYOND: f64 = (1.0 - CONFIDENCE) * (1 << (MIN_ROUNDS - 1)) as f64;
+    let needed = (BEYOND / (1.0 - confidence)).log2() + 1.0;
+    (needed - 1e-9).ceil().max(MIN_ROUNDS as f64) as usize
+}
+
 /// A 95 % confidence interval, in the unit of what it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -64,7 +72,13 @@ pub struct MedianRanks {
 impl MedianRanks {
     /// Draws [`RESAMPLES`] resamples of `rounds` rounds. `None` below [`MIN_ROUNDS`].
     pub fn resample(rounds: usize, seed: u64) -> Option<Self> {
-        if rounds < MIN_ROUNDS {
+        Self::resample_at(CONFIDENCE, rounds, seed)
+    }
+
+    /// As [`Self::resample`], for intervals that cover the median in another share of cases. `None` with too few rounds for
+    /// that: see [`least_rounds_at`].
+    pub fn resample_at(confidence: f64, rounds: usize, seed: u64) -> Option<Self> {
+        if rounds < least_rounds_at(confidence) {
             return None;
         }
         let mut rng = Rng::new(seed);
@@ -74,7 +88,7 @@ impl MedianRanks {
             ranks.push(rank);
             ranks.push((rounds + 1) as f64 - rank);
         }
-        let tail = ((1.0 - CONFIDENCE) / 2.0 * RESAMPLES as f64).round() as usize;
+        let tail = ((1.0 - confidence) / 2.0 * RESAMPLES as f64).round() as usize;
         let (_, low, _) = ranks.select_nth_unstable_by(tail, f64::total_cmp);
         Some(Self { rounds, low: *low })
     }
@@ -107,7 +121,7 @@ impl MedianRanks {
 }
 
 /// The rank of the median of one resample: where 1/2 falls among `rounds` uniform numbers.
-fn resampled_rank(rounds: usize, rng: &mut Rng) -> f64 {
+pub(super) fn resampled_rank(rounds: usize, rng: &mut Rng) -> f64 {
     let mut below = Nearest::default();
     let mut above = Nearest::default();
     for _ in 0..rounds {
@@ -216,6 +230,14 @@ mod tests {
     fn four_rounds_have_no_interval() {
         assert_eq!(MedianRanks::resample(4, 1), None);
         assert!(MedianRanks::resample(5, 1).is_some());
+    }
+
+    #[test]
+    fn the_surer_the_more_rounds() {
+        assert_eq!([0.95, 0.9667, 0.98, 0.99].map(least_rounds_at), [5, 6, 7, 8]);
+        assert_eq!(MedianRanks::resample_at(0.99, 7, 1), None);
+        let low = |confidence| MedianRanks::resample_at(confidence, 20, 1).unwrap().low();
+        assert!(low(0.99) < low(0.95));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Both times of a pair come from the same round, with the same tasks, so that whatever made the machine
 //! slower in that round, or over the whole run, is in both and cancels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Interval, MedianRanks};
@@ -13,7 +14,7 @@ use super::summary::{median_of, sorted};
 pub const DEFAULT_MARGIN: f64 = 0.01;
 
 /// What may be said of a strategy against the baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The whole interval says: faster, by more than the margin.
@@ -87,7 +88,7 @@ pub fn compare_with(pairs: &[(f64, f64)], margin: f64, ranks: Option<MedianRanks
 
 /// Faster by more than the margin means a speed-up above `1 + margin`: as far on the scale of logarithms
 /// as slower by more than the margin.
-fn judge(ratio: Interval, margin: f64) -> Verdict {
+pub(super) fn judge(ratio: Interval, margin: f64) -> Verdict {
     if ratio.high < (1.0 + margin).recip() {
         Verdict::Faster
     } else if ratio.low > 1.0 + margin {

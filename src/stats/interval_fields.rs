@@ -1,12 +1,15 @@
 //! Writes an `Option<Interval>` as the two fields `ci_low` and `ci_high`, which are null together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bootstrap::Interval;
 
-#[derive(Serialize, Deserialize)]
-struct Fields {
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(super) struct Fields {
+    /// The lower end of the median's 95 % interval; null with fewer than five rounds.
     ci_low: Option<f64>,
+    /// Its upper end.
     ci_high: Option<f64>,
 }
 

@@ -1,5 +1,6 @@
 //! One strategy's rounds in a few numbers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Interval, MedianRanks};
@@ -20,13 +21,14 @@ const MEAN_DEVIATION_TO_SIGMA: f64 = 1.253_314_137_315_5;
 
 /// All rounds of a strategy in a few numbers, in the unit of the sample (seconds, for times). No round
 /// is dropped.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// The headline; the mean of the middle two when the number of rounds is even.
     pub median: f64,
     /// The median's 95 % bootstrap interval: `ci_low` and `ci_high` when serialised. `None` below
     /// [`MIN_ROUNDS`](super::MIN_ROUNDS).
     #[serde(flatten, with = "interval_fields")]
+    #[schemars(with = "interval_fields::Fields")]
     pub interval: Option<Interval>,
     /// The arithmetic mean.
     pub mean: f64,

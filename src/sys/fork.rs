@@ -13,6 +13,16 @@ pub type Pid = libc::pid_t;
 /// The exit code of a child whose task panicked.
 pub const PANICKED: i32 = 101;
 
+/// Whether this program was started with rights that whoever started it does not have: its file is setuid or setgid, or has
+/// capabilities.
+pub fn has_borrowed_rights() -> bool {
+    // SAFETY: takes an integer and returns one.
+    let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    is_secure
+        || nix::unistd::Uid::current() != nix::unistd::Uid::effective()
+        || nix::unistd::Gid::current() != nix::unistd::Gid::effective()
+}
+
 /// Forks. The child runs `child`, leaves with the code it returns, and never unwinds past it.
 ///
 /// # Errors
@@ -32,52 +42,6 @@ pub fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
         }
         pid => Ok(pid),
     }
-}
-
-/// Executes this program anew, with `words` as its arguments, the program's own name first. It inherits the environment,
-/// every open file that is not marked otherwise, and `handed_over`, however they are marked.
-///
-/// # Errors
-/// What the kernel says: `EAGAIN` and `ENOMEM` where a limit is reached.
-pub fn spawn_own_program(words: &[std::ffi::CString], handed_over: &[std::os::fd::RawFd]) -> io::Result<Pid> {
-    let mut pointers: Vec<*mut libc::c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
-    pointers.push(std::ptr::null_mut());
-    let mut actions = std::mem::MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
-    // SAFETY: the call initialises what it is given.
-    check_error(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
-    // To duplicate a descriptor onto itself takes the mark away that would close it.
-    let keep = handed_over.iter().try_for_each(|descriptor| {
-        // SAFETY: the actions have been initialised above.
-        check_error(unsafe {
-            libc::posix_spawn_file_actions_adddup2(actions.as_mut_ptr(), *descriptor, *descriptor)
-        })
-    });
-    let mut pid = 0;
-    // SAFETY: path, words and environment are arrays of strings, ended as they have to be, that outlive the call; it reads
-    // them only. The child executes another program at once and shares nothing with this one afterwards.
-    let error = unsafe {
-        libc::posix_spawn(
-            &mut pid,
-            c"/proc/self/exe".as_ptr(),
-            actions.as_ptr(),
-            std::ptr::null(),
-            pointers.as_ptr(),
-            environ,
-        )
-    };
-    // SAFETY: initialised above, and used no more.
-    unsafe { libc::posix_spawn_file_actions_destroy(actions.as_mut_ptr()) };
-    keep.and(check_error(error)).map(|()| pid)
-}
-
-/// For functions that return the error's number.
-fn check_error(number: i32) -> io::Result<()> {
-    if number == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(number)) }
-}
-
-unsafe extern "C" {
-    /// The environment, as the C library keeps it.
-    static environ: *const *mut libc::c_char;
 }
 
 /// Forks, and returns in both: 0 in the child. For a process that has just begun and goes on as its own child.

@@ -7,10 +7,11 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::atomic::AtomicU64;
 
 /// Whom a mapping is visible to after a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,14 @@ impl Sharing {
         }
     }
 
+    /// What an exec'd child of this process would have, for a test that does without one.
+    #[cfg(test)]
+    pub fn as_a_child_has_it(&self) -> Self {
+        let Self::WithExeced(files) = self else { panic!("only files can be handed over") };
+        let copies = files.iter().map(|file| file.try_clone().expect("a descriptor"));
+        Self::FromParent(copies.collect::<Vec<_>>().into_iter())
+    }
+
     /// `len` bytes, zeroed when the parent asks.
     ///
     /// # Errors
@@ -211,7 +220,7 @@ macro_rules! shared_record {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field:ident),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug)]
-        $vis struct $name { $($(#[$doc])* pub $field: std::sync::atomic::AtomicU64),+ }
+        $vis struct $name { $($(#[$doc])* pub $field: $crate::sys::atomic::AtomicU64),+ }
 
         #[allow(unsafe_code)]
         // SAFETY: every field is an AtomicU64: zeroes are valid, and every access is atomic.
@@ -331,6 +340,29 @@ impl Slots {
         // SAFETY: as for `get`, with `&mut self` excluding every other view in this process.
         unsafe {
             std::slice::from_raw_parts_mut(self.mapping.start.as_ptr().add(index * self.size), self.size)
+        }
+    }
+
+    /// Slot `index`, to be written from its beginning to its end: the kernel is asked for all of its pages at once, where that
+    /// is cheaper than one fault for each.
+    #[inline]
+    pub fn get_mut_whole(&mut self, index: usize) -> &mut [u8] {
+        const WORTH_ASKING_BYTES: usize = 16 << 10;
+        if self.size >= WORTH_ASKING_BYTES {
+            self.populate(index);
+        }
+        self.get_mut(index)
+    }
+
+    fn populate(&self, index: usize) {
+        assert!(index < self.count);
+        let page = procfs::page_size() as usize;
+        let start = index * self.size / page * page;
+        let len = (index + 1) * self.size - start;
+        // SAFETY: within the mapping, whose bytes it does not change. Older kernels refuse it, and then each page is
+        // had when it is touched.
+        unsafe {
+            libc::madvise(self.mapping.start.as_ptr().add(start).cast(), len, libc::MADV_POPULATE_WRITE);
         }
     }
 

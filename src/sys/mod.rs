@@ -5,7 +5,10 @@
 
 #![allow(unsafe_code)]
 
+pub mod atomic;
 pub mod clock;
+pub mod descriptor;
+pub mod early;
 pub mod fork;
 pub mod futex;
 pub mod lean;

@@ -18,7 +18,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -75,6 +75,7 @@ pub struct Streams<'a> {
 }
 
 /// Starts programs, one after another, for one thread.
+#[derive(Debug)]
 pub struct Spawner {
     stack: Mapping,
     null: File,
@@ -124,16 +125,37 @@ impl Spawner {
     /// # Errors
     /// What the kernel says; there is no child then.
     pub fn spawn(&mut self, program: &CStr, words: &Words, streams: Streams<'_>) -> io::Result<Pid> {
+        self.take_words(words);
+        let streams = [streams.input, streams.output, streams.error].map(|stream| stream.as_raw_fd());
+        self.give_birth(program, As::Stranger { streams })
+    }
+
+    /// Starts this program anew with `words`, its own name first. It inherits the environment, the standard streams, every open
+    /// file that is not marked otherwise and `handed_over`, however they are marked; it stays in the process group, and is
+    /// killed when the calling thread ends.
+    ///
+    /// # Errors
+    /// What the kernel says: `EAGAIN` and `ENOMEM` where a limit is reached. There is no child then.
+    pub fn spawn_own_program(&mut self, words: &Words, handed_over: &[RawFd]) -> io::Result<Pid> {
+        self.take_words(words);
+        self.give_birth(c"/proc/self/exe", As::Own { handed_over })
+    }
+
+    fn take_words(&mut self, words: &Words) {
         self.pointers.clear();
         self.pointers.extend(words.starts.iter().map(|start| words.bytes[*start..].as_ptr().cast()));
         self.pointers.push(std::ptr::null());
+    }
+
+    /// Starts `program` with the words that were taken last, which the caller still has.
+    fn give_birth(&mut self, program: &CStr, to_be: As<'_>) -> io::Result<Pid> {
         let birth = Birth {
             parent: self.parent,
             program: program.as_ptr(),
             words: self.pointers.as_ptr(),
             // SAFETY: reads the pointer to this process's environment, which nobody changes: procbench never does.
             environment: unsafe { libc::environ }.cast(),
-            streams: [streams.input, streams.output, streams.error].map(|stream| stream.as_raw_fd()),
+            to_be,
             changed_signals: &self.changed_signals,
             open_files: self.open_files.as_ref(),
             failed: AtomicI32::new(0),
@@ -165,6 +187,16 @@ impl Spawner {
     }
 }
 
+/// As what a program is started.
+#[derive(Clone, Copy)]
+enum As<'a> {
+    /// As somebody else's: in a process group of its own, its standard streams given, with broken pipes as deadly
+    /// as programs expect them to be.
+    Stranger { streams: [RawFd; 3] },
+    /// As this program: these files stay open in it.
+    Own { handed_over: &'a [RawFd] },
+}
+
 /// What a child needs on its way to the other program, prepared by its parent.
 struct Birth<'a> {
     parent: Pid,
@@ -172,7 +204,7 @@ struct Birth<'a> {
     /// Ends with null, as the environment does.
     words: *const *const c_char,
     environment: *const *const c_char,
-    streams: [i32; 3],
+    to_be: As<'a>,
     changed_signals: &'a [i32],
     open_files: Option<&'a libc::rlimit64>,
     /// Left by the child: why it did not become the other program.
@@ -204,23 +236,39 @@ fn become_program(birth: &Birth<'_>) -> isize {
     };
 
     super::fork::die_with(birth.parent);
-    let grouped = call(libc::SYS_setpgid, [0; 5]);
-    if grouped < 0 {
-        return grouped;
-    }
     for signal in birth.changed_signals {
+        if *signal == libc::SIGPIPE && matches!(birth.to_be, As::Own { .. }) {
+            // This program has it ignored from the start.
+            continue;
+        }
         let action = std::ptr::from_ref(&DEFAULT) as usize;
         call(libc::SYS_rt_sigaction, [*signal as usize, action, 0, SIGNAL_SET_BYTES, 0]);
     }
-    if let Some(limit) = birth.open_files {
-        let limit = std::ptr::from_ref(limit) as usize;
-        call(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, limit, 0, 0]);
-    }
-    // None of the three is a standard stream itself: those are taken while any other file is opened.
-    for (stream, file) in birth.streams.iter().enumerate() {
-        let placed = call(libc::SYS_dup3, [*file as usize, stream, 0, 0, 0]);
-        if placed < 0 {
-            return placed;
+    match birth.to_be {
+        As::Own { handed_over } => {
+            for file in handed_over {
+                let kept = call(libc::SYS_fcntl, [*file as usize, libc::F_SETFD as usize, 0, 0, 0]);
+                if kept < 0 {
+                    return kept;
+                }
+            }
+        }
+        As::Stranger { streams } => {
+            let grouped = call(libc::SYS_setpgid, [0; 5]);
+            if grouped < 0 {
+                return grouped;
+            }
+            if let Some(limit) = birth.open_files {
+                let limit = std::ptr::from_ref(limit) as usize;
+                call(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, limit, 0, 0]);
+            }
+            // None of the three is a standard stream itself: those are taken while any other file is opened.
+            for (stream, file) in streams.iter().enumerate() {
+                let placed = call(libc::SYS_dup3, [*file as usize, stream, 0, 0, 0]);
+                if placed < 0 {
+                    return placed;
+                }
+            }
         }
     }
     let mask = std::ptr::from_ref(&NOTHING_BLOCKED) as usize;

@@ -36,14 +36,21 @@ pub fn end_strays(spared: &[Pid]) -> u64 {
     }
 }
 
-/// The children of the calling process, and whether each was still running.
+/// The children of the calling process, and whether each was still running: who has been killed is not, even if the
+/// kernel has not got round to it.
 pub fn children() -> Vec<(Pid, bool)> {
     let own = std::process::id() as Pid;
     let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
     processes
         .flatten()
-        .filter_map(|process| process.stat().ok())
-        .filter(|stat| stat.ppid == own)
-        .map(|stat| (stat.pid, stat.state != 'Z'))
+        .filter_map(|process| Some((process.stat().ok()?, process)))
+        .filter(|(stat, _)| stat.ppid == own)
+        .map(|(stat, process)| (stat.pid, stat.state != 'Z' && !has_been_killed(&process)))
         .collect()
+}
+
+/// A SIGKILL for a whole process stays pending until the process is gone.
+fn has_been_killed(process: &procfs::process::Process) -> bool {
+    const KILLED: u64 = 1 << (Signal::SIGKILL as u64 - 1);
+    process.status().is_ok_and(|status| status.shdpnd & KILLED != 0)
 }

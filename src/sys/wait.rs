@@ -137,6 +137,17 @@ pub fn wait_for_end(pid: Pid) -> io::Result<()> {
     }
 }
 
+/// Whether somebody has stopped the child `pid` and not told it to go on since.
+pub fn is_stopped(pid: Pid) -> bool {
+    // SAFETY: an all-zero siginfo is valid, and the call only fills it in.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is valid for the call to write; WNOWAIT leaves everything else as it is.
+    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) };
+    // SAFETY: after a call that succeeds the field is the child's number, or 0 if it was not stopped.
+    result == 0 && unsafe { info.si_pid() } == pid
+}
+
 /// Whether the child `pid` has ended; it is left to be reaped.
 pub fn has_ended(pid: Pid) -> bool {
     // SAFETY: an all-zero siginfo is valid, and the call only fills it in.

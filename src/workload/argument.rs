@@ -41,8 +41,13 @@ pub fn fill_result(task: u64, checksum: u32, buffer: &mut [u8]) {
 
 /// Whether `buffer` is what [`fill_result`] makes.
 pub fn is_result(task: u64, checksum: u32, buffer: &[u8]) -> bool {
-    let pattern = result_pattern(task, checksum).to_le_bytes();
-    buffer.chunks(8).all(|chunk| chunk == &pattern[..chunk.len()])
+    let pattern = result_pattern(task, checksum);
+    let words = buffer.chunks_exact(8);
+    let rest = words.remainder();
+    rest == &pattern.to_le_bytes()[..rest.len()]
+        && words
+            .map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
+            .all(|word| word == pattern)
 }
 
 fn result_pattern(task: u64, checksum: u32) -> u64 {

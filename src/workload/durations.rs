@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::WorkloadSpec;
@@ -13,7 +14,7 @@ use crate::seed::Rng;
 use crate::sys::sealed::{self, Sealed};
 
 /// How the durations of tasks vary around the one asked for. The mean stays the same, whatever the spread.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Spread {
     /// All alike.
@@ -125,7 +126,7 @@ impl FromStr for Spread {
 }
 
 /// What a trace comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSummary {
     /// How many durations it has.

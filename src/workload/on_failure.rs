@@ -8,17 +8,18 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::program::tally::Tally;
 use super::{Executor, Failure, Meter, NeverLean, Programs, Workload};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::memory::{SharedSlice, Visibility};
 
 /// What is done when a task fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum OnFailure {
     /// The others are executed.

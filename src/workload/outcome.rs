@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::measure::shortage;
 use crate::sys::wait::Exit;
 
 /// The result of a task as it lies in its slot: 0 while the task is not done.
@@ -191,7 +192,9 @@ fn in_short(exit: Exit) -> String {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System(errno) => write!(f, "{}", std::io::Error::from_raw_os_error(*errno)),
+            Self::System(errno) => {
+                f.write_str(&shortage::explained(&std::io::Error::from_raw_os_error(*errno)))
+            }
             Self::Formula => write!(f, "its formula could not be evaluated"),
             Self::Panicked => write!(f, "its code panicked"),
             Self::ProcessEnded(exit) => write!(f, "its process {exit} before the result was complete"),

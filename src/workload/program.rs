@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, PrepareError};
@@ -35,7 +36,7 @@ pub const PLACEHOLDER: &str = "{}";
 pub const SHELL: &str = "/bin/sh";
 
 /// A program of the user's own, resolved.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramSpec {
     /// The words of the command or of the worker; with `shell` the shell's text alone. For a call its one word,

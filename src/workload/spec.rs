@@ -1,7 +1,9 @@
 //! A workload as resolved: what every engine is told, and what the export records.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::durations::{Spread, TraceSummary};
@@ -10,7 +12,7 @@ use super::io::echo::Echo;
 use super::program::ProgramSpec;
 
 /// What a task does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Argument and result bytes, CPU work, waiting: each as much as asked for.
@@ -51,7 +53,7 @@ impl Kind {
 }
 
 /// A workload, resolved: nothing is left to a default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSpec {
     /// What a task does.
@@ -105,13 +107,16 @@ pub struct WorkloadSpec {
     /// The user's own program, where tasks are done by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramSpec>,
+    /// How long a task may take that is done by a process of procbench's own; no limit without it. A program has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
     /// What is there for the tasks of one round; nothing in a plan.
     #[serde(default, skip_serializing_if = "Ready::is_nothing")]
     pub ready: Ready,
 }
 
 /// What somebody else has made ready for the tasks of one round. What is empty is not there.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
     /// The folder on the user's disk to write to or read from.
@@ -131,6 +136,11 @@ impl Ready {
 }
 
 impl WorkloadSpec {
+    /// How long a worker or a process of procbench's own may take for a task.
+    pub fn task_timeout(&self) -> Option<Duration> {
+        self.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
     /// How long one task takes, as far as the specification says: CPU work and waiting, in seconds.
     /// What it does besides (the kernel's part of a file, a formula) is a rule of thumb.
     pub fn expected_task_seconds(&self) -> f64 {

@@ -6,6 +6,8 @@
 // Each file of tests is a crate of its own and uses what it needs.
 #![allow(dead_code)]
 
+pub mod browser;
+pub mod faults;
 pub mod programs;
 
 use std::cell::Cell;
@@ -13,6 +15,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::RawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -76,10 +79,21 @@ impl Sandbox {
     }
 
     /// Starts `command` as the leader of a new session.
-    pub fn start(&self, mut command: Command) -> Running<'_> {
+    pub fn start(&self, command: Command) -> Running<'_> {
+        self.start_at(command, None)
+    }
+
+    /// As [`Self::start`]; `terminal` becomes the session's own, so that its end is told to procbench.
+    pub fn start_at(&self, mut command: Command, terminal: Option<RawFd>) -> Running<'_> {
         let shown = format!("{command:?}");
-        // SAFETY: between fork and exec one system call is made, and nothing is allocated.
-        unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
+        let begin_session = move || {
+            nix::unistd::setsid()?;
+            // SAFETY: the request takes an integer.
+            let failed = terminal.is_some_and(|fd| unsafe { libc::ioctl(fd, libc::TIOCSCTTY, 0) } != 0);
+            if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+        };
+        // SAFETY: between fork and exec two system calls are made, and nothing is allocated.
+        unsafe { command.pre_exec(begin_session) };
         let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to start {shown}: {error}"));
         let stdout = child.stdout.take().map(drain);
         let stderr = child.stderr.take().map(drain);
@@ -218,6 +232,12 @@ impl Running<'_> {
         self.signals.set(self.signals.get() + 1);
     }
 
+    /// Sends `signal` to procbench alone, which may have ended.
+    pub fn signal_if_there(&self, signal: Signal) {
+        let _ = signal::kill(Pid::from_raw(self.pid()), signal);
+        self.signals.set(self.signals.get() + 1);
+    }
+
     /// Waits until `signal`, sent before, has been taken notice of: two that wait are one. False if that has already ended
     /// the program.
     #[track_caller]
@@ -246,6 +266,11 @@ impl Running<'_> {
             assert!(self.started.elapsed() < TIME_LIMIT, "waited in vain for {what} of {}", self.shown);
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// Whether procbench itself has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_some()
     }
 
     /// The runner of the current round, if there is one now.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::mode::settings::Start;
@@ -28,7 +29,7 @@ const ANSWER: &str = "procbench-probe ";
 const PROGRAM: &str = concat!(include_str!("procbench_cpu.py"), "\n", include_str!("probe.py"));
 
 /// A Python that the engine can be executed by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interpreter {
     /// Its file.
     pub path: PathBuf,

@@ -17,7 +17,7 @@ import procbench_modes as modes
 import procbench_tasks as tasks
 
 VERSION = 1
-# Two looks at the clock and two entries in a list, in seconds; and what it takes to send the number of an empty task that is
+# Two looks at the clock and three entries in a list, in seconds; and what it takes to send the number of an empty task that is
 # stamped, which is no plain number. And the part of a task's time that they may take.
 STAMPING, SENDING_STAMPED, ALLOWED = 300e-9, 8e-6, 0.01
 MOST_SAMPLES = 1 << 16
@@ -82,6 +82,8 @@ def failure(error):
         return {"type": "limit", "message": "%s: forkserver takes a shorter TMPDIR than %s" % (text, os.getcwd())}
     while place and place.tb_next:
         place = place.tb_next
+    if isinstance(error, OSError) and os.path.basename(place.tb_frame.f_code.co_filename) == "synchronize.py":
+        return {"type": "limit", "message": "Python's semaphores take a /dev/shm that can be written to: " + text}
     at = place and (os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
     return {"type": "error", "message": text + (" (%s:%d)" % at if at else "")}
 
@@ -123,7 +125,7 @@ def execute(controller, request):
     if spec["kind"] == "call":
         outcome.left_running = call.end_strays()
     verified = verify(spec, settings, outcome)
-    return report(spec, outcome, verified, user, system)
+    return report(spec, outcome, verified, user, system, progress.arrivals)
 
 
 def raise_file_limit():
@@ -406,7 +408,7 @@ def expectations(spec):
                 yield task, tasks.zlib.crc32(evaluate(formula), tasks.checksum(task, formula))
 
 
-def report(spec, outcome, verified, user, system):
+def report(spec, outcome, verified, user, system, arrivals):
     meters = outcome.meters
     waits = sum(meter.waits for meter in meters)
     # A pool is ready as soon as its first worker is; the others start meanwhile.
@@ -433,6 +435,8 @@ def report(spec, outcome, verified, user, system):
         "io_overshoot_mean_seconds": late,
         "io_overshoot_max_seconds": latest,
         "latency": latency(spec, outcome),
+        "start_order": start_order(spec, outcome),
+        "returned_out_of_place": out_of_place(arrivals),
         "failures": verified["failures"],
         "left_running": outcome.left_running,
         "parts": verified.get("parts", []),
@@ -443,12 +447,39 @@ def latency(spec, outcome):
     wait, service = {}, {}
     for meter in outcome.meters:
         stamps = meter.stamps
-        for started, ended in zip(stamps[::2], stamps[1::2]):
+        for started, ended in zip(stamps[1::3], stamps[2::3]):
             note(wait, started - outcome.begin)
             note(service, ended - started)
     if not wait:
         return None
     return {"one_in": spec["stride"], "wait": sorted(wait.items()), "service": sorted(service.items())}
+
+
+def start_order(spec, outcome):
+    """How far tasks started from their turn, by the order of their numbers: see src/mode/start_order.rs."""
+    by_start = sorted(
+        start for meter in outcome.meters for start in zip(meter.stamps[1::3], meter.stamps[::3])
+    )
+    if not by_start:
+        return None
+    stride, overtaken, last, largest = spec["stride"], 0, -1, 0
+    for place, (_, task) in enumerate(by_start):
+        overtaken += task < last
+        last = max(last, task)
+        largest = max(largest, abs(place - task // stride))
+    return {
+        "one_in": stride,
+        "count": len(by_start),
+        "overtaken": overtaken,
+        "largest_displacement": largest * stride,
+    }
+
+
+def out_of_place(arrivals):
+    """How many results came back at another place than their task's."""
+    if arrivals is None:
+        return None
+    return sum(place != task for place, (task, _) in enumerate(arrivals))
 
 
 def note(histogram, value):

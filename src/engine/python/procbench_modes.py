@@ -46,6 +46,8 @@ class Progress:
         self._say, self._next = say, now() + INTERVAL
         # What else is to be looked at meanwhile.
         self.look = None
+        # (task, result) as they came back, where that is not in the order of tasks.
+        self.arrivals = None
 
     def tick(self, done, alive):
         time = now()
@@ -133,7 +135,7 @@ def _imap(pool, items, settings, progress):
 
 def _imap_unordered(pool, items, settings, progress):
     pairs = progress.gather(pool.imap_unordered(tasks.run, items, settings["chunk"]), settings["workers"])
-    results = [None] * len(items)
+    results, progress.arrivals = [None] * len(items), pairs
     for task, result in pairs:
         results[task] = result
     return results
@@ -325,7 +327,7 @@ def _alone(spec, item):
     if size and type(outcome) is tuple:
         outcome, given = outcome
     task = item if type(item) is not tuple else item[0]
-    stamps = meter.stamps or (0, 0)
+    stamps = meter.stamps[1:] or (0, 0)
     slot = SLOT.pack(outcome + (outcome >= 0), *Meter.FIELDS.unpack(meter.pack(tasks.tick())), *stamps)
     board = spec["board"]
     if type(board) is str:
@@ -428,7 +430,7 @@ def _of_slots(outcome, left, spec, codes, returned):
         outcome.executed += meter.unpack(fields)
         outcome.meters.append(meter)
         if stamps[0]:
-            meter.stamps.extend(stamps)
+            meter.stamps.extend((task,) + stamps)
         code = codes.get(task, 0)
         if code or not word:
             reason = "its process %s before the result was complete" % crew.manner(code)

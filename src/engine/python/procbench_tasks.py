@@ -44,7 +44,7 @@ class Meter:
 
     def __init__(self):
         self.ready = self.units = self.initialisations = self.waits = self.late = self.latest = 0
-        # Start and end of tasks that are stamped, in turn.
+        # Number, start and end of tasks that are stamped, in turn.
         self.stamps = array.array("q")
 
     def pack(self, executed):
@@ -62,11 +62,12 @@ class Stamped(int):
     are plain numbers, so that looking whether to look costs nothing."""
 
     def __pos__(self):
-        stamps = here.meter.stamps
+        task, stamps = int(self), here.meter.stamps
         started = now()
+        stamps.append(task)
         stamps.append(started)
         stamps.append(now())
-        return int(self)
+        return task
 
 
 class Numbers:
@@ -229,6 +230,7 @@ def _general(spec):
             outcome = NO_FORMULA
         if started:
             stamps = here.meter.stamps
+            stamps.append(task)
             stamps.append(started)
             stamps.append(now())
         return (task, outcome) if keyed else outcome

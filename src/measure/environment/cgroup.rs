@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::source::{Found, Root, field, number_field, quoted};
 
 /// How much CPU time cgroups let this process use.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
     /// As much as there is.
@@ -18,7 +19,7 @@ pub enum Quota {
 }
 
 /// How often and for how long the quotas of this process's cgroups stopped the tasks in them, since they were created.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Throttling {
     /// Enforcement periods in which tasks were stopped.
     pub periods: u64,

@@ -1,5 +1,6 @@
 //! What happened on the machine between two states.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Throttling;
@@ -16,7 +17,7 @@ pub struct Own {
 
 /// The difference of two states. A value is `None` where one of them lacks what it takes, where a counter ran backwards,
 /// or where too little time passed to tell (see [`MIN_CPU_SECONDS`]).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct StateChange {
     /// Time between the two.
     pub elapsed_seconds: f64,

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The folder that /proc, /sys and the others are looked for in.
@@ -125,7 +126,7 @@ pub(super) fn meminfo_bytes(text: &str, name: &str) -> Found<u64> {
 }
 
 /// A value that is `None`, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotMeasured {
     /// The field, as the JSON names it, with those it lies in before it: `pressure.cpu_some_seconds`.
     pub what: String,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{self, Throttling};
@@ -12,7 +13,7 @@ use crate::sys::clock;
 /// the difference of two states: see [`change`](super::change()).
 ///
 /// Reading takes about 0.05 ms with two CPUs (/proc/stat has a line for each). What could not be read is `None`, with the reason in `not_measured`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct State {
     /// When it was read, on the monotonic clock.
     pub monotonic_seconds: f64,
@@ -41,7 +42,7 @@ pub struct State {
 }
 
 /// Load averages over the last minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// Over one minute.
     pub one_minute: f64,
@@ -52,7 +53,7 @@ pub struct Load {
 }
 
 /// What the CPUs did, in seconds of CPU time since boot. The kernel counts in hundredths.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuTimes {
     /// User mode, kernel and interrupts.
     pub busy_seconds: f64,
@@ -66,7 +67,7 @@ pub struct CpuTimes {
 
 /// For how long tasks were stalled since boot: *some* is at least one task, *full* is all that were not idle at once.
 /// See the kernel's `Documentation/accounting/psi.rst`. (For CPUs it defines *full* in cgroups only.)
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Pressure {
     /// Some, for want of a CPU.
     pub cpu_some_seconds: Option<f64>,

@@ -1,6 +1,7 @@
 //! What a pool knows of workers that have died, and of the tasks they died of.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::mode::RoundError;
 use crate::sys::fork;
@@ -13,7 +14,21 @@ const MOST_TRIES: u32 = 3;
 /// A pool whose workers die this often before they take a task is not going to do any.
 const MOST_BARREN_DEATHS: u32 = 100;
 
+/// The end of a worker that did not run out of tasks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Death {
+    /// How it ended.
+    pub exit: Exit,
+    /// Whether it had taken tasks.
+    pub took_tasks: bool,
+    /// The task that it had begun and not finished.
+    pub busy_with: Option<u64>,
+    /// Whether it was killed for having been at that task for too long.
+    pub was_overdue: bool,
+}
+
 /// Counts deaths, and says what is to become of a task that has cost a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Casualties {
     /// Tasks handed out again because whoever held them died.
     pub retries: u64,
@@ -21,49 +36,54 @@ pub(super) struct Casualties {
     pub lost: u64,
     /// How often the worker that was busy with a task died.
     deaths: HashMap<u64, u32>,
-    /// How often that may happen to one task.
-    most_tries: u32,
+    policy: OnFailure,
+    /// How long a task may take.
+    timeout: Duration,
     /// Workers that have died one after the other without a task in hand.
     barren_deaths: u32,
 }
 
 impl Casualties {
-    pub(super) fn new(policy: OnFailure) -> Self {
-        let most_tries = match policy {
-            OnFailure::Retry(times) => times.saturating_add(1),
-            OnFailure::Continue | OnFailure::Stop => MOST_TRIES,
-        };
-        Self { retries: 0, lost: 0, deaths: HashMap::new(), most_tries, barren_deaths: 0 }
+    pub(super) fn new(policy: OnFailure, timeout: Option<Duration>) -> Self {
+        let timeout = timeout.unwrap_or_default();
+        Self { retries: 0, lost: 0, deaths: HashMap::new(), policy, timeout, barren_deaths: 0 }
     }
 
-    /// Notes that a worker has ended with `exit`, having taken tasks or not, and while it was `busy_with` one if any of them
-    /// was not done. Returns why that task is to be given up, if it has cost too many workers.
+    /// How often a task is tried that costs a worker each time. One that takes too long has failed like any other task: it is
+    /// tried again only where that was asked for.
+    fn most_tries(&self, was_overdue: bool) -> u32 {
+        match self.policy {
+            OnFailure::Retry(times) => times.saturating_add(1),
+            OnFailure::Continue | OnFailure::Stop if was_overdue => 1,
+            OnFailure::Continue | OnFailure::Stop => MOST_TRIES,
+        }
+    }
+
+    /// Notes a death. Returns why the task that the worker was busy with is to be given up, if it has cost too many workers.
     ///
     /// # Errors
     /// If workers keep dying before they take a task.
-    pub(super) fn note(
-        &mut self,
-        exit: Exit,
-        took_tasks: bool,
-        busy_with: Option<u64>,
-    ) -> Result<Option<Failure>, RoundError> {
+    pub(super) fn note(&mut self, death: &Death) -> Result<Option<Failure>, RoundError> {
         self.lost += 1;
-        self.barren_deaths = if took_tasks { 0 } else { self.barren_deaths + 1 };
+        self.barren_deaths = if death.took_tasks { 0 } else { self.barren_deaths + 1 };
         if self.barren_deaths > MOST_BARREN_DEATHS {
             return Err(anyhow::anyhow!(
-                "{} workers died one after the other before they took a task; the last one {exit}",
-                self.barren_deaths
+                "{} workers died one after the other before they took a task; the last one {}",
+                self.barren_deaths,
+                death.exit
             )
             .into());
         }
-        let Some(task) = busy_with else { return Ok(None) };
+        let Some(task) = death.busy_with else { return Ok(None) };
+        let most_tries = self.most_tries(death.was_overdue);
         let deaths = self.deaths.entry(task).or_insert(0);
         *deaths += 1;
-        if *deaths < self.most_tries {
+        if *deaths < most_tries {
             self.retries += 1;
             return Ok(None);
         }
-        Ok(Some(match exit {
+        Ok(Some(match death.exit {
+            _ if death.was_overdue => Failure::timed_out(self.timeout),
             Exit::Code(fork::PANICKED) => Failure::Panicked,
             _ => Failure::GivenUp(*deaths),
         }))

@@ -10,12 +10,16 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::pipe2;
 
-use super::casualties::Casualties;
+use super::casualties::{Casualties, Death};
+use super::overseer::{At, Overseer};
+use crate::measure::shortage;
 use crate::mode::exec::{self, Handover, Role, Spawner};
 use crate::mode::progress::Status;
 use crate::mode::stamps::Stamps;
@@ -32,6 +36,8 @@ const REQUEST_WORDS: usize = 2;
 const ANSWER_WORDS: usize = 10;
 /// Bytes read at a time.
 const PIECE: usize = 64 * 1024;
+/// How long the parent sleeps at most before it looks at progress.
+const NAP: Duration = Duration::from_millis(100);
 
 /// What a worker says after each task, and once before the first and after the last.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +109,7 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
     while !pool.workers.is_empty() {
         pool.hand_out(workload);
         pool.exchange(workload)?;
+        pool.end_overdue();
         round.progress.tick(Status { tasks_done: pool.answered, alive: pool.workers.len() as u64 });
     }
     let end = monotonic_nanoseconds();
@@ -134,6 +141,8 @@ struct Worker {
     in_hand: VecDeque<u64>,
     /// What it said last of all it has done.
     meter: Meter,
+    /// Whether it has said that it is ready for its first task, and that there will be no more answers.
+    ready: bool,
     finished: bool,
 }
 
@@ -150,6 +159,9 @@ struct Pool {
     started: u64,
     peak: u64,
     casualties: Casualties,
+    overseer: Overseer,
+    /// Whether workers answer each task at once.
+    promptly: bool,
     meter: Meter,
     ready_at: u64,
     collected_at: u64,
@@ -170,7 +182,9 @@ impl Pool {
             answered: 0,
             started: 0,
             peak: 0,
-            casualties: Casualties::new(round.on_failure),
+            casualties: Casualties::new(round.on_failure, round.spec.task_timeout()),
+            overseer: Overseer::new(round.spec.task_timeout()),
+            promptly: round.spec.task_timeout().is_some(),
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
@@ -183,7 +197,7 @@ impl Pool {
     fn start<W: Workload>(&mut self, workload: &W, tasks: VecDeque<u64>) -> Result<(), RoundError> {
         let limit = |what: &str, error: io::Error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
-                RoundError::Limit(format!("failed to {what}: {error}"))
+                RoundError::Limit(format!("failed to {what}: {}", shortage::explained(&error)))
             }
             _ => error.into(),
         };
@@ -198,7 +212,7 @@ impl Pool {
         // one is open somewhere, nobody sees the end of a pipe.
         self.workers.push(worker);
         let parent = self.parent;
-        let started = match &self.spawner {
+        let started = match &mut self.spawner {
             Some(spawner) => {
                 let role =
                     Role::PipeWorker { requests: from_parent.as_raw_fd(), answers: to_parent.as_raw_fd() };
@@ -209,7 +223,8 @@ impl Pool {
                 self.workers.clear();
                 let ends = (File::from(from_parent), File::from(to_parent));
                 // A parent that does not listen any more is gone, or about to kill.
-                i32::from(work(workload, &self.board.stamps, self.result_size, ends).is_err())
+                let manner = Manner { result_size: self.result_size, promptly: self.promptly };
+                i32::from(work(workload, &self.board.stamps, manner, ends).is_err())
             }),
         };
         match (started, self.workers.last_mut()) {
@@ -250,8 +265,8 @@ impl Pool {
                 fds.push(PollFd::new(requests.as_fd(), PollFlags::POLLOUT));
             }
         }
-        const NAP_MILLISECONDS: u16 = 100;
-        match poll(&mut fds, PollTimeout::from(NAP_MILLISECONDS)) {
+        let nap = self.overseer.nap(NAP);
+        match poll(&mut fds, PollTimeout::try_from(nap).unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
@@ -265,6 +280,18 @@ impl Pool {
         Ok(())
     }
 
+    /// Kills workers that have been at one task for too long.
+    fn end_overdue(&mut self) {
+        let Some(now) = self.overseer.looks() else { return };
+        for worker in &self.workers {
+            let task = worker.in_hand.front().filter(|_| worker.ready);
+            if self.overseer.is_overdue(now, worker.pid, task.map_or(At::NoTask, |task| At::Task(*task))) {
+                // It is not reaped yet, so its number is its own.
+                let _ = kill(nix::unistd::Pid::from_raw(worker.pid), Signal::SIGKILL);
+            }
+        }
+    }
+
     /// Takes note of every whole answer of a worker.
     fn hear(&mut self, place: usize) -> Result<(), RoundError> {
         let worker = &mut self.workers[place];
@@ -272,7 +299,10 @@ impl Pool {
         while let Some(bytes) = worker.incoming.get(heard..heard + ANSWER_WORDS * 8) {
             let answer = Answer::from_bytes(bytes);
             match answer.task {
-                READY => self.ready_at = self.ready_at.min(answer.started),
+                READY => {
+                    worker.ready = true;
+                    self.ready_at = self.ready_at.min(answer.started);
+                }
                 FINISHED => {
                     worker.finished = true;
                     self.collected_at = self.collected_at.max(answer.ended);
@@ -308,9 +338,12 @@ impl Pool {
         if exit == Exit::Code(0) && worker.finished && worker.in_hand.is_empty() {
             return Ok(());
         }
-        // The first one in hand is the one it was busy with.
-        let busy_with = worker.in_hand.front().copied();
-        let given_up = self.casualties.note(exit, busy_with.is_some(), busy_with)?;
+        // The first one in hand is the one it was busy with, unless it died before it could begin.
+        let busy_with = worker.in_hand.front().copied().filter(|_| worker.ready);
+        let overdue = self.overseer.overdue_task(worker.pid);
+        let was_overdue = busy_with.is_some() && busy_with == overdue;
+        let death = Death { exit, took_tasks: busy_with.is_some(), busy_with, was_overdue };
+        let given_up = self.casualties.note(&death)?;
         if let Some((task, failure)) = busy_with.zip(given_up) {
             self.board.give_up(task, failure);
             workload.note_failure();
@@ -333,6 +366,7 @@ impl Worker {
             incoming: Vec::new(),
             in_hand: VecDeque::new(),
             meter: Meter::default(),
+            ready: false,
             finished: false,
         }
     }
@@ -384,11 +418,19 @@ impl Worker {
     }
 }
 
+/// How a worker answers.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    result_size: usize,
+    /// Each task at once, rather than when there is enough to say: the parent then knows which one it is busy with.
+    promptly: bool,
+}
+
 /// A worker's life: tasks are read and answered until there are no more.
 fn work<W: Workload>(
     workload: &W,
     stamps: &Stamps,
-    result_size: usize,
+    Manner { result_size, promptly }: Manner,
     (requests, answers): (File, File),
 ) -> io::Result<()> {
     let (mut requests, mut answers) =
@@ -421,6 +463,9 @@ fn work<W: Workload>(
         let word = meter.count(outcome);
         say(&mut answers, task, word.0, (started, ended), meter)?;
         answers.write_all(&result)?;
+        if promptly {
+            answers.flush()?;
+        }
     }
     let now = monotonic_nanoseconds();
     say(&mut answers, FINISHED, 0, (now, now), meter)?;
@@ -438,5 +483,7 @@ pub(in crate::mode) fn exec_worker<W: Workload>(
     (requests, answers): (File, File),
 ) -> io::Result<()> {
     let stamps = Stamps::new(tasks, handover.stamp_stride, Visibility::Private)?;
-    work(workload, &stamps, workload.result_size(), (requests, answers))
+    let promptly = handover.workload.task_timeout().is_some();
+    let manner = Manner { result_size: workload.result_size(), promptly };
+    work(workload, &stamps, manner, (requests, answers))
 }

@@ -1,14 +1,15 @@
 //! The worker's side of the pool.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::arguments::ArgumentRing;
+use super::ledger::Note;
 use super::{Common, Station};
 use crate::mode::Board;
 use crate::mode::board::execute_bare;
 use crate::mode::stamps::Cursor;
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::workload::{Executor, Meter, Workload};
 
@@ -76,15 +77,21 @@ impl Station {
         self.held_end.store(range.end, Release);
     }
 
-    /// What is held: for the parent.
-    pub(super) fn held(&self) -> Range<u64> {
-        self.held_start_and_side.load(Acquire) / 2..self.held_end.load(Acquire)
+    /// What it says: for the parent.
+    pub(super) fn note(&self) -> Note {
+        Note {
+            held_start_and_side: self.held_start_and_side.load(Acquire),
+            held_end: self.held_end.load(Acquire),
+            executed_before: [self.executed_before.load(Relaxed), self.executed_before_in_turn.load(Relaxed)],
+            ready: self.ready_at.load(Relaxed) > 0,
+        }
     }
 
     /// Says what a start-up has taken.
     fn publish_start(&self, meter: &Meter) {
-        self.initialisations.store(meter.initialisations, Relaxed);
+        // In this order: work without the start-up that it belongs to is told from work that is missing.
         self.work_units.store(meter.work_units, Relaxed);
+        self.initialisations.store(meter.initialisations, Release);
     }
 
     /// Says what has been done so far, as far as a task can have changed it.

@@ -5,6 +5,7 @@
 pub mod disk;
 pub mod echo;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::WorkloadSpec;
@@ -14,7 +15,7 @@ use disk::{Disk, Reader, Writer};
 use echo::{Client, Echo};
 
 /// The kind of I/O that tasks do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Io {
     /// Sleeps: an I/O that costs nothing but time.

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use memchr::{memchr, memchr_iter};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::memory::{Mapping, Visibility};
 
 /// Where the lines of a run lie, and how many there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinesSpec {
     /// The file: that of the user, or a copy of what could be read only once.

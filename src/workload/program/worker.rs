@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::conversation::{Conversation, Trouble, only_line, pipe_to_read};
 use super::tally::Tally;
 use super::template::Template;
 use super::{Launcher, Program, Programs};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::fork::Pid;
 use crate::sys::memory::{SharedSlice, Visibility};
 use crate::sys::spawn::{Spawner, Streams, Words};

@@ -1,0 +1,75 @@
+//! The articles' claims, put to the test.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::benchmark::ignore_closed_pipe;
+use super::failure::{Failure, usage};
+use crate::cli::Claims;
+use crate::engine::Engine;
+use crate::experiment::workbench::Workbench;
+use crate::report::progress::Progress;
+use crate::report::target::Target;
+use crate::study::claims::run::Wanted;
+use crate::study::claims::{ALL, ClaimsReport, Effort, run};
+use crate::{exit, report};
+
+/// Tests what was named, shows and exports it.
+pub fn run(typed: &Claims) -> Result<i32, Failure> {
+    let (json, markdown) = (target(typed.json.as_deref())?, target(typed.markdown.as_deref())?);
+    let to_standard_output = |target: &Option<Target>| matches!(target, Some(Target::StandardOutput));
+    if to_standard_output(&json) && to_standard_output(&markdown) {
+        return Err(usage(
+            "--json and --markdown both go to standard output: expected a file for one of them",
+        ));
+    }
+    let shown = !to_standard_output(&json) && !to_standard_output(&markdown);
+    let wanted = wanted(typed)?;
+    let mut bench = Workbench::new()?;
+    let mut progress = Progress::new(typed.quiet);
+    let tested = run::test(&mut bench, &wanted, &mut progress);
+    progress.finish();
+    if let Some(target) = json {
+        target.write(&report::claims::json(&tested)?)?;
+    }
+    if let Some(target) = markdown {
+        target.write(report::claims::markdown(&tested).as_bytes())?;
+    }
+    if shown {
+        let mut out = anstream::stdout().lock();
+        let written = report::claims::write(&tested, !typed.names.is_empty(), &mut out);
+        ignore_closed_pipe(written.and_then(|()| out.flush()))?;
+    }
+    Ok(exit_code(&tested))
+}
+
+/// Where an export goes, found out before anything is measured.
+fn target(path: Option<&Path>) -> Result<Option<Target>, Failure> {
+    path.map(Target::open).transpose().map_err(|error| usage(format!("{error:#}")))
+}
+
+fn wanted(typed: &Claims) -> Result<Wanted, Failure> {
+    let is_named = |name: &str| typed.names.is_empty() || typed.names.iter().any(|named| named.name == name);
+    let mut engines = typed.engine.clone();
+    engines.dedup();
+    if typed.python.is_some() && !engines.contains(&Engine::Python) {
+        return Err(usage("--python was given, but the engine is native alone: expected --engine python"));
+    }
+    Ok(Wanted {
+        claims: ALL.iter().filter(|claim| is_named(claim.name)).collect(),
+        engines,
+        effort: if typed.quick { Effort::Quick } else { Effort::Full },
+        python: typed.python.clone(),
+    })
+}
+
+/// Whichever way verdicts come out is not for the exit code to say.
+fn exit_code(tested: &ClaimsReport) -> i32 {
+    if tested.broken() {
+        exit::FAILURE
+    } else if tested.partial {
+        exit::INTERRUPTED
+    } else {
+        exit::SUCCESS
+    }
+}

@@ -1,0 +1,339 @@
+//! The value of a flag at which the faster of two strategies changes.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::benchmark::ignore_closed_pipe;
+use super::cells::Cells;
+use super::failure::{Failure, usage};
+use crate::cli::Crossover as Typed;
+use crate::document::{SpeedUp, Tool};
+use crate::experiment::RunError;
+use crate::experiment::course::{Course, Took};
+use crate::experiment::schedule::Phase;
+use crate::experiment::workbench::Workbench;
+use crate::plan::inputs::make_output_folder;
+use crate::plan::vary::{Key, Range, Unit, Value};
+use crate::report::json::export;
+use crate::report::progress::{Part, Progress};
+use crate::report::target::Target;
+use crate::stats;
+use crate::study::crossover::document::{Crossing, Crossovers, Kind, Point, SCHEMA_VERSION};
+use crate::study::crossover::{CLEAR, Faster, Found, Measure, Rules, find};
+use crate::{exit, report};
+
+const DEFAULT_WIDTH: f64 = 0.1;
+const DEFAULT_POINTS: u64 = 7;
+const DEFAULT_ROUNDS: u64 = 40;
+const DEFAULT_SECONDS: f64 = 60.0;
+
+/// Searches, shows and exports what was found.
+pub fn run(typed: &Typed) -> Result<i32, Failure> {
+    let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let (key, range) = over(&typed.over)?;
+    refuse(typed, key)?;
+    let rules = rules(typed, key, range)?;
+    let mut flags = typed.benchmark.clone();
+    flags.mode.clone_from(&typed.between);
+    let cells = Cells::read(&flags)?;
+    let bench = Workbench::new()?;
+    let between = check(&cells, key, &rules, &bench)?;
+    let json = flags.json.as_deref().map(Target::open).transpose();
+    let json = json.map_err(|error| usage(format!("{error:#}")))?;
+    let time_limit_seconds = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);
+    let started = Instant::now();
+    let mut field = Field {
+        cells: &cells,
+        key,
+        bench,
+        courses: BTreeMap::new(),
+        progress: Progress::new(flags.quiet),
+        deadline: started + Duration::from_secs_f64(time_limit_seconds),
+        interrupted: false,
+    };
+    let found = find(&mut field, &rules)?;
+    field.progress.finish();
+    let value = |number: f64| Value { text: key.text(number), number: Some(number) };
+    let failed = field.courses.values().any(|course| course.tasks_failed() > 0);
+    let document = Crossovers {
+        kind: Kind::Crossover,
+        schema_version: SCHEMA_VERSION,
+        partial: field.interrupted,
+        out_of_time: found.out_of_time && !field.interrupted,
+        tool: Tool::this(),
+        started_at,
+        command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        key: key.name.into(),
+        unit: key.unit,
+        low: value(range.low),
+        high: value(range.high),
+        width: rules.width,
+        most_rounds: rules.most_rounds,
+        time_limit_seconds,
+        elapsed_seconds: started.elapsed().as_secs_f64(),
+        crossings: found.crossings.iter().map(|crossing| named(crossing, &between, &value)).collect(),
+        points: points(found, &mut field.courses, field.interrupted, &value),
+        between,
+    };
+    show(&document, json)?;
+    Ok(match (document.partial, failed) {
+        (true, _) => exit::INTERRUPTED,
+        (false, true) => exit::FAILURE,
+        (false, false) => exit::SUCCESS,
+    })
+}
+
+/// `KEY=LOW..HIGH`
+fn over(text: &str) -> Result<(&'static Key, Range), Failure> {
+    let Some((key, range)) = text.split_once('=') else {
+        return Err(usage(format!(
+            "'{text}' is not a range of a flag: expected KEY=LOW..HIGH, such as io-wait=0..1s"
+        )));
+    };
+    let key = Key::find(key).map_err(usage)?;
+    let range = Range::parse(key, range).map_err(|error| usage(format!("{error} (in --over {text})")))?;
+    Ok((key, range))
+}
+
+/// Refuses what has no meaning here.
+fn refuse(typed: &Typed, key: &Key) -> Result<(), Failure> {
+    let flags = &typed.benchmark;
+    if typed.between.len() != 2 {
+        let found = typed.between.len();
+        return Err(usage(format!("--between has {found}: expected two strategies, such as pool,process")));
+    }
+    for (given, name, instead) in [
+        (!flags.mode.is_empty(), "--mode", "--between says which strategies"),
+        (flags.time_budget.is_some(), "--time-budget", "--time-limit is for the whole search"),
+        (flags.precision.is_some(), "--precision", "--width says how narrow the interval is to be"),
+        (flags.overhead, "--overhead", "a search has no row of empty tasks"),
+        (flags.warmup.is_some(), "--warmup", "each value has one round to warm up"),
+        (flags.dry_run, "--dry-run", "what a search runs depends on what it finds"),
+        (key.is_set(&flags.flags()), key.name, "--over says what it is"),
+    ] {
+        if given {
+            return Err(usage(format!("{name} has no meaning in a search for a crossover: {instead}")));
+        }
+    }
+    Ok(())
+}
+
+fn rules(typed: &Typed, key: &'static Key, range: Range) -> Result<Rules, Failure> {
+    const MOST_POINTS: u64 = 50;
+    let points = typed.points.map_or(DEFAULT_POINTS, |points| points.0);
+    if !(3..=MOST_POINTS).contains(&points) {
+        return Err(usage(format!("--points is {points}: expected 3 to {MOST_POINTS}")));
+    }
+    let width = typed.width.map_or(DEFAULT_WIDTH, |width| width.0);
+    if width < 0.01 {
+        return Err(usage("--width is below 1%: expected more, values are rounded to three digits"));
+    }
+    let most_rounds = typed.benchmark.rounds.map_or(DEFAULT_ROUNDS, |rounds| rounds.0);
+    let mut grid: Vec<f64> = range
+        .spread_out(key, Some(points as usize))
+        .into_iter()
+        .map(|value| typed_value(key, value))
+        .collect();
+    grid.dedup();
+    let nearest = match key.unit {
+        Unit::Seconds => |value: f64| typed_value_of("io-wait", value),
+        Unit::Bytes => |value: f64| typed_value_of("memory", value),
+        Unit::Count | Unit::Word => |value: f64| typed_value_of("tasks", value),
+    };
+    Ok(Rules { grid, nearest, width, most_rounds: most_rounds as usize })
+}
+
+/// What is typed to get as near to `value` as can be.
+fn typed_value(key: &Key, value: f64) -> f64 {
+    key.number(&key.text(value)).unwrap_or(value)
+}
+
+fn typed_value_of(key: &str, value: f64) -> f64 {
+    Key::find(key).map_or(value, |key| typed_value(key, value))
+}
+
+/// Checks both ends before anything is run, and returns what the strategies are called.
+fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[String; 2], Failure> {
+    let mut plans = Vec::new();
+    for value in &rules.grid {
+        plans.push(cells.check(&[(key.name, &key.text(*value))], bench)?.plan().clone());
+    }
+    if plans.windows(2).all(|pair| {
+        let settings =
+            |at: usize| pair[at].strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>();
+        pair[0].workload == pair[1].workload && settings(0) == settings(1)
+    }) {
+        return Err(usage(format!(
+            "{} makes no difference: both strategies say themselves what it is",
+            key.name
+        )));
+    }
+    if let Some(plan) = plans.first()
+        && cells.flags().command.is_empty()
+        && cells.flags().worker.is_none()
+    {
+        ignore_closed_pipe(report::plan::write_program(plan, &mut anstream::stderr().lock()))?;
+    }
+    let mut names = plans.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name);
+    let (Some(first), Some(second)) = (names.next(), names.next()) else {
+        return Err(usage(
+            "--engine makes more than two strategies: expected two, such as pool,py-pool after --between",
+        ));
+    };
+    Ok([first, second])
+}
+
+/// Both strategies at any value.
+struct Field<'a> {
+    cells: &'a Cells,
+    key: &'static Key,
+    bench: Workbench,
+    /// What was run at each value, by the value as typed.
+    courses: BTreeMap<String, Course>,
+    progress: Progress,
+    deadline: Instant,
+    interrupted: bool,
+}
+
+impl Measure for Field<'_> {
+    type Error = Failure;
+
+    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Vec<f64>, Failure> {
+        let mut ratios = Vec::new();
+        match self.measure(&self.key.text(value), rounds, &mut ratios) {
+            Err(Ended::Interrupted) => self.interrupted = true,
+            Err(Ended::Failed(failure)) => return Err(failure),
+            Err(Ended::OutOfTime) | Ok(()) => {}
+        }
+        Ok(ratios)
+    }
+}
+
+/// Why there are fewer rounds than wanted.
+enum Ended {
+    OutOfTime,
+    Interrupted,
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<RunError> for Ended {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Interrupted => Self::Interrupted,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl Field<'_> {
+    fn measure(&mut self, value: &str, rounds: usize, ratios: &mut Vec<f64>) -> Result<(), Ended> {
+        let mut observer = Part::new(&mut self.progress, format!("{}={value}", self.key.name));
+        if !self.courses.contains_key(value) {
+            if Instant::now() >= self.deadline {
+                return Err(Ended::OutOfTime);
+            }
+            let checked = self.cells.check(&[(self.key.name, value)], &self.bench)?;
+            let job = self.bench.prepare(checked).map_err(Failure::from)?;
+            make_output_folder(&job.plan).map_err(Failure::from)?;
+            let mut course = Course::begin(job, self.bench.signals())?;
+            course.pilot(&mut observer)?;
+            // What takes seconds does not become faster by having been run before.
+            let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
+            self.courses.insert(value.to_owned(), course);
+            if is_short {
+                self.pair(value, Phase::WarmUp)?;
+            }
+        }
+        for _ in 0..rounds {
+            ratios.push(self.pair(value, Phase::Timed)?);
+        }
+        Ok(())
+    }
+
+    /// One round of each: the logarithm of the ratio of their times. One that takes several times as long as the other is not
+    /// waited for, so its ratio is one that it has at least.
+    fn pair(&mut self, value: &str, phase: Phase) -> Result<f64, Ended> {
+        // More than what is told apart at a glance.
+        const TIMES: f64 = 1.5 * CLEAR;
+        const AT_LEAST: Duration = Duration::from_millis(200);
+        let part = format!("{}={value}", self.key.name);
+        let mut observer = Part::new(&mut self.progress, part);
+        let Some(course) = self.courses.get_mut(value) else { return Err(Ended::OutOfTime) };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let seconds = course.expected_seconds();
+        let patience = |place: usize| {
+            let other = seconds[1 - place.min(1)];
+            let patience = Duration::from_secs_f64((TIMES * other).min(1e9)).max(AT_LEAST);
+            Some(patience.min(left))
+        };
+        if left.is_zero() {
+            return Err(Ended::OutOfTime);
+        }
+        let took = course.round(phase, &[0, 1], &patience, &mut observer)?;
+        let of = |wanted: usize| took.iter().find(|(place, _)| *place == wanted).map(|(_, took)| *took);
+        match (of(0), of(1)) {
+            (Some(Took::Seconds(first)), Some(Took::Seconds(second))) => Ok((first / second).ln()),
+            (Some(Took::Longer(first)), Some(Took::Seconds(second))) if first > second => {
+                Ok((first / second).ln())
+            }
+            (Some(Took::Seconds(first)), Some(Took::Longer(second))) if second > first => {
+                Ok((first / second).ln())
+            }
+            _ => Err(Ended::OutOfTime),
+        }
+    }
+}
+
+fn named(
+    crossing: &crate::study::crossover::Crossing,
+    between: &[String; 2],
+    value: &dyn Fn(f64) -> Value,
+) -> Crossing {
+    let (below, above) = match crossing.below {
+        Faster::Second => (1, 0),
+        Faster::First | Faster::NotDistinguished => (0, 1),
+    };
+    Crossing {
+        low: value(crossing.low),
+        high: value(crossing.high),
+        estimate: value(crossing.estimate),
+        below: between[below].clone(),
+        above: between[above].clone(),
+        not_distinguished: crossing.not_distinguished.map(|(low, high)| [value(low), value(high)]),
+    }
+}
+
+fn points(
+    found: Found,
+    courses: &mut BTreeMap<String, Course>,
+    partial: bool,
+    value: &dyn Fn(f64) -> Value,
+) -> Vec<Point> {
+    let points = found.points.into_iter().filter_map(|point| {
+        let at = value(point.value);
+        let document = courses.remove(&at.text)?.finish(partial);
+        let (first, second) = (document.strategies.first()?, document.strategies.get(1)?);
+        let run = &document.plan.run;
+        let speed_up = stats::compare(&first.paired_with(second), run.margin, run.seed).map(SpeedUp::from);
+        Some(Point { value: at, faster: point.faster, speed_up, document })
+    });
+    points.collect()
+}
+
+fn show(document: &Crossovers, json: Option<Target>) -> Result<(), Failure> {
+    if let Some(target) = &json {
+        target.write(&export(document)?)?;
+    }
+    if !matches!(json, Some(Target::StandardOutput)) {
+        let mut out = anstream::stdout().lock();
+        ignore_closed_pipe(report::crossover::write(document, &mut out).and_then(|()| out.flush()))?;
+    }
+    Ok(())
+}

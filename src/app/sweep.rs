@@ -1,0 +1,319 @@
+//! Many benchmarks of one workload, of which a flag or two vary.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Parser;
+use serde_json::{Value as Json, to_value};
+
+use super::benchmark::{ignore_closed_pipe, spec};
+use super::cells::Cells;
+use super::failure::{Failure, usage};
+use crate::cli::{Benchmark, Cli, Sweep as Typed, Verb};
+use crate::document::Tool;
+use crate::experiment::workbench::{Checked, Workbench};
+use crate::experiment::{self, RunError};
+use crate::plan::DEFAULT_SEED;
+use crate::plan::draft::Draft;
+use crate::plan::inputs::make_output_folder;
+use crate::plan::vary::{Flags, Variable};
+use crate::report::json::export;
+use crate::report::progress::{Part, Progress};
+use crate::report::target::Target;
+use crate::study::sweep::{self, Cell, Kind, MOST_CELLS, MOST_VARIABLES, SCHEMA_VERSION, Sweep};
+use crate::workload::OnFailure;
+use crate::{exit, report};
+
+/// Runs what was typed, cell by cell; shows it and keeps it after each of them.
+pub fn run(typed: &Typed) -> Result<i32, Failure> {
+    let before = typed.resume.as_deref().map(read).transpose()?;
+    let again = before.as_ref().filter(|_| is_alone(typed)).map(|before| typed_before(before, typed));
+    let typed = &again.transpose()?.unwrap_or_else(|| typed.clone());
+    let flags = &typed.benchmark;
+    let spec = spec(flags)?;
+    let variables = variables(typed, &spec)?;
+    let mut bench = Workbench::new()?;
+    let mut sweep = begin(typed, &spec, variables)?;
+    let cells = Cells::new(flags, &spec)?;
+    sweep.strategies = check_all(&mut sweep, &cells, &bench)?;
+    if let (Some(before), Some(path)) = (before, &typed.resume) {
+        let of_file = |wrong| usage(format!("cannot go on with {}: {wrong}", path.display()));
+        sweep.resume(before).map_err(of_file)?;
+        require_same(&sweep, &cells, &mut bench)?;
+    }
+    let json = match flags.json.as_deref().or(typed.resume.as_deref()) {
+        Some(path) if !flags.dry_run => {
+            Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?)
+        }
+        _ => None,
+    };
+    let mut out = anstream::stderr().lock();
+    if flags.command.is_empty() && flags.worker.is_none() {
+        let first = check(&sweep.cells[0], &sweep, &cells, &bench)?;
+        ignore_closed_pipe(report::plan::write_program(first.plan(), &mut out))?;
+    }
+    drop(out);
+    let estimate = estimate(&sweep, &cells, &mut bench, flags.dry_run)?;
+    sweep.estimate_seconds = estimate;
+    if flags.dry_run {
+        let mut out = anstream::stdout().lock();
+        ignore_closed_pipe(report::sweep::write_plan(&sweep, &mut out))?;
+        return Ok(exit::SUCCESS);
+    }
+    if let (Some(seconds), Some(allowed)) = (estimate, sweep.total_time_seconds)
+        && seconds > allowed
+    {
+        return Err(usage(report::sweep::too_long(&sweep, seconds, allowed)));
+    }
+    if !flags.quiet {
+        ignore_closed_pipe(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
+    }
+    let ended = carry_out(&mut sweep, &cells, &mut bench, json.as_ref());
+    show(&sweep, json.as_ref())?;
+    ended
+}
+
+/// The sweep that was exported to `path`.
+fn read(path: &Path) -> Result<Sweep, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| usage(format!("failed to read the sweep {shown}: {error}")))?;
+    let value: Json =
+        serde_json::from_str(&text).map_err(|error| usage(format!("{shown}: not JSON: {error}")))?;
+    if value["kind"] != "sweep" {
+        return Err(usage(format!(
+            "{shown}: not the export of a sweep: expected what procbench sweep --json wrote"
+        )));
+    }
+    if value["schema_version"] != SCHEMA_VERSION {
+        let version = &value["schema_version"];
+        return Err(usage(format!("{shown}: schema version {version}: expected {SCHEMA_VERSION}")));
+    }
+    serde_json::from_value(value)
+        .map_err(|error| usage(format!("{shown}: not the export of a sweep: {error}")))
+}
+
+/// Whether nothing but `--resume` was typed that says which sweep it is.
+fn is_alone(typed: &Typed) -> bool {
+    let flags = &typed.benchmark;
+    typed.vary.is_empty()
+        && flags.config.is_none()
+        && flags.flags() == Flags::default()
+        && flags.mode.is_empty()
+}
+
+/// What was typed when the sweep `before` was begun, with where to go on.
+fn typed_before(before: &Sweep, now: &Typed) -> Result<Typed, Failure> {
+    let unreadable =
+        || usage("the command line in that file is not one of a sweep: type it again, with --resume FILE");
+    let cli = Cli::try_parse_from(&before.command_line).map_err(|_| unreadable())?;
+    let Some(Verb::Sweep(typed)) = cli.verb else { return Err(unreadable()) };
+    let benchmark = Benchmark {
+        json: now.benchmark.json.clone(),
+        quiet: now.benchmark.quiet,
+        dry_run: now.benchmark.dry_run,
+        ..typed.benchmark
+    };
+    let total_time = now.total_time.or(typed.total_time);
+    Ok(Typed { resume: now.resume.clone(), total_time, benchmark, vary: typed.vary })
+}
+
+/// What varies: as typed, or else as the spec says, but for what a flag says otherwise.
+fn variables(typed: &Typed, spec: &Draft) -> Result<Vec<Variable>, Failure> {
+    let flags = typed.benchmark.flags();
+    let mut variables = Vec::new();
+    for text in &typed.vary {
+        let variable = Variable::parse(text).map_err(usage)?;
+        let key = variable.key().map_err(usage)?;
+        if key.is_set(&flags) {
+            return Err(usage(format!(
+                "{} varies, but --{} says what it is: expected one of both",
+                key.name, key.name
+            )));
+        }
+        variables.push(variable);
+    }
+    if variables.is_empty() {
+        let fixed = |variable: &Variable| variable.key().is_ok_and(|key| key.is_set(&flags));
+        variables = spec.vary.iter().filter(|variable| !fixed(variable)).cloned().collect();
+    }
+    if variables.is_empty() {
+        return Err(usage(
+            "what varies? Expected --vary KEY=LIST, such as --vary tasks=10,100,1000, or [vary] in a spec",
+        ));
+    }
+    if variables.len() > MOST_VARIABLES {
+        let keys: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
+        return Err(usage(format!(
+            "{} vary: expected one or two at a time, since nobody can look at more",
+            keys.join(", ")
+        )));
+    }
+    if let [one, two] = variables.as_slice()
+        && one.key == two.key
+    {
+        return Err(usage(format!("{} varies twice: expected one list of its values", one.key)));
+    }
+    let count: usize = variables.iter().map(|variable| variable.values.len()).product();
+    if count > MOST_CELLS {
+        return Err(usage(format!("the sweep has {count} cells: expected at most {MOST_CELLS}")));
+    }
+    Ok(variables)
+}
+
+/// A sweep of which nothing was run.
+fn begin(typed: &Typed, spec: &Draft, variables: Vec<Variable>) -> Result<Sweep, Failure> {
+    let flags = &typed.benchmark;
+    if flags.args_from.as_deref().or(spec.workload.args_from.as_deref()) == Some("-") {
+        return Err(usage(
+            "lines of standard input can be read only once: expected a file after --args-from",
+        ));
+    }
+    let seed = flags.seed.or(spec.run.seed).unwrap_or(DEFAULT_SEED);
+    let command_line = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(Sweep {
+        kind: Kind::Sweep,
+        schema_version: SCHEMA_VERSION,
+        partial: true,
+        tool: Tool::this(),
+        started_at: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        command_line,
+        cells: sweep::cells(&variables, seed),
+        variables,
+        strategies: Vec::new(),
+        seed,
+        estimate_seconds: None,
+        total_time_seconds: typed.total_time.map(|time| time.0),
+    })
+}
+
+/// Checks that `cell` can be run.
+fn check(cell: &Cell, sweep: &Sweep, cells: &Cells, bench: &Workbench) -> Result<Checked, Failure> {
+    let keys = sweep.variables.iter().map(|variable| variable.key.as_str());
+    let values: Vec<(&str, &str)> = keys.zip(cell.values.iter().map(String::as_str)).collect();
+    cells.check(&values, bench)
+}
+
+/// Checks every cell before the first is run, and returns what the strategies are called.
+fn check_all(sweep: &mut Sweep, cells: &Cells, bench: &Workbench) -> Result<Vec<String>, Failure> {
+    let mut first = None;
+    let mut all_alike = true;
+    for cell in &sweep.cells {
+        let plan = check(cell, sweep, cells, bench)?.plan().clone();
+        let alike = |other: &crate::plan::Plan| {
+            let settings = |plan: &crate::plan::Plan| {
+                plan.strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>()
+            };
+            other.workload == plan.workload && settings(other) == settings(&plan)
+        };
+        all_alike &= first.as_ref().is_none_or(alike);
+        first.get_or_insert(plan);
+    }
+    if all_alike && sweep.cells.len() > 1 {
+        let keys: Vec<&str> = sweep.variables.iter().map(|variable| variable.key.as_str()).collect();
+        return Err(usage(format!(
+            "{} makes no difference: every strategy that has it says itself what it is",
+            keys.join(" and ")
+        )));
+    }
+    Ok(first.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name).collect())
+}
+
+/// How long the cells that are not done take, at most. Nobody knows what programs take that are not to be executed.
+fn estimate(
+    sweep: &Sweep,
+    cells: &Cells,
+    bench: &mut Workbench,
+    dry_run: bool,
+) -> Result<Option<f64>, Failure> {
+    let mut seconds = 0.0;
+    for cell in sweep.cells.iter().filter(|cell| !cell.is_done()) {
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
+        if job.plan.workload.kind.is_program() && dry_run {
+            return Ok(None);
+        }
+        seconds += experiment::estimate(&job.plan, &job.setting, bench.signals())?.run_seconds;
+    }
+    Ok(Some(seconds))
+}
+
+/// Runs what is not done, and returns the exit code.
+fn carry_out(
+    sweep: &mut Sweep,
+    cells: &Cells,
+    bench: &mut Workbench,
+    json: Option<&Target>,
+) -> Result<i32, Failure> {
+    let mut progress = Progress::new(cells.flags().quiet);
+    let ended = loop {
+        let Some(at) = sweep.next() else { break Ok(exit::SUCCESS) };
+        let cell = &sweep.cells[at];
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
+        make_output_folder(&job.plan)?;
+        let part =
+            format!("cell {}/{}, {}", sweep.done() + 1, sweep.cells.len(), cell.name(&sweep.variables));
+        match bench.run(&job, &mut Part::new(&mut progress, part)) {
+            Ok(document) => sweep.record(at, document),
+            Err(RunError::Interrupted) => break Ok(exit::INTERRUPTED),
+            Err(error) => break Err(Failure::from(error)),
+        }
+        if let Some(json) = json.filter(|json| json.is_file()) {
+            json.write(&export(sweep)?)?;
+        }
+        let failed = sweep.cells[at].document.as_ref().is_some_and(|document| document.tasks_failed() > 0);
+        if failed && job.plan.run.on_failure == OnFailure::Stop {
+            break Ok(exit::FAILURE);
+        }
+        if !sweep.cells[at].is_done() {
+            break Ok(exit::INTERRUPTED);
+        }
+    };
+    progress.finish();
+    match ended {
+        Ok(exit::SUCCESS) if sweep.tasks_failed() > 0 => Ok(exit::FAILURE),
+        ended => ended,
+    }
+}
+
+/// Refuses to go on with cells that were run with other flags, or on another machine.
+fn require_same(sweep: &Sweep, cells: &Cells, bench: &mut Workbench) -> Result<(), Failure> {
+    const OF_MACHINE: [&str; 6] =
+        ["cpu", "cores", "effective_cores", "memory_bytes", "kernel", "architecture"];
+    let json =
+        |value: serde_json::Result<Json>| value.map_err(|error| Failure::from(anyhow::Error::from(error)));
+    for cell in &sweep.cells {
+        let Some(before) = cell.document.as_ref().filter(|_| cell.is_done()) else { continue };
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
+        // What the guard allows depends on what else runs.
+        let guarded = !before.plan.guarded.is_empty() || !job.plan.guarded.is_empty();
+        let ignored: &[&str] = if guarded { &["guarded", "in_flight"] } else { &[] };
+        let (ours, theirs) = (json(to_value(&before.plan))?, json(to_value(&job.plan))?);
+        let of_plan = sweep::differs(&ours, &theirs, ignored);
+        let (ours, theirs) =
+            (json(to_value(&before.environment.machine))?, json(to_value(&job.setting.environment))?);
+        let of_machine = OF_MACHINE.into_iter().find_map(|key| {
+            let (_, before, now) = sweep::differs(&ours[key], &theirs[key], &[])?;
+            Some((format!("this machine's {key}"), before, now))
+        });
+        if let Some((what, before, now)) = of_plan.or(of_machine) {
+            let name = cell.name(&sweep.variables);
+            return Err(usage(format!(
+                "cannot go on: it is another sweep: in the cell {name}, {what} was {before} and is now {now}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The map on standard output, unless the JSON goes there.
+fn show(sweep: &Sweep, json: Option<&Target>) -> Result<(), Failure> {
+    if let Some(json) = json {
+        json.write(&export(sweep)?)?;
+    }
+    if !matches!(json, Some(Target::StandardOutput)) {
+        let mut out = anstream::stdout().lock();
+        ignore_closed_pipe(report::sweep::write(sweep, &mut out).and_then(|()| out.flush()))?;
+    }
+    ignore_closed_pipe(report::sweep::write_warnings(sweep, &mut anstream::stderr().lock()))?;
+    Ok(())
+}

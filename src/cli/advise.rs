@@ -1,0 +1,20 @@
+//! The flags of a search for the best strategy: those of a benchmark, and a time.
+
+use clap::Args;
+
+use super::Benchmark;
+use crate::plan::units::Seconds;
+
+/// Which strategy to use.
+#[derive(Debug, Clone, Args)]
+pub struct Advise {
+    /// How long the search may take altogether [default: 60s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = ADVISE)]
+    pub time_limit: Option<Seconds>,
+
+    /// The workload. Rows of --mode or of a spec are looked at besides the search's own.
+    #[command(flatten)]
+    pub benchmark: Benchmark,
+}
+
+const ADVISE: &str = "Advice";

@@ -1,0 +1,341 @@
+//! One run against another: what became of each strategy. It is what `procbench compare` exports and shows.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Document, SCHEMA_VERSION, StrategyResult, Tool, Warning};
+use crate::engine::Engine;
+use crate::saved;
+use crate::stats::{self, Verdict};
+use crate::workload::WorkloadSpec;
+use crate::workload::spec::Ready;
+
+/// Two runs, strategy by strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunComparison {
+    /// Raised whenever a field changes its meaning or goes away.
+    #[schemars(extend("const" = SCHEMA_VERSION))]
+    pub schema_version: u32,
+    /// What this is: `comparison`.
+    #[schemars(extend("const" = saved::COMPARISON))]
+    pub kind: String,
+    /// What compared them.
+    pub tool: Tool,
+    /// The run that is compared with.
+    pub old: Side,
+    /// The run that is compared.
+    pub new: Side,
+    /// By how much two times must differ to be told apart, as a part of one.
+    pub margin: f64,
+    /// By how much a strategy may be slower before that is a failure, as a part of one; null if nobody asked.
+    pub fail_if_slower: Option<f64>,
+    /// Strategies that both runs have, in the order of the new one.
+    pub strategies: Vec<StrategyRatio>,
+    /// Strategies of the old run that the new one does not have.
+    pub only_in_old: Vec<String>,
+    /// Strategies of the new run that the old one did not have.
+    pub only_in_new: Vec<String>,
+    /// What a reader should know before he believes the ratios.
+    pub warnings: Vec<Warning>,
+}
+
+/// One of the two runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Side {
+    /// The file that was read, as typed.
+    pub file: String,
+    /// When it was started, in UTC, as RFC 3339.
+    pub started_at: String,
+    /// What made it.
+    pub tool: Tool,
+    /// The title of its workload.
+    pub name: Option<String>,
+}
+
+/// A strategy in both runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StrategyRatio {
+    /// Its name.
+    pub name: String,
+    /// Median time of the old run's rounds; null without any.
+    pub old_seconds: Option<f64>,
+    /// Median time of the new run's rounds; null without any.
+    pub new_seconds: Option<f64>,
+    /// How many rounds the old run has.
+    pub old_rounds: usize,
+    /// How many rounds the new run has.
+    pub new_rounds: usize,
+    /// New time over old time: 1.1 takes 10 % more. Null if either has no rounds, or tasks of it failed.
+    pub ratio: Option<f64>,
+    /// The lower end of its 95 % interval; null with fewer than five rounds of either.
+    pub ci_low: Option<f64>,
+    /// Its upper end.
+    pub ci_high: Option<f64>,
+    /// What that comes to for the new run; null without a ratio.
+    pub verdict: Option<Verdict>,
+    /// Whether the whole interval lies beyond what was allowed.
+    pub failed: bool,
+}
+
+/// What the two runs may differ in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowed {
+    /// The tasks.
+    pub workload: bool,
+    /// The processor and how many cores of it.
+    pub machine: bool,
+    /// The version of procbench, or of Python.
+    pub engine: bool,
+}
+
+/// How runs are compared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// By how much two times must differ to be told apart; the larger one of both runs' own unless said otherwise.
+    pub margin: Option<f64>,
+    /// By how much a strategy may be slower.
+    pub fail_if_slower: Option<f64>,
+    /// What they may differ in.
+    pub allowed: Allowed,
+}
+
+impl RunComparison {
+    /// Compares the run in the file `new` with the one in the file `old`.
+    ///
+    /// # Errors
+    /// One sentence that says in what they differ, and how to compare them all the same.
+    pub fn of(old: (&Path, &Document), new: (&Path, &Document), terms: &Terms) -> Result<Self, String> {
+        let side = |(path, run): (&Path, &Document)| Side {
+            file: path.display().to_string(),
+            started_at: run.started_at.clone(),
+            tool: run.tool.clone(),
+            name: run.plan.name.clone(),
+        };
+        let (old_side, new_side) = (side(old), side(new));
+        let (old, new) = (old.1, new.1);
+        refuse(old, new, terms.allowed)?;
+        let margin = terms.margin.unwrap_or(old.plan.run.margin.max(new.plan.run.margin));
+        let find = |run: &'_ Document, name: &str| run.strategies.iter().position(|row| row.name == name);
+        let missing = |of: &Document, from: &Document| {
+            let names = of.strategies.iter().map(|row| row.name.clone());
+            names.filter(|name| find(from, name).is_none()).collect::<Vec<_>>()
+        };
+        let pairs: Vec<(&StrategyResult, &StrategyResult)> = new
+            .strategies
+            .iter()
+            .filter_map(|row| Some((&old.strategies[find(old, &row.name)?], row)))
+            .collect();
+        if pairs.is_empty() {
+            return Err(format!(
+                "the runs have no strategy in common: {} has {}, {} has {}",
+                old_side.file,
+                names(old),
+                new_side.file,
+                names(new)
+            ));
+        }
+        let ratio = |(old, new): &(&StrategyResult, &StrategyResult)| {
+            StrategyRatio::of(old, new, margin, terms.fail_if_slower)
+        };
+        Ok(Self {
+            schema_version: SCHEMA_VERSION,
+            kind: saved::COMPARISON.into(),
+            tool: Tool::this(),
+            margin,
+            fail_if_slower: terms.fail_if_slower,
+            strategies: pairs.iter().map(ratio).collect(),
+            only_in_old: missing(old, new),
+            only_in_new: missing(new, old),
+            warnings: warnings((&old_side, old), (&new_side, new), &pairs, margin),
+            old: old_side,
+            new: new_side,
+        })
+    }
+
+    /// Whether a strategy is slower by more than was allowed.
+    pub fn has_failed(&self) -> bool {
+        self.strategies.iter().any(|row| row.failed)
+    }
+}
+
+fn names(run: &Document) -> String {
+    run.strategies.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl StrategyRatio {
+    fn of(old: &StrategyResult, new: &StrategyResult, margin: f64, most: Option<f64>) -> Self {
+        // Which seed draws the resamples is of no consequence; that it is always the same makes the answer the same.
+        const SEED: u64 = 1;
+        let times = |row: &StrategyResult| -> Vec<f64> {
+            row.rounds.iter().map(|round| round.report.total_seconds).collect()
+        };
+        let median = |row: &StrategyResult| row.summary.as_ref().map(|summary| summary.total_seconds.median);
+        let failed = old.tasks_failed() + new.tasks_failed() > 0;
+        let comparison =
+            if failed { None } else { stats::compare_independent(&times(new), &times(old), margin, SEED) };
+        let interval = comparison.as_ref().and_then(|comparison| comparison.interval);
+        Self {
+            name: new.name.clone(),
+            old_seconds: median(old),
+            new_seconds: median(new),
+            old_rounds: old.rounds.len(),
+            new_rounds: new.rounds.len(),
+            ratio: comparison.as_ref().map(|comparison| comparison.ratio),
+            ci_low: interval.map(|interval| interval.low),
+            ci_high: interval.map(|interval| interval.high),
+            verdict: comparison.map(|comparison| comparison.verdict),
+            failed: interval.zip(most).is_some_and(|(interval, most)| interval.low > 1.0 + most),
+        }
+    }
+}
+
+/// Why the runs are not to be compared.
+fn refuse(old: &Document, new: &Document, allowed: Allowed) -> Result<(), String> {
+    let verdict = |what: &str, differences: Vec<String>, allowed: bool| match differences.is_empty()
+        || allowed
+    {
+        true => Ok(()),
+        false => Err(format!(
+            "the runs are of different {what}s, so their ratio says nothing: {} (--different-{what} compares them all the \
+             same)",
+            differences.join("; ")
+        )),
+    };
+    verdict("workload", differences(&tasks_of(old), &tasks_of(new)), allowed.workload)?;
+    verdict("machine", differences(&processor_of(old), &processor_of(new)), allowed.machine)?;
+    verdict("engine", differences(&engines_of(old), &engines_of(new)), allowed.engine)
+}
+
+/// Whether the tasks of both do the same.
+pub fn same_tasks(a: &Document, b: &Document) -> bool {
+    tasks_of(a) == tasks_of(b)
+}
+
+/// What the tasks of `run` do, without where their files happened to lie.
+fn tasks_of(run: &Document) -> Value {
+    let mut workload = WorkloadSpec {
+        units_per_second: 0.0,
+        folder: Default::default(),
+        io_folder: Default::default(),
+        ready: Ready::default(),
+        ..run.plan.workload.clone()
+    };
+    if let Some(program) = &mut workload.program {
+        program.file = Default::default();
+        program.output = None;
+        if let Some(lines) = &mut program.lines {
+            lines.path = Default::default();
+        }
+    }
+    // A trace is known by what it comes to, not by its name.
+    if workload.trace.is_some() {
+        workload.spread = Default::default();
+    }
+    serde_json::to_value(&workload).unwrap_or_default()
+}
+
+fn processor_of(run: &Document) -> Value {
+    let machine = &run.environment.machine;
+    serde_json::json!({
+        "cpu": machine.cpu,
+        "effective_cores": machine.effective_cores,
+        "architecture": machine.architecture,
+    })
+}
+
+fn engines_of(run: &Document) -> Value {
+    let has = |engine: Engine| run.strategies.iter().any(|row| row.engine == engine);
+    let python = run.environment.python.as_ref().filter(|_| has(Engine::Python));
+    serde_json::json!({
+        "procbench": run.tool.version,
+        "python": python.map(|python| format!("{} {}", python.implementation, python.version)),
+    })
+}
+
+/// What may make a difference, but is no reason not to compare.
+fn surroundings_of(run: &Document) -> Value {
+    let machine = &run.environment.machine;
+    serde_json::json!({
+        "kernel": machine.kernel,
+        "os": machine.os,
+        "memory_bytes": machine.memory_bytes,
+        "virtual_machine": machine.virtual_machine,
+        "governor": machine.governor,
+        "turbo": machine.turbo,
+        "transparent_huge_pages": machine.transparent_huge_pages,
+        "mitigations": machine.mitigations,
+        "storage": run.environment.storage.as_ref().map(|storage| &storage.device),
+        "commit": run.tool.commit,
+    })
+}
+
+/// What of the fields of `old` and `new` is not the same: `tasks is 5 in the old run, 6 in the new`.
+fn differences(old: &Value, new: &Value) -> Vec<String> {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return Vec::new() };
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let shown = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => "nothing".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    keys.into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| {
+            format!("{key} is {} in the old run, {} in the new", shown(old.get(key)), shown(new.get(key)))
+        })
+        .collect()
+}
+
+fn warnings(
+    (old_side, old): (&Side, &Document),
+    (new_side, new): (&Side, &Document),
+    pairs: &[(&StrategyResult, &StrategyResult)],
+    margin: f64,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message });
+    for (side, run) in [(old_side, old), (new_side, new)] {
+        if run.partial {
+            warn("partial", format!("{} was cut short: only what was finished is compared", side.file));
+        }
+    }
+    // What would have been refused has been allowed, but is said.
+    for of in [tasks_of, processor_of, engines_of, surroundings_of] {
+        for difference in differences(&of(old), &of(new)) {
+            warn("differs", difference);
+        }
+    }
+    for (old, new) in pairs {
+        let settings = |row: &StrategyResult| serde_json::to_value(&row.settings).unwrap_or_default();
+        let kind = |row: &StrategyResult| serde_json::json!({"engine": row.engine, "mode": row.mode});
+        let of_kind = differences(&kind(old), &kind(new)).into_iter();
+        for difference in of_kind.chain(differences(&settings(old), &settings(new))) {
+            warn("settings_differ", format!("{}: {difference}", new.name));
+        }
+        if old.tasks_failed() + new.tasks_failed() > 0 {
+            warn("tasks_failed", format!("{}: tasks failed, so its times are not compared", new.name));
+        }
+        if let Some(more) = work_ratio(old, new)
+            && (more.ln()).abs() > (1.0 + margin).ln()
+        {
+            let message = format!(
+                "{}: the new run did {more:.3} times the CPU work, since each run calibrates it to the machine's speed; that \
+                 is part of the ratio",
+                new.name
+            );
+            warn("work_differs", message);
+        }
+    }
+    warnings
+}
+
+/// How many times the CPU work a round of the new run did, where there was any.
+fn work_ratio(old: &StrategyResult, new: &StrategyResult) -> Option<f64> {
+    let units = |row: &StrategyResult| row.rounds.first().map(|round| round.report.work_units as f64);
+    let (old, new) = (units(old)?, units(new)?);
+    (old > 0.0 && new > 0.0).then(|| new / old)
+}

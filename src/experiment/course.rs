@@ -1,0 +1,198 @@
+//! Rounds of one plan, a few at a time, for whoever decides meanwhile how many it takes, and of which strategies.
+//!
+//! They are rounds as in a run: each in a fresh process, those of the same number interleaved in an order drawn from the seed,
+//! and all of them must agree on the results. What is left out is what nobody needs to decide: the idle machine is not stood
+//! by, and memory is measured only if asked for.
+
+use std::time::{Duration, Instant};
+
+use super::janitor::{Folder, Janitor};
+use super::pilot::Estimate;
+use super::round::RoundFailure;
+use super::schedule::{self, Phase};
+use super::signals::Signals;
+use super::workbench::Job;
+use super::{Agreed, Observer, Records, Row, RunError, Seen, Session, equip, rows_of, summary};
+use crate::document::Document;
+use crate::engine::Equipment;
+use crate::measure::bystander::Lateness;
+use crate::measure::environment::State;
+
+/// The rounds of a plan so far.
+pub struct Course {
+    job: Job,
+    rows: Vec<Row>,
+    tables: Vec<Records>,
+    signals: Signals,
+    janitor: Janitor,
+    equipment: Equipment,
+    _equipment_folder: Option<Folder>,
+    agreed: [Option<Agreed>; 2],
+    input: Option<(Folder, u64)>,
+    before: State,
+    own_forks: u64,
+    own_cpu_seconds: f64,
+    estimate: Option<Estimate>,
+    rounds: u64,
+    order: u64,
+}
+
+/// What a round of a strategy came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Took {
+    /// So many seconds.
+    Seconds(f64),
+    /// Longer than it was given: it was ended.
+    Longer(f64),
+}
+
+impl Course {
+    /// Makes `job` ready, of which nothing is run yet.
+    ///
+    /// # Errors
+    /// If what its engines need cannot be had.
+    pub fn begin(job: Job, signals: &Signals) -> Result<Self, RunError> {
+        let mut janitor = Janitor::start()?;
+        let (equipment, folder) = equip(&job.plan, &job.setting, &mut janitor)?;
+        let rows = rows_of(&job.plan, &job.setting);
+        Ok(Self {
+            tables: rows.iter().map(|_| Records::default()).collect(),
+            rows,
+            job,
+            signals: signals.clone(),
+            janitor,
+            equipment,
+            _equipment_folder: folder,
+            agreed: [None, None],
+            input: None,
+            before: State::read(),
+            own_forks: 0,
+            own_cpu_seconds: 0.0,
+            estimate: None,
+            rounds: 0,
+            order: 0,
+        })
+    }
+
+    /// The plan.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// How long a round of each strategy takes: by the rounds so far, else by the pilot, else nobody knows.
+    pub fn expected_seconds(&self) -> Vec<f64> {
+        let of = |(place, records): (usize, &Records)| {
+            let rounds = records.timed.iter().map(|(_, _, completed)| completed.report.total_seconds);
+            let by_pilot = self.estimate.as_ref().and_then(|estimate| estimate.rounds.get(place));
+            rounds.reduce(f64::max).or(by_pilot.map(|round| round.round_seconds)).unwrap_or(f64::INFINITY)
+        };
+        self.tables.iter().enumerate().map(of).collect()
+    }
+
+    /// Tasks that failed so far.
+    pub fn tasks_failed(&self) -> u64 {
+        let timed = |records: &Records| -> u64 {
+            records.timed.iter().map(|(_, _, completed)| completed.report.tasks_failed).sum()
+        };
+        self.tables.iter().map(|records| records.untimed_tasks_failed + timed(records)).sum()
+    }
+
+    /// Lets `act` have a session, with all that is known so far.
+    fn session<T>(
+        &mut self,
+        signals: &Signals,
+        observer: &mut dyn Observer,
+        act: impl FnOnce(&mut Session<'_>, &[Row], &mut [Records]) -> Result<T, RoundFailure>,
+    ) -> Result<T, RoundFailure> {
+        let Job { plan, setting, .. } = &self.job;
+        let mut session = Session::new(plan, setting, signals, observer, &mut self.janitor, &self.equipment);
+        session.digests = std::mem::take(&mut self.agreed);
+        session.input = self.input.take();
+        let outcome = act(&mut session, &self.rows, &mut self.tables);
+        self.agreed = std::mem::take(&mut session.digests);
+        self.input = session.input.take();
+        self.own_forks += session.own_forks;
+        self.own_cpu_seconds += session.own_cpu_seconds;
+        outcome
+    }
+
+    /// How long a round of each strategy should take, from a few tasks of each.
+    ///
+    /// # Errors
+    /// If a round is not valid or cannot be had, or somebody wants an end.
+    pub fn pilot(&mut self, observer: &mut dyn Observer) -> Result<Estimate, RunError> {
+        let signals = self.signals.clone();
+        let estimate =
+            self.session(&signals, observer, |session, rows, tables| session.pilot(rows, tables))?;
+        self.estimate = Some(estimate.clone());
+        Ok(estimate)
+    }
+
+    /// One round, to warm up or timed, of each strategy in `which`, by their places in the plan, next to each other, so that they can be compared.
+    /// One that takes longer than `patience` allows it is ended; then it has no round of this number.
+    ///
+    /// # Errors
+    /// As [`Self::pilot`].
+    pub fn round(
+        &mut self,
+        phase: Phase,
+        which: &[usize],
+        patience: &dyn Fn(usize) -> Option<Duration>,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<(usize, Took)>, RunError> {
+        self.rounds += u64::from(phase == Phase::Timed);
+        let (number, seed) = (self.rounds, self.job.plan.run.seed);
+        let mut took = Vec::new();
+        let order = schedule::order(self.rows.len(), seed, phase, number);
+        for place in order.into_iter().filter(|place| which.contains(place)) {
+            let patience = patience(place);
+            let signals = match patience {
+                Some(patience) => self.signals.until(Instant::now() + patience),
+                None => self.signals.clone(),
+            };
+            let completed = self.session(&signals, observer, |session, rows, tables| {
+                session.round(&rows[place], phase, number, number, &mut tables[place])
+            });
+            match (completed, patience) {
+                (Ok(completed), _) => {
+                    took.push((place, Took::Seconds(completed.report.total_seconds)));
+                    if phase == Phase::Timed {
+                        self.order += 1;
+                        self.tables[place].timed.push((number, self.order, completed));
+                    }
+                }
+                (Err(RoundFailure::Interrupted), Some(patience)) if !self.signals.stop_wanted() => {
+                    took.push((place, Took::Longer(patience.as_secs_f64())));
+                }
+                (Err(failure), _) => return Err(failure.into()),
+            }
+        }
+        Ok(took)
+    }
+
+    /// A round of the strategy at `place` in which memory is measured, and which warms up.
+    ///
+    /// # Errors
+    /// As [`Self::pilot`].
+    pub fn memory(&mut self, place: usize, observer: &mut dyn Observer) -> Result<(), RunError> {
+        let signals = self.signals.clone();
+        let completed = self.session(&signals, observer, |session, rows, tables| {
+            session.round(&rows[place], Phase::Memory, 1, 1, &mut tables[place])
+        })?;
+        self.tables[place].memory = Some(completed);
+        Ok(())
+    }
+
+    /// All of it as a document.
+    pub fn finish(self, partial: bool) -> Document {
+        let seen = Seen {
+            before: self.before,
+            after: State::read(),
+            own_forks: self.own_forks,
+            own_cpu_seconds: self.own_cpu_seconds,
+            idle: Lateness::default(),
+            estimate: self.estimate,
+        };
+        summary::sum_up(&self.job.plan, &self.job.setting, &self.rows, self.tables, seen, partial)
+    }
+}

@@ -1,0 +1,146 @@
+//! A crossover for a person: the values that were looked at, and a sentence or two.
+
+use std::io::{self, Write};
+
+use super::grid::wrap;
+use super::numbers::{seconds, significant};
+use super::plan::workload_in_words;
+use super::style::{COLOURS, DIM, TITLE, paint};
+use super::sweep::{Field, blocks, value_in_words, without};
+use crate::plan::vary::{Unit, Value};
+use crate::study::crossover::Faster;
+use crate::study::crossover::document::{Crossing, Crossovers, Point};
+
+/// Writes everything that a person wants to see of `document`.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write(document: &Crossovers, out: &mut dyn Write) -> io::Result<()> {
+    let [first, second] = &document.between;
+    if let Some(point) = document.points.first() {
+        let workload = without(&document.key, &point.document.plan.workload);
+        let words = workload_in_words(point.document.plan.name.as_deref(), &workload);
+        let words = if document.key == "tasks" { words.replacen("1 task", "tasks", 1) } else { words };
+        let words = words.trim_end_matches(", doing nothing");
+        for line in wrap(&format!("{first} or {second}? {words}, where {} varies", document.key)) {
+            writeln!(out, "{}", paint(TITLE, &line))?;
+        }
+        writeln!(out)?;
+    }
+    let heading = |text: &str| Field::painted(text, TITLE);
+    let mut rows = vec![vec![
+        heading(&document.key),
+        heading(first),
+        heading(second),
+        heading("faster"),
+        heading("rounds"),
+    ]];
+    rows.extend(document.points.iter().map(|point| row(document, point)));
+    for block in blocks(&rows) {
+        writeln!(out, "{block}")?;
+    }
+    let legend = "medians · ×: how many times as fast as the other, in pairs of rounds · =: not distinguished · more rounds where \
+                  it is harder to tell";
+    for line in wrap(legend) {
+        writeln!(out, "{}", paint(DIM, &line))?;
+    }
+    writeln!(out)?;
+    wrap(&verdict(document)).iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+fn row(document: &Crossovers, point: &Point) -> Vec<Field> {
+    let median = |at: usize| {
+        let summary = point.document.strategies.get(at).and_then(|row| row.summary.as_ref());
+        summary.map_or_else(|| "—".into(), |summary| seconds(summary.total_seconds.median))
+    };
+    let ratio = point.speed_up.map(|speed_up| speed_up.ratio);
+    let times =
+        |ratio: Option<f64>| ratio.map(|ratio| format!(" {}×", significant(ratio))).unwrap_or_default();
+    let faster = match point.faster {
+        Faster::First => Field::painted(format!("{}{}", document.between[0], times(ratio)), COLOURS[0]),
+        Faster::Second => {
+            Field::painted(format!("{}{}", document.between[1], times(ratio.map(f64::recip))), COLOURS[1])
+        }
+        Faster::NotDistinguished => Field::painted("=", DIM),
+    };
+    let rounds = point.document.strategies.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
+    vec![
+        Field::plain(shown(document.unit, &point.value)),
+        Field::plain(median(0)),
+        Field::plain(median(1)),
+        faster,
+        Field::plain(rounds.to_string()),
+    ]
+}
+
+fn shown(unit: Unit, value: &Value) -> String {
+    value_in_words(unit, value)
+}
+
+/// What was found, in words.
+pub fn verdict(document: &Crossovers) -> String {
+    let Crossovers { key, unit, between: [first, second], .. } = document;
+    let (low, high) = (shown(*unit, &document.low), shown(*unit, &document.high));
+    let range = format!("{key} from {low} to {high}");
+    let cut = match (document.partial, document.out_of_time) {
+        (true, _) => " The search was interrupted.",
+        (false, true) => " The time was up before more could be told: raise --time-limit.",
+        (false, false) => "",
+    };
+    let known = |wanted: Faster| document.points.iter().filter(|point| point.faster == wanted).count();
+    if document.crossings.is_empty() {
+        let text = match (known(Faster::First), known(Faster::Second)) {
+            (0, 0) => format!("{first} and {second} are not distinguished anywhere in {range}."),
+            (count, 0) => none(document, first, second, count, &range),
+            (_, count) => none(document, second, first, count, &range),
+        };
+        return text + cut;
+    }
+    let several = match document.crossings.len() {
+        1 => String::new(),
+        count => format!("The faster strategy changes {count} times in {range}. "),
+    };
+    let sentences: Vec<String> =
+        document.crossings.iter().map(|crossing| sentence(document, crossing)).collect();
+    several + &sentences.join(" ") + cut
+}
+
+fn none(document: &Crossovers, winner: &str, other: &str, known: usize, range: &str) -> String {
+    let unknown = document.points.len() - known;
+    let but = match unknown {
+        0 => String::new(),
+        _ => {
+            let values: Vec<String> = document
+                .points
+                .iter()
+                .filter(|point| point.faster == Faster::NotDistinguished)
+                .map(|point| shown(document.unit, &point.value))
+                .collect();
+            format!(" At {} the two are not distinguished.", values.join(", "))
+        }
+    };
+    format!(
+        "No crossing in {range}: {winner} is faster than {other} at {known} of {} values.{but}",
+        document.points.len()
+    )
+}
+
+fn sentence(document: &Crossovers, crossing: &Crossing) -> String {
+    let Crossovers { key, unit, .. } = document;
+    let value = |value: &Value| shown(*unit, value);
+    let inside = crossing.not_distinguished.as_ref().map(|[from, to]| match from == to {
+        true => format!(" At {} they are not distinguished.", value(from)),
+        false => format!(" From {} to {} they are not distinguished.", value(from), value(to)),
+    });
+    format!(
+        "{} is faster up to {key}={}, {} from {key}={} on: they cross at about {} (95 % interval {} to {}).{}",
+        crossing.below,
+        value(&crossing.low),
+        crossing.above,
+        value(&crossing.high),
+        value(&crossing.estimate),
+        value(&crossing.low),
+        value(&crossing.high),
+        inside.unwrap_or_default()
+    )
+}

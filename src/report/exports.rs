@@ -1,0 +1,66 @@
+//! The exports that were asked for, beside the tables or in their place.
+//!
+//! A new one is one file with a function from a document to bytes, and one line where they are opened.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::target::Target;
+
+/// Makes the bytes of an export.
+pub type Render<T> = fn(&T) -> anyhow::Result<Vec<u8>>;
+
+/// An export as it was asked for: the flag, where it is to go, and what makes it.
+pub type Wanted<'a, T> = (&'static str, Option<&'a Path>, Render<T>);
+
+/// Exports of a `T`, with their places open.
+pub struct Exports<T: ?Sized> {
+    exports: Vec<(Target, Render<T>)>,
+}
+
+impl<T: ?Sized> Exports<T> {
+    /// Opens the places of those that are wanted, so that what cannot be written is found out before there is anything
+    /// to write.
+    ///
+    /// # Errors
+    /// If nothing can be written somewhere, or two are to go to the same place.
+    pub fn open(wanted: &[Wanted<'_, T>]) -> anyhow::Result<Self> {
+        let mut exports = Vec::new();
+        let mut places = BTreeMap::new();
+        for (flag, path, render) in wanted {
+            let Some(path) = path else { continue };
+            let target = Target::open(path)?;
+            let place = target.place();
+            if let Some(other) = places.insert(place.clone(), flag) {
+                bail!("{other} and {flag} would both be written to {}", place.display());
+            }
+            exports.push((target, *render));
+        }
+        Ok(Self { exports })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.exports.is_empty()
+    }
+
+    /// Whether one of them goes to standard output, in place of the tables.
+    pub fn take_standard_output(&self) -> bool {
+        self.exports.iter().any(|(target, _)| matches!(target, Target::StandardOutput))
+    }
+
+    /// Writes all of them.
+    ///
+    /// # Errors
+    /// If one could not be written completely; then an old file is still there.
+    pub fn write(self, document: &T) -> anyhow::Result<()> {
+        // Nothing is written unless all can be made.
+        let made = self.exports.into_iter().map(|(target, render)| Ok((target, render(document)?)));
+        for (target, bytes) in made.collect::<anyhow::Result<Vec<_>>>()? {
+            target.write(&bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! A table, whoever shows it: a terminal, Markdown, a page.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table};
+
+/// Tables are for terminals of this many columns.
+pub const WIDTH: usize = 80;
+
+/// A header and rows; the first column names the row, the others are figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grid {
+    /// What stands above the columns.
+    pub header: Vec<String>,
+    /// Each may have fewer cells than the header.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A piece of text in a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// What is read.
+    pub text: String,
+    /// How it looks; it says nothing that the text does not.
+    pub tone: Tone,
+}
+
+/// How a text looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Like the others.
+    Plain,
+    /// Less important.
+    Dim,
+    /// For the better.
+    Good,
+    /// For the worse.
+    Bad,
+}
+
+impl Cell {
+    /// A plain text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+
+    /// A text that is less important.
+    pub fn dim(text: impl Into<String>) -> Self {
+        Self::new(text).with(Tone::Dim)
+    }
+
+    /// The same text in another tone.
+    pub fn with(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+}
+
+impl Grid {
+    /// A table without rows.
+    pub fn new(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|title| (*title).to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// The rows, each with as many cells as the header.
+    pub fn full_rows(&self) -> impl Iterator<Item = impl Iterator<Item = &Cell>> {
+        const EMPTY: &Cell = &Cell { text: String::new(), tone: Tone::Plain };
+        let columns = self.header.len();
+        self.rows.iter().map(move |row| row.iter().chain(std::iter::repeat(EMPTY)).take(columns))
+    }
+
+    /// Lines for a terminal, in colour: whether that reaches a reader is decided where they are printed.
+    pub fn for_terminal(&self) -> String {
+        let mut table = Table::new();
+        table
+            .load_style(NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(WIDTH as u16);
+        table.enforce_styling();
+        table.set_header(
+            self.header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)),
+        );
+        for row in &self.rows {
+            table.add_row(row.iter().map(|cell| {
+                let drawn = comfy_table::Cell::new(&cell.text);
+                match cell.tone {
+                    Tone::Plain => drawn,
+                    Tone::Dim => drawn.add_attribute(Attribute::Dim),
+                    Tone::Good => drawn.fg(Color::Green),
+                    Tone::Bad => drawn.fg(Color::Red),
+                }
+            }));
+        }
+        let last = table.column_count().saturating_sub(1);
+        for (place, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if place < last { 2 } else { 0 }));
+            if place > 0 {
+                column.set_cell_alignment(CellAlignment::Right);
+            } else {
+                // A name that is too long is broken between its settings.
+                column.set_delimiter(':');
+            }
+        }
+        table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A space at which no line ends.
+const GLUE: &str = "\u{a0}";
+
+/// `text` with its numbers kept together with their units.
+pub fn glued(text: &str) -> String {
+    const UNITS: [&str; 9] = [" ×", " %", " s", " ms", " µs", " ns", " KiB", " MiB", " GiB"];
+    let mut glued = format!("{text} ");
+    for unit in UNITS {
+        for end in [" ", ",", ".", ")", ";"] {
+            glued = glued.replace(&format!("{unit}{end}"), &format!("{GLUE}{}{end}", &unit[1..]));
+        }
+    }
+    glued.pop();
+    glued
+}
+
+/// `text` in lines of at most [`WIDTH`] columns. A number and its unit stay together.
+pub fn wrap(text: &str) -> Vec<String> {
+    wrap_to(text, WIDTH)
+}
+
+/// As [`wrap`], in lines of at most `columns` columns.
+pub fn wrap_to(text: &str, columns: usize) -> Vec<String> {
+    let glued = glued(text);
+    let words = glued.split([' ', '\n']).filter(|word| !word.is_empty());
+    wrap_pieces_to(words, " ", columns).into_iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
+/// `pieces` in lines of at most [`WIDTH`] columns, with `separator` between two on the same line.
+pub fn wrap_pieces<'a>(pieces: impl IntoIterator<Item = &'a str>, separator: &str) -> Vec<String> {
+    wrap_pieces_to(pieces, separator, WIDTH)
+}
+
+fn wrap_pieces_to<'a>(
+    pieces: impl IntoIterator<Item = &'a str>,
+    separator: &str,
+    columns: usize,
+) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for piece in pieces {
+        let last = lines.last_mut().expect("there is always a line");
+        let width = |text: &str| text.chars().count();
+        if !last.is_empty() && width(last) + width(separator) + width(piece) > columns {
+            lines.push(piece.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push_str(separator);
+            }
+            last.push_str(piece);
+        }
+    }
+    lines
+}

@@ -1,0 +1,229 @@
+//! The figures of a run.
+
+use maud::{Markup, html};
+
+use super::figure::{Figure, Strip, percent, tick};
+use super::scale::{Scale, Steps};
+use crate::document::{Document, Memory, Percentiles, SpeedUp, StrategyResult};
+use crate::report::numbers::{bytes, count, seconds, seconds_range, times};
+use crate::stats::Verdict;
+
+/// Drawing more rounds of one strategy would only make a page large.
+const MOST_POINTS: usize = 2_000;
+
+fn seconds_tick(value: f64) -> String {
+    tick(&seconds(value))
+}
+
+fn bytes_tick(value: f64) -> String {
+    tick(&bytes(value as u64))
+}
+
+fn times_tick(value: f64) -> String {
+    tick(&times(value))
+}
+
+/// Time: every round, the median and its interval. Rows are named by `name`.
+pub fn time<'a>(
+    id: String,
+    rows: impl Iterator<Item = (String, &'a StrategyResult)>,
+    caption: Markup,
+) -> Option<Markup> {
+    let rows: Vec<(String, &StrategyResult)> = rows.filter(|(_, row)| row.summary.is_some()).collect();
+    let all = rows.iter().flat_map(|(_, row)| row.rounds.iter().map(|round| round.report.total_seconds));
+    let scale = Scale::new(all, Steps::Decimal)?;
+    let strips = rows.iter().filter_map(|(name, row)| time_strip(name, row, &scale)).collect();
+    let label = seconds_tick;
+    let figure =
+        Figure { id, caption, axis: "time of a round", scale: &scale, label, reference: None, strips };
+    Some(html! { (figure) })
+}
+
+fn time_strip(name: &str, row: &StrategyResult, scale: &Scale) -> Option<Strip> {
+    const HEIGHT: f64 = 38.0;
+    let total = &row.summary.as_ref()?.total_seconds;
+    let at = |value: f64| percent(scale.place(value));
+    let every = row.rounds.len().div_ceil(MOST_POINTS).max(1);
+    let shown: Vec<f64> = row.rounds.iter().step_by(every).map(|round| round.report.total_seconds).collect();
+    let step = (HEIGHT - 12.0) / shown.len().saturating_sub(1).max(1) as f64;
+    let first = if shown.len() == 1 { HEIGHT / 2.0 } else { 6.0 };
+    let marks = html! {
+        @if let Some(interval) = total.interval {
+            @let (low, high) = (scale.place(interval.low), scale.place(interval.high));
+            rect.band x=(percent(low)) width=(percent((high - low).max(0.15))) y="0" height="100%" {}
+        }
+        @for (number, value) in shown.iter().enumerate() {
+            circle.point cx=(at(*value)) cy=(format!("{:.1}", first + number as f64 * step)) r="2.6" {}
+        }
+        line.median x1=(at(total.median)) x2=(at(total.median)) y1="0" y2="100%" {}
+    };
+    let interval = match total.interval {
+        Some(interval) => seconds_range(interval.low, interval.high),
+        None if total.rounds > 1 => format!("{}, no interval", seconds_range(total.min, total.max)),
+        None => "one round".into(),
+    };
+    let description = format!(
+        "Median {}, {} {interval}, {} rounds from {} to {}.",
+        seconds(total.median),
+        if total.interval.is_some() { "95\u{a0}% interval" } else { "range" },
+        count(total.rounds as u64),
+        seconds(total.min),
+        seconds(total.max)
+    );
+    let note = html! { b { (seconds(total.median)) } " " span.dim { (interval) } };
+    Some(Strip { name: name.to_owned(), note, description, marks, height: HEIGHT as u32 })
+}
+
+/// Speed-up over the baseline, with its interval.
+pub fn speed_up(id: String, document: &Document) -> Option<Markup> {
+    let baseline = &document.plan.run.baseline;
+    let rows: Vec<(&StrategyResult, SpeedUp)> = document
+        .strategies
+        .iter()
+        .filter(|row| row.name != *baseline)
+        .filter_map(|row| Some((row, row.summary.as_ref()?.speedup_over_baseline?)))
+        .collect();
+    let ends =
+        |of: &SpeedUp| [Some(of.ratio), of.ci_low, of.ci_high].into_iter().flatten().collect::<Vec<_>>();
+    let scale = Scale::of_ratios(rows.iter().flat_map(|(_, of)| ends(of)))?;
+    let strips = rows.iter().map(|(row, of)| speed_up_strip(&row.name, of, &scale)).collect();
+    let caption = html! {
+        "How many times as fast as " b { bdi { (baseline) } } ", the baseline, which is the line at 1 ×: the median of the \
+         ratios within rounds, and its 95\u{a0}% interval. Faster or slower takes an interval that lies wholly beyond the margin \
+         of " (crate::report::numbers::percent(document.plan.run.margin)) "."
+    };
+    let (axis, label) = ("speed-up", times_tick as fn(f64) -> String);
+    Some(html! { (Figure { id, caption, axis, scale: &scale, label, reference: Some(1.0), strips }) })
+}
+
+fn speed_up_strip(name: &str, of: &SpeedUp, scale: &Scale) -> Strip {
+    let at = |value: f64| percent(scale.place(value));
+    let interval = of.ci_low.zip(of.ci_high);
+    let marks = html! {
+        @if let Some((low, high)) = interval {
+            line.whisker x1=(at(low)) x2=(at(high)) y1="50%" y2="50%" {}
+        }
+        circle.dot cx=(at(of.ratio)) cy="50%" r="4" {}
+    };
+    let (class, verdict) = match of.verdict {
+        Verdict::Faster => ("good", "faster"),
+        Verdict::Slower => ("bad", "slower"),
+        Verdict::NotDistinguished => ("dim", "not distinguished"),
+        Verdict::TooFewRounds => ("dim", "too few rounds for a verdict"),
+    };
+    let range =
+        interval.map(|(low, high)| format!("{} … {}", times(low).trim_end_matches(" ×"), times(high)));
+    let note = html! {
+        b { (times(of.ratio)) } " " span class=(class) { (verdict) } " "
+        @if let Some(range) = &range { span.dim { (range) } }
+    };
+    let description = format!(
+        "{} as fast as the baseline, {verdict}{}.",
+        times(of.ratio),
+        range.map(|range| format!(", 95\u{a0}% interval {range}")).unwrap_or_default()
+    );
+    Strip { name: name.to_owned(), note, description, marks, height: 26 }
+}
+
+/// Peak memory, parted into that of the processes and the kernel's.
+pub fn memory(id: String, document: &Document) -> Option<Markup> {
+    let rows: Vec<(&str, &Memory)> = document
+        .strategies
+        .iter()
+        .filter_map(|row| Some((row.name.as_str(), row.memory.as_ref()?)))
+        .filter(|(_, memory)| memory.peak_bytes.is_some_and(|peak| peak > 0))
+        .collect();
+    let parts = |of: &Memory| [of.peak_bytes, of.user_bytes, of.kernel_bytes].into_iter().flatten();
+    let peaks = || rows.iter().filter_map(|(_, of)| Some(of.peak_bytes? as f64));
+    let all = || rows.iter().flat_map(|(_, of)| parts(of).map(|value| value as f64));
+    // Bars start at 0, so they cannot be drawn on a logarithmic axis; where the peaks differ too much, parts are points.
+    let as_bars = !Scale::new(peaks(), Steps::Binary)?.is_logarithmic();
+    let scale =
+        if as_bars { Scale::from_zero(peaks(), Steps::Binary) } else { Scale::new(all(), Steps::Binary) }?;
+    let strips = rows.iter().map(|(name, of)| memory_strip(name, of, &scale, as_bars)).collect();
+    let caption = html! {
+        "The most that existed at one time: "
+        @if as_bars {
+            i.key.mark { "■ the processes' own pages" } " and " i.key.other { "■ the kernel's" }
+        } @else {
+            i.key.mark { "● the processes' own pages" } ", " i.key.other { "● the kernel's" } " and │ both together"
+        }
+        " (stacks, page tables, task structures), measured in a round of its own."
+    };
+    let label = bytes_tick;
+    Some(
+        html! { (Figure { id, caption, axis: "peak memory", scale: &scale, label, reference: None, strips }) },
+    )
+}
+
+fn memory_strip(name: &str, of: &Memory, scale: &Scale, as_bars: bool) -> Strip {
+    let at = |value: u64| percent(scale.place(value as f64));
+    let width = |from: u64, to: u64| percent(scale.place(to as f64) - scale.place(from as f64));
+    let peak = of.peak_bytes.unwrap_or(0);
+    // Without the split, all of it is drawn as the processes' own.
+    let (user, kernel) = (of.user_bytes.unwrap_or(peak), of.kernel_bytes);
+    let marks = html! {
+        @if as_bars {
+            rect.dot x=(at(0)) width=(width(0, user)) y="4" height="14" {}
+            @if let Some(kernel) = kernel {
+                rect.second x=(at(user)) width=(width(user, user.saturating_add(kernel))) y="4" height="14" {}
+            }
+        } @else {
+            line.median x1=(at(peak)) x2=(at(peak)) y1="2" y2="20" {}
+            circle.dot cx=(at(user)) cy="11" r="4" {}
+            @if let Some(kernel) = kernel { circle.second cx=(at(kernel)) cy="11" r="4" {} }
+        }
+    };
+    let split = match (of.user_bytes, of.kernel_bytes) {
+        (Some(user), Some(kernel)) => format!("{} + {} kernel", bytes(user), bytes(kernel)),
+        _ => "the kernel's part is not known".into(),
+    };
+    let note = html! { b { (bytes(peak)) } " " span.dim { (split) } };
+    let description = format!("Peak {}: {split}; measured by {}.", bytes(peak), of.method.name());
+    Strip { name: name.to_owned(), note, description, marks, height: 22 }
+}
+
+/// A distribution of times for each row.
+pub fn distribution<'a>(
+    id: String,
+    axis: &str,
+    rows: impl Iterator<Item = (&'a str, Percentiles)>,
+    caption: Markup,
+) -> Option<Markup> {
+    let rows: Vec<(&str, Percentiles)> = rows.collect();
+    let ends = |of: &Percentiles| [of.p50_seconds, of.p90_seconds, of.p99_seconds, Some(of.max_seconds)];
+    let scale = Scale::new(rows.iter().flat_map(|(_, of)| ends(of).into_iter().flatten()), Steps::Decimal)?;
+    let strips = rows.iter().map(|(name, of)| distribution_strip(name, of, &scale)).collect();
+    let label = seconds_tick;
+    Some(html! { (Figure { id, caption, axis, scale: &scale, label, reference: None, strips }) })
+}
+
+/// How the marks of a distribution are to be read.
+pub fn key_of_distribution() -> Markup {
+    html! {
+        i.key.mark { "● p50" } ", " i.key.mark { "│ p90" } ", " i.key.mark { "┃ p99" } ", " i.key.mark { "○ the longest" }
+        ". A percentile with fewer than ten beyond it is left out."
+    }
+}
+
+fn distribution_strip(name: &str, of: &Percentiles, scale: &Scale) -> Strip {
+    let at = |value: f64| percent(scale.place(value));
+    let from = of.p50_seconds.unwrap_or(of.max_seconds);
+    let marks = html! {
+        line.whisker.thin x1=(at(from)) x2=(at(of.max_seconds)) y1="50%" y2="50%" {}
+        @if let Some(value) = of.p90_seconds { line.whisker.thin x1=(at(value)) x2=(at(value)) y1="6" y2="16" {} }
+        @if let Some(value) = of.p99_seconds { line.whisker x1=(at(value)) x2=(at(value)) y1="4" y2="18" {} }
+        circle.ring cx=(at(of.max_seconds)) cy="50%" r="3.2" {}
+        @if let Some(value) = of.p50_seconds { circle.dot cx=(at(value)) cy="50%" r="4" {} }
+    };
+    let known = [("p50", of.p50_seconds), ("p90", of.p90_seconds), ("p99", of.p99_seconds)];
+    let known = known.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", seconds(value?))));
+    let known: Vec<String> = known.chain([format!("max {}", seconds(of.max_seconds))]).collect();
+    let described = known.join(", ");
+    // A name, its number and its unit stay together.
+    let together: Vec<String> = known.iter().map(|text| text.replace(' ', "\u{a0}")).collect();
+    let (first, rest) = together.split_first().expect("there is always a maximum");
+    let note = html! { b { (first) } " " span.dim { (rest.join(" · ")) } };
+    let description = format!("{described}, of {}.", count(of.count));
+    Strip { name: name.to_owned(), note, description, marks, height: 22 }
+}

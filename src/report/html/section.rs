@@ -1,0 +1,256 @@
+//! What a page says of one run, and of several of the same workload.
+//!
+//! A document of another kind, such as a sweep, gets a function like [`of_run`] in a file of its own, made of the same
+//! figures and tables.
+
+use maud::{Markup, html};
+
+use super::charts;
+use crate::document::{Document, Percentiles};
+use crate::measure::bystander::Disturbance;
+use crate::plan::command_line;
+use crate::report::grid::{Grid, Tone, glued};
+use crate::report::numbers::{bytes, count, percent};
+use crate::report::{is_reason, plan, sentence, tables};
+
+/// A heading: `h1` of a page about one run is `h2` in one about several.
+fn heading(level: &str, text: Markup) -> Markup {
+    match level {
+        "h1" => html! { h1 { (text) } },
+        "h2" => html! { h2 { (text) } },
+        _ => html! { h3 { (text) } },
+    }
+}
+
+/// All about `run`, the `number`-th of the page, below a heading of `level`.
+pub fn of_run(run: &Document, number: usize, level: &str) -> Markup {
+    let below = if level == "h1" { "h2" } else { "h3" };
+    let id = |name: &str| format!("{name}-{number}");
+    let section = |title: &str, body: Markup| html! { (heading(below, html! { (title) })) (body) };
+    html! {
+        (heading(level, html! { bdi { (glued(&plan::workload_in_words(run.plan.name.as_deref(), &run.plan.workload))) } }))
+        p.facts { (plan::machine_in_words(&run.environment.machine)) " · " (run.started_at) }
+        @if run.partial { p.partial { "This run was cut short: what is here was finished, the rest is not here." } }
+        p.lead { (glued(&sentence::verdict(run))) }
+        (section("Time", time(run, &id)))
+        @if let Some(figure) = charts::speed_up(id("speed-up"), run) { (section("Speed-up", figure)) }
+        (section("Memory", memory(run, &id)))
+        @if let Some(latency) = latency(run, &id) { (section("Latency of tasks", latency)) }
+        (section("Disturbance of others", disturbance(run, &id)))
+        (section("Warnings", warnings(run)))
+        (section("Environment", environment(run)))
+        (section("Method", method(run)))
+        (section("Run it again", again(run)))
+    }
+}
+
+fn time(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
+    let caption = html! {
+        "Each point is a round, the first on top; the line is their median, the band its 95\u{a0}% interval."
+    };
+    let rows = run.strategies.iter().map(|row| (row.name.clone(), row));
+    html! {
+        @if let Some(figure) = charts::time(id("time"), rows, caption) { (figure) }
+        (table(&tables::timing(run), "Time of a round, by strategy", tables::timing_legend(run)))
+    }
+}
+
+fn memory(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
+    html! {
+        @if let Some(figure) = charts::memory(id("memory"), run) { (figure) }
+        (table(&tables::memory(run), "Memory, by strategy", tables::memory_legend(run)))
+    }
+}
+
+fn latency(run: &Document, id: &dyn Fn(&str) -> String) -> Option<Markup> {
+    let grid = tables::latency(run)?;
+    let rows = || run.strategies.iter().filter_map(|row| Some((row.name.as_str(), row.latency.as_ref()?)));
+    let waits = rows().map(|(name, latency)| (name, latency.wait));
+    let services = rows().map(|(name, latency)| (name, latency.service));
+    let wait =
+        html! { "From the start of the clock to the start of a task: " (charts::key_of_distribution()) };
+    let service = html! { "From the start of a task to its end: " (charts::key_of_distribution()) };
+    Some(html! {
+        @if let Some(figure) = charts::distribution(id("wait"), "how long tasks waited", waits, wait) { (figure) }
+        @if let Some(figure) = charts::distribution(id("task"), "how long tasks took", services, service) { (figure) }
+        (table(&grid, "Latency of tasks, by strategy", Some(tables::latency_legend(run))))
+    })
+}
+
+fn disturbance(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
+    let percentiles = |late: &Disturbance| {
+        let max_seconds = late.max_seconds?;
+        let (p50_seconds, p99_seconds) = (late.p50_seconds, late.p99_seconds);
+        Some(Percentiles { p50_seconds, p90_seconds: None, p99_seconds, max_seconds, count: late.count })
+    };
+    let idle = [(tables::IDLE, Some(run.environment.idle_disturbance))];
+    let rows = run.strategies.iter().map(|row| (row.name.as_str(), row.disturbance)).chain(idle);
+    let rows = rows.filter_map(|(name, late)| Some((name, percentiles(&late?)?)));
+    let caption = html! {
+        "How late a bystander woke that sleeps 10 ms at a time: " i.key.mark { "● p50" } ", " i.key.mark { "┃ p99" } ", "
+        i.key.mark { "○ the latest" } "."
+    };
+    html! {
+        @if let Some(figure) = charts::distribution(id("late"), "lateness", rows, caption) { (figure) }
+        (table(&tables::disturbance(run), "Lateness of a bystander", Some(tables::DISTURBANCE_LEGEND.into())))
+    }
+}
+
+fn warnings(run: &Document) -> Markup {
+    let (reasons, warnings): (Vec<_>, Vec<_>) = run.warnings.iter().partition(|warning| is_reason(warning));
+    html! {
+        @if warnings.is_empty() { p { "None." } }
+        @else { ul.warnings { @for warning in warnings { li { (warning.message) } } } }
+        @if !reasons.is_empty() {
+            p.legend { "What this machine does not tell: " }
+            ul.warnings.legend { @for reason in reasons { li { (reason.message) } } }
+        }
+    }
+}
+
+fn environment(run: &Document) -> Markup {
+    let machine = &run.environment.machine;
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".into());
+    let yes_or_no = |value: Option<bool>| match value {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not known",
+    };
+    let number = |value: Option<u64>| value.map_or_else(|| "not known".into(), count);
+    let load = |state: &crate::measure::environment::State| {
+        state.load.map_or_else(|| "not known".into(), |load| format!("{:.2}", load.one_minute))
+    };
+    let busy = run.environment.change.foreign_busy_share;
+    let mut rows = vec![
+        ("processor", or_unknown(&machine.cpu)),
+        (
+            "cores",
+            format!("{} that can be used, of {}", number(machine.effective_cores), number(machine.cores)),
+        ),
+        ("memory", machine.memory_bytes.map_or_else(|| "not known".into(), bytes)),
+        ("virtual machine", yes_or_no(machine.virtual_machine).into()),
+        ("system", or_unknown(&machine.os)),
+        ("kernel", format!("{}, {}", or_unknown(&machine.kernel), machine.architecture)),
+        ("governor", or_unknown(&machine.governor)),
+        ("turbo", yes_or_no(machine.turbo).into()),
+        ("clock source", or_unknown(&machine.clock_source)),
+        ("huge pages", or_unknown(&machine.transparent_huge_pages)),
+        (
+            "load before and after",
+            format!("{}, {}", load(&run.environment.before), load(&run.environment.after)),
+        ),
+        (
+            "used by others",
+            busy.map_or_else(|| "not known".into(), |part| format!("{} of the CPU time", percent(part))),
+        ),
+    ];
+    if let Some(storage) = &run.environment.storage {
+        rows.push(("storage", plan::storage_in_words(storage)));
+    }
+    if let Some(python) = &run.environment.python {
+        rows.push(("Python", plan::python_in_words(python)));
+    }
+    let commit = run.tool.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+    rows.push(("procbench", format!("{}{commit}", run.tool.version)));
+    html! {
+        table.words {
+            caption { "The machine" }
+            tbody {
+                @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } }
+            }
+        }
+    }
+}
+
+fn method(run: &Document) -> Markup {
+    let spec = &run.plan.run;
+    html! {
+        p {
+            "The sample is the round: the whole workload, once, by one strategy, in a fresh runner process. Strategies are \
+             interleaved: each runs once, in an order drawn from the seed, before any runs again. The clock runs from before \
+             anything is created until every worker is gone; arguments are made and handed over while it runs, and every task \
+             must have been executed exactly once, with the right result."
+        }
+        p {
+            "Up to " (count(spec.rounds)) " timed rounds of each strategy after " (count(spec.warmup.max(1))) " to warm up, in \
+             the first of which memory is measured; seed " (spec.seed) ". Medians and 95\u{a0}% intervals are by a seeded bootstrap, \
+             comparisons within rounds; no round is dropped. With fewer than five there is neither interval nor verdict."
+        }
+        table.words {
+            caption { "Strategies, as resolved" }
+            tbody {
+                @for row in &run.plan.strategies {
+                    tr {
+                        th scope="row" { bdi { (row.name) } }
+                        td {
+                            (row.engine.name()) " " (row.mode.name())
+                            @let settings = plan::settings_in_words(&row.settings);
+                            @if !settings.is_empty() { ", " (settings) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn again(run: &Document) -> Markup {
+    html! { pre { (command_line::of(&run.plan)) } }
+}
+
+/// The same strategies in several runs of one workload, below each other.
+pub fn overview(runs: &[Document]) -> Markup {
+    let mut names: Vec<&str> = Vec::new();
+    for name in runs.iter().flat_map(|run| &run.strategies).map(|row| row.name.as_str()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let rows = names.iter().flat_map(|name| {
+        let numbered = runs.iter().enumerate();
+        numbered.filter_map(move |(place, run)| {
+            let row = run.strategies.iter().find(|row| row.name == **name)?;
+            Some((format!("{name}, run {}", place + 1), row))
+        })
+    });
+    let caption = html! {
+        "The same strategies in each run. Each point is a round, the first on top; the line is their median, the band its \
+         95\u{a0}% interval. Rounds of different runs are no pairs: " code { "procbench compare" } " gives their ratios."
+    };
+    html! {
+        h2 { "Overview" }
+        @if let Some(figure) = charts::time("overview".into(), rows, caption) { (figure) }
+    }
+}
+
+/// A table with its caption, which scrolls by itself where there is no room for it.
+fn table(grid: &Grid, caption: &str, legend: Option<String>) -> Markup {
+    html! {
+        div.scroll role="region" tabindex="0" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead { tr { @for title in &grid.header { th scope="col" { (title) } } } }
+                tbody {
+                    @for row in grid.full_rows() {
+                        tr {
+                            @for (place, cell) in row.enumerate() {
+                                @if place == 0 { th scope="row" { bdi { (cell.text) } } }
+                                @else { td class=[class_of(cell.tone)] { (cell.text) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(legend) = legend { p.legend { (legend) } }
+    }
+}
+
+fn class_of(tone: Tone) -> Option<&'static str> {
+    match tone {
+        Tone::Plain => None,
+        Tone::Dim => Some("dim"),
+        Tone::Good => Some("good"),
+        Tone::Bad => Some("bad"),
+    }
+}

@@ -1,0 +1,202 @@
+//! Where an export goes. A file is either the old one or a complete new one; what is no file is written to as it is.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
+use nix::unistd::linkat;
+
+use crate::sys::descriptor;
+
+/// Where an export goes.
+#[derive(Debug)]
+pub enum Target {
+    /// Standard output.
+    StandardOutput,
+    /// A file.
+    File(Replacement),
+    /// What is there and is no file, such as a pipe or a device, or what is open already: it is written to, never
+    /// replaced.
+    Stream(PathBuf, File),
+}
+
+impl Target {
+    /// Opens `path`, where `-` is standard output, so that what cannot be written is found out before the run.
+    ///
+    /// # Errors
+    /// If nothing can be written there.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::StandardOutput);
+        }
+        let behind = descriptor_behind(path);
+        anyhow::ensure!(
+            behind.is_some()
+                || !is_stream(path)
+                || !is_link(path)
+                || path.parent() == Some(Path::new("/dev")),
+            "{} is a link to what is no file: expected the name of what is to be written to",
+            path.display()
+        );
+        let opened = match behind {
+            Some(libc::STDOUT_FILENO) => return Ok(Self::StandardOutput),
+            Some(number) => stream_of(number).map(|stream| Self::Stream(path.to_owned(), stream)),
+            None if is_stream(path) => {
+                let stream = OpenOptions::new().write(true).open(path);
+                stream.map(|stream| Self::Stream(path.to_owned(), stream))
+            }
+            None => Replacement::begin(path).map(Self::File),
+        };
+        opened.with_context(|| format!("failed to open {} for writing", path.display()))
+    }
+
+    /// The same for two paths that lead to the same place.
+    pub fn place(&self) -> PathBuf {
+        match self {
+            Self::StandardOutput => PathBuf::from("standard output"),
+            Self::File(file) => file.path.clone(),
+            Self::Stream(path, _) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
+        }
+    }
+
+    /// Whether it can be written again and again, each time in place of what was there.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// If they could not be written completely; then an old file is still there.
+    pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::StandardOutput => {
+                let mut out = io::stdout().lock();
+                match out.write_all(bytes).and_then(|()| out.flush()) {
+                    // Whoever closes the pipe has seen enough.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    written => written.context("failed to write to standard output"),
+                }
+            }
+            Self::Stream(path, stream) => {
+                let mut stream = stream;
+                stream.write_all(bytes).with_context(|| format!("failed to write {}", path.display()))
+            }
+            Self::File(file) => {
+                let shown = file.path.display().to_string();
+                file.finish(bytes).with_context(|| format!("failed to write {shown}"))
+            }
+        }
+    }
+}
+
+/// Whether something is there that is neither a file nor a folder.
+fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// The descriptor of this process that `path` is a name of: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`, or a link to
+/// one. It may be of a file, which somebody else has opened and goes on writing to: another may not take its place.
+fn descriptor_behind(path: &Path) -> Option<RawFd> {
+    /// As many links as the kernel follows.
+    const MOST_LINKS: usize = 40;
+    let own = fs::canonicalize("/proc/self/fd").ok()?;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()?;
+        if folder == own {
+            return path.file_name()?.to_str()?.parse().ok();
+        }
+        path = folder.join(fs::read_link(&path).ok()?);
+    }
+    None
+}
+
+/// What is open as `number`, if it is open for writing.
+fn stream_of(number: RawFd) -> io::Result<File> {
+    let stream = descriptor::duplicate(number)?;
+    let flags = OFlag::from_bits_truncate(fcntl(&stream, FcntlArg::F_GETFL)?);
+    match flags & OFlag::O_ACCMODE == OFlag::O_RDONLY {
+        true => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        false => Ok(stream.into()),
+    }
+}
+
+/// A file that takes another's place when it is complete.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Replacement {
+    fn begin(path: &Path) -> io::Result<Self> {
+        // A link is replaced, not what it points to: whoever can make one in a folder that many write to could have any file
+        // overwritten.
+        let path = path.to_owned();
+        if path.is_dir() {
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+        }
+        let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
+        if path.exists() && !is_link(&path) {
+            // A file that may not be written may not be replaced either.
+            OpenOptions::new().append(true).open(&path)?;
+        }
+        let mut temporary_name = OsString::from(".");
+        temporary_name.push(name);
+        temporary_name.push(format!(".{}.tmp", std::process::id()));
+        let this = Self { temporary: path.with_file_name(temporary_name), path };
+        // Whether a file can be made there is found out now. It is made again when there is something to write, so
+        // that whoever is killed in between leaves none behind.
+        if this.create_nameless().is_err() {
+            this.create()?;
+            fs::remove_file(&this.temporary)?;
+        }
+        Ok(this)
+    }
+
+    fn create(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.temporary)
+    }
+
+    fn finish(&self, text: &[u8]) -> io::Result<()> {
+        let (mut file, is_named) = match self.create_nameless() {
+            Ok(file) => (file, false),
+            Err(_) => (self.create()?, true),
+        };
+        let written = file
+            .write_all(text)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| if is_named { Ok(()) } else { self.name(&file) })
+            .and_then(|()| fs::rename(&self.temporary, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(&self.temporary);
+        }
+        written
+    }
+
+    /// A file that has no name until it is complete: whoever is killed while writing it leaves nothing behind. Not every
+    /// file system has such files.
+    fn create_nameless(&self) -> io::Result<File> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o644).open(folder)
+    }
+
+    /// Gives `file` the temporary name.
+    fn name(&self, file: &File) -> io::Result<()> {
+        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = AtFlags::AT_SYMLINK_FOLLOW;
+        Ok(linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, &self.temporary, flags)?)
+    }
+}

@@ -1,0 +1,77 @@
+//! cpu-bound: whether the pool wins over a process for each of many tasks that do little but compute.
+
+use super::replay::CPU_BOUND;
+use super::{Circumstances, Claim, Judgement, Replay, Sample};
+use crate::engine::Engine;
+use crate::mode::Mode;
+use crate::report::numbers::seconds;
+
+pub(super) const CLAIM: Claim = Claim {
+    name: "cpu-bound",
+    says: "with many tasks and little I/O, the pool wins",
+    figures: None,
+    engines: Engine::ALL,
+    replays,
+    judge,
+};
+
+/// Tasks as short as the spec's, and tasks a thousand times as long, beside which a process costs little.
+fn replays(at: &Circumstances) -> Vec<Replay> {
+    let replay = |rounds| Replay::of(CPU_BOUND, rounds).only(&[Mode::Pool, Mode::Process]);
+    let short = at.by_engine(at.pick(20_000, 3_000), at.pick(1_000, 200));
+    vec![
+        replay(at.pick(10, 7)).tasks(short),
+        replay(at.pick(10, 6)).tasks(at.cores * at.pick(20, 6)).cpu(20e-3),
+    ]
+}
+
+fn judge(samples: &[Sample]) -> Result<Judgement, String> {
+    let [short, long] = samples else { return Err("not all of it was run".into()) };
+    let race = |sample: &Sample| sample.race(sample.first(Mode::Pool)?, sample.first(Mode::Process)?);
+    let (with_short, with_long) = (race(short)?, race(long)?);
+    let against_process =
+        |sample: &Sample| format!("speed of pool over Process, {} each", seconds(sample.cpu_seconds));
+    let evidence = vec![
+        with_short.evidence.clone().headline(against_process(short)),
+        with_long.evidence.clone().headline(against_process(long)),
+    ];
+    let tasks_of = |sample: &Sample| format!("with tasks of {}", seconds(sample.cpu_seconds));
+    let (of_short, of_long) = (tasks_of(short), tasks_of(long));
+    // The claim is about many tasks, which are short ones: what long ones come to only says where it turns.
+    if with_long.ours_less == super::evidence::Answer::Unclear {
+        let texts = [
+            format!("the pool wins {of_short}; {of_long} the rounds do not tell"),
+            format!("the pool does not win {of_short}"),
+        ];
+        return Ok(Judgement::of_one(&with_short, with_short.ours_less, texts, evidence));
+    }
+    let parts = [(&*of_short, &with_short, with_short.ours_less), (&*of_long, &with_long, with_long.ours_less)];
+    Ok(Judgement::of_both(parts, "the pool wins", evidence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::super::sample::made_up::{around, run, scattered};
+    use super::*;
+
+    fn verdict(short: &[f64], long: &[f64]) -> Judgement {
+        let at = |cpu_seconds, process: &[f64]| {
+            let sample = run(1_000).with("pool", Mode::Pool, &around(1.0));
+            Sample { cpu_seconds, ..sample.with("process", Mode::Process, process) }
+        };
+        judge(&[at(20e-6, short), at(20e-3, long)]).unwrap()
+    }
+
+    #[test]
+    fn all_verdicts_come_out() {
+        assert_eq!(verdict(&around(4.0), &around(1.1)).verdict, Verdict::Holds);
+        assert_eq!(verdict(&around(0.9), &around(1.0)).verdict, Verdict::DoesNotHold);
+        let judged = verdict(&around(4.0), &around(1.0));
+        assert_eq!(judged.verdict, Verdict::Depends);
+        assert_eq!(judged.why, "the pool wins with tasks of 20.0 µs, but not with tasks of 20.0 ms");
+        assert_eq!(verdict(&around(4.0), &scattered(0.8)).verdict, Verdict::Holds, "long ones are an aside");
+        assert_eq!(verdict(&scattered(0.8), &around(1.0)).verdict, Verdict::NotTested);
+        assert!(judge(&[]).is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! gil: whether threads help in Python, beside what they do natively: with tasks that compute, and with tasks that wait.
+
+use super::evidence::Answer;
+use super::replay::GIL;
+use super::sample::Row;
+use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
+use crate::engine::Engine;
+use crate::mode::Mode;
+
+pub(super) const CLAIM: Claim = Claim {
+    name: "gil",
+    says: "threads do not help in Python",
+    figures: None,
+    engines: &[Engine::Python],
+    replays,
+    judge,
+};
+
+/// The same tasks twice: once they compute, once they wait, for which Python lets go of its lock.
+fn replays(at: &Circumstances) -> Vec<Replay> {
+    let tasks = at.pick(200, 100);
+    let replay = Replay::of(GIL, at.pick(10, 6)).as_written().tasks(tasks);
+    vec![replay.clone(), replay.cpu(0.0).io_wait(1e-3)]
+}
+
+fn row(sample: &Sample, engine: Engine, mode: Mode) -> Result<&Row, String> {
+    let found = sample.rows.iter().find(|row| row.engine == engine && row.mode == mode);
+    found.ok_or_else(|| format!("there is no {} to compare", engine.kind_name(mode)))
+}
+
+fn judge(samples: &[Sample]) -> Result<Judgement, String> {
+    let [computing, waiting] = samples else { return Err("not all of it was run".into()) };
+    let race = |sample: &Sample, engine| {
+        sample.race(row(sample, engine, Mode::Threads)?, row(sample, engine, Mode::Serial)?)
+    };
+    let (python, native) = (race(computing, Engine::Python)?, race(computing, Engine::Native)?);
+    let python_waiting = race(waiting, Engine::Python)?;
+    let mut of_waiting = python_waiting.evidence.clone();
+    of_waiting.what += " that wait";
+    let beside = native.evidence.in_words();
+    let evidence = vec![
+        python.evidence.clone().headline("speed of threads over serial"),
+        native.evidence.clone().headline("native threads (rayon)"),
+        of_waiting.headline("threads, tasks that wait"),
+    ];
+    // Where nobody's threads can help, Python's say nothing of its lock.
+    if !native.ours_less.is_yes() && !python.ours_less.is_yes() {
+        let why = format!("native threads do not help on this machine either, so it has too few cores: {beside}");
+        return Ok(Judgement::new(Verdict::NotTested, why, evidence));
+    }
+    Ok(match (python.ours_less, python_waiting.ours_less) {
+        (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, python.doubt(), evidence),
+        (Answer::Yes, _) => Judgement::new(
+            Verdict::DoesNotHold,
+            format!("threads help tasks that compute, as they do natively: {beside}"),
+            evidence,
+        ),
+        (Answer::No, Answer::Yes) => Judgement::new(
+            Verdict::Depends,
+            format!("not with tasks that compute, where native threads do: {beside}; with tasks that wait they help"),
+            evidence,
+        ),
+        (Answer::No, Answer::No | Answer::Unclear) => Judgement::new(
+            Verdict::Holds,
+            format!("neither tasks that compute, where native threads do help ({beside}), nor tasks that wait"),
+            evidence,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::made_up::{around, run, scattered};
+    use super::*;
+
+    fn sample(threads: &[f64], native: f64) -> Sample {
+        run(200)
+            .with("py-serial", Mode::Serial, &around(1.0))
+            .with("py-threads", Mode::Threads, threads)
+            .with("serial", Mode::Serial, &around(1.0))
+            .with("threads", Mode::Threads, &around(native))
+    }
+
+    fn verdict(computing: &[f64], native: f64, waiting: f64) -> Verdict {
+        judge(&[sample(computing, native), sample(&around(waiting), 0.5)]).unwrap().verdict
+    }
+
+    #[test]
+    fn all_verdicts_come_out() {
+        assert_eq!(verdict(&around(1.0), 0.5, 1.0), Verdict::Holds);
+        assert_eq!(verdict(&around(0.5), 0.5, 0.5), Verdict::DoesNotHold, "without the lock");
+        assert_eq!(verdict(&around(1.1), 0.5, 0.5), Verdict::Depends);
+        assert_eq!(verdict(&scattered(0.8), 0.5, 0.5), Verdict::NotTested);
+        assert_eq!(verdict(&around(1.0), 1.0, 0.5), Verdict::NotTested, "one core");
+        assert!(judge(&[run(2), run(2)]).is_err());
+    }
+}

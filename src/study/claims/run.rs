@@ -1,0 +1,301 @@
+//! Claims put to the test: their runs are made, one after another, and their rules asked.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Circumstances, Claim, Effort, Evidence, Judgement, Replay, Sample, Stated, Verdict};
+use crate::document::{Document, Tool};
+use crate::engine::Engine;
+use crate::engine::python::ProbeError;
+use crate::experiment::workbench::{PrepareError, Workbench};
+use crate::experiment::{Event, Observer, RunError};
+use crate::plan::PlanError;
+
+/// What is to be put to the test.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which claims.
+    pub claims: Vec<&'static Claim>,
+    /// By whom.
+    pub engines: Vec<Engine>,
+    /// How much is measured.
+    pub effort: Effort,
+    /// Python's interpreter, unless it is the usual one.
+    pub python: Option<PathBuf>,
+}
+
+/// All that came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimsReport {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Whether it was interrupted: what had not been finished is not tested.
+    pub partial: bool,
+    /// What made this.
+    pub tool: Tool,
+    /// When, in UTC, as RFC 3339.
+    pub started_at: String,
+    /// What it took.
+    pub elapsed_seconds: f64,
+    /// Whether as little was measured as verdicts can be had for.
+    pub quick: bool,
+    /// Cores that could be used.
+    pub effective_cores: u64,
+    /// The claims, in the order of the articles.
+    pub claims: Vec<Tested>,
+}
+
+/// Raised whenever a field of [`ClaimsReport`] changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A claim with what was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// What the article says.
+    #[serde(flatten)]
+    pub claim: Stated,
+    /// What all engines come to.
+    pub verdict: Verdict,
+    /// What each found.
+    pub findings: Vec<Finding>,
+}
+
+/// What was found by one engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which.
+    pub engine: Engine,
+    /// What may be said.
+    pub verdict: Verdict,
+    /// Why; where it depends, on what, and where it turns.
+    pub why: String,
+    /// What that rests on.
+    pub evidence: Vec<Evidence>,
+    /// Whether a round was not valid or a task failed, so that something is broken rather than unmeasured.
+    pub broken: bool,
+    /// The runs, with every raw value.
+    pub runs: Vec<Run>,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The spec in `bench-configs/` that was replayed. What was changed of it is in the document's plan.
+    pub spec: String,
+    /// What came of it.
+    pub document: Document,
+}
+
+impl ClaimsReport {
+    /// Whether something is broken, so that verdicts are not to be relied on.
+    pub fn broken(&self) -> bool {
+        self.claims.iter().flat_map(|tested| &tested.findings).any(|finding| finding.broken)
+    }
+}
+
+/// `--quick` begins no run after this.
+const QUICK: Duration = Duration::from_secs(105);
+/// What the timed rounds of one strategy may take in a quick run, in seconds.
+const QUICK_BUDGET_SECONDS: f64 = 6.0;
+
+/// Puts what is `wanted` to the test. Whatever cannot be had, also because it was interrupted, is not tested, for that reason.
+pub fn test(bench: &mut Workbench, wanted: &Wanted, observer: &mut dyn Observer) -> ClaimsReport {
+    let started = Instant::now();
+    let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let effective_cores = bench.machine().effective_cores;
+    let mut proceeding =
+        Proceeding { bench, wanted, observer, started, tool: Tool::this(), python_missing: None };
+    let tested = wanted.claims.iter().map(|claim| proceeding.claim(claim)).collect();
+    ClaimsReport {
+        schema_version: SCHEMA_VERSION,
+        partial: proceeding.bench.signals().stop_wanted(),
+        tool: proceeding.tool.clone(),
+        started_at,
+        elapsed_seconds: started.elapsed().as_secs_f64(),
+        quick: wanted.effort == Effort::Quick,
+        effective_cores,
+        claims: tested,
+    }
+}
+
+struct Proceeding<'a> {
+    bench: &'a mut Workbench,
+    wanted: &'a Wanted,
+    observer: &'a mut dyn Observer,
+    started: Instant,
+    tool: Tool,
+    /// Why there is no Python, once that has been found out.
+    python_missing: Option<String>,
+}
+
+/// Why there is no run.
+struct Missing {
+    why: String,
+    broken: bool,
+}
+
+impl Missing {
+    fn because(why: impl ToString) -> Self {
+        Self { why: why.to_string(), broken: false }
+    }
+}
+
+const INTERRUPTED: &str = "interrupted";
+
+impl Proceeding<'_> {
+    fn claim(&mut self, claim: &Claim) -> Tested {
+        let engines: Vec<Engine> =
+            self.wanted.engines.iter().copied().filter(|engine| claim.engines.contains(engine)).collect();
+        let findings: Vec<Finding> = match engines.as_slice() {
+            [] => {
+                let can: Vec<&str> = claim.engines.iter().map(|engine| engine.name()).collect();
+                let can = can.join(" or ");
+                let why = format!("it is about the {can} engine: see --engine");
+                vec![Finding::none(claim.engines[0], &Missing::because(why), Vec::new())]
+            }
+            engines => engines.iter().map(|engine| self.find(claim, *engine)).collect(),
+        };
+        Tested { claim: claim.into(), verdict: overall(&findings), findings }
+    }
+
+    fn find(&mut self, claim: &Claim, engine: Engine) -> Finding {
+        let cores = self.bench.machine().effective_cores;
+        let circumstances = Circumstances { engine, effort: self.wanted.effort, cores };
+        let replays = (claim.replays)(&circumstances);
+        let mut runs = Vec::new();
+        for (number, replay) in (1..).zip(&replays) {
+            let title = match replays.len() {
+                1 => format!("{} · {}", claim.name, engine.name()),
+                of => format!("{} · {} {number}/{of}", claim.name, engine.name()),
+            };
+            match self.run(replay, engine, title) {
+                Ok(document) => runs.push(Run { spec: replay.spec.name.to_owned(), document }),
+                Err(missing) => return Finding::none(engine, &missing, runs),
+            }
+        }
+        let samples: Vec<Sample> =
+            runs.iter().enumerate().map(|(place, run)| Sample::of(place, &run.document)).collect();
+        match (claim.judge)(&samples) {
+            Ok(Judgement { verdict, why, evidence }) => {
+                Finding { engine, verdict, why, evidence, broken: false, runs }
+            }
+            Err(why) => Finding::none(engine, &Missing::because(why), runs),
+        }
+    }
+
+    fn run(&mut self, replay: &Replay, engine: Engine, title: String) -> Result<Document, Missing> {
+        if self.bench.signals().stop_wanted() {
+            return Err(Missing::because(INTERRUPTED));
+        }
+        let quick = self.wanted.effort == Effort::Quick;
+        if quick && self.started.elapsed() > QUICK {
+            return Err(Missing::because("the two minutes of --quick were over before it was its turn"));
+        }
+        let mut draft = replay.draft(engine, self.wanted.python.as_ref()).map_err(Missing::because)?;
+        if quick {
+            draft.run.time_budget = Some(crate::plan::units::Seconds(QUICK_BUDGET_SECONDS));
+        }
+        if let Some(why) = self.python_missing.as_ref().filter(|_| draft.names(Engine::Python)) {
+            return Err(Missing::because(why));
+        }
+        let prepared = self.bench.prepare(self.bench.check(draft)?);
+        if let Err(PrepareError::Python(ProbeError::Unusable(why))) = &prepared {
+            self.python_missing = Some(why.clone());
+        }
+        let mut job = prepared?;
+        if !replay.needs_idle {
+            job.setting.idle = Duration::ZERO;
+        }
+        let document = self.bench.run(&job, &mut Titled { title, inner: self.observer })?;
+        if document.partial {
+            return Err(Missing::because(INTERRUPTED));
+        }
+        match document.tasks_failed() {
+            0 => Ok(document),
+            failed => Err(Missing { why: format!("{failed} tasks failed"), broken: true }),
+        }
+    }
+}
+
+impl Finding {
+    /// That nothing can be said.
+    fn none(engine: Engine, missing: &Missing, runs: Vec<Run>) -> Self {
+        let Missing { why, broken } = missing;
+        let (verdict, evidence) = (Verdict::NotTested, Vec::new());
+        Self { engine, verdict, why: why.clone(), evidence, broken: *broken, runs }
+    }
+}
+
+/// What all engines come to: what they agree on, or that it depends on them. Who could not test it has no say.
+pub fn overall(findings: &[Finding]) -> Verdict {
+    let mut said = findings.iter().map(|finding| finding.verdict).filter(|of| *of != Verdict::NotTested);
+    let Some(first) = said.next() else { return Verdict::NotTested };
+    if said.all(|verdict| verdict == first) { first } else { Verdict::Depends }
+}
+
+impl From<PlanError> for Missing {
+    fn from(error: PlanError) -> Self {
+        Self::because(error)
+    }
+}
+
+impl From<PrepareError> for Missing {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Python(ProbeError::Interrupted) => Self::because(INTERRUPTED),
+            error => Self::because(error),
+        }
+    }
+}
+
+impl From<RunError> for Missing {
+    fn from(error: RunError) -> Self {
+        let broken = matches!(error, RunError::Violation(_) | RunError::Other(_));
+        Self { why: error.to_string(), broken }
+    }
+}
+
+/// Says for which claim a round is.
+struct Titled<'a> {
+    title: String,
+    inner: &'a mut dyn Observer,
+}
+
+impl Observer for Titled<'_> {
+    fn notice(&mut self, event: Event<'_>) {
+        match event {
+            Event::RoundStarts { strategy, phase, round, of, tasks, expected } => {
+                let strategy = format!("{} · {strategy}", self.title);
+                let strategy = strategy.as_str();
+                self.inner.notice(Event::RoundStarts { strategy, phase, round, of, tasks, expected });
+            }
+            // How long one of many runs takes is of no interest.
+            Event::Estimated { .. } => {}
+            event => self.inner.notice(event),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(engine: Engine, verdict: Verdict) -> Finding {
+        Finding { engine, verdict, why: String::new(), evidence: Vec::new(), broken: false, runs: Vec::new() }
+    }
+
+    #[test]
+    fn engines_that_differ_make_it_depend_and_those_that_could_not_test_it_have_no_say() {
+        use Verdict::{Depends, DoesNotHold, Holds, NotTested};
+        let of =
+            |native, python| overall(&[finding(Engine::Native, native), finding(Engine::Python, python)]);
+        assert_eq!(of(Holds, Holds), Holds);
+        assert_eq!(of(DoesNotHold, DoesNotHold), DoesNotHold);
+        assert_eq!(of(Holds, DoesNotHold), Depends);
+        assert_eq!(of(DoesNotHold, Depends), Depends);
+        assert_eq!(of(NotTested, DoesNotHold), DoesNotHold);
+        assert_eq!(of(NotTested, NotTested), NotTested);
+    }
+}

@@ -1,0 +1,68 @@
+//! wide-expressions: whether the pool wins clearly when each expression is much work.
+
+use super::replay::WIDE_EXPRESSIONS;
+use super::{Circumstances, Claim, Judgement, Replay, Sample};
+use crate::engine::Engine;
+use crate::mode::Mode;
+use crate::report::numbers::count;
+
+pub(super) const CLAIM: Claim = Claim {
+    name: "wide-expressions",
+    says: "250 arguments each: the pool wins clearly",
+    figures: Some("pool 0.6 s, serial 3 s"),
+    engines: Engine::ALL,
+    replays,
+    judge,
+};
+
+/// Enough for the pool's creation to be nothing, and as few as its workers.
+fn replays(at: &Circumstances) -> Vec<Replay> {
+    let many = at.pick(5_000, 500);
+    let rounds = at.pick(7, 6);
+    let replay = |tasks| Replay::of(WIDE_EXPRESSIONS, rounds).only(&[Mode::Serial, Mode::Pool]).tasks(tasks);
+    vec![replay(many), replay(at.cores)]
+}
+
+fn judge(samples: &[Sample]) -> Result<Judgement, String> {
+    let [many, few] = samples else { return Err("not all of it was run".into()) };
+    let race = many.race(many.first(Mode::Pool)?, many.first(Mode::Serial)?)?;
+    let of_few = few.race(few.first(Mode::Pool)?, few.first(Mode::Serial)?)?;
+    let against_serial =
+        |sample: &Sample| format!("speed of pool over serial, {} tasks", count(sample.tasks));
+    let evidence = vec![
+        race.evidence.clone().headline(against_serial(many)),
+        of_few.evidence.clone().headline(against_serial(few)),
+    ];
+    let workers = count(many.first(Mode::Pool)?.executors());
+    let with_many = format!("with {} expressions", count(many.tasks));
+    let with_few = format!("with as many as there are workers ({})", count(few.tasks));
+    let parts = [(&*with_many, &race, race.ours_less), (&*with_few, &of_few, of_few.ours_less)];
+    let mut judged = Judgement::of_both(parts, "the pool wins", evidence);
+    judged.why += &format!("; {workers} workers cannot be more than {workers} × as fast");
+    Ok(judged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::super::sample::made_up::{around, run, scattered};
+    use super::*;
+
+    fn verdict(many: &[f64], few: f64) -> Judgement {
+        let at = |tasks, pool: &[f64]| {
+            run(tasks).with("serial", Mode::Serial, &around(1.0)).with("pool", Mode::Pool, pool)
+        };
+        judge(&[at(5_000, many), at(2, &around(few))]).unwrap()
+    }
+
+    #[test]
+    fn all_verdicts_come_out() {
+        assert_eq!(verdict(&around(0.5), 0.7).verdict, Verdict::Holds);
+        assert_eq!(verdict(&around(1.0), 1.4).verdict, Verdict::DoesNotHold);
+        let judged = verdict(&around(0.5), 1.4);
+        assert_eq!(judged.verdict, Verdict::Depends);
+        assert!(judged.why.starts_with("the pool wins with 5,000 expressions, but not with as many"), "{judged:?}");
+        assert_eq!(verdict(&scattered(0.7), 0.7).verdict, Verdict::NotTested);
+        assert!(judge(&[]).is_err());
+    }
+}

@@ -1,0 +1,314 @@
+//! Where the faster of two strategies changes: a root of the logarithm of the ratio of their times, of which every
+//! measurement is noisy.
+//!
+//! This is bisection with a test at each point that goes on until it is sure (Waeber, Frazier, Henderson: "Bisection search
+//! with noisy responses", SIAM J. Control Optim. 51, 2013):
+//!
+//! 1. A coarse grid over the whole range, on a logarithmic scale, finds where the sign changes, and whether it does so once,
+//!    never, or more often. What happens twice between two neighbours of the grid goes unnoticed.
+//! 2. Each change is then narrowed: the middle between its two ends is measured, and takes the place of the end that has the
+//!    same sign. Where the middle cannot be told, the points that cannot be told grow from there to both sides, so that what is
+//!    left in the end is the stretch in which the two are not distinguished, and its two ends, where they are.
+//!
+//! **The test at a point** looks at who was faster in each round (a sign test, so that no distribution is assumed), and may be
+//! looked at after every round: it multiplies up evidence against "each is faster half of the time" as a bet does that
+//! spreads its stake evenly over all other answers. After `k` of `n` rounds that is `2ⁿ / ((n + 1) · C(n, k))`, and by Ville's
+//! inequality it ever exceeds 100 in at most 1 % of cases if there is nothing to be found, half of those on the wrong side
+//! (Shafer & Vovk 2019; Howard et al., Ann. Stat. 2021). All of eleven rounds on one side are enough, and so are three that
+//! differ by more than a factor of [`CLEAR`]. A crossing lies outside its interval only if a point was told wrongly; the
+//! simulations below measure how often that is.
+
+pub mod document;
+
+use serde::{Deserialize, Serialize};
+
+/// Evidence that is enough: see the [module](self).
+const ENOUGH: f64 = 100.0;
+
+/// Rounds whose times all differ by this factor, in the same direction, …
+pub const CLEAR: f64 = 2.0;
+/// … are enough if there are this many.
+const CLEAR_ROUNDS: usize = 3;
+/// Rounds that are measured at a time when three were not enough.
+const STEP: usize = 3;
+
+/// Who is faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Faster {
+    /// The first of the two.
+    First,
+    /// The second.
+    Second,
+    /// The rounds do not tell.
+    NotDistinguished,
+}
+
+/// Whoever measures both strategies.
+pub trait Measure {
+    /// Why nothing can be measured.
+    type Error;
+
+    /// `rounds` more rounds of both at `value`: of each the logarithm of (the first's time / the second's). Fewer, or none,
+    /// when the time is up.
+    ///
+    /// # Errors
+    /// If a round cannot be had.
+    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Vec<f64>, Self::Error>;
+}
+
+/// How a crossing is looked for.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The values that are looked at first, rising; the first may be 0.
+    pub grid: Vec<f64>,
+    /// What values may be: the nearest to a number.
+    pub nearest: fn(f64) -> f64,
+    /// An interval is narrow enough when its upper end is at most this part above its lower one.
+    pub width: f64,
+    /// Rounds at one point, at most.
+    pub most_rounds: usize,
+}
+
+/// A value that was looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Which.
+    pub value: f64,
+    /// Of each round the logarithm of (the first's time / the second's).
+    pub rounds: Vec<f64>,
+    /// Who is faster there.
+    pub faster: Faster,
+}
+
+/// A change of the faster strategy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Crossing {
+    /// The largest value below at which it is known who is faster.
+    pub low: f64,
+    /// The smallest value above at which it is the other.
+    pub high: f64,
+    /// Where it most likely is.
+    pub estimate: f64,
+    /// Who is faster below; the other is above.
+    pub below: Faster,
+    /// The smallest and the largest value in between that were measured as long as allowed, and did not tell.
+    pub not_distinguished: Option<(f64, f64)>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// All values that were looked at, rising.
+    pub points: Vec<Point>,
+    /// All changes, rising.
+    pub crossings: Vec<Crossing>,
+    /// Whether the time was up before all was done.
+    pub out_of_time: bool,
+}
+
+/// Who is faster, by rounds of which each is the logarithm of (the first's time / the second's).
+pub fn judge(rounds: &[f64]) -> Faster {
+    let count = |sign: f64| rounds.iter().filter(|ratio| **ratio * sign > 0.0).count();
+    let (second, first) = (count(1.0), count(-1.0));
+    let clear = rounds.len() >= CLEAR_ROUNDS && rounds.iter().all(|ratio| ratio.abs() > CLEAR.ln());
+    let unanimous = first == 0 || second == 0;
+    if !(clear && unanimous) && evidence(first, second) < ENOUGH {
+        return Faster::NotDistinguished;
+    }
+    if first > second { Faster::First } else { Faster::Second }
+}
+
+/// `2ⁿ / ((n + 1) · C(n, k))`. Rounds that were exactly equal count for nobody.
+fn evidence(first: usize, second: usize) -> f64 {
+    let n = first + second;
+    let mut logarithm = n as f64 * std::f64::consts::LN_2 - (n as f64 + 1.0).ln();
+    for place in 1..=first.min(second) {
+        logarithm -= ((n + 1 - place) as f64 / place as f64).ln();
+    }
+    logarithm.exp()
+}
+
+/// Looks for all changes of the faster strategy.
+///
+/// # Errors
+/// What `measure` says.
+pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Error> {
+    let mut search = Search { measure, rules, points: Vec::new(), out_of_time: false };
+    // The ends first: if the time is short, they say the most.
+    let last = rules.grid.len().saturating_sub(1);
+    let ends = [0, last].into_iter().chain(1..last);
+    for value in ends.map(|at| rules.grid[at]) {
+        search.look(value, rules.most_rounds.min(COARSE_ROUNDS))?;
+    }
+    // Whether there is a crossing at all depends on who is faster at the ends: they are worth all rounds that one may have.
+    for at in [0, last] {
+        search.look(rules.grid[at], rules.most_rounds)?;
+    }
+    let mut open = search.changes();
+    let mut crossings = Vec::new();
+    // The widest first, so that time that runs out leaves all of them alike.
+    while let Some(at) = widest(&open) {
+        let change = open.remove(at);
+        match search.narrow(&change)? {
+            Some(narrower) => open.push(narrower),
+            None => crossings.push(change),
+        }
+    }
+    let mut crossings: Vec<Crossing> = crossings.into_iter().map(|change| search.crossing(change)).collect();
+    crossings.sort_by(|a, b| a.low.total_cmp(&b.low));
+    Ok(Found { crossings, out_of_time: search.out_of_time, points: search.points })
+}
+
+/// Rounds at a point of the grid, at most: more are spent where it turns out that the crossing is near.
+const COARSE_ROUNDS: usize = 15;
+
+struct Search<'a, M> {
+    measure: &'a mut M,
+    rules: &'a Rules,
+    points: Vec<Point>,
+    out_of_time: bool,
+}
+
+/// A stretch over which the sign changes.
+#[derive(Debug, Clone, PartialEq)]
+struct Change {
+    low: f64,
+    high: f64,
+    below: Faster,
+    /// The outermost values in between that did not tell.
+    core: Option<(f64, f64)>,
+    /// Rounds that those may have.
+    patience: usize,
+}
+
+fn widest(changes: &[Change]) -> Option<usize> {
+    let width = |change: &Change| width(change.low, change.high);
+    (0..changes.len()).max_by(|a, b| width(&changes[*a]).total_cmp(&width(&changes[*b])))
+}
+
+/// By how much `high` is above `low`, as a part of it.
+fn width(low: f64, high: f64) -> f64 {
+    if low > 0.0 { high / low - 1.0 } else { f64::INFINITY }
+}
+
+impl<M: Measure> Search<'_, M> {
+    /// Measures at `value` until it is known who is faster there, or there are `most` rounds.
+    fn look(&mut self, value: f64, most: usize) -> Result<Faster, M::Error> {
+        let at = match self.points.binary_search_by(|point| point.value.total_cmp(&value)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.points.insert(at, Point { value, rounds: Vec::new(), faster: Faster::NotDistinguished });
+                at
+            }
+        };
+        let point = &mut self.points[at];
+        while point.faster == Faster::NotDistinguished && point.rounds.len() < most && !self.out_of_time {
+            let wanted = STEP.min(most - point.rounds.len());
+            let measured = self.measure.rounds(value, wanted)?;
+            self.out_of_time = measured.len() < wanted;
+            for ratio in measured {
+                // After each round, so that the number of rounds measured at a time makes no difference.
+                point.rounds.push(ratio);
+                if point.faster == Faster::NotDistinguished {
+                    point.faster = judge(&point.rounds);
+                }
+            }
+        }
+        Ok(point.faster)
+    }
+
+    /// Neighbours among those that are known, of which each has another faster strategy.
+    fn changes(&self) -> Vec<Change> {
+        let known: Vec<&Point> =
+            self.points.iter().filter(|point| point.faster != Faster::NotDistinguished).collect();
+        let pairs = known.windows(2).filter(|pair| pair[0].faster != pair[1].faster);
+        let change = |pair: &[&Point]| Change {
+            low: pair[0].value,
+            high: pair[1].value,
+            below: pair[0].faster,
+            core: self.core(pair[0].value, pair[1].value),
+            patience: self.rules.most_rounds,
+        };
+        pairs.map(change).collect()
+    }
+
+    /// The outermost values between `low` and `high` that did not tell.
+    fn core(&self, low: f64, high: f64) -> Option<(f64, f64)> {
+        let mut inside = self.points.iter().filter(|point| point.value > low && point.value < high);
+        let first = inside.next()?.value;
+        Some((first, inside.next_back().map_or(first, |point| point.value)))
+    }
+
+    /// `change` after one more look; `None` if it is narrow enough or cannot be narrowed.
+    fn narrow(&mut self, change: &Change) -> Result<Option<Change>, M::Error> {
+        let Change { low, high, below, core, patience } = *change;
+        if self.out_of_time || width(low, high) <= self.rules.width {
+            return Ok(None);
+        }
+        let gaps = match core {
+            None => vec![(low, high)],
+            Some((first, last)) => vec![(low, first), (last, high)],
+        };
+        // A point of the grid that did not tell had few rounds.
+        let unfinished = core.into_iter().flat_map(|(first, last)| [first, last]).find(|value| {
+            let point = self.points.iter().find(|point| point.value == *value);
+            point.is_some_and(|point| point.rounds.len() < patience)
+        });
+        let wide = gaps.into_iter().filter(|(from, to)| {
+            // Beside what cannot be told, half of the width that is wanted is near enough.
+            core.is_none() || width(*from, *to) > self.rules.width / 2.0
+        });
+        let middle = wide.max_by(|a, b| width(a.0, a.1).total_cmp(&width(b.0, b.1)));
+        let middle = middle.and_then(|(from, to)| self.between(from, to));
+        let Some(value) = unfinished.or(middle) else { return Ok(None) };
+        let faster = self.look(value, patience)?;
+        let (low, high) = match faster {
+            Faster::NotDistinguished => (low, high),
+            same if same == below => (value, high),
+            _ => (low, value),
+        };
+        Ok(Some(Change { low, high, core: self.core(low, high), ..change.clone() }))
+    }
+
+    /// A value in the middle between two, on a logarithmic scale; above 0 a tenth of the upper one. `None` if there is none.
+    fn between(&self, low: f64, high: f64) -> Option<f64> {
+        const LEAST_PART: f64 = 1e-6;
+        let top = self.rules.grid.last().copied().unwrap_or(high);
+        let middle = if low > 0.0 { (low * high).sqrt() } else { high / 10.0 };
+        let value = (self.rules.nearest)(middle);
+        (value > low && value < high && value >= top * LEAST_PART).then_some(value)
+    }
+
+    fn crossing(&self, change: Change) -> Crossing {
+        let Change { low, high, below, core, .. } = change;
+        Crossing { low, high, estimate: self.root(low, high), below, not_distinguished: core }
+    }
+
+    /// Where a straight line through the medians between `low` and `high` is 0, each as heavy as it has rounds.
+    fn root(&self, low: f64, high: f64) -> f64 {
+        let scale = |value: f64| if low > 0.0 { value.ln() } else { value };
+        let unscale = |value: f64| if low > 0.0 { value.exp() } else { value };
+        let inside = self.points.iter().filter(|point| point.value >= low && point.value <= high);
+        let measured: Vec<(f64, f64, f64)> = inside
+            .filter(|point| !point.rounds.is_empty())
+            .map(|point| {
+                let mut rounds = point.rounds.clone();
+                rounds.sort_unstable_by(f64::total_cmp);
+                (scale(point.value), rounds[rounds.len() / 2], rounds.len() as f64)
+            })
+            .collect();
+        let weight: f64 = measured.iter().map(|(_, _, weight)| weight).sum();
+        let mean = |of: fn(&(f64, f64, f64)) -> f64| {
+            measured.iter().map(|point| of(point) * point.2).sum::<f64>() / weight
+        };
+        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+        let product: f64 = measured.iter().map(|point| (point.0 - x) * (point.1 - y) * point.2).sum();
+        let square: f64 = measured.iter().map(|point| (point.0 - x).powi(2) * point.2).sum();
+        let root = unscale(x - y * square / product);
+        if root.is_finite() { root.clamp(low, high) } else { unscale((scale(low) + scale(high)) / 2.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What a search for a crossover came to: what its export is.
+
+use serde::{Deserialize, Serialize};
+
+use super::Faster;
+use crate::document::{Document, SpeedUp, Tool};
+use crate::plan::vary::{Unit, Value};
+
+/// Raised whenever a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The kind of a document that is a search for a crossover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// This one.
+    Crossover,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crossovers {
+    /// `crossover`: what kind of document this is.
+    pub kind: Kind,
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Whether it was interrupted.
+    pub partial: bool,
+    /// Whether the time was up before the intervals were as narrow as asked for.
+    pub out_of_time: bool,
+    /// What made this.
+    pub tool: Tool,
+    /// When it was begun, in UTC, as RFC 3339.
+    pub started_at: String,
+    /// What was typed, word by word.
+    pub command_line: Vec<String>,
+    /// The flag that varies, without the hyphens in front of it.
+    pub key: String,
+    /// What its numbers count.
+    pub unit: Unit,
+    /// The smaller end of the range.
+    pub low: Value,
+    /// The larger end.
+    pub high: Value,
+    /// The first and the second strategy.
+    pub between: [String; 2],
+    /// What an interval's upper end may be above its lower one, as a part of it.
+    pub width: f64,
+    /// Rounds at one value, at most.
+    pub most_rounds: usize,
+    /// How long it might take.
+    pub time_limit_seconds: f64,
+    /// How long it took.
+    pub elapsed_seconds: f64,
+    /// The values at which the faster strategy changes, rising; empty where none was found.
+    pub crossings: Vec<Crossing>,
+    /// All values that were looked at, rising.
+    pub points: Vec<Point>,
+}
+
+/// A change of the faster strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crossing {
+    /// Below this it is `below` that is faster.
+    pub low: Value,
+    /// Above this it is the other.
+    pub high: Value,
+    /// Where it most likely is: where a straight line through the medians is 0.
+    pub estimate: Value,
+    /// Who is faster below.
+    pub below: String,
+    /// Who is faster above.
+    pub above: String,
+    /// The outermost values in between that were measured as long as allowed and did not tell; null where all told.
+    pub not_distinguished: Option<[Value; 2]>,
+}
+
+/// A value that was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// Which.
+    pub value: Value,
+    /// Who is faster there.
+    pub faster: Faster,
+    /// How many times as fast as the second the first is, by all rounds there.
+    pub speed_up: Option<SpeedUp>,
+    /// Every round of both.
+    pub document: Document,
+}

@@ -1,0 +1,192 @@
+//! Crossings that are known, in noise that is known.
+
+use std::convert::Infallible;
+
+use super::*;
+use crate::plan::vary::{Key, Range};
+use crate::seed::Rng;
+
+/// Two strategies whose true ratio is known, in noise.
+struct Truth<F> {
+    ratio: F,
+    noise: f64,
+    /// Every so many rounds, one is disturbed by so much.
+    disturbed: Option<(u64, f64)>,
+    rng: Rng,
+    rounds: usize,
+    most: usize,
+}
+
+impl<F: Fn(f64) -> f64> Truth<F> {
+    fn new(ratio: F, noise: f64, seed: u64) -> Self {
+        Self { ratio, noise, disturbed: None, rng: Rng::new(seed), rounds: 0, most: usize::MAX }
+    }
+}
+
+impl<F: Fn(f64) -> f64> Measure for Truth<F> {
+    type Error = Infallible;
+
+    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Vec<f64>, Infallible> {
+        let rounds = rounds.min(self.most - self.rounds);
+        self.rounds += rounds;
+        let truth = (self.ratio)(value);
+        let mut round = || {
+            let (u, v) = (1.0 - self.rng.next_f64(), self.rng.next_f64());
+            let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+            let disturbance = self.disturbed.filter(|(every, _)| self.rng.below(*every) == 0);
+            let side = if self.rng.below(2) == 0 { 1.0 } else { -1.0 };
+            truth + self.noise * normal + disturbance.map_or(0.0, |(_, by)| by * side)
+        };
+        Ok((0..rounds).map(|_| round()).collect())
+    }
+}
+
+fn key() -> &'static Key {
+    Key::find("io-wait").unwrap()
+}
+
+fn nearest(value: f64) -> f64 {
+    key().number(&key().text(value)).unwrap()
+}
+
+fn rules(low: f64, high: f64) -> Rules {
+    let grid = Range { low, high }.spread_out(key(), Some(7));
+    Rules { grid, nearest, width: 0.1, most_rounds: 40 }
+}
+
+/// The share of `cases` in which exactly one crossing is found and its interval has the true one in it; and the typical width.
+fn coverage(slope: f64, noise: f64, disturbed: Option<(u64, f64)>, cases: u64) -> (f64, f64) {
+    let mut covered = 0;
+    let mut widths = Vec::new();
+    for case in 0..cases {
+        let truth = 1e-3 * 10_f64.powf(0.3 + 2.4 * Rng::for_item(99, case).next_f64());
+        let mut measure = Truth::new(|value: f64| slope * (value / truth).ln(), noise, case);
+        measure.disturbed = disturbed;
+        let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+        if let [crossing] = found.crossings.as_slice() {
+            assert_eq!(crossing.below, Faster::First);
+            assert!(crossing.low <= crossing.estimate && crossing.estimate <= crossing.high);
+            covered += u64::from(crossing.low <= truth && truth <= crossing.high);
+            widths.push(width(crossing.low, crossing.high));
+        }
+    }
+    widths.sort_by(f64::total_cmp);
+    (covered as f64 / cases as f64, widths[widths.len() / 2])
+}
+
+#[test]
+fn the_true_crossing_is_within_the_interval() {
+    for (slope, noise, disturbed) in [
+        (1.0, 0.02, None),
+        (1.0, 0.1, None),
+        (0.3, 0.05, None),
+        (0.3, 0.2, None),
+        (0.1, 0.1, None),
+        (0.5, 0.05, Some((10, 3.0))),
+        (0.5, 0.1, Some((4, 1.0))),
+    ] {
+        let (share, width) = coverage(slope, noise, disturbed, 400);
+        assert!(share >= 0.95, "slope {slope}, noise {noise}, {disturbed:?}: {share}, width {width}");
+    }
+}
+
+#[test]
+fn a_steep_crossing_is_found_as_narrowly_as_asked_for() {
+    let (_, width) = coverage(1.0, 0.02, None, 100);
+    assert!(width <= 0.12, "{width}");
+}
+
+#[test]
+fn rounds_are_spent_near_the_crossing() {
+    let mut measure = Truth::new(|value: f64| 0.5 * (value / 0.02).ln(), 0.1, 3);
+    let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+    let near = |point: &&Point| (point.value / 0.02).ln().abs() < 0.7;
+    let near: usize = found.points.iter().filter(near).map(|point| point.rounds.len()).sum();
+    assert!(near * 2 > measure.rounds, "{near} of {}", measure.rounds);
+    assert!(measure.rounds < 400, "{}", measure.rounds);
+}
+
+#[test]
+fn none_is_found_where_there_is_none() {
+    let mut found_any = 0;
+    for seed in 0..200 {
+        let mut measure = Truth::new(|_| 0.1, 0.05, seed);
+        let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+        found_any += usize::from(!found.crossings.is_empty());
+        assert!(found.points.iter().any(|point| point.faster == Faster::Second));
+    }
+    assert!(found_any <= 4, "{found_any} of 200");
+}
+
+#[test]
+fn equals_are_not_distinguished_and_have_no_crossing() {
+    let mut found_any = 0;
+    for seed in 0..200 {
+        let found = find(&mut Truth::new(|_| 0.0, 0.05, seed), &rules(1e-3, 1.0)).unwrap();
+        found_any += usize::from(!found.crossings.is_empty());
+    }
+    assert!(found_any <= 5, "{found_any} of 200");
+}
+
+#[test]
+fn two_crossings_are_both_found() {
+    let mut covered = 0;
+    for seed in 0..100 {
+        let (one, two) = (3e-3_f64, 0.2_f64);
+        let ratio = |value: f64| 0.2 * (value / one).ln() * (value / two).ln();
+        let found = find(&mut Truth::new(ratio, 0.05, seed), &rules(1e-3, 1.0)).unwrap();
+        if let [first, second] = found.crossings.as_slice() {
+            assert_eq!((first.below, second.below), (Faster::Second, Faster::First));
+            let has = |crossing: &Crossing, truth: f64| crossing.low <= truth && truth <= crossing.high;
+            covered += u64::from(has(first, one) && has(second, two));
+        }
+    }
+    assert!(covered >= 92, "{covered} of 100");
+}
+
+#[test]
+fn a_range_from_zero_is_searched_down_to_where_it_turns() {
+    for truth in [0.3, 0.01, 2e-4] {
+        let ratio = |value: f64| ((value + 0.01 * truth) / truth).ln();
+        let found = find(&mut Truth::new(ratio, 0.02, 5), &rules(0.0, 1.0)).unwrap();
+        let [crossing] = found.crossings.as_slice() else { panic!("{found:?}") };
+        assert!(crossing.low <= truth && truth <= crossing.high, "{truth}: {crossing:?}");
+        assert!(width(crossing.low, crossing.high) < 0.3, "{crossing:?}");
+    }
+}
+
+#[test]
+fn when_the_time_is_up_the_interval_is_as_wide_as_what_is_known() {
+    let mut measure = Truth::new(|value: f64| (value / 0.02).ln(), 0.01, 1);
+    measure.most = 30;
+    let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+    assert!(found.out_of_time && measure.rounds <= 30);
+    for crossing in &found.crossings {
+        assert!(crossing.low <= 0.02 && 0.02 <= crossing.high, "{crossing:?}");
+    }
+}
+
+#[test]
+fn evidence_is_what_a_bet_would_win() {
+    // By hand: 2⁹ / 10, 2⁴ / (5 · 6).
+    assert!((evidence(9, 0) - 51.2).abs() < 1e-9);
+    assert!((evidence(2, 2) - 16.0 / 30.0).abs() < 1e-12);
+    assert_eq!(judge(&[0.1; 11]), Faster::Second);
+    assert_eq!(judge(&[0.1; 10]), Faster::NotDistinguished);
+    assert_eq!(judge(&[-1.0; 3]), Faster::First);
+    assert_eq!(judge(&[]), Faster::NotDistinguished);
+}
+
+#[test]
+fn nothing_is_found_more_often_than_promised_however_often_one_looks() {
+    let mut rng = Rng::new(5);
+    let ever = |rng: &mut Rng| {
+        let mut rounds = Vec::new();
+        (0..200).any(|_| {
+            rounds.push(if rng.below(2) == 0 { 0.1 } else { -0.1 });
+            judge(&rounds) != Faster::NotDistinguished
+        })
+    };
+    let wrong = (0..2000).filter(|_| ever(&mut rng)).count();
+    assert!(wrong <= 20, "{wrong} of 2000 are more than 1 %");
+}

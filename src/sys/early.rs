@@ -1,0 +1,47 @@
+//! Code that runs before Rust's own runtime has begun.
+//!
+//! Before `main`, that runtime finds out where the stack lies, which the C library does by reading `/proc/self/maps`, and
+//! prepares a second one for reports of overflows. A program that is started for one small task, thousands of times, pays
+//! more for that than for the task. The C library calls what is listed in `.init_array` before it gives way to the
+//! runtime; GNU's hands over the command line too. Elsewhere nothing is listed, and `main` does the same a little later.
+
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+
+/// Has the process live `$life`, a `fn(&[OsString]) -> i32`, in place of `main` if `$word` (a `&CStr`) is its first argument.
+/// It is told the arguments that follow; what it returns is the exit code.
+macro_rules! instead_of_main {
+    ($word:expr, $life:expr) => {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        const _: () = {
+            extern "C" fn begin(count: std::ffi::c_int, words: *const *const std::ffi::c_char) {
+                $crate::sys::early::divert(count, words, $word, $life);
+            }
+            #[allow(unsafe_code)] // Whatever is in this section is called: by the C library, as it calls what is above.
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static BEGIN: extern "C" fn(std::ffi::c_int, *const *const std::ffi::c_char) = begin;
+        };
+    };
+}
+pub(crate) use instead_of_main;
+
+/// Does not return if `word` is the first argument. For [`instead_of_main`] only: `words` is what the C library said.
+#[doc(hidden)]
+pub(crate) fn divert(count: c_int, words: *const *const c_char, word: &CStr, life: fn(&[OsString]) -> i32) {
+    let Ok(count) = usize::try_from(count) else { return };
+    if count < 2 {
+        return;
+    }
+    // SAFETY: the C library hands over `count` pointers to strings, none of which is null, and all of which live as long
+    // as the process.
+    let words: Vec<&CStr> = (1..count).map(|place| unsafe { CStr::from_ptr(*words.add(place)) }).collect();
+    if words[0] != word {
+        return;
+    }
+    let words: Vec<OsString> =
+        words[1..].iter().map(|word| OsStr::from_bytes(word.to_bytes()).into()).collect();
+    let code = life(&words);
+    // SAFETY: ends the process; nothing is open that would have to be written out.
+    unsafe { libc::_exit(code) }
+}

@@ -1,0 +1,75 @@
+//! `procbench advise`, as its user sees it.
+
+mod common;
+
+use std::fs;
+
+use common::{Finished, Sandbox};
+use nix::sys::signal::Signal;
+use procbench::study::advise::document::Advice;
+
+fn words(text: &str) -> Vec<String> {
+    shlex::split(text).expect("words")
+}
+
+fn run(sandbox: &Sandbox, arguments: &str) -> Finished {
+    sandbox.run(words(&format!("advise {arguments}")))
+}
+
+#[track_caller]
+fn export(sandbox: &Sandbox) -> Advice {
+    let text = fs::read_to_string(sandbox.path("out.json")).expect("an export");
+    let advice: Advice = serde_json::from_str(&text).expect("advice");
+    let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(serde_json::to_value(&advice).expect("JSON"), read, "a field is not part of the document");
+    advice
+}
+
+/// Who waits one after another is slower by far, on any machine.
+#[test]
+fn it_ends_in_one_answer_whose_command_runs() {
+    let sandbox = Sandbox::new();
+    let finished = run(&sandbox, "-n 40 --io-wait 10ms --time-limit 8s --rounds 5 --quiet --json out.json")
+        .expect_code(0);
+    let advice = export(&sandbox);
+    let standing = advice.standing.as_ref().expect("an answer");
+    assert!(!standing.best.starts_with("serial"), "{finished:?}");
+    assert!(finished.stdout.contains(&format!("Use {}.", standing.best)), "{finished:?}");
+    assert!(
+        advice
+            .candidates
+            .iter()
+            .any(|candidate| candidate.strategy == "serial" && candidate.gave_up.is_some())
+    );
+    let command = finished.stdout.lines().last().and_then(shlex::split).expect("a command");
+    assert_eq!(command, advice.command);
+    assert_eq!(command[0], "procbench");
+    sandbox.run([&command[1..], &["--rounds".into(), "1".into(), "--quiet".into()]].concat()).expect_code(0);
+}
+
+#[test]
+fn an_interrupt_ends_it_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let arguments = "advise -n 4 --io-wait 1h --quiet --json out.json";
+    let mut running = sandbox.start(sandbox.command(words(arguments)));
+    running.wait_for_runner(1);
+    running.signal(Signal::SIGINT);
+    running.finish().expect_code(130);
+    assert!(export(&sandbox).partial);
+}
+
+#[test]
+fn what_the_search_is_to_find_is_not_to_be_said() {
+    for (arguments, part) in [
+        ("-n 4 --workers 3", "--workers has no meaning"),
+        ("-n 4 --chunk 3", "--chunk has no meaning"),
+        ("-n 4 --dry-run", "--dry-run has no meaning"),
+        ("", "how many tasks?"),
+        ("-n 4 --time-limit 5", "'5' has no unit"),
+    ] {
+        let sandbox = Sandbox::new();
+        let finished = run(&sandbox, &format!("{arguments} --json out.json")).expect_code(2);
+        assert!(finished.stderr.contains(part), "no {part:?} in {finished:?}");
+        assert!(!sandbox.path("out.json").exists());
+    }
+}

@@ -1,0 +1,185 @@
+//! One saved run against another: what is compared, what is refused, and the exit code that CI looks at.
+
+mod common;
+
+use common::{Finished, Sandbox};
+use procbench::document::Document;
+use procbench::document::comparison::RunComparison;
+use procbench::exit;
+use procbench::stats::{self, Verdict};
+
+/// A run with rounds of `times`, in a file of its own; what was measured is put in their place.
+fn write(
+    sandbox: &Sandbox,
+    run: &Document,
+    name: &str,
+    times: &[&[f64]],
+    change: impl FnOnce(&mut Document),
+) {
+    let mut run = run.clone();
+    for (row, times) in run.strategies.iter_mut().zip(times) {
+        let sample = row.rounds[0].clone();
+        row.rounds.clear();
+        for (number, time) in times.iter().enumerate() {
+            let mut round = sample.clone();
+            (round.round, round.report.total_seconds) = (number as u64 + 1, *time);
+            row.rounds.push(round);
+        }
+        if let Some(summary) = &mut row.summary {
+            summary.total_seconds = stats::summarise(times, 1).expect("a summary");
+        }
+    }
+    change(&mut run);
+    sandbox.write(name, serde_json::to_string(&run).expect("JSON"));
+}
+
+const STEADY: [f64; 7] = [1.00, 1.01, 0.99, 1.00, 1.02, 0.98, 1.00];
+
+fn slower_by(factor: f64) -> Vec<f64> {
+    STEADY.iter().map(|time| time * factor).collect()
+}
+
+struct Fixture {
+    sandbox: Sandbox,
+    run: Document,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let run = sandbox.measure("-n 5 --rounds 1 -m serial,pool --workload-name steady");
+        write(&sandbox, &run, "old.json", &[&STEADY, &STEADY], |_| {});
+        Self { sandbox, run }
+    }
+
+    fn with(&self, times: &[&[f64]], change: impl FnOnce(&mut Document)) {
+        write(&self.sandbox, &self.run, "new.json", times, change);
+    }
+
+    fn compare(&self, more: &[&str]) -> Finished {
+        self.sandbox.run(["compare", "old.json", "new.json"].iter().chain(more))
+    }
+
+    fn json(&self, more: &[&str]) -> RunComparison {
+        let finished = self.compare(&[more, &["--json", "-"]].concat()).expect_code(0);
+        serde_json::from_str(&finished.stdout).expect("JSON that is read back")
+    }
+}
+
+#[test]
+fn slower_faster_and_neither_are_told_apart() {
+    let fixture = Fixture::new();
+    fixture.with(&[&slower_by(1.3), &slower_by(0.7)], |_| {});
+    let comparison = fixture.json(&[]);
+    let [serial, pool] = comparison.strategies.as_slice() else { panic!("{comparison:?}") };
+    assert_eq!((serial.verdict, pool.verdict), (Some(Verdict::Slower), Some(Verdict::Faster)));
+    assert!((serial.ratio.expect("a ratio") - 1.3).abs() < 1e-9, "new over old: {serial:?}");
+    assert!(serial.ci_low < serial.ratio && serial.ratio < serial.ci_high, "{serial:?}");
+    assert_eq!((serial.old_seconds, serial.new_seconds), (Some(1.0), Some(1.3)));
+    fixture.with(&[&STEADY, &slower_by(1.005)], |_| {});
+    let same = fixture.json(&[]);
+    assert!(same.strategies.iter().all(|row| row.verdict == Some(Verdict::NotDistinguished)), "{same:?}");
+    let shown = fixture.compare(&[]).expect_code(0).stdout;
+    assert!(shown.contains("not distinguished: serial, pool") && shown.contains("new / old"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+}
+
+#[test]
+fn only_what_is_wholly_beyond_the_limit_fails() {
+    let fixture = Fixture::new();
+    fixture.with(&[&slower_by(1.2), &STEADY], |_| {});
+    let failed = fixture.compare(&["--fail-if-slower", "5%"]).expect_code(exit::SLOWER);
+    assert!(
+        failed.stdout.contains("Slower by more than 5 %, which is too much: serial"),
+        "{}",
+        failed.stdout
+    );
+    fixture.compare(&["--fail-if-slower", "5%", "--markdown", "out.md"]).expect_code(exit::SLOWER);
+    let markdown = std::fs::read_to_string(fixture.sandbox.path("out.md")).expect("the table");
+    assert!(markdown.contains("| serial | 1.00 s | 1.20 s | 1.20 × |"), "{markdown}");
+    fixture.compare(&["--fail-if-slower", "30%"]).expect_code(0);
+    // The ratio is beyond, the interval is not.
+    fixture.with(&[&slower_by(1.055), &STEADY], |_| {});
+    fixture.compare(&["--fail-if-slower", "5%"]).expect_code(0);
+    // Without being asked, no ratio is a failure.
+    fixture.with(&[&slower_by(9.0), &STEADY], |_| {});
+    fixture.compare(&[]).expect_code(0);
+    fixture.compare(&["--fail-if-slower", "a lot"]).expect_code(2);
+}
+
+#[test]
+fn four_rounds_have_no_verdict_and_fail_nothing() {
+    let fixture = Fixture::new();
+    fixture.with(&[&slower_by(9.0)[..4], &STEADY], |_| {});
+    let row = fixture.json(&["--fail-if-slower", "5%"]).strategies.remove(0);
+    assert_eq!((row.verdict, row.ci_low, row.failed), (Some(Verdict::TooFewRounds), None, false));
+    assert_eq!((row.old_rounds, row.new_rounds), (7, 4));
+}
+
+#[test]
+fn a_strategy_that_only_one_run_has_is_named() {
+    let fixture = Fixture::new();
+    fixture.with(&[&STEADY, &STEADY], |run| run.strategies[1].name = "pool:chunk=7".into());
+    let comparison = fixture.json(&[]);
+    assert_eq!(comparison.only_in_old, ["pool"]);
+    assert_eq!(comparison.only_in_new, ["pool:chunk=7"]);
+    let shown = fixture.compare(&[]).expect_code(0).stdout;
+    assert!(shown.contains("only in old") && shown.contains("only in new"), "{shown}");
+    fixture.with(&[&STEADY, &STEADY], |run| {
+        run.strategies.iter_mut().for_each(|row| row.name.push('2'));
+    });
+    let finished = fixture.compare(&[]).expect_code(2);
+    assert!(finished.error().contains("no strategy in common"), "{finished:?}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_unless_told_to() {
+    let fixture = Fixture::new();
+    type Change = fn(&mut Document);
+    let cases: [(&str, &str, Change); 5] = [
+        ("--different-workload", "tasks is 5 in the old run, 6 in the new", |run| {
+            run.plan.workload.tasks = 6
+        }),
+        ("--different-workload", "seed is 1 in the old run, 2 in the new", |run| run.plan.workload.seed = 2),
+        ("--different-machine", "cpu is", |run| run.environment.machine.cpu = Some("Z80".into())),
+        ("--different-machine", "effective_cores is", |run| {
+            run.environment.machine.effective_cores = Some(999)
+        }),
+        ("--different-engine", "procbench is", |run| run.tool.version = "0.0.1".into()),
+    ];
+    for (flag, why, change) in cases {
+        fixture.with(&[&STEADY, &STEADY], change);
+        let refused = fixture.compare(&[]).expect_code(2);
+        let error = refused.error().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(error.contains(why) && error.contains(flag), "{why}, {flag}: {error}");
+        assert_eq!(refused.stdout, "");
+        let told = fixture.compare(&[flag]).expect_code(0);
+        let said = told.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(why), "a difference that was allowed is a warning: {said}");
+    }
+}
+
+#[test]
+fn another_kernel_or_another_amount_of_work_is_a_warning() {
+    let fixture = Fixture::new();
+    fixture.with(&[&STEADY, &STEADY], |run| {
+        run.environment.machine.kernel = Some("2.4.0".into());
+        run.plan.name = Some("another title".into());
+        for (row, units) in run.strategies.iter_mut().zip([100, 0]) {
+            row.rounds.iter_mut().for_each(|round| round.report.work_units = units);
+        }
+    });
+    let comparison = fixture.json(&[]);
+    let codes: Vec<&str> = comparison.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["differs"], "neither has CPU work in the old run: {comparison:?}");
+    assert!(comparison.warnings[0].message.contains("kernel is"), "{comparison:?}");
+}
+
+#[test]
+fn a_run_with_failed_tasks_has_no_ratio_and_does_not_pass() {
+    let fixture = Fixture::new();
+    fixture.with(&[&STEADY, &STEADY], |run| run.strategies[0].rounds[0].report.tasks_failed = 1);
+    let row = fixture.json(&[]).strategies.remove(0);
+    assert_eq!((row.ratio, row.verdict), (None, None));
+    fixture.compare(&["--fail-if-slower", "5%"]).expect_code(exit::FAILURE);
+}

@@ -1,0 +1,111 @@
+//! `procbench crossover`, as its user sees it.
+
+mod common;
+
+use std::fs;
+
+use common::{Finished, Sandbox};
+use nix::sys::signal::Signal;
+use procbench::study::crossover::Faster;
+use procbench::study::crossover::document::Crossovers;
+
+fn words(text: &str) -> Vec<String> {
+    shlex::split(text).expect("words")
+}
+
+fn run(sandbox: &Sandbox, arguments: &str) -> Finished {
+    sandbox.run(words(&format!("crossover {arguments}")))
+}
+
+#[track_caller]
+fn export(sandbox: &Sandbox) -> Crossovers {
+    let text = fs::read_to_string(sandbox.path("out.json")).expect("an export");
+    let found: Crossovers = serde_json::from_str(&text).expect("a search");
+    let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(serde_json::to_value(&found).expect("JSON"), read, "a field is not part of the document");
+    found
+}
+
+#[track_caller]
+fn refused(arguments: &str, parts: &[&str]) {
+    let sandbox = Sandbox::new();
+    let finished = run(&sandbox, &format!("{arguments} --json out.json")).expect_code(2);
+    assert!(finished.stdout.is_empty() && !sandbox.path("out.json").exists(), "{finished:?}");
+    for part in parts {
+        assert!(finished.stderr.contains(part), "no {part:?} in {finished:?}");
+    }
+}
+
+/// One task after another is faster than a process each while nothing is waited for, and slower by far when all wait: on any
+/// machine.
+#[test]
+fn the_crossing_of_serial_and_process_is_found_within_the_range() {
+    let sandbox = Sandbox::new();
+    let arguments = "--between serial,process --over io-wait=0..20ms -n 20 --width 50% --rounds 20 --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
+    let found = export(&sandbox);
+    assert_eq!(found.between, ["serial", "process"]);
+    let crossing = found.crossings.first().unwrap_or_else(|| panic!("{finished:?}"));
+    assert_eq!((crossing.below.as_str(), crossing.above.as_str()), ("serial", "process"));
+    assert!(crossing.low.number < crossing.high.number);
+    let values: Vec<f64> = found.points.iter().filter_map(|point| point.value.number).collect();
+    assert!(values.windows(2).all(|pair| pair[0] < pair[1]), "{values:?}");
+    for point in &found.points {
+        assert!(point.document.strategies.iter().any(|row| !row.rounds.is_empty()), "raw rounds are kept");
+    }
+    for part in ["serial is faster up to", "process from", "they cross at about"] {
+        assert!(finished.stdout.replace('\n', " ").contains(part), "{finished:?}");
+    }
+}
+
+#[test]
+fn none_is_said_where_there_is_none() {
+    let sandbox = Sandbox::new();
+    let arguments = "--between serial,process --over io-wait=10ms..40ms -n 20 --points 3 --rounds 12 --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
+    let found = export(&sandbox);
+    assert!(found.crossings.is_empty() && found.points.iter().all(|point| point.faster == Faster::Second));
+    assert!(finished.stdout.contains("No crossing in io-wait from 10ms to 40ms"), "{finished:?}");
+}
+
+#[test]
+fn when_the_time_is_up_what_is_known_is_said() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        "--between serial,pool --over tasks=1..1e6 --cpu 1ms --time-limit 1ms --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
+    assert!(export(&sandbox).out_of_time);
+    assert!(finished.stdout.contains("--time-limit"), "{finished:?}");
+}
+
+#[test]
+fn an_interrupt_ends_it_with_what_is_known() {
+    let sandbox = Sandbox::new();
+    let arguments = "crossover --between serial,process --over io-wait=1h..10h -n 2 --quiet --json out.json";
+    let mut running = sandbox.start(sandbox.command(words(arguments)));
+    running.wait_for_runner(1);
+    running.signal(Signal::SIGINT);
+    let finished = running.finish().expect_code(130);
+    assert!(export(&sandbox).partial);
+    assert!(finished.stdout.contains("interrupted"), "{finished:?}");
+}
+
+#[test]
+fn what_makes_no_search_is_refused_before_anything_starts() {
+    refused("--between pool,process -n 5", &["--over"]);
+    refused("--over tasks=1..10", &["--between"]);
+    refused("--between pool --over tasks=1..10", &["--between has 1", "two strategies"]);
+    refused("--between pool,process,serial --over tasks=1..10", &["--between has 3"]);
+    refused("--between pool,poool --over tasks=1..10", &["did you mean pool"]);
+    refused("--between pool,process --over tasks=10..1", &["backwards"]);
+    refused("--between pool,process --over tasks=1,2", &["not a range"]);
+    refused("--between pool,process --over tasks", &["KEY=LOW..HIGH"]);
+    refused("--between pool,process --over seed=1..5", &["'seed'"]);
+    refused("--between pool,process --over spread=a..b", &["no range"]);
+    refused("--between pool,process --over tasks=1..10 -n 5", &["tasks has no meaning", "--over"]);
+    refused("--between pool,process --over tasks=1..10 -m serial", &["--mode has no meaning"]);
+    refused("--between serial,process --over workers=1..4 -n 5", &["--workers"]);
+    refused("--between pool:workers=1,pool:workers=2 --over workers=1..4 -n 5", &["makes no difference"]);
+    refused("--between pool,process --over tasks=0..10", &["tasks is 0", "in the cell tasks=0"]);
+    refused("--between pool,process --over tasks=1..10 --points 2", &["--points is 2"]);
+}

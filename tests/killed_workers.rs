@@ -1,0 +1,326 @@
+//! Workers and processes of tasks that are killed or stopped, at random and at chosen moments: no task is lost, none is counted
+//! twice, and nothing hangs.
+//!
+//! That nothing is left, neither process nor folder nor cgroup, is seen to by the sandbox at the end of each run.
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::faults::{Count, Moments, full, send, times};
+use common::programs::{last, reasons};
+use common::{Finished, Running, Sandbox, digest, has_python, parse, rounds};
+use nix::sys::signal::Signal;
+use procbench::document::Document;
+use procfs::process::Process;
+
+/// Which runner is the first one whose round is in the export: before it come a pilot and the measurement of memory.
+const TIMED: usize = 3;
+
+/// Every kind of pool: how arguments travel, and how workers start.
+const POOLS: [&str; 4] = ["", ":start=exec", ":transport=pipe", ":transport=pipe:start=exec"];
+
+fn export(sandbox: &Sandbox, finished: &Finished) -> Document {
+    parse(&fs::read_to_string(sandbox.path("out.json")).unwrap_or_else(|_| panic!("{finished:?}")))
+}
+
+fn start<'a>(sandbox: &'a Sandbox, arguments: &str) -> Running<'a> {
+    let all = arguments.split(' ').chain(["-q", "--json", "out.json"]);
+    sandbox.start(sandbox.command(all))
+}
+
+/// Kills children of runners at random moments until the run ends. Returns how many were killed.
+fn harass(running: &mut Running<'_>, moments: &mut Moments, longest: Duration, most: u32) -> u32 {
+    let mut killed = 0;
+    while killed < most && !running.has_ended() {
+        std::thread::sleep(moments.up_to(longest));
+        let Some(runner) = running.runner() else { continue };
+        if let Some(child) = moments.one_of(&running.children_of(runner)) {
+            killed += u32::from(send(*child, Signal::SIGKILL));
+        }
+    }
+    killed
+}
+
+#[test]
+fn workers_killed_at_random_moments_cost_nothing_but_their_unfinished_tasks() {
+    let wanted = times(40, 1000);
+    for (kind, (name, work)) in POOLS.iter().flat_map(|kind| {
+        // With argument and result bytes, and without, where a worker has a loop of its own.
+        [("bytes", "--arg-size 200 --result-size 100"), ("bare", "")].map(|work| (kind, work))
+    }) {
+        let wanted = wanted / 8;
+        let mut count = Count::of(format!("pool{kind} ({name}): worker killed at a random moment"));
+        let mut moments = Moments::new(wanted.into());
+        let (mut killed, mut retried) = (0, 0);
+        let workload =
+            format!("-n 3000 --cpu 60us {work} --on-failure retry:20 --rounds 3 -m pool:workers=3{kind}");
+        // Workers that are executed anew know nothing of each other's failures, so three tries have to do.
+        let workload =
+            if kind.contains("exec") { workload.replace("--on-failure retry:20 ", "") } else { workload };
+        let sandbox = Sandbox::new();
+        let undisturbed = sandbox.measure(&workload.trim().replace("  ", " "));
+        while killed < wanted {
+            let sandbox = Sandbox::new();
+            let mut running = start(&sandbox, &workload.replace("  ", " "));
+            // Rarely enough that the same task does not meet it three times.
+            let now = harass(&mut running, &mut moments, Duration::from_millis(60), wanted - killed);
+            let finished = running.finish().expect_code(0);
+            let document = export(&sandbox, &finished);
+            assert_eq!(digest(&document), digest(&undisturbed), "{finished:?}");
+            for (_, round) in rounds(&document) {
+                assert_eq!(
+                    (round.report.tasks_completed, round.report.tasks_failed),
+                    (3000, 0),
+                    "{finished:?}"
+                );
+                retried += round.report.retries;
+            }
+            (0..now).for_each(|_| count.survived());
+            killed += now;
+        }
+        drop(count.lost(format!("nothing; {retried} tasks of timed rounds executed again")));
+    }
+}
+
+/// Waits until `pid`, a worker, has a state among `states` (as in /proc), and kills it.
+fn kill_when(running: &mut Running<'_>, pid: i32, states: &str, signal: Signal) {
+    running.wait_for("a state", |_| {
+        let state = Process::new(pid).ok()?.stat().ok()?.state;
+        states.contains(state).then_some(())
+    });
+    assert!(send(pid, signal));
+}
+
+#[test]
+fn workers_killed_at_chosen_moments_have_a_successor() {
+    // What a worker does when it is killed, by a workload in which it does little else.
+    let moments = [
+        ("before its first claim", "-n 6 --init 400ms", "RD"),
+        ("holding a claim", "-n 12 --io-wait 150ms", "S"),
+        ("writing a result", "-n 8 --result-size 16MiB", "RD"),
+        ("idle, waiting for its argument", "-n 6 --arg-size 32MiB", "S"),
+        ("with nothing left to claim", "-n 2 --io-wait 400ms", "S"),
+    ];
+    for (moment, workload, states) in moments {
+        let mut count = Count::of(format!("worker killed {moment}"));
+        for kind in POOLS {
+            for _ in 0..times(1, 10) {
+                let sandbox = Sandbox::new();
+                let arguments = format!("{workload} --rounds 1 -m pool:workers=2:chunk=1{kind}");
+                let mut running = start(&sandbox, &arguments);
+                let runner = running.wait_for_runner(TIMED);
+                let worker =
+                    running.wait_for("a worker", |running| running.children_of(runner).last().copied());
+                kill_when(&mut running, worker, states, Signal::SIGKILL);
+                let finished = running.finish().expect_code(0);
+                let document = export(&sandbox, &finished);
+                let report = &document.strategies[0].rounds[0].report;
+                assert_eq!(report.tasks_failed, 0, "{moment}, {kind}: {finished:?}");
+                assert!(report.retries <= 1, "{moment}, {kind}: {report:?}");
+                assert!(report.processes_started <= 3, "{moment}, {kind}: {report:?}");
+                count.survived();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_task_that_kills_its_workers_fails_with_its_reason_and_the_others_are_done() {
+    let mut count = Count::of("a task whose worker dies each time");
+    for kind in POOLS {
+        let sandbox = Sandbox::new();
+        let mut running =
+            start(&sandbox, &format!("-n 40 --io-wait 30ms --rounds 1 -m pool:workers=1:chunk=1{kind}"));
+        let runner = running.wait_for_runner(TIMED);
+        // One worker, so whoever sleeps has the task that the one before had.
+        let mut dead = Vec::new();
+        while dead.len() < 3 {
+            let worker = running.wait_for("a worker in a task", |running| {
+                let pid = running.children_of(runner).into_iter().find(|pid| !dead.contains(pid))?;
+                (Process::new(pid).ok()?.stat().ok()?.state == 'S').then_some(pid)
+            });
+            if dead.is_empty() {
+                // So that the first two tries are of one task: each is killed before it can go on to the next.
+                assert!(send(worker, Signal::SIGSTOP));
+            }
+            assert!(send(worker, Signal::SIGKILL));
+            dead.push(worker);
+        }
+        let finished = running.finish();
+        let document = export(&sandbox, &finished);
+        let report = &document.strategies[0].rounds[0].report;
+        assert!(report.retries >= 2, "{report:?}");
+        assert_eq!(report.tasks_completed + report.tasks_failed, 40, "{report:?}");
+        assert!(report.tasks_failed <= 1, "{report:?}");
+        for failure in &report.failures {
+            assert_eq!(failure.reason, "its worker died each of the 3 times it was tried");
+        }
+        count.survived();
+    }
+    drop(count.lost("that task, and no other"));
+}
+
+#[test]
+fn a_stopped_worker_is_found_by_the_timeout() {
+    let mut count = Count::of("worker stopped (SIGSTOP) in a task, --timeout");
+    for kind in POOLS {
+        for policy in ["continue", "retry:1"] {
+            if policy != "continue" && kind.contains("exec") {
+                continue;
+            }
+            for _ in 0..times(1, 10) {
+                let sandbox = Sandbox::new();
+                let mode = format!("pool:workers=2:chunk=1{kind}");
+                let workload = "-n 10 --arg-size 10 --io-wait 100ms --timeout 700ms --rounds 1";
+                let mut running = start(&sandbox, &format!("{workload} --on-failure {policy} -m {mode}"));
+                let runner = running.wait_for_runner(TIMED);
+                let workers = running.wait_for_sleepers(runner, 2);
+                assert!(send(workers[0], Signal::SIGSTOP));
+                let finished = running.finish();
+                let document = export(&sandbox, &finished);
+                let round = last(&document, &mode);
+                if policy == "continue" {
+                    let found = reasons(round);
+                    // Stopped between two tasks, it costs none.
+                    let told = found.iter().all(|(_, reason)| *reason == "timed out after 700 ms");
+                    assert!(told && found.len() <= 1, "{mode}: {found:?}");
+                } else {
+                    let report = &round.report;
+                    assert_eq!((report.tasks_completed, report.tasks_failed), (10, 0), "{report:?}");
+                }
+                assert_eq!(round.report.processes_started, 3, "{mode}: {:?}", round.report);
+                count.survived();
+            }
+        }
+    }
+    drop(count.lost("its task, or nothing with retry"));
+}
+
+#[test]
+fn a_worker_that_is_stopped_before_it_has_a_task_is_found_too() {
+    let mut count = Count::of("worker stopped (SIGSTOP) before its first task, --timeout");
+    for kind in POOLS {
+        let sandbox = Sandbox::new();
+        let workload = "-n 6 --init 500ms --timeout 300ms --rounds 1";
+        let mut running = start(&sandbox, &format!("{workload} -m pool:workers=2{kind}"));
+        let runner = running.wait_for_runner(TIMED);
+        // Stopped while it is still about to become another program, it stops whoever starts it too, as with any vfork.
+        let has_begun = |pid: &i32| {
+            let words = Process::new(*pid).and_then(|process| process.cmdline()).unwrap_or_default();
+            !kind.contains("exec") || words.iter().any(|word| word == "__child")
+        };
+        let worker = running.wait_for("a worker", |running| {
+            running.children_of(runner).into_iter().rfind(|pid| has_begun(pid))
+        });
+        assert!(send(worker, Signal::SIGSTOP));
+        let finished = running.finish().expect_code(0);
+        let report = &export(&sandbox, &finished).strategies[0].rounds[0].report;
+        assert_eq!((report.tasks_completed, report.retries), (6, 0), "{kind}: {report:?}");
+        count.survived();
+    }
+}
+
+#[test]
+fn processes_of_tasks_killed_or_stopped_are_reported_or_retried() {
+    let mut count = Count::of("process of a task killed or stopped at a random moment");
+    let mut moments = Moments::new(3);
+    for start_method in ["", ":start=exec"] {
+        for (signal, policy) in [
+            (Signal::SIGKILL, "continue"),
+            (Signal::SIGKILL, "retry:5"),
+            (Signal::SIGSTOP, "continue"),
+            (Signal::SIGSTOP, "retry:5"),
+        ] {
+            for _ in 0..times(1, 40) {
+                let sandbox = Sandbox::new();
+                let mode = format!("process:in-flight=4{start_method}");
+                let workload = "-n 24 --io-wait 60ms --timeout 1s --rounds 1";
+                let mut running = start(&sandbox, &format!("{workload} --on-failure {policy} -m {mode}"));
+                let runner = running.wait_for_runner(TIMED);
+                std::thread::sleep(moments.up_to(Duration::from_millis(200)));
+                let hit = moments.one_of(&running.children_of(runner)).is_some_and(|pid| send(*pid, signal));
+                let finished = running.finish();
+                let document = export(&sandbox, &finished);
+                let round = last(&document, &mode);
+                let report = &round.report;
+                let told = if signal == Signal::SIGSTOP {
+                    "timed out after 1 s"
+                } else {
+                    "its process was killed by SIGKILL before the result was complete"
+                };
+                let found = reasons(round);
+                assert!(found.iter().all(|(_, reason)| *reason == told), "{found:?}");
+                let most = u64::from(hit);
+                if policy == "continue" {
+                    assert!(report.tasks_failed <= most && report.retries == 0, "{report:?}");
+                } else {
+                    assert!(report.tasks_failed == 0 && report.retries <= most, "{report:?}");
+                }
+                assert_eq!(report.tasks_completed + report.tasks_failed, 24, "{report:?}");
+                count.survived();
+            }
+        }
+    }
+    drop(count.lost("its task, or nothing with retry"));
+}
+
+#[test]
+fn a_gap_in_what_was_claimed_is_filled() {
+    // A worker that dies between taking a task and noting it leaves a task that nobody holds; with arguments the others cannot
+    // go on without it. No signal can be sent at that moment from outside, so many are sent at any: what is claimed is claimed
+    // all the time, as tasks do nothing else.
+    let mut count = Count::of("worker killed while it does nothing but claim (arguments of 4 KiB)");
+    let mut moments = Moments::new(11);
+    let wanted = times(10, 300);
+    let mut killed = 0;
+    while killed < wanted {
+        let sandbox = Sandbox::new();
+        let mut running =
+            start(&sandbox, "-n 200000 --arg-size 4KiB --rounds 1 -m pool:workers=3:chunk=1 --no-latency");
+        let now = harass(&mut running, &mut moments, Duration::from_millis(40), wanted - killed);
+        let finished = running.finish().expect_code(0);
+        let document = export(&sandbox, &finished);
+        assert!(rounds(&document).all(|(_, round)| round.report.tasks_completed == 200_000));
+        (0..now).for_each(|_| count.survived());
+        killed += now;
+    }
+}
+
+#[test]
+fn a_killed_worker_of_pythons_pool_is_a_clear_error() {
+    if !has_python("a_killed_worker_of_pythons_pool_is_a_clear_error") {
+        return;
+    }
+    let mut count = Count::of("worker of Python's pool killed");
+    for _ in 0..times(1, 20) {
+        let sandbox = Sandbox::new();
+        let mut running = start(&sandbox, "-n 20 --io-wait 200ms --rounds 1 -m py-pool:workers=2:start=fork");
+        let runner = running.wait_for_runner(1);
+        let workers = running.wait_for_sleepers(runner, 2);
+        assert!(send(workers[0], Signal::SIGKILL));
+        let finished = running.finish().expect_code(1);
+        assert!(finished.error().contains("SIGKILL") || finished.error().contains("killed"), "{finished:?}");
+        count.survived();
+    }
+    drop(count.lost("the run, with an error that says so"));
+}
+
+#[test]
+fn a_timeout_belongs_to_pools_and_processes() {
+    let sandbox = Sandbox::new();
+    for mode in ["serial", "threads"] {
+        let finished = sandbox.run(["-n", "4", "--timeout", "1s", "-m", mode]).expect_code(2);
+        let error = finished.error();
+        assert!(error.contains(mode) && error.contains("expected pool or process"), "{error}");
+    }
+    // Nothing takes that long, so nothing is different.
+    let plain =
+        sandbox.measure("-n 300 --cpu 50us --arg-size 10 --rounds 1 -m pool,pool:transport=pipe,process");
+    let timed = sandbox.measure(
+        "-n 300 --cpu 50us --arg-size 10 --rounds 1 -m pool,pool:transport=pipe,process --timeout 1m",
+    );
+    assert_eq!(digest(&plain), digest(&timed));
+    assert!(!full() || timed.tasks_failed() == 0);
+}

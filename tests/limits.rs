@@ -1,0 +1,393 @@
+//! Limits, set for real: each ends in a right result, or in one clear error that names it and its value, and nothing is left.
+//!
+//! What cannot be set here (by an ordinary user, in a container) is skipped, and says so.
+
+mod common;
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use common::faults::Count;
+use common::{Finished, Sandbox, digest, has_python, parse, skip};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use procbench::measure::limits::cgroup_folders;
+use procbench::sys::fork::enter_on_start;
+
+/// procbench with `arguments`, apart by spaces, under `limit`.
+fn limited(sandbox: &Sandbox, arguments: &str, resource: Resource, limit: u64) -> Command {
+    let mut command = sandbox.command(["-q"].into_iter().chain(arguments.split_whitespace()));
+    // SAFETY: between fork and exec one system call is made, and nothing is allocated.
+    unsafe { command.pre_exec(move || Ok(setrlimit(resource, limit, limit)?)) };
+    command
+}
+
+/// The run says no, with one error that has all of `parts` in it.
+#[track_caller]
+fn assert_refused(finished: Finished, parts: &[&str]) {
+    let finished = finished.expect_code(3);
+    let error = finished.error();
+    for part in parts {
+        assert!(error.contains(part), "no {part:?} in {error}");
+    }
+}
+
+#[test]
+fn open_files() {
+    let mut count = Count::of("ulimit -n");
+    let sandbox = Sandbox::new();
+    for (limit, arguments) in [
+        (16, "-n 10 --rounds 1 -m pool:transport=pipe:workers=20"),
+        (12, "-n 10 --rounds 1 -m pool:transport=pipe:workers=20"),
+        // Not enough for the process that cleans up.
+        (6, "-n 10 --rounds 1 -m serial"),
+    ] {
+        let finished = sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_NOFILE, limit));
+        assert_refused(finished, &["RLIMIT_NOFILE", &limit.to_string()]);
+        count.survived();
+    }
+    let arguments = "-n 10 --rounds 1 -m serial,threads,pool,process";
+    sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_NOFILE, 20)).expect_code(0);
+    count.survived();
+}
+
+#[test]
+fn address_space() {
+    let mut count = Count::of("ulimit -v");
+    let sandbox = Sandbox::new();
+    let limit = 500_000_000;
+    for arguments in [
+        "-n 10 --arg-size 300MiB -m pool --rounds 1",
+        "-n 1000 --result-size 1MiB -m serial --rounds 1",
+        "-n 10 --parent-memory 1GiB -m serial --rounds 1",
+        "-n 10 --shared 1GiB -m serial --rounds 1",
+    ] {
+        let finished = sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_AS, limit));
+        assert_refused(finished, &["RLIMIT_AS is 500000000"]);
+        count.survived();
+    }
+    // Here each task finds out for itself.
+    let arguments = "-n 4 --memory 1GiB -m serial,pool,process --rounds 1 --json out.json";
+    let finished =
+        sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_AS, limit)).expect_code(1);
+    let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("an export"));
+    for row in &document.strategies {
+        let failures = &row.rounds[0].report.failures;
+        assert!(failures[0].reason.contains("RLIMIT_AS is 500000000"), "{finished:?}");
+    }
+    count.survived();
+}
+
+#[test]
+fn file_size() {
+    let mut count = Count::of("ulimit -f");
+    let sandbox = Sandbox::new();
+    sandbox.write("out.json", "old");
+    let of_file = |arguments: &str, limit| limited(&sandbox, arguments, Resource::RLIMIT_FSIZE, limit);
+    let finished = sandbox.run_command(of_file("-n 10 -m serial --rounds 1 --json out.json", 100));
+    assert!(finished.stdout.contains("serial"), "the tables are there all the same: {finished:?}");
+    assert_refused(finished, &["out.json", "RLIMIT_FSIZE is 100"]);
+    assert_eq!(fs::read_to_string(sandbox.path("out.json")).expect("the old export"), "old");
+    count.survived();
+    for arguments in ["-n 10 -m pool:start=exec --rounds 1", "-n 10 -m pool --shared 1MiB --rounds 1"] {
+        assert_refused(sandbox.run_command(of_file(arguments, 100)), &["RLIMIT_FSIZE is 100"]);
+        count.survived();
+    }
+    let finished = sandbox.run_command(of_file("-n 4 --workload file -m serial,process --rounds 1", 4));
+    let finished = finished.expect_code(1);
+    assert!(finished.stderr.replace('\n', " ").contains("RLIMIT_FSIZE is 4"), "{finished:?}");
+    count.survived();
+}
+
+/// An ordinary user to be, if this one is not: root is not held to its limit on processes.
+const NOBODY: u32 = 65_534;
+
+/// `command` as an ordinary user, where that can be had.
+fn as_ordinary_user(sandbox: &Sandbox, command: &mut Command, test: &str) -> bool {
+    if !nix::unistd::Uid::effective().is_root() {
+        return true;
+    }
+    for folder in ["", "../tmp", ".."] {
+        let folder = sandbox.path(folder);
+        chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may do so");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("root may do so");
+    }
+    command.uid(NOBODY).gid(NOBODY);
+    let may_execute = Command::new(env!("CARGO_BIN_EXE_procbench"))
+        .arg("--version")
+        .uid(NOBODY)
+        .stdout(Stdio::null())
+        .status();
+    let may = may_execute.is_ok_and(|status| status.success());
+    if !may {
+        skip(test, "an ordinary user cannot reach the program's folder");
+    }
+    may
+}
+
+/// Threads of the user that procbench will be.
+fn threads_in_use() -> u64 {
+    let own = nix::unistd::Uid::effective();
+    let user = if own.is_root() { NOBODY } else { own.as_raw() };
+    let all = procfs::process::all_processes().expect("/proc").flatten();
+    all.filter_map(|process| process.status().ok())
+        .filter(|status| status.ruid == user)
+        .map(|status| status.threads)
+        .sum()
+}
+
+#[test]
+fn processes_of_a_user() {
+    let test = "processes_of_a_user";
+    let mut count = Count::of("ulimit -u");
+    // Others of the same user may come and go.
+    let limit = threads_in_use() + 60;
+    for (arguments, refused) in [
+        ("-n 300 --io-wait 20ms --rounds 1 -m process --json out.json", false),
+        ("-n 300 --rounds 1 -m pool:workers=200", true),
+        ("-n 300 --rounds 1 -m threads:workers=200", true),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut command = limited(&sandbox, arguments, Resource::RLIMIT_NPROC, limit);
+        if !as_ordinary_user(&sandbox, &mut command, test) {
+            return;
+        }
+        let finished = sandbox.run_command(command);
+        if refused {
+            assert_refused(finished, &["RLIMIT_NPROC", &limit.to_string()]);
+        } else {
+            let document = parse(
+                &fs::read_to_string(sandbox.path("out.json")).unwrap_or_else(|_| panic!("{finished:?}")),
+            );
+            let report = &document.strategies[0].rounds[0].report;
+            assert_eq!(report.tasks_completed, 300, "{finished:?}");
+            assert!(report.peak_alive < limit, "{report:?}");
+            assert!(finished.stderr.replace('\n', " ").contains("RLIMIT_NPROC"), "{finished:?}");
+        }
+        count.survived();
+    }
+}
+
+/// A cgroup of the test's own with a limit, removed with it.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// One below this process's own of `controller`, in which the first of `files` that there is says `limit`: of version 2, and
+    /// of version 1.
+    fn with(controller: &str, files: [&str; 2], limit: &str) -> Option<Self> {
+        let own = cgroup_folders(controller).into_iter().next()?;
+        let this = Self(own.join(format!("limits-{}-{controller}", std::process::id())));
+        fs::create_dir(&this.0).ok()?;
+        files.iter().any(|file| fs::write(this.0.join(file), limit).is_ok()).then_some(this)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn processes_of_a_cgroup() {
+    let Some(cgroup) = Cgroup::with("pids", ["pids.max", "pids.max"], "60") else {
+        return skip("processes_of_a_cgroup", "no cgroup with a limit on processes can be made");
+    };
+    let mut count = Count::of("pids.max of a cgroup");
+    let sandbox = Sandbox::new();
+    let run = |arguments: &str| {
+        let mut command = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
+        enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+        sandbox.run_command(command)
+    };
+    let finished = run("-n 300 --io-wait 20ms --rounds 1 -m process").expect_code(0);
+    assert!(finished.stderr.replace('\n', " ").contains("pids.max of"), "{finished:?}");
+    count.survived();
+    for arguments in ["-n 300 --rounds 1 -m pool:workers=100", "-n 300 --rounds 1 -m threads:workers=100"] {
+        assert_refused(run(arguments), &["pids.max of", "60"]);
+        count.survived();
+    }
+}
+
+#[test]
+fn memory_of_a_cgroup() {
+    let test = "memory_of_a_cgroup";
+    let files = ["memory.max", "memory.limit_in_bytes"];
+    let Some(cgroup) = Cgroup::with("memory", files, "209715200") else {
+        return skip(test, "no cgroup with a limit on memory can be made");
+    };
+    let mut count = Count::of("memory cgroup of 200 MiB, workload of 2 GiB");
+    let sandbox = Sandbox::new();
+    let run = |arguments: &str| {
+        let mut command = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
+        enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+        sandbox.run_command(command)
+    };
+    // Somebody else, who must not notice.
+    let mut other = Command::new("sleep").arg("600").spawn().expect("sleep");
+    for arguments in [
+        "-n 4 --memory 2GiB --rounds 1 -m serial",
+        "-n 1024 --result-size 2MiB --rounds 1 -m pool",
+        "-n 4 --parent-memory 2GiB --rounds 1 -m process",
+        "-n 4 --shared 2GiB --rounds 1 -m process",
+    ] {
+        assert_refused(run(arguments), &["available"]);
+        count.survived();
+    }
+    let finished = run("-n 40 --memory 50MiB --io-wait 20ms --rounds 1 -m process").expect_code(0);
+    assert!(finished.stderr.contains("at most"), "no more at once than fit: {finished:?}");
+    count.survived();
+    // What nobody can know beforehand: a command that takes it all is killed by the kernel, and told of.
+    let filling = [
+        "-n",
+        "2",
+        "--rounds",
+        "1",
+        "-q",
+        "-m",
+        "process:in-flight=1",
+        "--",
+        "dd",
+        "if=/dev/zero",
+        "of=/dev/null",
+        "bs=2G",
+        "count=1",
+    ];
+    let mut command = sandbox.command(filling);
+    enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+    let finished = sandbox.run_command(command).expect_code(1);
+    let told = finished.stderr.contains("SIGKILL") || finished.stderr.contains("exit code 1");
+    assert!(told, "{finished:?}");
+    assert!(other.try_wait().expect("a status").is_none(), "the other goes on");
+    other.kill().and_then(|()| other.wait()).expect("it can be killed");
+    count.survived();
+}
+
+/// Runs procbench in mounts of its own, which `script` has made; `$0` is procbench's folder to work in, and the rest its words.
+fn in_mounts(sandbox: &Sandbox, test: &str, script: &str, arguments: &str) -> Option<Finished> {
+    let can = Command::new("unshare")
+        .args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
+        .stderr(Stdio::null())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        skip(test, "nothing can be mounted (unshare -m)");
+        return None;
+    }
+    let plain = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec", &format!("{script}\ncd \"$0\"; exec \"$@\"")]);
+    command.arg(sandbox.path("")).arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(sandbox.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(sandbox.run_command(command))
+}
+
+#[test]
+fn a_full_disk() {
+    let test = "a_full_disk";
+    let mut count = Count::of("disk full while exporting");
+    let sandbox = Sandbox::new();
+    // The shell stays, to look at what is there in the end.
+    let script = "mount -t tmpfs -o size=8k none \"$0\"; cd \"$0\"; printf old >out.json
+        \"$@\" && code=$? || code=$?; cat out.json; ls -A; exit $code";
+    let arguments = "-n 10 --rounds 1 -m pool,process --json out.json";
+    let Some(finished) = in_mounts(&sandbox, test, script, arguments) else { return };
+    assert!(finished.stdout.contains("pool"), "the tables are there all the same: {finished:?}");
+    assert!(finished.stdout.ends_with("oldout.json\n"), "the old export, and nothing else: {finished:?}");
+    assert_refused(finished, &["out.json", "No space left on device"]);
+    count.survived();
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to() {
+    let test = "a_folder_that_cannot_be_written_to";
+    let mut count = Count::of("read-only working directory");
+    let sandbox = Sandbox::new();
+    let script = "mount -t tmpfs -o ro none \"$0\"";
+    let everything = "-n 10 --rounds 1 -m serial,threads,pool,process,pool:start=exec,process:start=exec";
+    let Some(finished) = in_mounts(&sandbox, test, script, everything) else { return };
+    finished.expect_code(0);
+    count.survived();
+    let finished =
+        in_mounts(&sandbox, test, script, "-n 10 --json out.json").expect("as above").expect_code(2);
+    assert!(finished.error().contains("out.json") && finished.error().contains("Read-only"), "{finished:?}");
+    count.survived();
+}
+
+#[test]
+fn no_proc() {
+    let mut count = Count::of("no /proc");
+    let sandbox = Sandbox::new();
+    for arguments in ["-n 10 -m pool", "-n 10 -m process -- true", "-n 10 -m py-pool"] {
+        let script = "mount -t tmpfs none /proc";
+        let Some(finished) = in_mounts(&sandbox, "no_proc", script, arguments) else { return };
+        assert_refused(finished, &["/proc"]);
+        count.survived();
+    }
+}
+
+#[test]
+fn no_shared_memory_folder() {
+    let test = "no_shared_memory_folder";
+    let mut count = Count::of("no /dev/shm");
+    let sandbox = Sandbox::new();
+    let script = "mount -t tmpfs -o ro none /dev/shm";
+    let everything =
+        "-n 10 --rounds 1 --shared 1MiB -m serial,threads,pool,process,pool:start=exec,process:start=exec";
+    let Some(finished) = in_mounts(&sandbox, test, script, everything) else { return };
+    finished.expect_code(0);
+    count.survived();
+    if has_python(test) {
+        let finished = in_mounts(&sandbox, test, script, "-n 10 --rounds 1 -m py-pool").expect("as above");
+        assert_refused(finished, &["/dev/shm"]);
+        count.survived();
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_waited_for_and_can_be_interrupted() {
+    let mut count = Count::of("pipe of 64 KiB that nobody reads");
+    let sandbox = Sandbox::new();
+    // More than fits into a pipe, so that writing it has to wait.
+    let words = "-n 200 --rounds 100 -q -m serial --json -";
+    let mut command = sandbox.command(words.split(' '));
+    let (reads, writes) = std::io::pipe().expect("a pipe");
+    let size = nix::fcntl::fcntl(&writes, nix::fcntl::FcntlArg::F_SETPIPE_SZ(65_536)).expect("a size");
+    command.stdout(writes);
+    let mut running = sandbox.start(command);
+    running.wait_for("a full pipe", |_| {
+        let mut held = 0_i32;
+        // SAFETY: the request writes one integer.
+        unsafe { libc::ioctl(reads.as_raw_fd(), libc::FIONREAD, &mut held) };
+        (held >= size).then_some(())
+    });
+    // It may be that whoever reads comes back, so one is not enough.
+    running.signal(Signal::SIGINT);
+    if running.wait_until_noticed(Signal::SIGINT) {
+        running.signal_if_there(Signal::SIGINT);
+    }
+    let finished = running.finish();
+    assert!([Some(130), None].contains(&finished.code()), "{finished:?}");
+    count.survived();
+}
+
+#[test]
+fn what_is_right_is_right_under_limits_too() {
+    let sandbox = Sandbox::new();
+    let free = sandbox
+        .measure("-n 200 --arg-size 100 --result-size 100 --rounds 1 -m pool:transport=pipe:workers=3");
+    let arguments =
+        "-n 200 --arg-size 100 --result-size 100 --rounds 1 -m pool:transport=pipe:workers=3 --json out.json";
+    sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_NOFILE, 30)).expect_code(0);
+    let held = parse(&fs::read_to_string(sandbox.path("out.json")).expect("an export"));
+    assert_eq!(digest(&free), digest(&held));
+}

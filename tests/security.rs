@@ -1,0 +1,215 @@
+//! What procbench must not do for somebody who has prepared a folder, a file or a link for it.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use common::faults::Count;
+use common::{Sandbox, has_python, parse, skip};
+
+/// Something that leaves a trace if it is ever executed.
+fn trap(sandbox: &Sandbox, name: &str) {
+    let path = sandbox.write(name, format!("#!/bin/sh\ntouch '{}'\n", sandbox.path("executed").display()));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a file of our own");
+}
+
+#[track_caller]
+fn assert_not_executed(sandbox: &Sandbox) {
+    assert!(!sandbox.path("executed").exists(), "it was executed: {:?}", sandbox.listing());
+}
+
+#[test]
+fn without_a_shell_nothing_is_a_script() {
+    let mut count = Count::of("words and lines that a shell would execute");
+    let sandbox = Sandbox::new();
+    let line = "$(touch executed); touch executed; `touch executed` | touch executed & {} *";
+    sandbox.write("lines", format!("{line}\n"));
+    for mode in ["serial", "threads", "pool", "process"] {
+        for (words, arguments) in [
+            (vec!["printf", "%s", "{}"], vec!["--args-from", "lines"]),
+            (vec!["printf", "%s", line], vec!["-n", "1"]),
+        ] {
+            let mut all = vec!["-q", "--rounds", "1", "-m", mode, "--output", "kept"];
+            all.extend(arguments);
+            all.push("--");
+            all.extend(words.iter().copied());
+            sandbox.run(all).expect_code(0);
+            let said = fs::read_to_string(sandbox.path(&format!("kept/{mode}/0.out"))).expect("the output");
+            let expected = if words[2] == "{}" { line.to_owned() } else { line.replace("{}", "0") };
+            assert_eq!(said, expected, "{mode}");
+            assert_not_executed(&sandbox);
+            count.survived();
+        }
+    }
+    // A line is a parameter of the script, and never part of it.
+    let arguments =
+        ["-q", "--rounds", "1", "--args-from", "lines", "-m", "pool", "--shell", "--", "printf %s {}"];
+    sandbox.run(arguments).expect_code(0);
+    assert_not_executed(&sandbox);
+    count.survived();
+}
+
+#[test]
+fn nothing_of_the_current_folder_is_executed_by_accident() {
+    let test = "nothing_of_the_current_folder_is_executed_by_accident";
+    let mut count = Count::of("traps in the current folder");
+    let sandbox = Sandbox::new();
+    for name in [
+        "procbench",
+        "python3",
+        "sh",
+        "true",
+        "random.py",
+        "json.py",
+        "os.py",
+        "multiprocessing.py",
+        "main.py",
+    ] {
+        trap(&sandbox, name);
+    }
+    let python = "import pathlib\npathlib.Path('executed').touch()\n";
+    for name in ["random.py", "json.py", "struct.py", "zlib.py", "sitecustomize.py", "procbench_engine.py"] {
+        sandbox.write(name, python);
+    }
+    let native = [
+        "-n",
+        "4",
+        "--rounds",
+        "1",
+        "-q",
+        "-m",
+        "serial,threads,pool,process,pool:start=exec,process:start=exec",
+    ];
+    sandbox.run(native).expect_code(0);
+    sandbox.run(["-n", "2", "--rounds", "1", "-q", "-m", "process", "--", "true"]).expect_code(0);
+    assert_not_executed(&sandbox);
+    count.survived();
+    if has_python(test) {
+        let mut command = sandbox.command([
+            "-n",
+            "4",
+            "--rounds",
+            "1",
+            "-q",
+            "-m",
+            "py-serial,py-pool:start=fork,py-pool:start=spawn,py-process",
+        ]);
+        command.env("PYTHONPATH", ".").env("PYTHONSTARTUP", "random.py");
+        sandbox.run_command(command).expect_code(0);
+        assert_not_executed(&sandbox);
+        count.survived();
+    }
+    // A name without a slash is looked for along the path, and only there.
+    sandbox.run(["-n", "1", "-q", "-m", "process", "--", "main.py"]).expect_code(2);
+    sandbox.run(["-n", "4", "-q", "-m", "py-serial", "--python", "main.py"]).expect_code(3);
+    assert_not_executed(&sandbox);
+    count.survived();
+}
+
+#[test]
+fn an_export_takes_the_place_of_a_link_and_not_of_what_it_points_to() {
+    let mut count = Count::of("links at the place of an export");
+    let sandbox = Sandbox::new();
+    sandbox.write("precious", "not to be lost");
+    for target in ["precious", "nowhere"] {
+        let link = sandbox.path("out.json");
+        let _ = fs::remove_file(&link);
+        symlink(target, &link).expect("a link");
+        sandbox.run(["-n", "4", "--rounds", "1", "-q", "-m", "serial", "--json", "out.json"]).expect_code(0);
+        assert!(fs::symlink_metadata(&link).expect("the export").is_file(), "the link is replaced");
+        parse(&fs::read_to_string(&link).expect("the export"));
+        assert_eq!(fs::read_to_string(sandbox.path("precious")).expect("as before"), "not to be lost");
+        assert!(!sandbox.path("nowhere").exists());
+        count.survived();
+    }
+    // A device under another name is not written to; one under its own is.
+    symlink("/dev/null", sandbox.path("device")).expect("a link");
+    let finished = sandbox.run(["-n", "4", "-q", "-m", "serial", "--json", "device"]).expect_code(2);
+    assert!(finished.error().contains("is a link to what is no file"), "{finished:?}");
+    sandbox.run(["-n", "4", "--rounds", "1", "-q", "-m", "serial", "--json", "/dev/null"]).expect_code(0);
+    count.survived();
+}
+
+#[test]
+fn a_command_of_a_spec_is_shown_word_by_word_before_it_is_executed() {
+    let mut count = Count::of("commands that a spec file brings along");
+    let sandbox = Sandbox::new();
+    let spec =
+        "[workload]\ntasks = 1\ncommand = [\"sh\", \"-c\", \"touch executed; cat fifo\", \"two words\"]\n";
+    sandbox.write("spec.toml", spec);
+    let shown = sandbox.run(["--config", "spec.toml", "--dry-run"]).expect_code(0);
+    for word in ["-c", "'touch executed; cat fifo'", "'two words'"] {
+        let is_there = shown.stdout.lines().any(|line| line.trim() == word);
+        assert!(is_there, "no line {word} in {}", shown.stdout);
+    }
+    // The program is shown as the file that was found.
+    assert!(
+        shown.stdout.lines().any(|line| line.trim().starts_with('/') && line.ends_with("/sh")),
+        "{shown:?}"
+    );
+    assert_not_executed(&sandbox);
+    count.survived();
+}
+
+#[test]
+fn memory_has_no_name_and_its_size_is_sealed_and_folders_are_private() {
+    let mut count = Count::of("what others could see or change of a run");
+    let sandbox = Sandbox::new();
+    let before = fs::read_dir("/dev/shm").map(|entries| entries.count()).unwrap_or_default();
+    let words = "-n 8 --workload file --io-wait 1h -q -m pool:workers=2:start=exec";
+    let mut running = sandbox.start(sandbox.command(words.split(' ')));
+    let runner = running.wait_for_runner(1);
+    running.wait_for_sleepers(runner, 2);
+    let mut sealed = 0;
+    for file in fs::read_dir(format!("/proc/{runner}/fd")).expect("its files").flatten() {
+        let target = fs::read_link(file.path()).unwrap_or_default();
+        if target.to_string_lossy().starts_with("/memfd:") {
+            let opened = fs::File::open(file.path()).expect("our own");
+            let seals = nix::fcntl::fcntl(&opened, nix::fcntl::FcntlArg::F_GET_SEALS).expect("seals");
+            assert_ne!(seals & libc::F_SEAL_SHRINK, 0, "{target:?} may shrink under those who map it");
+            sealed += 1;
+        }
+    }
+    assert!(sealed > 0, "workers that are executed anew are handed some");
+    assert!(fs::read_dir("/dev/shm").map(|entries| entries.count()).unwrap_or_default() <= before);
+    let folders: Vec<_> = fs::read_dir(sandbox.path("../tmp")).expect("a folder").flatten().collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    let mode = folders[0].metadata().expect("our own").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "{mode:o}");
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    running.finish().expect_code(130);
+    count.survived();
+}
+
+#[test]
+fn it_refuses_to_run_with_the_rights_of_another() {
+    let test = "it_refuses_to_run_with_the_rights_of_another";
+    if !nix::unistd::Uid::effective().is_root() {
+        return skip(test, "only root can make a file that gives its rights to others");
+    }
+    let mut count = Count::of("setuid and setgid");
+    const NOBODY: u32 = 65_534;
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our own");
+    let program = folder.path().join("procbench");
+    fs::copy(env!("CARGO_BIN_EXE_procbench"), &program).expect("a copy");
+    for mode in [0o4755, 0o2755] {
+        use std::os::unix::process::CommandExt;
+        fs::set_permissions(&program, fs::Permissions::from_mode(mode)).expect("our own");
+        let run = Command::new(&program).args(["-n", "4"]).uid(NOBODY).gid(NOBODY).output();
+        let Ok(output) = run else {
+            return skip(test, "an ordinary user cannot reach the machine's temporary folder");
+        };
+        if output.status.success() {
+            return skip(
+                test,
+                "the temporary folder's file system gives nobody's rights to anybody (nosuid)",
+            );
+        }
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("refuses"), "{output:?}");
+        count.survived();
+    }
+}

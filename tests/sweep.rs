@@ -1,0 +1,205 @@
+//! `procbench sweep`, as its user sees it.
+
+mod common;
+
+use std::fs;
+
+use common::{Finished, Sandbox};
+use nix::sys::signal::Signal;
+use procbench::study::standing::Outcome;
+use procbench::study::sweep::Sweep;
+
+/// Few rounds of little: what is measured is of no interest here.
+const SMALL: &str = "-m serial,pool:workers=2 --rounds 2 --quiet";
+
+fn words(text: &str) -> Vec<String> {
+    shlex::split(text).expect("words")
+}
+
+fn run(sandbox: &Sandbox, arguments: &str) -> Finished {
+    sandbox.run(words(&format!("sweep {arguments}")))
+}
+
+#[track_caller]
+fn export(sandbox: &Sandbox, name: &str) -> Sweep {
+    let text = fs::read_to_string(sandbox.path(name)).expect("an export");
+    let sweep: Sweep = serde_json::from_str(&text).expect("a sweep");
+    let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(serde_json::to_value(&sweep).expect("JSON"), read, "a field is not part of the document");
+    sweep
+}
+
+#[track_caller]
+fn refused(arguments: &str, parts: &[&str]) {
+    let sandbox = Sandbox::new();
+    let finished = run(&sandbox, &format!("{arguments} --io-wait 1h --json out.json")).expect_code(2);
+    assert!(finished.stdout.is_empty() && !sandbox.path("out.json").exists(), "{finished:?}");
+    for part in parts {
+        assert!(finished.error().contains(part), "no {part:?} in {finished:?}");
+    }
+}
+
+#[test]
+fn every_cell_is_a_comparison_of_its_own() {
+    let sandbox = Sandbox::new();
+    let finished = run(&sandbox, &format!("--vary tasks=1,4,16 {SMALL} --json out.json")).expect_code(0);
+    let sweep = export(&sandbox, "out.json");
+    assert!(!sweep.partial);
+    assert_eq!(sweep.strategies, ["serial", "pool:workers=2"]);
+    assert_eq!(sweep.cells.len(), 3);
+    for (cell, tasks) in sweep.cells.iter().zip([1, 4, 16]) {
+        let document = cell.document.as_ref().expect("a document");
+        assert_eq!(document.plan.workload.tasks, tasks);
+        let names: Vec<&String> = document.strategies.iter().map(|row| &row.name).collect();
+        assert_eq!(names, ["serial", "pool:workers=2"]);
+        assert!(document.strategies.iter().all(|row| row.rounds.len() == 2));
+        let orders: Vec<u64> =
+            document.strategies.iter().flat_map(|row| &row.rounds).map(|round| round.order).collect();
+        assert_eq!(orders.iter().sum::<u64>(), 1 + 2 + 3 + 4, "rounds of all strategies are one sequence");
+        assert_eq!(cell.standing.as_ref().expect("a standing").others.len(), 1);
+    }
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    for strategy in ["serial", "pool:workers=2"] {
+        let line = lines.iter().find(|line| line.starts_with(strategy)).expect("a line for each strategy");
+        assert!(line.matches('s').count() >= 3, "a time in each column: {line}");
+    }
+    assert!(finished.stdout.contains("tasks"), "{finished:?}");
+}
+
+#[test]
+fn two_variables_make_a_map_whose_cells_name_the_best() {
+    let sandbox = Sandbox::new();
+    // A hundred waits one after another are slower than at once on any machine.
+    let finished = run(
+        &sandbox,
+        "--vary tasks=20,40 --vary io-wait=2ms,4ms -m serial,process --rounds 5 --quiet --json out.json",
+    )
+    .expect_code(0);
+    let sweep = export(&sandbox, "out.json");
+    assert_eq!(sweep.cells.len(), 4);
+    for cell in &sweep.cells {
+        let standing = cell.standing.as_ref().expect("a standing");
+        assert_eq!((standing.outcome, standing.best.as_str()), (Outcome::Best, "process"), "{cell:?}");
+        assert!(standing.lead().expect("a lead") > 1.5);
+    }
+    assert_eq!(finished.stdout.matches("P ").count(), 4 + 1, "four cells and the legend: {finished:?}");
+    assert!(finished.stdout.contains("S serial · P process"), "{finished:?}");
+}
+
+#[test]
+fn too_few_rounds_are_no_decision() {
+    let sandbox = Sandbox::new();
+    let finished = run(&sandbox, "--vary tasks=1,2 -m pool,pool:chunk=2 --rounds 1 --quiet --json out.json");
+    let sweep = export(&sandbox, "out.json");
+    let outcomes = sweep.cells.iter().map(|cell| cell.standing.as_ref().expect("a standing").outcome);
+    let undecided = outcomes.filter(|outcome| *outcome == Outcome::TooFewRounds).count();
+    assert_eq!(finished.stdout.contains("too few rounds"), undecided > 0, "{finished:?}");
+}
+
+#[test]
+fn a_setting_may_vary_and_rows_keep_their_names() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, "-n 8 --vary workers=1,2,3 -m serial,pool --rounds 1 --quiet --json out.json")
+        .expect_code(0);
+    let sweep = export(&sandbox, "out.json");
+    assert_eq!(sweep.strategies, ["serial", "pool"]);
+    let workers = |cell: &procbench::study::sweep::Cell| {
+        cell.document.as_ref().and_then(|document| document.strategies[1].settings.workers)
+    };
+    assert_eq!(sweep.cells.iter().map(workers).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
+}
+
+#[test]
+fn a_spec_may_vary_and_is_then_no_single_benchmark() {
+    let sandbox = Sandbox::new();
+    let spec = "[workload]\ncpu = \"1us\"\n[vary]\ntasks = [1, 2]\nio_wait = \"0..1ms:3\"\n[[strategy]]\nmode = \"serial\"\n";
+    sandbox.write("spec.toml", spec);
+    run(&sandbox, "--config spec.toml --rounds 1 --quiet --json out.json").expect_code(0);
+    let sweep = export(&sandbox, "out.json");
+    let keys: Vec<&str> = sweep.variables.iter().map(|variable| variable.key.as_str()).collect();
+    assert_eq!(keys, ["tasks", "io-wait"], "in the order of the file");
+    assert_eq!(sweep.cells.len(), 6);
+    // A flag holds against the file.
+    run(&sandbox, "--config spec.toml --io-wait 0 --rounds 1 --quiet --json one.json").expect_code(0);
+    assert_eq!(export(&sandbox, "one.json").cells.len(), 2);
+    let finished = sandbox.run(["--config", "spec.toml"]).expect_code(2);
+    assert!(finished.error().contains("procbench sweep"), "{finished:?}");
+    sandbox.write("wrong.toml", "[workload]\ntasks = 3\n[vary]\nsede = [1]\n");
+    let finished = run(&sandbox, "--config wrong.toml").expect_code(2);
+    assert!(finished.error().contains("wrong.toml:4"), "{finished:?}");
+}
+
+#[test]
+fn what_makes_no_sweep_is_refused_before_anything_starts() {
+    refused("-n 5", &["what varies?", "--vary"]);
+    refused("--vary tasks=", &["empty list"]);
+    refused("--vary tasks=1000..10", &["backwards"]);
+    refused("--vary tasks=10,ten", &["'ten'"]);
+    refused("--vary tasks=1,2 --vary tasks=3,4", &["tasks varies twice"]);
+    refused("--vary tasks=1,2 --vary cpu=0,1ms --vary memory=0,1KiB", &["one or two at a time"]);
+    refused("--vary seed=1,2", &["'seed'", "tasks, cpu, io-wait"]);
+    refused("--vary tasks=1,2 --tasks 3", &["tasks varies, but --tasks"]);
+    refused("--vary tasks=1000..1e9:50 --vary cpu=1us..1s:50", &["2500 cells", "400"]);
+    refused("--vary tasks=0,1", &["tasks is 0", "in the cell tasks=0"]);
+    refused("-n 3 -m serial --vary workers=1,2", &["--workers"]);
+    refused("-n 3 -m pool:workers=2 --vary workers=1,2", &["makes no difference"]);
+    refused("--vary tasks=1,2 --total-time 5s -m serial", &["2 cells would take", "--total-time"]);
+    refused("--vary tasks=1,2 --resume nowhere.json", &["nowhere.json"]);
+}
+
+#[test]
+fn an_interrupted_sweep_keeps_what_it_has_and_goes_on_from_there() {
+    let sandbox = Sandbox::new();
+    let arguments = format!("sweep --vary tasks=1,2,3,4,5,6 --io-wait 5ms {SMALL} --json out.json");
+    let mut running = sandbox.start(sandbox.command(words(&arguments)));
+    let path = sandbox.path("out.json");
+    running.wait_for("two finished cells", |_| {
+        let text = fs::read_to_string(&path).ok()?;
+        // Never half a file.
+        let sweep: Sweep = serde_json::from_str(&text).expect("a complete export");
+        (sweep.done() >= 2).then_some(())
+    });
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    let before = export(&sandbox, "out.json");
+    if before.partial {
+        assert_eq!(finished.code(), Some(130), "{finished:?}");
+        assert!(finished.stdout.contains(&format!("{} of 6 cells", before.done())), "{finished:?}");
+    }
+    // Another sweep is not gone on with, and the file stays.
+    let other = format!("--vary tasks=1,2,3,4,5,6 --io-wait 6ms {SMALL} --resume out.json");
+    let refused = run(&sandbox, &other).expect_code(2);
+    assert!(refused.error().contains("io_wait_seconds was 0.005 and is now 0.006"), "{refused:?}");
+    let refused =
+        run(&sandbox, &format!("--vary tasks=1,2 --io-wait 5ms {SMALL} --resume out.json")).expect_code(2);
+    assert!(refused.error().contains("tasks=1,2,3,4,5,6"), "{refused:?}");
+    assert_eq!(export(&sandbox, "out.json"), before);
+    run(&sandbox, "--resume out.json --quiet").expect_code(0);
+    let after = export(&sandbox, "out.json");
+    assert!(!after.partial && after.done() == 6);
+    for (before, after) in before.cells.iter().zip(&after.cells).filter(|(before, _)| before.is_done()) {
+        assert_eq!(before, after, "what was done is not done again");
+    }
+}
+
+#[test]
+fn failed_tasks_are_no_decision() {
+    let sandbox = Sandbox::new();
+    let finished =
+        run(&sandbox, "--vary tasks=1,2 -m serial,process --rounds 1 --quiet --json out.json -- false")
+            .expect_code(1);
+    let sweep = export(&sandbox, "out.json");
+    assert!(
+        sweep.cells.iter().all(|cell| cell.standing.as_ref().is_some_and(|of| of.outcome == Outcome::Failed))
+    );
+    assert!(finished.stdout.contains('!'), "{finished:?}");
+}
+
+#[test]
+fn a_dry_run_shows_the_cells_and_runs_none() {
+    let sandbox = Sandbox::new();
+    let finished =
+        run(&sandbox, &format!("--vary tasks=1,2 --dry-run {SMALL} --json out.json")).expect_code(0);
+    assert!(finished.stdout.contains("2 cells"), "{finished:?}");
+    assert!(!sandbox.path("out.json").exists());
+}
