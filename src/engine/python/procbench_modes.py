@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import functools
+import importlib
 import itertools
 import mmap
 import multiprocessing
@@ -201,12 +202,8 @@ def _executor(spec, settings, progress):
 
 def _loky(spec, settings, progress):
     import loky
-    from loky.backend import synchronize
 
-    # Removed with this round's folder, whatever happens, as those of multiprocessing are.
-    prefix, numbers = processes.current_process()._config["semprefix"], itertools.count()
-    name = staticmethod(lambda: "%s-loky-%d-%d" % (prefix, os.getpid(), next(numbers)))
-    synchronize.SemLock._make_name = name
+    _settle_loky()
     outcome, board = Outcome(), Board()
     spec = dict(spec, board=board.path)
     if spec["kind"] == "call":
@@ -219,13 +216,39 @@ def _loky(spec, settings, progress):
         outcome.helpers = threading.active_count() - 1
         outcome.results = progress.gather(results, settings["workers"])
     except loky.BrokenProcessPool as error:
-        raise crew.WorkerLost("loky has lost a worker: " + " ".join(str(error).split())) from None
+        why = " ".join(str(error).split()).partition(" Detailed tracebacks")[0]
+        raise crew.WorkerLost("loky has lost a worker: " + why) from None
     outcome.collected = now()
     pool.shutdown()
     crew.look_no_more()
     outcome.end = now()
     del pool, results
-    return _of_strangers(outcome, board)
+    outcome = _of_workers(outcome, board)
+    # Its workers are known by what they have handed in. It replaces those that are idle for long, or grow.
+    outcome.started = len(board.handed_in())
+    outcome.peak = min(outcome.started, settings["workers"])
+    return outcome
+
+
+def _settle_loky():
+    """See to it that what loky makes is removed with this round's folder, whatever happens, and that its workers are as
+    isolated as this process is."""
+    # By their full names: `loky.backend.synchronize` is multiprocessing's until loky's own has been imported.
+    own = importlib.import_module("loky.backend.synchronize")
+    starter = importlib.import_module("loky.backend.fork_exec")
+    prefix, numbers = processes.current_process()._config["semprefix"], itertools.count()
+    start = starter.fork_exec
+
+    def name():
+        return "%s-loky-%d-%d" % (prefix, os.getpid(), next(numbers))
+
+    def isolated(command, *rest, **named):
+        return start(command[:1] + ["-I"] + command[1:], *rest, **named)
+
+    # loky has given its own way to name them to multiprocessing as well.
+    for module in (own, importlib.import_module("multiprocessing.synchronize")):
+        module.SemLock._make_name = staticmethod(name)
+    starter.fork_exec = isolated
 
 
 def _mpire(spec, settings, progress):
@@ -233,16 +256,19 @@ def _mpire(spec, settings, progress):
 
     outcome, board = Outcome(), Board()
     spec = dict(spec, board=board.path)
-    if spec["kind"] == "call":
-        crew.look_every_second()
     items = tasks.items(spec)
     count = len(items)
-    if spec["kind"] == "call" or spec["arg_size"] or spec["kind"] == "expression":
+    if spec["kind"] in ("call", "expression") or spec["arg_size"]:
         # It would take a pair for two arguments.
         items = ((item,) for item in items)
     begin = functools.partial(tasks.begin_worker, spec)
+    crew.lost = "mpire has lost a worker: "
+    crew.handed_in = board.handed_in
+    # It does not see that one has died which had not begun yet.
+    crew.look_every_second()
     outcome.begin = now()
     pool = mpire.WorkerPool(settings["workers"], start_method=settings["start"])
+    pool.Worker = crew.counting(pool.Worker)
     try:
         outcome.results = pool.map(
             tasks.execute, items, iterable_len=count, chunk_size=settings["chunk"], worker_init=begin
@@ -250,22 +276,14 @@ def _mpire(spec, settings, progress):
     except RuntimeError as error:
         if "died unexpectedly" not in str(error):
             raise
-        raise crew.WorkerLost("mpire has lost a worker: %s" % error) from None
+        raise crew.WorkerLost(crew.lost + str(error)) from None
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
     pool.stop_and_join()
     crew.look_no_more()
     outcome.end = now()
     del pool
-    return _of_strangers(outcome, board)
-
-
-def _of_strangers(outcome, board):
-    """What the workers of somebody else's pool have done, which are known by what they hand in."""
-    crew.handed_in = None
-    outcome = _of_workers(outcome, board)
-    outcome.started = outcome.peak = len(board.handed_in())
-    return outcome
+    return _of_workers(outcome, board)
 
 
 def _of_workers(outcome, board):
