@@ -153,8 +153,8 @@ pub struct Benchmark {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = draft::parse_engine, help_heading = STRATEGIES)]
     pub engine: Vec<Engine>,
 
-    /// How Python hands tasks to a pool: map, imap, imap_unordered, apply_async, or executor
-    /// (concurrent.futures) [default: map]
+    /// How Python hands tasks to a pool: map, imap, imap_unordered, apply_async, executor
+    /// (concurrent.futures), or, where they are installed, loky or mpire [default: map]
     #[arg(long, value_name = "CALL", value_parser = draft::parse_api, help_heading = STRATEGIES)]
     pub api: Option<Api>,
 

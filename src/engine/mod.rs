@@ -56,7 +56,7 @@ impl Engine {
     pub const fn starts(self) -> &'static [Start] {
         match self {
             Self::Native => &[Start::Fork, Start::Exec],
-            Self::Python => &[Start::Fork, Start::Spawn, Start::Forkserver],
+            Self::Python => &[Start::Fork, Start::Spawn, Start::Forkserver, Start::Loky],
         }
     }
 

@@ -170,8 +170,19 @@ pub fn refusal(workload: &WorkloadSpec) -> Option<String> {
 pub fn chunk_policy(policy: ChunkPolicy, api: Api) -> ChunkPolicy {
     match (policy, api) {
         (ChunkPolicy::Fixed(_), _) => policy,
-        (_, Api::Map) => ChunkPolicy::Python,
-        (_, Api::Imap | Api::ImapUnordered | Api::ApplyAsync | Api::Executor) => ChunkPolicy::Fixed(1),
+        (_, Api::Map | Api::Mpire) => ChunkPolicy::Python,
+        (_, Api::Imap | Api::ImapUnordered | Api::ApplyAsync | Api::Executor | Api::Loky) => {
+            ChunkPolicy::Fixed(1)
+        }
+    }
+}
+
+/// Among how many workers the call `api` takes itself to share out tasks, where it has `workers`: mpire makes 64 chunks for
+/// each of them, where `Pool.map` makes 4.
+pub const fn sharing_workers(workers: u64, api: Api) -> u64 {
+    match api {
+        Api::Mpire => workers.saturating_mul(16),
+        _ => workers,
     }
 }
 

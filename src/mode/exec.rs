@@ -160,7 +160,7 @@ pub fn sharing_of(round: &Round<'_>) -> Sharing {
     match round.settings.start {
         Some(Start::Exec) => Sharing::WithExeced(Vec::new()),
         // The others are not this engine's.
-        Some(Start::Fork | Start::Spawn | Start::Forkserver) | None => Sharing::WithForked,
+        Some(Start::Fork | Start::Spawn | Start::Forkserver | Start::Loky) | None => Sharing::WithForked,
     }
 }
 

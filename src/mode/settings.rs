@@ -62,6 +62,8 @@ pub enum Start {
     Spawn,
     /// As a copy of a server, which is a fresh interpreter.
     Forkserver,
+    /// As a fresh interpreter, in the way of the library of that name.
+    Loky,
 }
 
 impl Start {
@@ -72,6 +74,7 @@ impl Start {
             Self::Exec => "exec",
             Self::Spawn => "spawn",
             Self::Forkserver => "forkserver",
+            Self::Loky => "loky",
         }
     }
 }
@@ -91,11 +94,32 @@ pub enum Api {
     ApplyAsync,
     /// `concurrent.futures.ProcessPoolExecutor.map`.
     Executor,
+    /// `loky.get_reusable_executor().map`, where that library is installed.
+    Loky,
+    /// `mpire.WorkerPool.map`, where that library is installed.
+    Mpire,
 }
 
 impl Api {
     /// All of them, in the order in which help texts name them.
-    pub const ALL: [Self; 5] = [Self::Map, Self::Imap, Self::ImapUnordered, Self::ApplyAsync, Self::Executor];
+    pub const ALL: [Self; 7] = [
+        Self::Map,
+        Self::Imap,
+        Self::ImapUnordered,
+        Self::ApplyAsync,
+        Self::Executor,
+        Self::Loky,
+        Self::Mpire,
+    ];
+
+    /// The library that it takes besides Python's own, as it is imported and installed.
+    pub const fn library(self) -> Option<&'static str> {
+        match self {
+            Self::Loky => Some("loky"),
+            Self::Mpire => Some("mpire"),
+            Self::Map | Self::Imap | Self::ImapUnordered | Self::ApplyAsync | Self::Executor => None,
+        }
+    }
 
     /// As typed and printed.
     pub const fn name(self) -> &'static str {
@@ -105,6 +129,8 @@ impl Api {
             Self::ImapUnordered => "imap_unordered",
             Self::ApplyAsync => "apply_async",
             Self::Executor => "executor",
+            Self::Loky => "loky",
+            Self::Mpire => "mpire",
         }
     }
 }

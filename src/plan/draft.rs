@@ -388,7 +388,12 @@ pub fn parse_transport(text: &str) -> Result<Transport, String> {
 
 /// `--start`
 pub fn parse_start(text: &str) -> Result<Start, String> {
-    by_name("start method", text, &[Start::Fork, Start::Exec, Start::Spawn, Start::Forkserver], Start::name)
+    by_name(
+        "start method",
+        text,
+        &[Start::Fork, Start::Exec, Start::Spawn, Start::Forkserver, Start::Loky],
+        Start::name,
+    )
 }
 
 /// `--engine`

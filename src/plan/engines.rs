@@ -80,14 +80,41 @@ impl StrategyDraft {
                 })
             })
             .or_else(|| {
+                let library = self.api.and_then(Api::library).filter(|_| self.max_tasks_per_child.is_some())?;
+                Some(format!("{library} has no max-tasks-per-child: that belongs to multiprocessing.Pool"))
+            })
+            .or_else(|| {
+                let of_loky = self.api == Some(Api::Loky);
+                match self.start {
+                    Some(Start::Loky) if !of_loky => Some("start is loky, which belongs to api=loky".into()),
+                    Some(start) if of_loky && start != Start::Loky => Some(format!(
+                        "start is {}, but loky starts its workers in its own way: expected start=loky",
+                        start.name()
+                    )),
+                    _ => None,
+                }
+            })
+            .or_else(|| {
                 (self.max_tasks_per_child == Some(Count(0)))
                     .then(|| "max-tasks-per-child is 0: expected at least 1".into())
             })
     }
 
+    /// The library that `self` needs and that the interpreter does not have, with what to do about it.
+    pub(super) fn missing_library(&self, machine: &Machine) -> Option<String> {
+        let (library, python) = (self.api.and_then(Api::library)?, machine.python.as_ref()?);
+        (!python.libraries.contains_key(library)).then(|| {
+            let path = python.path.display();
+            format!("{library} is not installed for {path}: {path} -m pip install {library}, or see --python (in '{self}')")
+        })
+    }
+
     /// `self`, saying how its processes start where that depends on the version of an engine.
     pub(super) fn with_start(mut self, machine: &Machine) -> Self {
         let starts_processes = matches!(self.mode, Some(Mode::Pool | Mode::Process));
+        if self.engine == Some(Engine::Python) && starts_processes && self.start.is_none() {
+            self.start = (self.api == Some(Api::Loky)).then_some(Start::Loky);
+        }
         if self.engine == Some(Engine::Python) && starts_processes && self.start.is_none() {
             self.start = Some(machine.python.as_ref().map_or(Start::Fork, |python| python.default_start));
         }

@@ -244,6 +244,9 @@ impl Draft {
         if self.run.python.is_some() && !rows.iter().any(is_python) {
             return usage("--python was given, but none of the strategies is Python's: see --engine");
         }
+        if let Some(missing) = rows.iter().find_map(|row| row.missing_library(machine)) {
+            return Err(PlanError::Limit(missing));
+        }
         let rows: Vec<_> = rows.into_iter().map(|row| row.with_start(machine)).collect();
         let names = names_of(&rows);
         let mut strategies = Vec::new();

@@ -65,7 +65,10 @@ impl StrategyDraft {
             chunk: self.chunk.filter(|_| pools && takes_chunk),
             in_flight: self.in_flight.filter(|_| has(&[Mode::Process])),
             transport: self.transport.filter(|_| has(&[Mode::Pool]) && native),
-            start: self.start.filter(|start| forks && engine.starts().contains(start)),
+            start: self.start.filter(|start| {
+                let of_loky = python && row.api.or(self.api) == Some(Api::Loky) && has(&[Mode::Pool]);
+                forks && engine.starts().contains(start) && of_loky == (*start == Start::Loky)
+            }),
             api: self.api.filter(|_| has(&[Mode::Pool]) && python),
             max_tasks_per_child: self.max_tasks_per_child.filter(|_| has(&[Mode::Pool]) && python),
             engine: None,
@@ -147,7 +150,8 @@ pub(super) fn resolve_settings(
     let of_python = row.engine == Some(Engine::Python);
     let api = (of_python && row.mode == Some(Mode::Pool)).then(|| row.api.unwrap_or_default());
     let policy = if of_python { python::chunk_policy(policy, api.unwrap_or_default()) } else { policy };
-    let chunk = policy.resolve(tasks, workers, workload.expected_task_seconds());
+    let sharing = python::sharing_workers(workers, api.unwrap_or_default());
+    let chunk = policy.resolve(tasks, sharing, workload.expected_task_seconds());
     let of_program = workload.kind.is_program();
     let cost = ProcessCost {
         parked_bytes: if of_python {

@@ -262,7 +262,9 @@ pub fn python_in_words(python: &Interpreter) -> String {
     let Interpreter { path, implementation, version, default_start, global_lock, .. } = python;
     let lock = if *global_lock { "" } else { ", without a global lock" };
     let (path, start) = (path.display(), default_start.name());
-    format!("python: {implementation} {version}{lock}, {path}; its own start method is {start}")
+    let libraries = python.libraries.iter().map(|(name, version)| format!(", {name} {version}"));
+    let libraries: String = libraries.collect();
+    format!("python: {implementation} {version}{lock}{libraries}, {path}; its own start method is {start}")
 }
 
 /// The machine: `Intel(R) Xeon(R) Processor, 2 of 4 cores, 23.5 GiB of memory, Debian GNU/Linux 12, Linux 6.1`.

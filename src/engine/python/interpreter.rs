@@ -1,5 +1,6 @@
 //! Which Python there is: asked once, before anything is measured.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -42,6 +43,9 @@ pub struct Interpreter {
     pub global_lock: bool,
     /// Units of the engine's own CPU work that make a second, as calibrated before the run.
     pub units_per_second: f64,
+    /// The versions of libraries with pools of their own that are installed for it.
+    #[serde(default)]
+    pub libraries: BTreeMap<String, String>,
 }
 
 /// Why there is no Python.
@@ -71,6 +75,8 @@ struct Found {
     global_lock: bool,
     default_start: Option<Start>,
     units_per_second: Option<f64>,
+    #[serde(default)]
+    libraries: BTreeMap<String, String>,
 }
 
 impl Interpreter {
@@ -105,8 +111,8 @@ impl Interpreter {
         if !found.path.is_absolute() {
             return unusable(format!("{shown} does not know its own file"));
         }
-        let Found { path, implementation, version, global_lock, .. } = found;
-        Ok(Self { path, implementation, version, default_start, global_lock, units_per_second })
+        let Found { path, implementation, version, global_lock, libraries, .. } = found;
+        Ok(Self { path, implementation, version, default_start, global_lock, units_per_second, libraries })
     }
 }
 

@@ -19,6 +19,19 @@ def probe():
         found["global_lock"] = True if gil is None else gil()
         found["default_start"] = multiprocessing.get_start_method()
         found["units_per_second"] = calibrate()
+        found["libraries"] = libraries("loky", "mpire")
+    return found
+
+
+def libraries(*names):
+    from importlib import metadata
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
     return found
 
 

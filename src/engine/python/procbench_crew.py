@@ -73,7 +73,7 @@ def _after_start(worker):
 
 def who_died():
     """The first worker that has ended otherwise than by running out of tasks, in words; empty if there is none."""
-    ended = [(worker, worker.exitcode) for worker in _known]
+    ended = [(worker, _exit_code(worker)) for worker in _known]
     ended = [(worker, code) for worker, code in ended if code is not None]
     # Looked at afterwards, since who ends hands in before.
     well = handed_in() if ended and handed_in else None
@@ -81,6 +81,13 @@ def who_died():
     # A pool that is broken ends the others itself.
     died.sort(key=lambda worker: worker.exitcode == -signal.SIGTERM)
     return "".join(_how(worker) for worker in died[:1])
+
+
+def _exit_code(worker):
+    try:
+        return worker.exitcode
+    except ValueError:
+        return None  # It was closed, so it has been joined.
 
 
 def _how(worker):
@@ -117,6 +124,17 @@ class ForkServerProcess(contexts.ForkServerProcess):
         _before_start()
         super().start()
         _after_start(self)
+
+
+def counting(make):
+    """`make`, which makes the process of a worker that is started at once, counting them."""
+
+    def made(*arguments):
+        worker = make(*arguments)
+        _after_start(worker)
+        return worker
+
+    return made
 
 
 def context(start):

