@@ -364,3 +364,13 @@ fn an_ordinary_user_may_run_commands_too() {
         .expect("setpriv");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn the_lines_that_a_spec_names_lie_beside_it() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("sub")).expect("a folder");
+    sandbox.write("sub/lines.txt", "one\ntwo\n");
+    sandbox.write("sub/spec.toml", "[workload]\ncommand = \"true\"\nargs_from = \"lines.txt\"\n");
+    let finished = sandbox.run(["--config", "sub/spec.toml", "--dry-run"]).expect_code(0);
+    assert!(finished.stdout.contains("2 tasks"), "{finished:?}");
+}

@@ -239,7 +239,8 @@ fn saved_runs_that_are_not_ours_are_refused_with_one_error() {
     let deep = "[".repeat(1_000_000);
     for (content, why) in [
         (String::new(), "ends too early"),
-        (text[..text.len() / 2].to_owned(), "ends too early"),
+        // Cut off where something must follow: half a number would be another error.
+        (text[..=text.rfind('{').expect("objects")].to_owned(), "ends too early"),
         ("procbench".into(), "is not JSON"),
         ("{}".into(), "no schema_version"),
         ("[1, 2]".into(), "is not"),

@@ -77,7 +77,8 @@ impl fmt::Display for Notice<'_> {
                 )
             }
             Self::TasksFailed { strategy, failed, not_tried, first, hint } => {
-                write!(f, "{strategy}: {failed} tasks failed")?;
+                let tasks = if *failed == 1 { "task" } else { "tasks" };
+                write!(f, "{strategy}: {failed} {tasks} failed")?;
                 if *not_tried > 0 {
                     write!(f, ", {not_tried} were not tried after that")?;
                 }

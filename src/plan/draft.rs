@@ -110,6 +110,10 @@ impl WorkloadDraft {
         if let Some(Spread::Trace(path)) = &mut self.spread {
             *path = folder.join(&path);
         }
+        self.args_from = self.args_from.map(|from| match folder.join(&from).to_str() {
+            Some(path) if from != "-" && !from.is_empty() => path.to_owned(),
+            _ => from,
+        });
         self
     }
 }
