@@ -22,8 +22,11 @@ if [ $# -eq 0 ]; then
     set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//') claims sweep crossover advise
 fi
 
-# A kernel's local suffix names whoever built it, which is nobody's business; nor is where this repository lies.
+python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null || true)
+
+# A kernel's local suffix names whoever built it, which is nobody's business; nor is where this repository or Python lies.
 make_anonymous() {
+    if [ -n "$python" ]; then sed -i "s|$python|python3|g" "$@"; fi
     sed -i 's/"kernel":\( \{0,1\}\)"\([0-9.]*\)[^"]*"/"kernel":\1"\2"/g' "$1"
     sed -i "s|$PWD|.|g" "$@"
 }
