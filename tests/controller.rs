@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use procbench::app;
-use procbench::document::Document;
+use procbench::document::{Document, Memory};
 use procbench::engine::native;
 use procbench::experiment::janitor::JANITOR;
 use procbench::experiment::signals::Signals;
@@ -19,6 +19,7 @@ use procbench::plan::{Machine, spec};
 
 const HELD_BYTES: usize = 500 << 20;
 const MOST_BYTES: u64 = 64 << 20;
+const TRIES: usize = 20;
 const SPEC: &str = "[workload]\ntasks = 40\nio_wait = \"20ms\"\n[run]\nrounds = 1\n";
 
 struct Nobody;
@@ -35,26 +36,50 @@ fn main() {
     let held = vec![1_u8; HELD_BYTES];
     let mut failed = 0;
     for choice in [Choice::Auto, Choice::Meminfo, Choice::Pss] {
-        let document = run(choice);
-        assert_eq!(document.strategies.len(), 4, "all four modes");
-        for strategy in &document.strategies {
-            let peak = strategy.memory.as_ref().and_then(|memory| memory.peak_bytes);
-            let right = peak.is_some_and(|peak| peak < MOST_BYTES);
-            println!(
-                "test {} by {} ... {}",
-                strategy.name,
-                choice.name(),
-                if right { "ok" } else { "FAILED" }
-            );
+        let figures = smallest_of_tries(choice);
+        assert_eq!(figures.len(), 4, "all four modes");
+        for (name, memory) in figures {
+            let right = is_small(memory.as_ref());
+            println!("test {name} by {} ... {}", choice.name(), if right { "ok" } else { "FAILED" });
             if !right {
                 failed += 1;
-                println!("{:?} of a controller that holds {HELD_BYTES}", strategy.memory);
+                println!("{memory:?} of a controller that holds {HELD_BYTES}");
             }
         }
     }
     std::hint::black_box(&held);
     println!("\n{} passed, {failed} failed", 12 - failed);
     std::process::exit(i32::from(failed > 0));
+}
+
+/// The smallest figure of each strategy in as many runs as it takes, up to [`TRIES`], until all are small.
+///
+/// By meminfo, a figure has in it what the whole machine took meanwhile, so one run proves nothing. What the controller holds
+/// would be in every figure of every run.
+fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
+    let mut smallest: Vec<(String, Option<Memory>)> = Vec::new();
+    for attempt in 0..TRIES {
+        for (place, strategy) in run(choice).strategies.into_iter().enumerate() {
+            match smallest.get_mut(place) {
+                None => smallest.push((strategy.name, strategy.memory)),
+                Some((_, known)) => {
+                    let peak = |memory: &Option<Memory>| memory.as_ref().and_then(|memory| memory.peak_bytes);
+                    if peak(&strategy.memory).is_some_and(|new| peak(known).is_none_or(|old| new < old)) {
+                        *known = strategy.memory;
+                    }
+                }
+            }
+        }
+        if smallest.iter().all(|(_, memory)| is_small(memory.as_ref())) {
+            break;
+        }
+        println!("try {} by {}: the machine itself took more memory meanwhile", attempt + 1, choice.name());
+    }
+    smallest
+}
+
+fn is_small(memory: Option<&Memory>) -> bool {
+    memory.and_then(|memory| memory.peak_bytes).is_some_and(|peak| peak < MOST_BYTES)
 }
 
 fn run(choice: Choice) -> Document {
