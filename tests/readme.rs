@@ -1,4 +1,4 @@
-//! The README says what the program does: its flags, its exit codes, its commands and its output.
+//! The README and the pages behind it say what the program does: its flags, its exit codes, its commands and its output.
 
 mod common;
 
@@ -15,8 +15,30 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).expect("there is a README")
+/// A page that users read.
+struct Page {
+    path: PathBuf,
+    text: String,
+}
+
+fn page(name: &str) -> Page {
+    let path = root().join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    Page { path, text }
+}
+
+/// The README and all that is in `docs/`.
+fn pages() -> Vec<Page> {
+    let docs = fs::read_dir(root().join("docs")).expect("there are pages behind the README");
+    let names = docs.map(|entry| Path::new("docs").join(entry.expect("an entry").file_name()));
+    let mut all: Vec<Page> = names.map(|name| page(name.to_str().expect("a name in letters"))).collect();
+    all.push(page("README.md"));
+    all
+}
+
+/// All that users read.
+fn manual() -> String {
+    pages().iter().map(|page| page.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 fn procbench(arguments: &[&str], folder: &Path) -> Output {
@@ -58,7 +80,7 @@ const VERBS: [&str; 9] =
 const SEARCHES: [&str; 3] = ["sweep", "crossover", "advise"];
 
 #[test]
-fn every_verb_is_known_here_and_in_the_readme() {
+fn every_verb_is_known_here_and_in_the_manual() {
     let help = procbench(&["--help"], root());
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     let (_, listed) = help.split_once("Instead of a benchmark:\n").expect("the help lists them");
@@ -70,16 +92,16 @@ fn every_verb_is_known_here_and_in_the_readme() {
         .filter(|verb| *verb != "help")
         .collect();
     assert_eq!(listed, BTreeSet::from(VERBS));
-    let readme = readme();
+    let manual = manual();
     for verb in VERBS {
-        assert!(readme.contains(&format!("procbench {verb}")), "the README does not name {verb}");
+        assert!(manual.contains(&format!("procbench {verb}")), "no page names {verb}");
     }
 }
 
 #[test]
 fn the_columns_of_csv_are_those_of_the_program() {
-    let readme = readme();
-    let (_, section) = readme.split_once("**CSV** has").expect("the README describes CSV");
+    let reference = page("docs/reference.md").text;
+    let (_, section) = reference.split_once("**CSV** has").expect("the reference describes CSV");
     let (section, _) = section.split_once("**Comparing**").expect("what comes next");
     let first_cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     let named: Vec<String> =
@@ -87,22 +109,22 @@ fn the_columns_of_csv_are_those_of_the_program() {
     assert_eq!(named, procbench::report::csv::columns().collect::<Vec<_>>());
 }
 
-/// Flags of other programs that the README's commands use.
+/// Flags of other programs that commands of the manual use.
 const OF_OTHERS: [&str; 2] = ["--release", "--path"];
 
 #[test]
-fn the_readme_and_the_help_name_the_same_flags() {
+fn the_manual_and_the_help_name_the_same_flags() {
     let command = procbench::cli::Cli::command();
     let mut of_help = BTreeSet::new();
     for verb in std::iter::once(None).chain(command.get_subcommands().map(|verb| Some(verb.get_name()))) {
         let arguments: Vec<&str> = verb.into_iter().chain(["--help"]).collect();
         of_help.extend(long_flags(&String::from_utf8_lossy(&procbench(&arguments, root()).stdout)));
     }
-    let mut of_readme = long_flags(&readme());
-    of_readme.retain(|flag| !OF_OTHERS.contains(&flag.as_str()));
-    let missing: Vec<_> = of_help.difference(&of_readme).collect();
-    let invented: Vec<_> = of_readme.difference(&of_help).collect();
-    assert!(missing.is_empty(), "flags that the README does not name: {missing:?}");
+    let mut of_manual = long_flags(&manual());
+    of_manual.retain(|flag| !OF_OTHERS.contains(&flag.as_str()));
+    let missing: Vec<_> = of_help.difference(&of_manual).collect();
+    let invented: Vec<_> = of_manual.difference(&of_help).collect();
+    assert!(missing.is_empty(), "flags that no page names: {missing:?}");
     assert!(invented.is_empty(), "flags that procbench does not have: {invented:?}");
 }
 
@@ -113,21 +135,22 @@ fn words(line: &str) -> Vec<String> {
     shlex::split(command).unwrap_or_else(|| panic!("not a plain command: {command}"))
 }
 
-/// The arguments of every procbench command in the README: lines that begin with `procbench `, or that run it through
-/// cargo.
-fn commands(readme: &str) -> Vec<Vec<String>> {
-    let mut commands = Vec::new();
-    for block in fenced(readme, "sh") {
+/// The arguments of every procbench command in the manual, each once: lines that begin with `procbench `, or that run it
+/// through cargo.
+fn commands(manual: &str) -> Vec<Vec<String>> {
+    let mut commands: Vec<Vec<String>> = Vec::new();
+    for block in fenced(manual, "sh") {
         for line in block.lines() {
             let arguments =
                 line.strip_prefix("procbench ").or_else(|| line.strip_prefix("cargo run --release -- "));
-            commands.extend(arguments.map(words));
+            let command = arguments.map(words);
+            commands.extend(command.filter(|command| !commands.contains(command)));
         }
     }
     commands
 }
 
-/// A folder in which the README's commands can be typed, removed when dropped.
+/// A folder in which the manual's commands can be typed, removed when dropped.
 fn playground() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::os::unix::fs::symlink(root().join("bench-configs"), folder.path().join("bench-configs"))
@@ -135,7 +158,7 @@ fn playground() -> tempfile::TempDir {
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
     write("files.txt", "files.txt\nlines.txt\nworker.py\nfourth\n");
     write("fourth", "the fourth file to be compressed");
-    // What the README says was saved: a run of the same workload that can be compared with the one that it has saved just
+    // What the manual says was saved: a run of the same workload that can be compared with the one that it has saved just
     // before, whatever that took.
     let before = ["--tasks", "4", "--cpu", "20us", "--rounds", "1", "--json", "old.json"];
     assert_eq!(procbench(&before, folder.path()).status.code(), Some(exit::SUCCESS));
@@ -160,11 +183,11 @@ fn missing_program(command: &[String]) -> Option<&'static str> {
 /// Twice: as it stands but planned only, and run with few tasks. A flag may not be given twice, so `--tasks` is replaced
 /// where the command has it and added where it does not; files are written into a temporary folder.
 #[test]
-fn every_command_in_the_readme_works() {
+fn every_command_in_the_manual_works() {
     let folder = playground();
-    let commands = commands(&readme());
+    let commands = commands(&manual());
     assert!(commands.len() >= 5, "too few commands were found: {commands:?}");
-    let has_python = common::has_python("commands of the README that name Python");
+    let has_python = common::has_python("commands of the manual that name Python");
     let of_python = |word: &String| word.contains("python") || word.contains("py-") || word == "--call";
     let needs_python = |command: &Vec<String>| command.iter().any(of_python);
     for command in commands.into_iter().filter(|command| has_python || !needs_python(command)) {
@@ -220,10 +243,10 @@ fn every_command_in_the_readme_works() {
 }
 
 #[test]
-fn the_spec_in_the_readme_is_one() {
+fn the_specs_in_the_manual_are_specs() {
     let folder = playground();
-    let specs = fenced(&readme(), "toml");
-    assert!(!specs.is_empty(), "the README shows no spec");
+    let specs = fenced(&manual(), "toml");
+    assert!(!specs.is_empty(), "no page shows a spec");
     for spec in specs {
         let file = folder.path().join("spec.toml");
         fs::write(&file, &spec).expect("the spec can be written");
@@ -235,8 +258,8 @@ fn the_spec_in_the_readme_is_one() {
 
 #[test]
 fn the_exit_codes_are_those_of_the_program() {
-    let readme = readme();
-    let (_, section) = readme.split_once("## Exit codes").expect("the README lists exit codes");
+    let reference = page("docs/reference.md").text;
+    let (_, section) = reference.split_once("## Exit codes").expect("the reference lists exit codes");
     let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
     let listed: BTreeSet<i32> = section
         .lines()
@@ -248,13 +271,17 @@ fn the_exit_codes_are_those_of_the_program() {
 
 #[test]
 fn the_readme_says_how_to_test() {
-    assert!(fenced(&readme(), "sh").iter().any(|block| block.lines().any(|line| line == "cargo test")));
+    assert!(
+        fenced(&page("README.md").text, "sh")
+            .iter()
+            .any(|block| block.lines().any(|line| line == "cargo test"))
+    );
 }
 
 #[test]
 fn the_output_shown_is_that_of_a_recorded_run() {
-    let shown = fenced(&readme(), "text");
-    assert!(!shown.is_empty(), "the README shows no output");
+    assert!(!fenced(&page("README.md").text, "text").is_empty(), "the README shows no output");
+    let shown = fenced(&manual(), "text");
     let recorded: Vec<String> = fs::read_dir(root().join("results"))
         .expect("there are results")
         .filter_map(|entry| fs::read_dir(entry.expect("an entry").path()).ok())
@@ -268,21 +295,46 @@ fn the_output_shown_is_that_of_a_recorded_run() {
     }
 }
 
-/// Files that the README links to or shows.
-fn linked(readme: &str) -> Vec<PathBuf> {
-    readme
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .filter(|target| !target.contains("://") && !target.starts_with('#'))
-        .map(|target| root().join(target))
+/// What `text` links to or shows, but for other sites.
+fn linked(text: &str) -> Vec<&str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+/// Where a heading of `text` can be linked to: its words in small letters, with dashes between them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let words = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = words.chars().filter(|letter| letter.is_alphanumeric() || [' ', '-'].contains(letter));
+            kept.collect::<String>().replace(' ', "-")
+        })
         .collect()
 }
 
 #[test]
-fn everything_that_the_readme_links_to_exists() {
-    for path in linked(&readme()) {
-        assert!(path.exists(), "{} is missing", path.display());
+fn everything_that_the_manual_links_to_exists() {
+    for Page { path, text } in pages() {
+        for target in linked(&text) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file =
+                if file.is_empty() { path.clone() } else { path.parent().expect("a folder").join(file) };
+            assert!(file.exists(), "{}: {target} is missing", path.display());
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&file).expect("a page"));
+                assert!(there.contains(anchor), "{}: {target} is none of {there:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let readme = page("README.md");
+    for Page { path, .. } in pages().into_iter().filter(|page| page.path != readme.path) {
+        let name = path.strip_prefix(root()).expect("a page of this folder").to_str().expect("letters");
+        assert!(linked(&readme.text).contains(&name), "the README does not link to {name}");
     }
 }
 
@@ -296,9 +348,10 @@ fn section(readme: &str, heading: &str) -> String {
 #[test]
 fn what_the_articles_got_right_is_what_was_recorded() {
     use procbench::study::claims::{ALL, ClaimsReport};
-    let section = section(&readme(), "What the articles got right");
+    let section = section(&page("README.md").text, "What the articles got right");
     let recorded = linked(&section).into_iter().find(|path| path.ends_with("claims.json"));
-    let text = fs::read_to_string(recorded.expect("a link to the recorded run")).expect("the recorded run");
+    let recorded = root().join(recorded.expect("a link to the recorded run"));
+    let text = fs::read_to_string(recorded).expect("the recorded run");
     let report: ClaimsReport = serde_json::from_str(&text).expect("a run of claims");
     assert_eq!(report.claims.len(), ALL.len(), "not all claims were recorded");
     assert!(!report.quick && !report.partial);
@@ -312,8 +365,8 @@ fn what_the_articles_got_right_is_what_was_recorded() {
 fn the_commands_that_put_claims_to_the_test_are_understood() {
     use clap::Parser;
     let of_claims: Vec<_> =
-        commands(&readme()).into_iter().filter(|command| command[0] == "claims").collect();
-    assert!(!of_claims.is_empty(), "the README does not show how");
+        commands(&manual()).into_iter().filter(|command| command[0] == "claims").collect();
+    assert!(!of_claims.is_empty(), "no page shows how");
     for command in of_claims {
         let words = ["procbench".to_owned()].into_iter().chain(command.iter().cloned());
         procbench::cli::Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -21,7 +21,7 @@ struct Line<'a> {
 /// A column: its name, and how its value is written.
 type Column = (&'static str, fn(&Line) -> String);
 
-/// The columns, in their order. The README says what each means.
+/// The columns, in their order. docs/reference.md says what each means.
 const COLUMNS: &[Column] = &[
     ("started_at", |line| line.document.started_at.clone()),
     ("workload", |line| line.document.plan.name.clone().unwrap_or_default()),
