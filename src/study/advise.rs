@@ -125,7 +125,8 @@ pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Ve
     for runner in runners.iter_mut().filter(|runner| runner.expected > HOPELESS * shortest) {
         runner.gave_up = Some(Reason::Estimate);
     }
-    for number in 0..MOST_ROUNDS {
+    for _ in 0..MOST_ROUNDS {
+        let number = runners.iter().map(|runner| runner.rounds.len()).max().unwrap_or(0);
         stages.make_time(&mut runners, arena.seconds_left(), number);
         let left = alive(&runners);
         if left.len() <= 1 && number > 0 {
@@ -133,7 +134,8 @@ pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Ve
         }
         let best = left.iter().map(|at| runners[*at].typical_seconds()).fold(f64::INFINITY, f64::min);
         let before = arena.seconds_left();
-        let took = arena.round(&left, (CAP * best).max(best + HICCUP))?;
+        let patience = (CAP * best).max(best + HICCUP);
+        let took = arena.round(&left, patience)?;
         stages.note_cost(before - arena.seconds_left(), &took);
         if took.len() < left.len() {
             // The time is up. In the first round, those who had their turn are all that is known.
@@ -147,13 +149,13 @@ pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Ve
             break;
         }
         note(&mut runners, took);
-        // If the best himself was ended, the estimates were worth nothing.
+        // If nobody was within it, it is not they who are slow: what was expected was worth nothing.
         if alive(&runners).is_empty() {
-            let again = left.iter().min_by(|a, b| runners[**a].expected.total_cmp(&runners[**b].expected));
-            if let Some(at) = again {
-                runners[*at].gave_up = None;
+            for at in left {
+                runners[at].gave_up = None;
+                runners[at].expected = runners[at].expected.max(patience);
             }
-            break;
+            continue;
         }
         drop_losers(&mut runners, number + 1);
     }
