@@ -1,163 +1,300 @@
-//! Whether advice is good: for each workload of `bench-configs/` that needs neither Python nor other programs, scaled down so
-//! that a round takes some tens of milliseconds, `procbench advise` chooses within a few seconds; then everybody that it has
-//! looked at, also those that it gave up, is run with the choice as the baseline, and what the choice takes is compared with what
-//! the best of them all takes.
+//! Whether advice is good: for each workload of `bench-configs/` that does without Python, scaled down so that a round takes
+//! some tens of milliseconds, `procbench advise` chooses; then everybody that it has looked at is run, also those that it gave
+//! up, and those who were faster there than the choice are run against it once more, in fresh rounds.
 //!
-//! The best of many is the luckiest among those that are as good, so what is reported errs against the advice.
+//! Only the last rounds judge: the best of many is the luckiest among those that are as good, so whoever looks for a better one
+//! and believes the same rounds will find one. A choice is a miss if it is shown to be slower than another by more than 5 %,
+//! that is, if a whole interval lies beyond; and shown to be good if all intervals lie below. Intervals are as wide as it takes
+//! for all comparisons of a case to hold together in 95 % of cases.
 //!
-//! `cargo bench --bench advise`, or `cargo bench --bench advise -- NAME…` for some of them.
+//! `cargo bench --bench advise -- [time-limit=20s] [stretch=4min] [again] [NAME…]`: what was judged is kept in `target/`, so
+//! that a run that is over after `stretch` goes on where it stopped; `again` begins anew.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use procbench::document::Document;
-use procbench::stats::{Comparison, DEFAULT_MARGIN, compare};
+use procbench::document::{Document, StrategyResult};
+use procbench::stats::{MedianRanks, compare_with};
 use procbench::study::advise::document::Advice;
+use serde::{Deserialize, Serialize};
 
-/// How long each search may take.
-const TIME_LIMIT: &str = "5s";
+/// How long each search may take, unless said otherwise.
+const TIME_LIMIT: &str = "20s";
 /// Rounds of everybody, and what those of one may take together: who is slow has fewer, but at least one.
-const ROUNDS: &str = "15";
-const TIME_BUDGET: &str = "500ms";
+const ALL: [&str; 4] = ["--rounds", "12", "--time-budget", "400ms"];
+/// Rounds of those who are judged.
+const JUDGED: [&str; 4] = ["--rounds", "40", "--time-budget", "4s"];
+/// So many of those who were faster are run against the choice.
+const MOST_RIVALS: usize = 4;
 /// A choice is good that is slower than the best by at most this part.
 const NEAR: f64 = 0.05;
 /// In so many cases it should be.
 const TARGET: f64 = 0.95;
+/// How often a case may be judged wrongly.
+const ERROR: f64 = 0.05;
 
 /// Specs, with what makes them smaller.
-const WORKLOADS: [(&str, &str); 18] = [
+const WORKLOADS: [(&str, &str); 23] = [
     ("big-parent", "--tasks 200 --parent-memory 64MiB"),
+    ("bystander", "--tasks 500"),
     ("cpu-bound", "--tasks 2000"),
     ("disturbance", "--tasks 20000"),
     ("echo-client", "--tasks 64 --io-wait 5ms"),
     ("expensive-start", "--tasks 200"),
     ("few-expressions", ""),
     ("fifo", "--tasks 60 --io-wait 5ms"),
+    ("finished-tasks", "--tasks 1000"),
     ("fsync", "--tasks 50"),
     ("heavy-tail", "--tasks 50"),
     ("io-bound", "--tasks 32 --io-wait 10ms"),
+    ("line-worker", "--tasks 200"),
     ("memory", "--tasks 32 --io-wait 10ms"),
     ("million-expressions", "--tasks 5000"),
     ("ordered", "--tasks 1000"),
+    ("recorded-durations", "--tasks 50"),
     ("shared-image", "--tasks 20 --shared 4MiB"),
     ("ship-arguments", "--tasks 300"),
     ("start-methods", "--tasks 200"),
     ("two-files", ""),
-    ("wide-expressions", "--tasks 1000"),
+    ("wide-expressions", "--tasks 200"),
+    ("xargs", "--tasks 60"),
 ];
 
 fn main() {
-    let wanted: BTreeSet<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let asked = Asked::read();
+    let file = asked.file();
+    let known = || -> Vec<Case> {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a case")).collect()
+    };
+    if asked.again {
+        let _ = fs::remove_file(&file);
+    }
     let started = Instant::now();
-    println!(
-        "advise with --time-limit {TIME_LIMIT}, then everybody: {ROUNDS} rounds, or as many as fit in {TIME_BUDGET}\n"
-    );
-    println!(
-        "{:<20} {:<30} {:<30} {:>5} {:>7} {:<15}",
-        "workload", "choice", "best of all", "of", "slower", "95 % interval"
-    );
-    let workloads = WORKLOADS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(*name));
-    let all: Vec<Option<Case>> = workloads.map(|(name, smaller)| case(name, smaller)).collect();
-    let count = all.len();
-    let cases: Vec<Case> = all.into_iter().flatten().collect();
-    let good = cases.iter().filter(|case| case.slower() <= NEAR).count();
-    let best = cases.iter().filter(|case| case.choice == case.best).count();
-    let surely_bad = cases.iter().filter(|case| case.at_least() > NEAR).count();
-    let share = good as f64 / count.max(1) as f64;
-    println!(
-        "\nin {good} of {} the choice is the best ({best}) or within {:.0} % of it: {:.0} %, target {:.0} %{}",
-        count,
-        NEAR * 100.0,
-        share * 100.0,
-        TARGET * 100.0,
-        if share < TARGET { ", missed" } else { "" }
-    );
-    println!("in {surely_bad} it is slower by more than that by the whole interval");
-    println!("{:.0} s altogether", started.elapsed().as_secs_f64());
+    for (name, smaller) in WORKLOADS.iter().filter(|(name, _)| asked.wants(name)) {
+        if known().iter().any(|case| case.name == *name) {
+            continue;
+        }
+        if started.elapsed() >= asked.stretch {
+            println!("the stretch is over before {name}: start it again to go on");
+            break;
+        }
+        let case = case(name, smaller, &asked.time_limit);
+        let mut kept = OpenOptions::new().append(true).create(true).open(&file).expect("a file in target/");
+        writeln!(kept, "{}", serde_json::to_string(&case).expect("a case")).expect("room for it");
+    }
+    show(&asked, &known());
+}
+
+/// What was typed.
+struct Asked {
+    time_limit: String,
+    stretch: Duration,
+    again: bool,
+    names: BTreeSet<String>,
+}
+
+impl Asked {
+    fn read() -> Self {
+        let stretch = Duration::from_secs(24 * 3600);
+        let mut asked = Self { time_limit: TIME_LIMIT.into(), stretch, again: false, names: BTreeSet::new() };
+        for word in std::env::args().skip(1).filter(|word| !word.starts_with("--")) {
+            match word.split_once('=') {
+                Some(("time-limit", limit)) => asked.time_limit = limit.into(),
+                Some(("stretch", length)) => {
+                    asked.stretch = humantime::parse_duration(length).expect("a duration");
+                }
+                Some((other, _)) => panic!("{other}: expected time-limit or stretch"),
+                None if word == "again" => asked.again = true,
+                None => {
+                    asked.names.insert(word);
+                }
+            }
+        }
+        asked
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.contains(name)
+    }
+
+    fn file(&self) -> PathBuf {
+        let name = format!("advise-bench-{}.jsonl", self.time_limit);
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    }
 }
 
 /// What a choice was worth.
+#[derive(Debug, Serialize, Deserialize)]
 struct Case {
+    name: String,
+    /// Why there is no answer, if there is none.
+    no_answer: Option<String>,
     choice: String,
-    best: String,
-    /// (The choice's time / the best's), within rounds.
-    comparison: Option<Comparison>,
+    looked_at: usize,
+    search_seconds: f64,
+    /// Those who were faster than the choice when everybody was run, by fresh rounds.
+    rivals: Vec<Rival>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Rival {
+    name: String,
+    rounds: usize,
+    /// The choice's time / the rival's, within rounds.
+    ratio: f64,
+    interval: Option<(f64, f64)>,
+}
+
+/// What may be said of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Miss,
+    Open,
 }
 
 impl Case {
-    /// By which part the choice is slower than the best.
-    fn slower(&self) -> f64 {
-        self.comparison.as_ref().map_or(0.0, |comparison| comparison.ratio - 1.0)
+    /// The rival against whom the choice does worst.
+    fn worst(&self) -> Option<&Rival> {
+        self.rivals.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
     }
 
-    /// By which part it is slower at least, as far as the interval says.
-    fn at_least(&self) -> f64 {
-        let interval = self.comparison.as_ref().and_then(|comparison| comparison.interval);
-        interval.map_or(0.0, |interval| interval.low - 1.0)
+    /// Whether it is within 5 % of all, by the medians.
+    fn is_near(&self) -> bool {
+        self.no_answer.is_none() && self.worst().is_none_or(|rival| rival.ratio <= 1.0 + NEAR)
+    }
+
+    fn verdict(&self) -> Verdict {
+        let beyond = |rival: &Rival| rival.interval.is_some_and(|(low, _)| low > 1.0 + NEAR);
+        let within = |rival: &Rival| rival.interval.is_some_and(|(_, high)| high <= 1.0 + NEAR);
+        if self.no_answer.is_some() || self.rivals.iter().any(beyond) {
+            Verdict::Miss
+        } else if self.rivals.iter().all(within) {
+            Verdict::Good
+        } else {
+            Verdict::Open
+        }
     }
 }
 
-/// Nothing where the search ended without an answer: that is no good choice either.
-fn case(name: &str, smaller: &str) -> Option<Case> {
+fn case(name: &str, smaller: &str, time_limit: &str) -> Case {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let export = |file: &str| folder.path().join(file).to_string_lossy().into_owned();
     let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-configs").join(format!("{name}.toml"));
     let mut workload = vec!["--config".to_owned(), spec.to_string_lossy().into_owned()];
     workload.extend(smaller.split_whitespace().map(str::to_owned));
+    let mut case = Case {
+        name: name.into(),
+        no_answer: None,
+        choice: String::new(),
+        looked_at: 0,
+        search_seconds: 0.0,
+        rivals: Vec::new(),
+    };
 
     let file = export("advice.json");
-    if let Err(wrong) = run(&["advise", "--time-limit", TIME_LIMIT, "--json", &file], &workload) {
-        println!("{name:<20} no answer: {wrong}");
-        return None;
+    if let Err(wrong) = run(&["advise", "--time-limit", time_limit, "--json", &file], &workload) {
+        case.no_answer = Some(wrong);
+        return case;
     }
     let advice: Advice = read(&file);
-    let choice = advice.standing.expect("an answer").best;
-
+    case.choice = advice.standing.expect("an answer").best;
+    case.search_seconds = advice.elapsed_seconds;
     let looked_at: BTreeSet<&str> =
         advice.candidates.iter().map(|candidate| candidate.strategy.as_str()).collect();
+    case.looked_at = looked_at.len();
+
     let rows = looked_at.iter().copied().collect::<Vec<_>>().join(",");
-    let file = export("all.json");
-    run(
-        &[
-            "--mode",
-            &rows,
-            "--baseline",
-            &choice,
-            "--rounds",
-            ROUNDS,
-            "--time-budget",
-            TIME_BUDGET,
-            "--json",
-            &file,
-        ],
-        &workload,
-    )
-    .expect("everybody can be run");
-    let all: Document = read(&file);
-    let median = |row: &procbench::document::StrategyResult| {
-        row.summary.as_ref().map_or(f64::INFINITY, |summary| summary.total_seconds.median)
+    let all = rounds_of(&rows, &case.choice, &ALL, &workload, &export("all.json"));
+    let choice = median(row(&all, &case.choice));
+    let mut faster: Vec<&StrategyResult> = all.strategies.iter().filter(|row| median(row) < choice).collect();
+    faster.sort_by(|a, b| median(a).total_cmp(&median(b)));
+    faster.truncate(MOST_RIVALS);
+    if faster.is_empty() {
+        return case;
+    }
+    let names: Vec<&str> = faster.iter().map(|row| row.name.as_str()).chain([case.choice.as_str()]).collect();
+    let judged = rounds_of(&names.join(","), &case.choice, &JUDGED, &workload, &export("judged.json"));
+    let ours = row(&judged, &case.choice);
+    let confidence = 1.0 - ERROR / faster.len() as f64;
+    let rival = |other: &&StrategyResult| {
+        let pairs = ours.paired_with(row(&judged, &other.name));
+        let ranks = MedianRanks::resample_at(confidence, pairs.len(), 1);
+        let comparison = compare_with(&pairs, 0.0, ranks).expect("rounds in common");
+        let interval = comparison.interval.map(|interval| (interval.low, interval.high));
+        Rival { name: other.name.clone(), rounds: pairs.len(), ratio: comparison.ratio, interval }
     };
-    let best = all.strategies.iter().min_by(|a, b| median(a).total_cmp(&median(b))).expect("rows");
-    let chosen = all.strategies.iter().find(|row| row.name == choice).expect("the choice is one of them");
-    let comparison = (best.name != choice)
-        .then(|| compare(&chosen.paired_with(best), DEFAULT_MARGIN, 1).expect("rounds in common"));
-    let case = Case { choice, best: best.name.clone(), comparison };
-    let interval = case.comparison.as_ref().and_then(|comparison| comparison.interval);
+    case.rivals = faster.iter().map(rival).collect();
+    case
+}
+
+fn rounds_of(rows: &str, baseline: &str, how_many: &[&str], workload: &[String], file: &str) -> Document {
+    let words = [&["--mode", rows, "--baseline", baseline, "--json", file], how_many].concat();
+    run(&words, workload).expect("everybody can be run");
+    read(file)
+}
+
+fn row<'a>(document: &'a Document, name: &str) -> &'a StrategyResult {
+    document.strategies.iter().find(|row| row.name == name).expect("it was run")
+}
+
+fn median(row: &StrategyResult) -> f64 {
+    row.summary.as_ref().map_or(f64::INFINITY, |summary| summary.total_seconds.median)
+}
+
+fn show(asked: &Asked, cases: &[Case]) {
+    println!("advise with --time-limit {}\n", asked.time_limit);
     println!(
-        "{name:<20} {:<30} {:<30} {:>5} {:>6.1}% {}",
-        case.choice,
-        if case.comparison.is_some() { &case.best } else { "the same" },
-        looked_at.len(),
-        case.slower() * 100.0,
-        interval.map_or_else(String::new, |interval| format!(
-            "{:.1} … {:.1}%",
-            (interval.low - 1.0) * 100.0,
-            (interval.high - 1.0) * 100.0
-        ))
+        "{:<20} {:<32} {:>3} {:>6}  {:<32} {:>6} {:>15} {:>6}  verdict",
+        "workload", "choice", "of", "search", "toughest rival", "slower", "interval", "rounds"
     );
-    Some(case)
+    for case in cases {
+        let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+        let verdict = match case.verdict() {
+            Verdict::Good => "good",
+            Verdict::Miss => "miss",
+            Verdict::Open if case.is_near() => "good, by medians",
+            Verdict::Open => "not good, by medians",
+        };
+        let (rival, slower, interval, rounds) = match case.worst() {
+            None => ("nobody was faster", String::new(), String::new(), String::new()),
+            Some(rival) => {
+                let interval = rival.interval.map_or_else(String::new, |(low, high)| {
+                    format!("{:.1} … {:.1}%", percent(low), percent(high))
+                });
+                let slower = format!("{:.1}%", percent(rival.ratio));
+                (rival.name.as_str(), slower, interval, rival.rounds.to_string())
+            }
+        };
+        let choice = case.no_answer.as_deref().unwrap_or(&case.choice);
+        println!(
+            "{:<20} {choice:<32} {:>3} {:>5.1}s  {rival:<32} {slower:>6} {interval:>15} {rounds:>6}  {verdict}",
+            case.name, case.looked_at, case.search_seconds
+        );
+    }
+    let count = |verdict: Verdict| cases.iter().filter(|case| case.verdict() == verdict).count();
+    let near = cases.iter().filter(|case| case.is_near()).count();
+    let share = near as f64 / cases.len().max(1) as f64;
+    println!(
+        "\nin {near} of {} the choice is the best or within {:.0} % of it, by medians: {:.0} %, target {:.0} %{}",
+        cases.len(),
+        NEAR * 100.0,
+        share * 100.0,
+        TARGET * 100.0,
+        if share < TARGET { ", missed" } else { "" }
+    );
+    println!(
+        "shown to be within {0:.0} %: {1} · shown to be beyond {0:.0} %, or no answer: {2} · the intervals do not tell: {3}",
+        NEAR * 100.0,
+        count(Verdict::Good),
+        count(Verdict::Miss),
+        count(Verdict::Open)
+    );
 }
 
 fn run(words: &[&str], workload: &[String]) -> Result<(), String> {
@@ -176,5 +313,5 @@ fn run(words: &[&str], workload: &[String]) -> Result<(), String> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(file: &str) -> T {
-    serde_json::from_str(&std::fs::read_to_string(file).expect("an export")).expect("what procbench writes")
+    serde_json::from_str(&fs::read_to_string(file).expect("an export")).expect("what procbench writes")
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every workload spec and records it: FOLDER/<name>.json (every raw value), FOLDER/<name>.txt (what was printed)
-# and FOLDER/README.md (the machine and the command lines). Then a search of each kind, of which only what was printed is kept.
+# and FOLDER/README.md (the machine and the command lines). Then a search of each kind, in the same way.
 #
 #   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs or searches, if any are named
 #
@@ -57,10 +57,11 @@ for name; do
     words=$(words_of "$name")
     if [ -n "$words" ]; then
         # shellcheck disable=SC2086 # several words
-        if printed=$("$procbench" $words 2>/dev/null); then
-            printf '$ procbench %s\n%s\n' "$words" "$printed" >"$folder/$name.txt"
+        if printed=$("$procbench" $words --json "$folder/$name.json" 2>/dev/null); then
+            printf '$ procbench %s\n%s\n' "$words --json $name.json" "$printed" >"$folder/$name.txt"
+            make_anonymous "$folder/$name.json" "$folder/$name.txt"
         else
-            rm -f "$folder/$name.txt"
+            rm -f "$folder/$name.json" "$folder/$name.txt"
             failed="$failed $name"
         fi
         continue
@@ -109,7 +110,8 @@ if grep -q '^flags.* hypervisor' /proc/cpuinfo; then kind='virtual machine'; fi
     fi
     for name in sweep crossover advise; do
         if [ -f "$folder/$name.txt" ]; then
-            echo "| $name | [$name.txt]($name.txt) | | \`procbench $(words_of "$name")\` |"
+            echo "| $name | [$name.txt]($name.txt) | [$name.json]($name.json) |" \
+                "\`procbench $(words_of "$name") --json $name.json\` |"
         fi
     done
 } >"$folder/README.md"

@@ -6,6 +6,7 @@ mod cells;
 mod claims;
 mod compare;
 mod crossover;
+mod exports;
 mod failure;
 mod help;
 mod report;

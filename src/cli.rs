@@ -8,8 +8,10 @@ pub mod crossover;
 pub mod report;
 pub mod sweep;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::document::head::Kind;
 
 pub use advise::Advise;
 pub use benchmark::Benchmark;
@@ -53,7 +55,7 @@ pub enum Verb {
     Schema {
         /// Of which export
         #[arg(default_value = "run")]
-        of: Exported,
+        of: Kind,
     },
     /// Put the claims of two articles on Python's multiprocessing to the test on this machine
     Claims(Claims),
@@ -64,15 +66,6 @@ pub enum Verb {
     },
     /// Print the manual page, for man -l -
     Man,
-}
-
-/// What has a JSON export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Exported {
-    /// A benchmark
-    Run,
-    /// Two of them, compared
-    Comparison,
 }
 
 const AFTER_HELP: &str = "\

@@ -6,20 +6,16 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
+
+use crate::document::head::Kind;
 
 /// Raised whenever a field of an export changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The kind of an export that does not say what it is: one benchmark.
-pub const RUN: &str = "run";
-
-/// The kind of an export that compares two runs.
-pub const COMPARISON: &str = "comparison";
-
 /// What is larger was not written by a person, nor by a procbench.
-const LARGEST_BYTES: u64 = 64 << 20;
+const LARGEST_BYTES: u64 = 256 << 20;
 
 /// Reads the text at `path`, or standard input for `-`; `what` it should be is only shown.
 ///
@@ -50,6 +46,8 @@ pub fn read_text(path: &Path, what: &str) -> Result<String, String> {
 pub struct Header {
     schema_version: Option<serde_json::Value>,
     kind: Option<String>,
+    /// What those have that were written before they said their kind.
+    claims: Option<IgnoredAny>,
     tool: Option<Writer>,
 }
 
@@ -82,7 +80,24 @@ impl Header {
 
     /// What it is an export of.
     pub fn kind(&self) -> &str {
-        self.kind.as_deref().unwrap_or(RUN)
+        let unsaid = if self.claims.is_some() { Kind::Claims } else { Kind::Run };
+        self.kind.as_deref().unwrap_or(unsaid.name())
+    }
+}
+
+/// What the export in `text` says of itself, if it is one that this program reads; `path` is only shown.
+///
+/// # Errors
+/// One sentence that names the file, what was found there and what was expected.
+pub fn header(text: &str, path: &Path) -> Result<Header, String> {
+    let shown = path.display();
+    let header: Header = serde_json::from_str(text).map_err(|error| wrong(&error, path, "procbench"))?;
+    if header.schema_version.is_none() {
+        return Err(format!("{shown} is not an export of procbench: it has no schema_version"));
+    }
+    match header.refusal() {
+        Some(refusal) => Err(format!("{shown} cannot be read: {refusal}")),
+        None => Ok(header),
     }
 }
 
@@ -90,25 +105,29 @@ impl Header {
 ///
 /// # Errors
 /// One sentence that names the file, what was found there and what was expected.
-pub fn parse<T: DeserializeOwned>(text: &str, path: &Path, wanted: &str) -> Result<T, String> {
+pub fn parse<T: DeserializeOwned>(text: &str, path: &Path, wanted: Kind) -> Result<T, String> {
+    // Two passes: the rest of another version, or of another kind, would only give an error that leads astray.
+    let header = header(text, path)?;
+    if header.kind() != wanted.name() {
+        return Err(another_kind(&header, path, wanted.in_words()));
+    }
+    serde_json::from_str(text).map_err(|error| wrong(&error, path, wanted.in_words()))
+}
+
+/// Why an export is not read that is of another kind than those that are `expected`.
+pub fn another_kind(header: &Header, path: &Path, expected: &str) -> String {
+    let found = Kind::ALL.into_iter().find(|kind| kind.name() == header.kind());
+    let found = found.map_or_else(|| format!("a '{}'", header.kind()), |kind| kind.in_words().into());
+    format!("{} is the export of {found}: expected that of {expected}", path.display())
+}
+
+fn wrong(error: &serde_json::Error, path: &Path, wanted: &str) -> String {
     let shown = path.display();
-    let wrong = |error: serde_json::Error| match error.classify() {
+    match error.classify() {
         Category::Eof => {
             format!("{shown} ends too early, in line {}: it is empty, or was cut off", error.line())
         }
         Category::Syntax => format!("{shown} is not JSON: {error}"),
-        _ => format!("{shown} is not the export of a {wanted}: {error}"),
-    };
-    // Two passes: the rest of another version, or of another kind, would only give an error that leads astray.
-    let header: Header = serde_json::from_str(text).map_err(wrong)?;
-    if header.schema_version.is_none() {
-        return Err(format!("{shown} is not an export of procbench: it has no schema_version"));
+        _ => format!("{shown} is not the export of {wanted}: {error}"),
     }
-    if let Some(refusal) = header.refusal() {
-        return Err(format!("{shown} cannot be read: {refusal}"));
-    }
-    if header.kind() != wanted {
-        return Err(format!("{shown} is the export of a {}: expected that of a {wanted}", header.kind()));
-    }
-    serde_json::from_str(text).map_err(wrong)
 }

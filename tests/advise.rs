@@ -90,7 +90,7 @@ fn an_interrupt_ends_it_and_leaves_nothing() {
     running.wait_for_runner(1);
     running.signal(Signal::SIGINT);
     running.finish().expect_code(130);
-    assert!(export(&sandbox).partial);
+    assert!(export(&sandbox).head.partial);
 }
 
 #[test]

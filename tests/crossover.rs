@@ -96,7 +96,7 @@ fn an_interrupt_ends_it_with_what_is_known() {
     running.wait_for_runner(1);
     running.signal(Signal::SIGINT);
     let finished = running.finish().expect_code(130);
-    assert!(export(&sandbox).partial);
+    assert!(export(&sandbox).head.partial);
     assert!(finished.stdout.contains("interrupted"), "{finished:?}");
 }
 

@@ -3,19 +3,25 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::browser::Browser;
+use common::studies::{make_all, saved};
 use common::{Sandbox, skip};
-use procbench::document::Document;
+use procbench::document::head::Head;
+use procbench::document::{Document, Warning};
+use procbench::plan::vary::Unit;
 use procbench::report::html;
 use procbench::report::numbers::seconds;
+use procbench::report::subject::Subject;
+use procbench::study::saved::Saved;
 
 /// Markup of the sort that somebody might write into a spec.
 const NASTY: &str = "<script>alert(1)</script>\"'><img src=http://example.org/x onerror=alert(1)>&amp;<!--";
 
 fn page_of(runs: &[Document]) -> String {
-    String::from_utf8(html::export(runs).expect("a page")).expect("text")
+    let subjects: Vec<Subject> = runs.iter().map(Subject::from).collect();
+    String::from_utf8(html::export(&subjects).expect("a page")).expect("text")
 }
 
 fn recorded(name: &str) -> Document {
@@ -154,7 +160,13 @@ const LOOK: &str = r#"(() => {
         const boxes = [...axis.querySelectorAll('text')].map(t => t.getBoundingClientRect());
         return boxes.some((box, i) => i > 0 && box.left < boxes[i - 1].right);
     });
+    const crowded = [...document.querySelectorAll('.plot .ends, .plot .ups')].filter(side => {
+        const boxes = [...side.querySelectorAll('text')].map(t => t.getBoundingClientRect()).sort((a, b) => a.top - b.top);
+        // Boxes of letters are higher than the letters.
+        return boxes.some((box, i) => i > 0 && box.top + 3 < boxes[i - 1].bottom - 3);
+    });
     return {
+        crowded: crowded.map(e => e.textContent),
         scroll: root.scrollWidth - root.clientWidth, width, height: root.scrollHeight,
         outside: outside.map(e => e.outerHTML.slice(0, 80)), pale: pale.map(e => e.outerHTML.slice(0, 80)),
         overlaps: overlaps.map(e => e.textContent), paper: light(paper),
@@ -164,7 +176,7 @@ const LOOK: &str = r#"(() => {
         }).length,
         ids: [...document.querySelectorAll('[id]')].length - new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size,
         headless: [...document.querySelectorAll('table')].filter(t => !t.querySelector('caption') || !t.querySelector('th')).length,
-        drawn: [...document.querySelectorAll('.strip svg')].filter(s => s.getBoundingClientRect().width < 100).length,
+        drawn: [...document.querySelectorAll('.strip svg, .plot .area')].filter(s => s.getBoundingClientRect().width < 100).length,
         text: document.body.innerText,
     };
 })()"#;
@@ -180,39 +192,140 @@ fn a_real_browser_shows_it_on_a_phone_and_on_a_desk_in_light_and_dark() {
     nasty.plan.name = Some(NASTY.repeat(3));
     nasty.strategies[2].name = "pool:workers=16:chunk=1024:transport=shared-memory:start=fork".into();
     nasty.plan.strategies[2].name.clone_from(&nasty.strategies[2].name);
-    let pages = [
+    for (name, runs) in [
         ("one", vec![recorded("cpu-bound")]),
         ("tail", vec![recorded("heavy-tail")]),
         ("python", vec![recorded("python-start-methods")]),
         ("two", vec![recorded("io-bound"), recorded("io-bound")]),
         ("nasty", vec![nasty]),
-    ];
-    for (name, runs) in pages {
+    ] {
         let path = sandbox.write(&format!("{name}.html"), page_of(&runs));
-        for (size, colours) in
-            [((390, 844), "light"), ((1280, 900), "dark"), ((390, 844), "dark"), ((1280, 900), "light")]
-        {
-            let of = format!("{name}, {} pixels, {colours}", size.0);
-            browser.open(&path, size, colours);
-            let seen = browser.evaluate(LOOK);
-            assert_eq!(seen["width"], size.0, "{of}");
-            assert_eq!(seen["scroll"], 0, "{of}: nothing lies beyond the edge: {}", seen["outside"]);
-            for nothing in ["outside", "pale", "overlaps"] {
-                assert_eq!(seen[nothing], serde_json::json!([]), "{of}: {nothing}");
-            }
-            for none in ["unnamed", "ids", "headless", "drawn"] {
-                assert_eq!(seen[none], 0, "{of}: {none}");
-            }
-            let is_dark = seen["paper"].as_f64().expect("a number") < 0.2;
-            assert_eq!(is_dark, colours == "dark", "{of}");
-            let text = seen["text"].as_str().expect("text");
-            assert!(text.contains("Run it again") && text.contains("95 % interval"), "{of}: {text}");
-            assert_eq!(
-                browser.requests(),
-                [format!("file://{}", path.display())],
-                "{of}: it asks for nothing else"
-            );
-            assert!(browser.console().is_empty(), "{of}: {:?}", browser.console());
+        look_at(&mut browser, &path, name, "95 % interval");
+    }
+}
+
+#[test]
+fn a_real_browser_shows_studies_of_every_kind() {
+    let Some(mut browser) = Browser::start() else {
+        skip(
+            "pages about studies in a real browser",
+            "there is no chromium, chromium-browser or google-chrome",
+        );
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let mut files = make_all(&sandbox);
+    // Who was told apart, and where, is chance: one with many strategies, long names and wide leads is not.
+    let many = "sweep --vary tasks=1..200:9 -m serial,threads,pool:workers=2,pool:workers=2:chunk=1,pool:workers=16:chunk=python,process:in-flight=2,process \
+                --rounds 1 --quiet --json many.json";
+    sandbox.run(many.split_whitespace()).expect_code(0);
+    let words = "sweep --vary io-wait=0,1ms,10ms,100ms --vary transport=pipe,shared-memory -n 2 -m serial,pool --rounds 1 --quiet --json words.json";
+    sandbox.run(words.split(' ')).expect_code(0);
+    files.extend(["many.json".to_owned(), "words.json".to_owned()]);
+    for file in &files {
+        sandbox.run(["report", file, "-o", "page.html"]).expect_code(0);
+        look_at(&mut browser, &sandbox.path("page.html"), file, "Environment");
+    }
+    let all: Vec<&str> = files.iter().map(String::as_str).collect();
+    sandbox.run([&["report", "-o", "page.html"], all.as_slice()].concat()).expect_code(0);
+    look_at(&mut browser, &sandbox.path("page.html"), "all together", "reports");
+}
+
+/// Whether the page at `path` is fit to be seen on a phone and on a desk, in light and dark, and has `part` in it.
+#[track_caller]
+fn look_at(browser: &mut Browser, path: &Path, name: &str, part: &str) {
+    for (size, colours) in
+        [((390, 844), "light"), ((1280, 900), "dark"), ((390, 844), "dark"), ((1280, 900), "light")]
+    {
+        let of = format!("{name}, {} pixels, {colours}", size.0);
+        browser.open(path, size, colours);
+        let seen = browser.evaluate(LOOK);
+        assert_eq!(seen["width"], size.0, "{of}");
+        assert_eq!(seen["scroll"], 0, "{of}: nothing lies beyond the edge: {}", seen["outside"]);
+        for nothing in ["outside", "pale", "overlaps", "crowded"] {
+            assert_eq!(seen[nothing], serde_json::json!([]), "{of}: {nothing}");
         }
+        for none in ["unnamed", "ids", "headless", "drawn"] {
+            assert_eq!(seen[none], 0, "{of}: {none}");
+        }
+        let is_dark = seen["paper"].as_f64().expect("a number") < 0.2;
+        assert_eq!(is_dark, colours == "dark", "{of}");
+        let text = seen["text"].as_str().expect("text");
+        assert!(text.contains("Environment") && text.contains(part), "{of}: {text}");
+        assert_eq!(
+            browser.requests(),
+            [format!("file://{}", path.display())],
+            "{of}: it asks for nothing else"
+        );
+        assert!(browser.console().is_empty(), "{of}: {:?}", browser.console());
+    }
+}
+
+#[test]
+fn what_a_user_wrote_is_text_in_studies_too() {
+    let sandbox = Sandbox::new();
+    make_all(&sandbox);
+    let nasty = NASTY.to_owned();
+    let spoil = |document: &mut Document| {
+        document.plan.name = Some(NASTY.into());
+        document.started_at = NASTY.into();
+        document.environment.machine.cpu = Some(NASTY.into());
+        document.strategies.iter_mut().for_each(|row| row.name = NASTY.into());
+        document.warnings.push(Warning { code: "nasty".into(), message: NASTY.into() });
+    };
+    let spoil_head = |head: &mut Head| {
+        head.started_at = NASTY.into();
+        head.command_line.push(NASTY.into());
+    };
+    for file in ["sweep.json", "map.json", "crossover.json", "advice.json", "claims.json"] {
+        let mut of = saved(&sandbox, file);
+        match &mut of {
+            Saved::Run(document) => spoil(document),
+            Saved::Sweep(sweep) => {
+                spoil_head(&mut sweep.head);
+                sweep.strategies.iter_mut().for_each(|name| name.clone_from(&nasty));
+                for variable in &mut sweep.variables {
+                    variable.key.clone_from(&nasty);
+                    variable.unit = Unit::Word;
+                    variable.values.iter_mut().for_each(|value| value.text.clone_from(&nasty));
+                }
+                for cell in &mut sweep.cells {
+                    cell.values.iter_mut().for_each(|value| value.clone_from(&nasty));
+                    cell.document.iter_mut().for_each(spoil);
+                    cell.standing.iter_mut().for_each(|standing| standing.best.clone_from(&nasty));
+                }
+            }
+            Saved::Crossover(crossover) => {
+                spoil_head(&mut crossover.head);
+                crossover.between = [nasty.clone(), nasty.clone()];
+                crossover.key.clone_from(&nasty);
+                crossover.points.iter_mut().for_each(|point| spoil(&mut point.document));
+            }
+            Saved::Advice(advice) => {
+                spoil_head(&mut advice.head);
+                advice.command.push(nasty.clone());
+                advice.candidates.iter_mut().for_each(|candidate| candidate.strategy.clone_from(&nasty));
+                advice.finals.iter_mut().for_each(spoil);
+                advice.standing.iter_mut().for_each(|standing| standing.best.clone_from(&nasty));
+            }
+            Saved::Claims(claims) => {
+                claims.started_at.clone_from(&nasty);
+                for tested in &mut claims.claims {
+                    tested.claim.name.clone_from(&nasty);
+                    tested.claim.says.clone_from(&nasty);
+                    tested.findings.iter_mut().for_each(|finding| finding.why.clone_from(&nasty));
+                }
+            }
+        }
+        let page = String::from_utf8(html::export(&[Subject::from(&of)]).expect("a page")).expect("text");
+        assert!(page.matches("&lt;script&gt;").count() > 2, "{file}: it is shown");
+        for harmful in ["<script", "<img", "<!--", "onerror=alert(1)>"] {
+            assert!(!page.contains(harmful), "{file}: {harmful}");
+        }
+        assert!(
+            addresses(&page).iter().all(|address| *address == "data:,"),
+            "{file}: {:?}",
+            addresses(&page)
+        );
     }
 }

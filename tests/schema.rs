@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::Sandbox;
+use common::studies::make_all;
 use serde_json::{Value, json};
 
 fn schema(of: &str) -> Value {
@@ -29,40 +31,69 @@ fn assert_valid(validator: &jsonschema::Validator, document: &Value, name: &str)
     assert!(errors.is_empty(), "{name}: {errors:#?}");
 }
 
+const KINDS: [&str; 6] = ["run", "comparison", "sweep", "crossover", "advice", "claims"];
+
+fn validators() -> BTreeMap<&'static str, jsonschema::Validator> {
+    KINDS.iter().map(|kind| (*kind, jsonschema::validator_for(&schema(kind)).expect("a schema"))).collect()
+}
+
+/// What a document says that it is. Claims did not say so at first.
+fn kind_of(document: &Value) -> &str {
+    let unsaid = if document.get("claims").is_some() { "claims" } else { "run" };
+    document.get("kind").and_then(Value::as_str).unwrap_or(unsaid)
+}
+
+/// `document` holds to the schema of its kind, and to no other.
+#[track_caller]
+fn assert_kind(
+    validators: &BTreeMap<&str, jsonschema::Validator>,
+    document: &Value,
+    name: &str,
+    expected: &str,
+) {
+    assert_eq!(kind_of(document), expected, "{name}");
+    assert_valid(&validators[expected], document, name);
+    for (other, validator) in validators.iter().filter(|(other, _)| **other != expected) {
+        assert!(!validator.is_valid(document), "{name} is not {other}");
+    }
+}
+
 #[test]
-fn every_recorded_run_holds_to_the_schema() {
-    let validator = jsonschema::validator_for(&schema("run")).expect("a schema");
-    let (runs, others): (Vec<_>, Vec<_>) = recorded()
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).expect("a recorded result");
-            (path.display().to_string(), serde_json::from_str::<Value>(&text).expect("JSON"))
-        })
-        .partition(|(_, document)| document.get("kind").is_none() && document.get("claims").is_none());
-    assert!(runs.len() >= 20, "only {} runs", runs.len());
-    for (name, document) in &runs {
-        assert_valid(&validator, document, name);
+fn every_recorded_result_holds_to_the_schema_of_its_kind() {
+    let validators = validators();
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for path in recorded() {
+        let text = fs::read_to_string(&path).expect("a recorded result");
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        let kind = kind_of(&document).to_owned();
+        assert_kind(&validators, &document, &path.display().to_string(), &kind);
+        *found.entry(kind).or_default() += 1;
     }
-    for (name, document) in &others {
-        assert!(!validator.is_valid(document), "{name} is of another kind");
-    }
+    assert!(found["run"] >= 20 && found["claims"] >= 1, "only {found:?}");
 }
 
 #[test]
 fn what_is_written_now_holds_to_the_schema() {
     let sandbox = Sandbox::new();
-    let validator = jsonschema::validator_for(&schema("run")).expect("a schema");
+    let validators = validators();
+    let read = |name: &str| -> Value {
+        let text = fs::read_to_string(sandbox.path(name)).expect("the export");
+        serde_json::from_str(&text).expect("JSON")
+    };
     for arguments in [
         "-n 9 --rounds 1 --overhead --spread uniform:0.5 --cpu 1us",
         "-n 9 --rounds 5 --io echo --io-wait 1us",
     ] {
         sandbox.measure(arguments);
-        let text = fs::read_to_string(sandbox.path("measured.json")).expect("the export");
-        assert_valid(&validator, &serde_json::from_str(&text).expect("JSON"), arguments);
+        assert_kind(&validators, &read("measured.json"), arguments, "run");
     }
-    let compared = sandbox.run("compare measured.json measured.json --json -".split(' ')).expect_code(0);
-    let validator = jsonschema::validator_for(&schema("comparison")).expect("a schema");
-    assert_valid(&validator, &serde_json::from_str(&compared.stdout).expect("JSON"), "a comparison");
+    let compare = "compare measured.json measured.json --json compared.json";
+    sandbox.run(compare.split(' ')).expect_code(0);
+    assert_kind(&validators, &read("compared.json"), compare, "comparison");
+    for file in make_all(&sandbox) {
+        let kind = if file == "map.json" { "sweep" } else { file.trim_end_matches(".json") };
+        assert_kind(&validators, &read(&file), &file, kind);
+    }
 }
 
 #[test]
@@ -89,7 +120,7 @@ fn what_is_no_run_does_not_hold_to_the_schema() {
 
 #[test]
 fn the_schema_says_its_version_and_describes_every_field() {
-    for of in ["run", "comparison"] {
+    for of in KINDS {
         let schema = schema(of);
         assert_eq!(schema["properties"]["schema_version"]["const"], procbench::document::SCHEMA_VERSION);
         let mut unsaid = Vec::new();
@@ -97,7 +128,7 @@ fn the_schema_says_its_version_and_describes_every_field() {
         assert!(unsaid.is_empty(), "without a description: {unsaid:#?}");
     }
     let finished = Sandbox::new().run(["schema", "weather"]).expect_code(2);
-    assert!(finished.stderr.contains("run, comparison"), "{finished:?}");
+    assert!(finished.stderr.contains("run, comparison, sweep, crossover, advice, claims"), "{finished:?}");
 }
 
 /// Collects the properties in `schema` that have no description.

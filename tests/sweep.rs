@@ -44,7 +44,7 @@ fn every_cell_is_a_comparison_of_its_own() {
     let sandbox = Sandbox::new();
     let finished = run(&sandbox, &format!("--vary tasks=1,4,16 {SMALL} --json out.json")).expect_code(0);
     let sweep = export(&sandbox, "out.json");
-    assert!(!sweep.partial);
+    assert!(!sweep.head.partial);
     assert_eq!(sweep.strategies, ["serial", "pool:workers=2"]);
     assert_eq!(sweep.cells.len(), 3);
     for (cell, tasks) in sweep.cells.iter().zip([1, 4, 16]) {
@@ -162,7 +162,7 @@ fn an_interrupted_sweep_keeps_what_it_has_and_goes_on_from_there() {
     running.signal(Signal::SIGINT);
     let finished = running.finish();
     let before = export(&sandbox, "out.json");
-    if before.partial {
+    if before.head.partial {
         assert_eq!(finished.code(), Some(130), "{finished:?}");
         assert!(finished.stdout.contains(&format!("{} of 6 cells", before.done())), "{finished:?}");
     }
@@ -176,10 +176,66 @@ fn an_interrupted_sweep_keeps_what_it_has_and_goes_on_from_there() {
     assert_eq!(export(&sandbox, "out.json"), before);
     run(&sandbox, "--resume out.json --quiet").expect_code(0);
     let after = export(&sandbox, "out.json");
-    assert!(!after.partial && after.done() == 6);
+    assert!(!after.head.partial && after.done() == 6);
     for (before, after) in before.cells.iter().zip(&after.cells).filter(|(before, _)| before.is_done()) {
         assert_eq!(before, after, "what was done is not done again");
     }
+}
+
+#[test]
+fn a_killed_sweep_has_lost_one_cell_at_most() {
+    let sandbox = Sandbox::new();
+    let arguments = format!("sweep --vary tasks=1,2,3,4,5,6 --io-wait 5ms {SMALL} --json out.json");
+    let mut running = sandbox.start(sandbox.command(words(&arguments)));
+    let path = sandbox.path("out.json");
+    running.wait_for("a finished cell", |_| {
+        let text = fs::read_to_string(&path).ok()?;
+        let sweep: Sweep = serde_json::from_str(&text).expect("a complete export");
+        (sweep.done() >= 1).then_some(())
+    });
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    let before = export(&sandbox, "out.json");
+    assert!(before.done() >= 1);
+    run(&sandbox, "--resume out.json --quiet --csv out.csv").expect_code(0);
+    let after = export(&sandbox, "out.json");
+    assert!(!after.head.partial && after.done() == 6);
+    for (before, after) in before.cells.iter().zip(&after.cells).filter(|(before, _)| before.is_done()) {
+        assert_eq!(before, after, "what was done is not done again");
+    }
+    assert!(sandbox.path("out.csv").exists(), "what is asked for this time is written, too");
+}
+
+#[test]
+fn what_is_no_sweep_is_not_gone_on_with() {
+    let sandbox = Sandbox::new();
+    sandbox.measure("-n 2 --rounds 1 -m serial");
+    let text = fs::read_to_string(sandbox.path("measured.json")).expect("a run");
+    let other = text.replacen("\"schema_version\": 1", "\"kind\": \"sweep\", \"schema_version\": 0", 1);
+    for (content, part) in [
+        (text, "bad.json is the export of a run: expected that of a sweep"),
+        (other, "bad.json cannot be read: its schema_version is 0"),
+        ("{}".into(), "bad.json is not an export of procbench"),
+        ("tasks,time".into(), "bad.json is not JSON"),
+        (String::new(), "bad.json ends too early"),
+    ] {
+        sandbox.write("bad.json", &content);
+        let refused = run(&sandbox, "--resume bad.json").expect_code(2);
+        assert!(refused.error().contains(part), "no {part:?} in {refused:?}");
+        assert_eq!(fs::read_to_string(sandbox.path("bad.json")).expect("still there"), content);
+    }
+}
+
+#[test]
+fn flags_beside_resume_are_not_overlooked() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, &format!("--vary tasks=1,2 {SMALL} --json out.json")).expect_code(0);
+    // Whatever says which sweep it is has to say all of it.
+    let refused = run(&sandbox, "--rounds 3 --resume out.json").expect_code(2);
+    assert!(refused.error().contains("what varies?"), "{refused:?}");
+    let arguments = "--vary tasks=1,2 -m serial,pool:workers=2 --rounds 3 --quiet --resume out.json";
+    let refused = run(&sandbox, arguments).expect_code(2);
+    assert!(refused.error().contains("run.rounds was 2 and is now 3"), "{refused:?}");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::slice::from_ref;
 
 use super::failure::{Failure, usage};
 use super::returns::Returns;
@@ -80,9 +79,9 @@ fn exports(flags: &Benchmark) -> Result<Exports<Document>, Failure> {
     let to = |path| Option::<&PathBuf>::map(path, PathBuf::as_path).filter(|_| !flags.dry_run);
     let exports = Exports::open(&[
         ("--json", to(flags.json.as_ref()), report::json::export),
-        ("--csv", to(flags.csv.as_ref()), |run| report::csv::export(from_ref(run))),
-        ("--markdown", to(flags.markdown.as_ref()), |run| report::markdown::export(from_ref(run))),
-        ("--html", to(flags.html.as_ref()), |run| report::html::export(from_ref(run))),
+        ("--csv", to(flags.csv.as_ref()), |run: &Document| report::csv::export(&[run.into()])),
+        ("--markdown", to(flags.markdown.as_ref()), |run: &Document| report::markdown::export(&[run.into()])),
+        ("--html", to(flags.html.as_ref()), |run: &Document| report::html::export(&[run.into()])),
     ]);
     exports.map_err(|error| usage(format!("{error:#}")))
 }

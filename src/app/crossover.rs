@@ -1,25 +1,24 @@
 //! The value of a flag at which the faster of two strategies changes.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::benchmark::ignore_closed_pipe;
 use super::cells::Cells;
+use super::exports;
 use super::failure::{Failure, usage};
 use crate::cli::Crossover as Typed;
-use crate::document::{SpeedUp, Tool};
+use crate::document::SpeedUp;
+use crate::document::head::{Head, Kind};
 use crate::experiment::RunError;
 use crate::experiment::course::{Course, Took};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::Workbench;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::vary::{Key, Range, Unit, Value};
-use crate::report::json::export;
 use crate::report::progress::{Part, Progress};
-use crate::report::target::Target;
 use crate::stats;
-use crate::study::crossover::document::{Crossing, Crossovers, Kind, Point, SCHEMA_VERSION};
+use crate::study::crossover::document::{Crossing, Crossovers, Point};
 use crate::study::crossover::{CLEAR, Faster, Found, Measure, Rules, find};
 use crate::{exit, report};
 
@@ -30,7 +29,7 @@ const DEFAULT_SECONDS: f64 = 60.0;
 
 /// Searches, shows and exports what was found.
 pub fn run(typed: &Typed) -> Result<i32, Failure> {
-    let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let head = Head::now(Kind::Crossover);
     let (key, range) = over(&typed.over)?;
     refuse(typed, key)?;
     let rules = rules(typed, key, range)?;
@@ -39,8 +38,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let cells = Cells::read(&flags)?;
     let bench = Workbench::new()?;
     let between = check(&cells, key, &rules, &bench)?;
-    let json = flags.json.as_deref().map(Target::open).transpose();
-    let json = json.map_err(|error| usage(format!("{error:#}")))?;
+    let exports = exports::open(&flags)?;
     let time_limit_seconds = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);
     let started = Instant::now();
     let mut field = Field {
@@ -57,13 +55,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let value = |number: f64| Value { text: key.text(number), number: Some(number) };
     let failed = field.courses.values().any(|course| course.tasks_failed() > 0);
     let document = Crossovers {
-        kind: Kind::Crossover,
-        schema_version: SCHEMA_VERSION,
-        partial: field.interrupted,
+        head: Head { partial: field.interrupted, ..head },
         out_of_time: found.out_of_time && !field.interrupted,
-        tool: Tool::this(),
-        started_at,
-        command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         key: key.name.into(),
         unit: key.unit,
         low: value(range.low),
@@ -76,8 +69,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         points: points(found, &mut field.courses, field.interrupted, &value),
         between,
     };
-    show(&document, json)?;
-    Ok(match (document.partial, failed) {
+    exports::show(&document, exports, |out| report::crossover::write(&document, out))?;
+    Ok(match (document.head.partial, failed) {
         (true, _) => exit::INTERRUPTED,
         (false, true) => exit::FAILURE,
         (false, false) => exit::SUCCESS,
@@ -327,15 +320,4 @@ fn points(
         Some(Point { value: at, faster: point.faster, speed_up, document })
     });
     points.collect()
-}
-
-fn show(document: &Crossovers, json: Option<Target>) -> Result<(), Failure> {
-    if let Some(target) = &json {
-        target.write(&export(document)?)?;
-    }
-    if !matches!(json, Some(Target::StandardOutput)) {
-        let mut out = anstream::stdout().lock();
-        ignore_closed_pipe(report::crossover::write(document, &mut out).and_then(|()| out.flush()))?;
-    }
-    Ok(())
 }

@@ -8,8 +8,14 @@ use clap_complete::Shell;
 
 use super::benchmark::ignore_closed_pipe;
 use super::failure::Failure;
-use crate::cli::{Cli, Exported};
-use crate::document::schema;
+use crate::cli::Cli;
+use crate::document::comparison::RunComparison;
+use crate::document::head::Kind;
+use crate::document::{Document, schema};
+use crate::study::advise::document::Advice;
+use crate::study::claims::ClaimsReport;
+use crate::study::crossover::document::Crossovers;
+use crate::study::sweep::Sweep;
 use crate::{exit, report};
 
 /// Prints what makes `shell` complete the command line.
@@ -27,10 +33,14 @@ pub fn man() -> Result<i32, Failure> {
 }
 
 /// Prints the schema of an export.
-pub fn schema(of: Exported) -> Result<i32, Failure> {
+pub fn schema(of: Kind) -> Result<i32, Failure> {
     let schema = match of {
-        Exported::Run => schema::of_document(),
-        Exported::Comparison => schema::of_comparison(),
+        Kind::Run => schema::of::<Document>(of),
+        Kind::Comparison => schema::of::<RunComparison>(of),
+        Kind::Sweep => schema::of::<Sweep>(of),
+        Kind::Crossover => schema::of::<Crossovers>(of),
+        Kind::Advice => schema::of::<Advice>(of),
+        Kind::Claims => schema::of::<ClaimsReport>(of),
     };
     print(&report::json::export(&schema)?)
 }

@@ -1,33 +1,30 @@
 //! Many benchmarks of one workload, of which a flag or two vary.
 
-use std::io::Write;
-use std::path::Path;
-
-use clap::Parser;
-use serde_json::{Value as Json, to_value};
+mod resume;
 
 use super::benchmark::{ignore_closed_pipe, spec};
 use super::cells::Cells;
+use super::exports;
 use super::failure::{Failure, usage};
-use crate::cli::{Benchmark, Cli, Sweep as Typed, Verb};
-use crate::document::Tool;
+use crate::cli::{Benchmark, Sweep as Typed};
+use crate::document::head::{Head, Kind};
 use crate::experiment::workbench::{Checked, Workbench};
 use crate::experiment::{self, RunError};
 use crate::plan::DEFAULT_SEED;
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
-use crate::plan::vary::{Flags, Variable};
-use crate::report::json::export;
+use crate::plan::vary::Variable;
+use crate::report::exports::Exports;
 use crate::report::progress::{Part, Progress};
-use crate::report::target::Target;
-use crate::study::sweep::{self, Cell, Kind, MOST_CELLS, MOST_VARIABLES, SCHEMA_VERSION, Sweep};
+use crate::study::sweep::{self, Cell, MOST_CELLS, MOST_VARIABLES, Sweep};
 use crate::workload::OnFailure;
 use crate::{exit, report};
 
 /// Runs what was typed, cell by cell; shows it and keeps it after each of them.
 pub fn run(typed: &Typed) -> Result<i32, Failure> {
-    let before = typed.resume.as_deref().map(read).transpose()?;
-    let again = before.as_ref().filter(|_| is_alone(typed)).map(|before| typed_before(before, typed));
+    let before = typed.resume.as_deref().map(resume::read).transpose()?;
+    let again =
+        before.as_ref().filter(|_| resume::is_alone()).map(|before| resume::typed_before(before, typed));
     let typed = &again.transpose()?.unwrap_or_else(|| typed.clone());
     let flags = &typed.benchmark;
     let spec = spec(flags)?;
@@ -39,14 +36,10 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     if let (Some(before), Some(path)) = (before, &typed.resume) {
         let of_file = |wrong| usage(format!("cannot go on with {}: {wrong}", path.display()));
         sweep.resume(before).map_err(of_file)?;
-        require_same(&sweep, &cells, &mut bench)?;
+        resume::require_same(&sweep, &cells, &mut bench)?;
     }
-    let json = match flags.json.as_deref().or(typed.resume.as_deref()) {
-        Some(path) if !flags.dry_run => {
-            Some(Target::open(path).map_err(|error| usage(format!("{error:#}")))?)
-        }
-        _ => None,
-    };
+    // A dry run writes nothing.
+    let exports = (!flags.dry_run).then(|| exports::open(&with_json(typed))).transpose()?;
     let mut out = anstream::stderr().lock();
     if flags.command.is_empty() && flags.worker.is_none() {
         let first = check(&sweep.cells[0], &sweep, &cells, &bench)?;
@@ -55,11 +48,11 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     drop(out);
     let estimate = estimate(&sweep, &cells, &mut bench, flags.dry_run)?;
     sweep.estimate_seconds = estimate;
-    if flags.dry_run {
+    let Some(exports) = exports else {
         let mut out = anstream::stdout().lock();
         ignore_closed_pipe(report::sweep::write_plan(&sweep, &mut out))?;
         return Ok(exit::SUCCESS);
-    }
+    };
     if let (Some(seconds), Some(allowed)) = (estimate, sweep.total_time_seconds)
         && seconds > allowed
     {
@@ -68,54 +61,16 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     if !flags.quiet {
         ignore_closed_pipe(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
     }
-    let ended = carry_out(&mut sweep, &cells, &mut bench, json.as_ref());
-    show(&sweep, json.as_ref())?;
+    let ended = carry_out(&mut sweep, &cells, &mut bench, &exports);
+    exports::show(&sweep, exports, |out| report::sweep::write(&sweep, out))?;
+    ignore_closed_pipe(report::sweep::write_warnings(&sweep, &mut anstream::stderr().lock()))?;
     ended
 }
 
-/// The sweep that was exported to `path`.
-fn read(path: &Path) -> Result<Sweep, Failure> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| usage(format!("failed to read the sweep {shown}: {error}")))?;
-    let value: Json =
-        serde_json::from_str(&text).map_err(|error| usage(format!("{shown}: not JSON: {error}")))?;
-    if value["kind"] != "sweep" {
-        return Err(usage(format!(
-            "{shown}: not the export of a sweep: expected what procbench sweep --json wrote"
-        )));
-    }
-    if value["schema_version"] != SCHEMA_VERSION {
-        let version = &value["schema_version"];
-        return Err(usage(format!("{shown}: schema version {version}: expected {SCHEMA_VERSION}")));
-    }
-    serde_json::from_value(value)
-        .map_err(|error| usage(format!("{shown}: not the export of a sweep: {error}")))
-}
-
-/// Whether nothing but `--resume` was typed that says which sweep it is.
-fn is_alone(typed: &Typed) -> bool {
-    let flags = &typed.benchmark;
-    typed.vary.is_empty()
-        && flags.config.is_none()
-        && flags.flags() == Flags::default()
-        && flags.mode.is_empty()
-}
-
-/// What was typed when the sweep `before` was begun, with where to go on.
-fn typed_before(before: &Sweep, now: &Typed) -> Result<Typed, Failure> {
-    let unreadable =
-        || usage("the command line in that file is not one of a sweep: type it again, with --resume FILE");
-    let cli = Cli::try_parse_from(&before.command_line).map_err(|_| unreadable())?;
-    let Some(Verb::Sweep(typed)) = cli.verb else { return Err(unreadable()) };
-    let benchmark = Benchmark {
-        json: now.benchmark.json.clone(),
-        quiet: now.benchmark.quiet,
-        dry_run: now.benchmark.dry_run,
-        ..typed.benchmark
-    };
-    let total_time = now.total_time.or(typed.total_time);
-    Ok(Typed { resume: now.resume.clone(), total_time, benchmark, vary: typed.vary })
+/// What was typed, with the file that the sweep goes on in, where it goes on.
+fn with_json(typed: &Typed) -> Benchmark {
+    let flags = typed.benchmark.clone();
+    Benchmark { json: flags.json.clone().or_else(|| typed.resume.clone()), ..flags }
 }
 
 /// What varies: as typed, or else as the spec says, but for what a flag says otherwise.
@@ -170,14 +125,8 @@ fn begin(typed: &Typed, spec: &Draft, variables: Vec<Variable>) -> Result<Sweep,
         ));
     }
     let seed = flags.seed.or(spec.run.seed).unwrap_or(DEFAULT_SEED);
-    let command_line = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(Sweep {
-        kind: Kind::Sweep,
-        schema_version: SCHEMA_VERSION,
-        partial: true,
-        tool: Tool::this(),
-        started_at: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
-        command_line,
+        head: Head { partial: true, ..Head::now(Kind::Sweep) },
         cells: sweep::cells(&variables, seed),
         variables,
         strategies: Vec::new(),
@@ -242,7 +191,7 @@ fn carry_out(
     sweep: &mut Sweep,
     cells: &Cells,
     bench: &mut Workbench,
-    json: Option<&Target>,
+    exports: &Exports<Sweep>,
 ) -> Result<i32, Failure> {
     let mut progress = Progress::new(cells.flags().quiet);
     let ended = loop {
@@ -257,9 +206,7 @@ fn carry_out(
             Err(RunError::Interrupted) => break Ok(exit::INTERRUPTED),
             Err(error) => break Err(Failure::from(error)),
         }
-        if let Some(json) = json.filter(|json| json.is_file()) {
-            json.write(&export(sweep)?)?;
-        }
+        exports.write_early(exports::JSON, sweep)?;
         let failed = sweep.cells[at].document.as_ref().is_some_and(|document| document.tasks_failed() > 0);
         if failed && job.plan.run.on_failure == OnFailure::Stop {
             break Ok(exit::FAILURE);
@@ -273,47 +220,4 @@ fn carry_out(
         Ok(exit::SUCCESS) if sweep.tasks_failed() > 0 => Ok(exit::FAILURE),
         ended => ended,
     }
-}
-
-/// Refuses to go on with cells that were run with other flags, or on another machine.
-fn require_same(sweep: &Sweep, cells: &Cells, bench: &mut Workbench) -> Result<(), Failure> {
-    const OF_MACHINE: [&str; 6] =
-        ["cpu", "cores", "effective_cores", "memory_bytes", "kernel", "architecture"];
-    let json =
-        |value: serde_json::Result<Json>| value.map_err(|error| Failure::from(anyhow::Error::from(error)));
-    for cell in &sweep.cells {
-        let Some(before) = cell.document.as_ref().filter(|_| cell.is_done()) else { continue };
-        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
-        // What the guard allows depends on what else runs.
-        let guarded = !before.plan.guarded.is_empty() || !job.plan.guarded.is_empty();
-        let ignored: &[&str] = if guarded { &["guarded", "in_flight"] } else { &[] };
-        let (ours, theirs) = (json(to_value(&before.plan))?, json(to_value(&job.plan))?);
-        let of_plan = sweep::differs(&ours, &theirs, ignored);
-        let (ours, theirs) =
-            (json(to_value(&before.environment.machine))?, json(to_value(&job.setting.environment))?);
-        let of_machine = OF_MACHINE.into_iter().find_map(|key| {
-            let (_, before, now) = sweep::differs(&ours[key], &theirs[key], &[])?;
-            Some((format!("this machine's {key}"), before, now))
-        });
-        if let Some((what, before, now)) = of_plan.or(of_machine) {
-            let name = cell.name(&sweep.variables);
-            return Err(usage(format!(
-                "cannot go on: it is another sweep: in the cell {name}, {what} was {before} and is now {now}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The map on standard output, unless the JSON goes there.
-fn show(sweep: &Sweep, json: Option<&Target>) -> Result<(), Failure> {
-    if let Some(json) = json {
-        json.write(&export(sweep)?)?;
-    }
-    if !matches!(json, Some(Target::StandardOutput)) {
-        let mut out = anstream::stdout().lock();
-        ignore_closed_pipe(report::sweep::write(sweep, &mut out).and_then(|()| out.flush()))?;
-    }
-    ignore_closed_pipe(report::sweep::write_warnings(sweep, &mut anstream::stderr().lock()))?;
-    Ok(())
 }

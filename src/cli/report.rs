@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Saved runs, and where they are shown.
+/// Saved exports of every kind, and where they are shown.
 #[derive(Debug, Clone, Args)]
 pub struct Report {
-    /// Saved runs, from --json; - is standard input
+    /// What --json wrote: runs, sweeps, crossovers, advice or claims; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::head::Kind;
 use super::{Document, SCHEMA_VERSION, StrategyResult, Tool, Warning};
 use crate::engine::Engine;
-use crate::saved;
 use crate::stats::{self, Verdict};
 use crate::workload::WorkloadSpec;
 use crate::workload::spec::Ready;
@@ -21,7 +21,7 @@ pub struct RunComparison {
     #[schemars(extend("const" = SCHEMA_VERSION))]
     pub schema_version: u32,
     /// What this is: `comparison`.
-    #[schemars(extend("const" = saved::COMPARISON))]
+    #[schemars(extend("const" = Kind::Comparison.name()))]
     pub kind: String,
     /// What compared them.
     pub tool: Tool,
@@ -143,7 +143,7 @@ impl RunComparison {
         };
         Ok(Self {
             schema_version: SCHEMA_VERSION,
-            kind: saved::COMPARISON.into(),
+            kind: Kind::Comparison.name().into(),
             tool: Tool::this(),
             margin,
             fail_if_slower: terms.fail_if_slower,

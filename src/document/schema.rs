@@ -5,24 +5,17 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::Document;
-use super::comparison::RunComparison;
+use super::head::Kind;
 
-/// The schema of [`Document`], in the draft of 2020-12: of what is read back, so that it also holds for a run that an
-/// older procbench of the same schema version has recorded.
-pub fn of_document() -> Schema {
-    schema_of::<Document>("procbench run")
-}
-
-/// The schema of a [`RunComparison`].
-pub fn of_comparison() -> Schema {
-    schema_of::<RunComparison>("procbench comparison")
-}
-
-fn schema_of<T: JsonSchema>(title: &str) -> Schema {
+/// The schema of an export of the kind `kind`, whose type is `T`, in the draft of 2020-12: of what is read back, so that it
+/// also holds for an export that an older procbench of the same schema version has written.
+pub fn of<T: JsonSchema>(kind: Kind) -> Schema {
     let settings = SchemaSettings::draft2020_12().for_deserialize().with_transform(WithoutLinks);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    schema.insert("title".into(), Value::from(title));
+    schema.insert("title".into(), Value::from(format!("procbench {}", kind.name())));
+    if let Some(Value::Object(of_kind)) = schema.pointer_mut("/properties/kind") {
+        of_kind.insert("const".into(), Value::from(kind.name()));
+    }
     schema
 }
 

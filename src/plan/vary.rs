@@ -6,6 +6,7 @@
 
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{self, Chunk, InFlight, StrategyDraft, Workers, WorkloadDraft, by_name};
@@ -32,7 +33,7 @@ impl Flags {
 }
 
 /// What the values of a flag are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Whole numbers.
@@ -138,7 +139,7 @@ impl Key {
 }
 
 /// A flag and the values that it takes, one after another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
     /// The flag, without the hyphens in front of it.
@@ -150,7 +151,7 @@ pub struct Variable {
 }
 
 /// One of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Value {
     /// As it would be typed.

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::grid::wrap;
+use super::blocks::blocks;
+use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
-use super::style::{COLOURS, DIM, TITLE, paint};
-use super::sweep::{Field, blocks};
+use super::style::{DIM, TITLE, paint};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::stats::{self, Verdict};
 use crate::study::advise::document::Advice;
@@ -18,41 +18,60 @@ use crate::study::standing::{Outcome, Standing};
 /// # Errors
 /// What writing to `out` says.
 pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
-    let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else {
-        return writeln!(out, "The search was interrupted before there was an answer.");
-    };
-    for line in wrap(&workload_in_words(finals.plan.name.as_deref(), &finals.plan.workload)) {
+    if advice.finals.is_none() || advice.standing.is_none() {
+        return writeln!(out, "{NO_ANSWER}");
+    }
+    for line in wrap(&title(advice)) {
         writeln!(out, "{}", paint(TITLE, &line))?;
     }
     writeln!(out)?;
-    let heading = |text: &str| Field::painted(text, TITLE);
-    let mut rows =
-        vec![["strategy", "time", "95 % interval", "peak memory", "as fast as it"].map(heading).to_vec()];
-    let others = standing.others.iter().map(|other| other.strategy.as_str());
-    for name in std::iter::once(standing.best.as_str()).chain(others) {
-        if let Some(strategy) = finals.strategies.iter().find(|strategy| strategy.name == name) {
-            rows.push(row(strategy, standing));
-        }
-    }
-    for block in blocks(&rows) {
+    for block in blocks(&table(advice)) {
         writeln!(out, "{block}")?;
     }
-    for line in wrap(&searched(advice)) {
+    for line in wrap(&legend(advice)) {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
     writeln!(out)?;
-    for line in wrap(&answer(advice, finals, standing)) {
+    for line in wrap(&answer(advice)) {
         writeln!(out, "{line}")?;
     }
-    if advice.partial {
+    if advice.head.partial {
         writeln!(out, "The search was interrupted.")?;
     }
     // On one line, so that it can be copied.
-    let words = advice.command.iter().map(String::as_str);
-    writeln!(out, "\n{}", shlex::try_join(words).unwrap_or_else(|_| advice.command.join(" ")))
+    writeln!(out, "\n{}", command(advice))
 }
 
-fn row(strategy: &StrategyResult, standing: &Standing) -> Vec<Field> {
+/// What is said where there is no answer.
+const NO_ANSWER: &str = "The search was interrupted before there was an answer.";
+
+/// What it is about.
+pub fn title(advice: &Advice) -> String {
+    let some = advice.finals.as_ref().or(advice.races.first());
+    some.map_or_else(
+        || "Advice".into(),
+        |run| workload_in_words(run.plan.name.as_deref(), &run.plan.workload),
+    )
+}
+
+/// What runs the finalists again.
+pub fn command(advice: &Advice) -> String {
+    let words = advice.command.iter().map(String::as_str);
+    shlex::try_join(words).unwrap_or_else(|_| advice.command.join(" "))
+}
+
+/// The finalists, the best first.
+pub fn table(advice: &Advice) -> Grid {
+    let mut grid = Grid::new(&["strategy", "time", "95 % interval", "peak memory", "as fast as it"]);
+    let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else { return grid };
+    let others = standing.others.iter().map(|other| other.strategy.as_str());
+    let names = std::iter::once(standing.best.as_str()).chain(others);
+    let found = names.filter_map(|name| finals.strategies.iter().find(|row| row.name == name));
+    grid.rows = found.map(|strategy| row(strategy, standing)).collect();
+    grid
+}
+
+fn row(strategy: &StrategyResult, standing: &Standing) -> Vec<Cell> {
     let summary = strategy.summary.as_ref().map(|summary| &summary.total_seconds);
     let interval = summary.and_then(|summary| summary.interval);
     let memory = strategy.memory.as_ref().and_then(|memory| memory.peak_bytes);
@@ -66,21 +85,51 @@ fn row(strategy: &StrategyResult, standing: &Standing) -> Vec<Field> {
             Verdict::Faster | Verdict::Slower => times(speed_up.ratio),
         },
     );
-    let name =
-        if is_best { Field::painted(&strategy.name, COLOURS[0]) } else { Field::plain(&strategy.name) };
+    let or_dash = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "—".into()));
     vec![
-        name,
-        Field::plain(summary.map_or_else(|| "—".into(), |summary| seconds(summary.median))),
-        Field::plain(
-            interval.map_or_else(|| "—".into(), |interval| seconds_range(interval.low, interval.high)),
-        ),
-        Field::plain(memory.map_or_else(|| "—".into(), bytes)),
-        Field::plain(lead),
+        Cell::new(&strategy.name).with(if is_best { Tone::Good } else { Tone::Plain }),
+        or_dash(summary.map(|summary| seconds(summary.median))),
+        or_dash(interval.map(|interval| seconds_range(interval.low, interval.high))),
+        or_dash(memory.map(bytes)),
+        Cell::new(lead),
     ]
 }
 
-/// What the search did.
-fn searched(advice: &Advice) -> String {
+/// Everybody that was looked at, in the order of the races.
+pub fn search_table(advice: &Advice) -> Grid {
+    let mut grid = Grid::new(&["strategy", "race", "expected", "median", "rounds", "given up"]);
+    grid.rows = advice
+        .candidates
+        .iter()
+        .map(|candidate| {
+            let race = advice.races.get(candidate.race.wrapping_sub(1));
+            let row = race.and_then(|race| {
+                race.strategies.iter().find(|row| row.name == candidate.strategy)?.summary.as_ref()
+            });
+            let why = match candidate.gave_up {
+                None => "no",
+                Some(Reason::Estimate) => "by an estimate",
+                Some(Reason::Capped) => "in its round",
+                Some(Reason::MuchSlower) => "much slower",
+                Some(Reason::Slower) => "slower",
+                Some(Reason::NoTime) => "for want of time",
+            };
+            let tone = if candidate.gave_up.is_some() { Tone::Dim } else { Tone::Plain };
+            vec![
+                Cell::new(&candidate.strategy),
+                Cell::new(candidate.race.to_string()),
+                Cell::new(seconds(candidate.expected_seconds)),
+                row.map_or_else(|| Cell::dim("—"), |row| Cell::new(seconds(row.total_seconds.median))),
+                Cell::new(count(candidate.rounds as u64)),
+                Cell::new(why).with(tone),
+            ]
+        })
+        .collect();
+    grid
+}
+
+/// What the search did, and what the marks in [`table`] mean.
+pub fn legend(advice: &Advice) -> String {
     let gave_up = |reasons: &[Reason]| {
         let of = advice.candidates.iter().filter_map(|candidate| candidate.gave_up);
         of.filter(|reason| reasons.contains(reason)).count()
@@ -112,7 +161,8 @@ fn searched(advice: &Advice) -> String {
 }
 
 /// The answer, in a sentence or two.
-fn answer(advice: &Advice, finals: &Document, standing: &Standing) -> String {
+pub fn answer(advice: &Advice) -> String {
+    let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else { return NO_ANSWER.into() };
     if standing.outcome == Outcome::Failed {
         return "Some tasks failed, so these times are of no use: see the warnings.".into();
     }

@@ -59,7 +59,7 @@ pub fn write(report: &ClaimsReport, details: bool, out: &mut dyn Write) -> io::R
 }
 
 /// What stands in the table of what was measured, by each engine, a line each.
-fn measured(tested: &Tested) -> Vec<String> {
+pub fn measured(tested: &Tested) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in &tested.findings {
         let of = |of: &Evidence| of.headline.as_ref().map(|name| format!("{name}: {}", of.in_words()));
@@ -73,7 +73,7 @@ fn measured(tested: &Tested) -> Vec<String> {
 }
 
 /// Why: what each engine found.
-fn reasons(tested: &Tested) -> Vec<String> {
+pub fn reasons(tested: &Tested) -> Vec<String> {
     let mut said: Vec<(String, &Finding)> = Vec::new();
     for finding in &tested.findings {
         let same = |(_, other): &&mut (String, &Finding)| {
@@ -122,7 +122,7 @@ fn row(cells: [String; 5]) -> String {
 }
 
 /// How many of each verdict, and what that took.
-fn summary(report: &ClaimsReport) -> String {
+pub fn summary(report: &ClaimsReport) -> String {
     let counted = Verdict::ALL.iter().filter_map(|verdict| {
         let found = report.claims.iter().filter(|tested| tested.verdict == *verdict).count();
         (found > 0).then(|| format!("{}: {found}", verdict.name()))
@@ -142,7 +142,8 @@ fn summary(report: &ClaimsReport) -> String {
     text
 }
 
-fn documents(report: &ClaimsReport) -> impl Iterator<Item = &Document> {
+/// All benchmarks that verdicts rest on.
+pub fn documents(report: &ClaimsReport) -> impl Iterator<Item = &Document> {
     let findings = report.claims.iter().flat_map(|tested| &tested.findings);
     findings.flat_map(|finding| &finding.runs).map(|run| &run.document)
 }

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::grid::wrap;
+use super::blocks::blocks;
+use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{seconds, significant};
 use super::plan::workload_in_words;
-use super::style::{COLOURS, DIM, TITLE, paint};
-use super::sweep::{Field, blocks, value_in_words, without};
+use super::style::{DIM, TITLE, paint};
+use super::sweep::{value_in_words, without};
 use crate::plan::vary::{Unit, Value};
 use crate::study::crossover::Faster;
 use crate::study::crossover::document::{Crossing, Crossovers, Point};
@@ -16,39 +17,43 @@ use crate::study::crossover::document::{Crossing, Crossovers, Point};
 /// # Errors
 /// What writing to `out` says.
 pub fn write(document: &Crossovers, out: &mut dyn Write) -> io::Result<()> {
-    let [first, second] = &document.between;
-    if let Some(point) = document.points.first() {
-        let workload = without(&document.key, &point.document.plan.workload);
-        let words = workload_in_words(point.document.plan.name.as_deref(), &workload);
-        let words = if document.key == "tasks" { words.replacen("1 task", "tasks", 1) } else { words };
-        let words = words.trim_end_matches(", doing nothing");
-        for line in wrap(&format!("{first} or {second}? {words}, where {} varies", document.key)) {
-            writeln!(out, "{}", paint(TITLE, &line))?;
-        }
-        writeln!(out)?;
+    for line in wrap(&title(document)) {
+        writeln!(out, "{}", paint(TITLE, &line))?;
     }
-    let heading = |text: &str| Field::painted(text, TITLE);
-    let mut rows = vec![vec![
-        heading(&document.key),
-        heading(first),
-        heading(second),
-        heading("faster"),
-        heading("rounds"),
-    ]];
-    rows.extend(document.points.iter().map(|point| row(document, point)));
-    for block in blocks(&rows) {
+    writeln!(out)?;
+    for block in blocks(&table(document)) {
         writeln!(out, "{block}")?;
     }
-    let legend = "medians · ×: how many times as fast as the other, in pairs of rounds · =: not distinguished · more rounds where \
-                  it is harder to tell";
-    for line in wrap(legend) {
+    for line in wrap(LEGEND) {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
     writeln!(out)?;
     wrap(&verdict(document)).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
-fn row(document: &Crossovers, point: &Point) -> Vec<Field> {
+/// Between what, and where.
+pub fn title(document: &Crossovers) -> String {
+    let Crossovers { key, between: [first, second], points, .. } = document;
+    let Some(point) = points.first() else { return format!("{first} or {second}, where {key} varies?") };
+    let workload = without(key, &point.document.plan.workload);
+    let words = workload_in_words(point.document.plan.name.as_deref(), &workload);
+    let words = if key == "tasks" { words.replacen("1 task", "tasks", 1) } else { words };
+    format!("{first} or {second}? {}, where {key} varies", words.trim_end_matches(", doing nothing"))
+}
+
+/// The values that were looked at.
+pub fn table(document: &Crossovers) -> Grid {
+    let [first, second] = &document.between;
+    let mut grid = Grid::new(&[&document.key, first, second, "faster", "rounds"]);
+    grid.rows = document.points.iter().map(|point| row(document, point)).collect();
+    grid
+}
+
+/// What the marks in [`table`] mean.
+pub const LEGEND: &str = "medians · ×: how many times as fast as the other, in pairs of rounds · =: not distinguished · more \
+     rounds where it is harder to tell";
+
+fn row(document: &Crossovers, point: &Point) -> Vec<Cell> {
     let median = |at: usize| {
         let summary = point.document.strategies.get(at).and_then(|row| row.summary.as_ref());
         summary.map_or_else(|| "—".into(), |summary| seconds(summary.total_seconds.median))
@@ -56,20 +61,21 @@ fn row(document: &Crossovers, point: &Point) -> Vec<Field> {
     let ratio = point.speed_up.map(|speed_up| speed_up.ratio);
     let times =
         |ratio: Option<f64>| ratio.map(|ratio| format!(" {}×", significant(ratio))).unwrap_or_default();
+    let of = |place: usize, ratio: Option<f64>| {
+        Cell::new(format!("{}{}", document.between[place], times(ratio))).with(Tone::Of(place))
+    };
     let faster = match point.faster {
-        Faster::First => Field::painted(format!("{}{}", document.between[0], times(ratio)), COLOURS[0]),
-        Faster::Second => {
-            Field::painted(format!("{}{}", document.between[1], times(ratio.map(f64::recip))), COLOURS[1])
-        }
-        Faster::NotDistinguished => Field::painted("=", DIM),
+        Faster::First => of(0, ratio),
+        Faster::Second => of(1, ratio.map(f64::recip)),
+        Faster::NotDistinguished => Cell::dim("="),
     };
     let rounds = point.document.strategies.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
     vec![
-        Field::plain(shown(document.unit, &point.value)),
-        Field::plain(median(0)),
-        Field::plain(median(1)),
+        Cell::new(shown(document.unit, &point.value)),
+        Cell::new(median(0)),
+        Cell::new(median(1)),
         faster,
-        Field::plain(rounds.to_string()),
+        Cell::new(rounds.to_string()),
     ]
 }
 
@@ -82,7 +88,7 @@ pub fn verdict(document: &Crossovers) -> String {
     let Crossovers { key, unit, between: [first, second], .. } = document;
     let (low, high) = (shown(*unit, &document.low), shown(*unit, &document.high));
     let range = format!("{key} from {low} to {high}");
-    let cut = match (document.partial, document.out_of_time) {
+    let cut = match (document.head.partial, document.out_of_time) {
         (true, _) => " The search was interrupted.",
         (false, true) => " The time was up before more could be told: raise --time-limit.",
         (false, false) => "",

@@ -6,6 +6,7 @@
 use anyhow::Context;
 use csv::{Terminator, WriterBuilder};
 
+use super::subject::Subject;
 use crate::document::{Document, Round, StrategyResult};
 use crate::measure::bystander::Disturbance;
 use crate::mode::settings::{Api, Start, Transport};
@@ -82,20 +83,33 @@ pub fn columns() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().map(|(name, _)| *name)
 }
 
-/// The rounds of all `runs`, below one header.
+/// The rounds of all `subjects`, below one header. What tells the benchmarks of a study apart, such as the values of what
+/// varies in a sweep, stands in columns of its own in front of the others.
 ///
 /// # Errors
 /// If there is no memory to write to.
-pub fn export(runs: &[Document]) -> anyhow::Result<Vec<u8>> {
+pub fn export(subjects: &[Subject<'_>]) -> anyhow::Result<Vec<u8>> {
+    let documents: Vec<_> = subjects.iter().flat_map(|subject| subject.documents()).collect();
+    let mut places: Vec<&str> = Vec::new();
+    for (place, _) in &documents {
+        for (name, _) in place {
+            if !places.contains(&name.as_str()) {
+                places.push(name);
+            }
+        }
+    }
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(columns())?;
-    for document in runs {
+    writer.write_record(places.iter().copied().map(str::to_owned).chain(columns().map(str::to_owned)))?;
+    for (place, document) in &documents {
         let own = document.strategies.iter().map(|strategy| (strategy, false));
         let empty = document.overhead.iter().map(|strategy| (strategy, true));
+        let value_at =
+            |wanted: &&str| place.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value);
         for (strategy, is_empty_task) in own.chain(empty) {
             for round in &strategy.rounds {
                 let line = Line { document, strategy, is_empty_task, round };
-                writer.write_record(COLUMNS.iter().map(|(_, value)| value(&line)))?;
+                let values = COLUMNS.iter().map(|(_, value)| value(&line));
+                writer.write_record(places.iter().map(value_at).map(str::to_owned).chain(values))?;
             }
         }
     }

@@ -17,7 +17,7 @@ pub type Wanted<'a, T> = (&'static str, Option<&'a Path>, Render<T>);
 
 /// Exports of a `T`, with their places open.
 pub struct Exports<T: ?Sized> {
-    exports: Vec<(Target, Render<T>)>,
+    exports: Vec<(&'static str, Target, Render<T>)>,
 }
 
 impl<T: ?Sized> Exports<T> {
@@ -36,7 +36,7 @@ impl<T: ?Sized> Exports<T> {
             if let Some(other) = places.insert(place.clone(), flag) {
                 bail!("{other} and {flag} would both be written to {}", place.display());
             }
-            exports.push((target, *render));
+            exports.push((*flag, target, *render));
         }
         Ok(Self { exports })
     }
@@ -48,7 +48,16 @@ impl<T: ?Sized> Exports<T> {
 
     /// Whether one of them goes to standard output, in place of the tables.
     pub fn take_standard_output(&self) -> bool {
-        self.exports.iter().any(|(target, _)| matches!(target, Target::StandardOutput))
+        self.exports.iter().any(|(_, target, _)| matches!(target, Target::StandardOutput))
+    }
+
+    /// Writes the one that was asked for by `flag`, if it goes to a file: it is written again when all is done.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_early(&self, flag: &str, document: &T) -> anyhow::Result<()> {
+        let mut wanted = self.exports.iter().filter(|(name, target, _)| *name == flag && target.is_file());
+        wanted.try_for_each(|(_, target, render)| target.write(&render(document)?))
     }
 
     /// Writes all of them.
@@ -57,7 +66,7 @@ impl<T: ?Sized> Exports<T> {
     /// If one could not be written completely; then an old file is still there.
     pub fn write(self, document: &T) -> anyhow::Result<()> {
         // Nothing is written unless all can be made.
-        let made = self.exports.into_iter().map(|(target, render)| Ok((target, render(document)?)));
+        let made = self.exports.into_iter().map(|(_, target, render)| Ok((target, render(document)?)));
         for (target, bytes) in made.collect::<anyhow::Result<Vec<_>>>()? {
             target.write(&bytes)?;
         }

@@ -35,6 +35,10 @@ pub enum Tone {
     Good,
     /// For the worse.
     Bad,
+    /// What names others.
+    Title,
+    /// Told apart from others by the colour of its place among them.
+    Of(usize),
 }
 
 impl Cell {
@@ -86,6 +90,9 @@ impl Grid {
                     Tone::Dim => drawn.add_attribute(Attribute::Dim),
                     Tone::Good => drawn.fg(Color::Green),
                     Tone::Bad => drawn.fg(Color::Red),
+                    Tone::Title => drawn.add_attribute(Attribute::Bold),
+                    // Only tables in blocks have these.
+                    Tone::Of(_) => drawn,
                 }
             }));
         }

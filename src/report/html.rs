@@ -3,14 +3,20 @@
 //! Everything that a user wrote is escaped by the templates. Another kind of document has a section of its own: see
 //! [`section`].
 
+mod advice;
 mod charts;
+mod claims;
+mod crossover;
 mod figure;
+mod parts;
+mod plot;
 mod scale;
 mod section;
+mod sweep;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::plan::workload_in_words;
+use super::subject::Subject;
 use crate::document::Document;
 use crate::document::comparison::same_tasks;
 
@@ -20,20 +26,33 @@ const STYLE: &str = include_str!("html/style.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// A page about `runs`.
+/// A page about `subjects`.
 ///
 /// # Errors
 /// None.
-pub fn export(runs: &[Document]) -> anyhow::Result<Vec<u8>> {
-    let page = match runs {
-        [run] => page(&title_of(run), html! { (section::of_run(run, 1, "h1")) }),
-        runs => page(&format!("{} runs", runs.len()), of_several(runs)),
+pub fn export(subjects: &[Subject<'_>]) -> anyhow::Result<Vec<u8>> {
+    let page = match subjects {
+        [subject] => page(&subject.title(), of(*subject, 1, "h1")),
+        several => page(&several_in_words(several), of_several(several)),
     };
     Ok(page.into_string().into_bytes())
 }
 
-fn title_of(run: &Document) -> String {
-    workload_in_words(run.plan.name.as_deref(), &run.plan.workload)
+/// All about one of them, the `number`-th of the page, below a heading of `level`.
+fn of(subject: Subject<'_>, number: usize, level: &str) -> Markup {
+    match subject {
+        Subject::Run(of) => section::of_run(of, number, level),
+        Subject::Sweep(of) => sweep::of_sweep(of, number, level),
+        Subject::Crossover(of) => crossover::of_crossover(of, number, level),
+        Subject::Advice(of) => advice::of_advice(of, number, level),
+        Subject::Claims(of) => claims::of_claims(of, number, level),
+    }
+}
+
+/// `2 runs`, or, of different kinds, `3 reports`.
+fn several_in_words(subjects: &[Subject<'_>]) -> String {
+    let are_runs = subjects.iter().all(|subject| matches!(subject, Subject::Run(_)));
+    format!("{} {}", subjects.len(), if are_runs { "runs" } else { "reports" })
 }
 
 fn page(title: &str, body: Markup) -> Markup {
@@ -59,22 +78,29 @@ fn page(title: &str, body: Markup) -> Markup {
     }
 }
 
-fn of_several(runs: &[Document]) -> Markup {
-    let alike = runs.windows(2).all(|pair| same_tasks(&pair[0], &pair[1]));
+fn of_several(subjects: &[Subject<'_>]) -> Markup {
+    let run = |subject: &Subject<'_>| match *subject {
+        Subject::Run(run) => Some(run.clone()),
+        _ => None,
+    };
+    let runs: Option<Vec<Document>> = subjects.iter().map(run).collect();
+    let alike = runs.filter(|runs| runs.windows(2).all(|pair| same_tasks(&pair[0], &pair[1])));
     html! {
-        h1 { (runs.len()) " runs" @if alike { " of one workload" } }
-        nav aria-label="Runs" {
+        h1 { (several_in_words(subjects)) @if alike.is_some() { " of one workload" } }
+        nav aria-label="Contents" {
             ol {
-                @for (place, run) in runs.iter().enumerate() {
-                    li { a href=(format!("#run-{}", place + 1)) { bdi { (title_of(run)) } } ", " (run.started_at) }
+                @for (place, subject) in subjects.iter().enumerate() {
+                    li {
+                        a href=(format!("#run-{}", place + 1)) { bdi { (subject.title()) } } ", " (subject.started_at())
+                    }
                 }
             }
         }
-        @if alike {
+        @if let Some(runs) = &alike {
             (section::overview(runs))
         }
-        @for (place, run) in runs.iter().enumerate() {
-            section.run id=(format!("run-{}", place + 1)) { (section::of_run(run, place + 1, "h2")) }
+        @for (place, subject) in subjects.iter().enumerate() {
+            section.run id=(format!("run-{}", place + 1)) { (of(*subject, place + 1, "h2")) }
         }
     }
 }

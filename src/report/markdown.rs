@@ -1,16 +1,90 @@
 //! The Markdown export: the tables of the terminal, as GitHub draws them.
 
 use super::grid::Grid;
-use super::{articles, is_reason, plan, sentence, tables};
-use crate::document::Document;
+use super::subject::Subject;
+use super::{advise, articles, crossover, is_reason, plan, sentence, sweep, tables};
+use crate::document::head::Head;
+use crate::document::{Document, Warning};
 use crate::plan::command_line;
+use crate::study::advise::document::Advice;
+use crate::study::crossover::document::Crossovers;
+use crate::study::sweep::Sweep;
 
-/// Everything that a terminal shows of each of `runs`.
+/// Everything that a terminal shows of each of `subjects`.
 ///
 /// # Errors
 /// None.
-pub fn export(runs: &[Document]) -> anyhow::Result<Vec<u8>> {
-    Ok(runs.iter().map(of_run).collect::<Vec<_>>().join("\n").into_bytes())
+pub fn export(subjects: &[Subject<'_>]) -> anyhow::Result<Vec<u8>> {
+    let of = |subject: &Subject<'_>| match *subject {
+        Subject::Run(run) => of_run(run),
+        Subject::Sweep(sweep) => of_sweep(sweep),
+        Subject::Crossover(crossover) => of_crossover(crossover),
+        Subject::Advice(advice) => of_advice(advice),
+        Subject::Claims(claims) => super::claims::markdown(claims),
+    };
+    Ok(subjects.iter().map(of).collect::<Vec<_>>().join("\n").into_bytes())
+}
+
+/// Paragraphs about a study, below a heading.
+struct Pages(Vec<String>);
+
+impl Pages {
+    fn new(title: &str, head: &Head) -> Self {
+        let cut = "**This was cut short: what is here was finished.**".to_owned();
+        Self([format!("## {}", escaped(title))].into_iter().chain(head.partial.then_some(cut)).collect())
+    }
+
+    fn table(&mut self, grid: &Grid, legend: Option<&str>) {
+        self.0.push(table_of(grid));
+        self.0.extend(legend.map(|legend| format!("<sub>{}</sub>", escaped(legend))));
+    }
+
+    fn warnings(&mut self, warnings: &[Warning]) {
+        let shown = warnings.iter().filter(|warning| !is_reason(warning));
+        let lines: Vec<String> = shown.map(|warning| format!("* {}", escaped(&warning.message))).collect();
+        self.0.extend((!lines.is_empty()).then(|| format!("Warnings:\n\n{}", lines.join("\n"))));
+    }
+
+    /// Where it was made, and how it is made again.
+    fn end(mut self, head: &Head, machine: Option<&Document>) -> String {
+        self.0
+            .extend(machine.map(|document| escaped(&plan::machine_in_words(&document.environment.machine))));
+        let by = format!("procbench {}, {}; again by:", head.tool.version, head.started_at);
+        self.0.push(escaped(&by));
+        self.0.push(indented(&head.command_in_words()));
+        self.0.join("\n\n") + "\n"
+    }
+}
+
+fn of_sweep(of: &Sweep) -> String {
+    let mut pages = Pages::new(&sweep::title(of), &of.head);
+    let answer = sweep::turns(of).or(sweep::tally(of));
+    pages.0.extend(answer.map(|answer| format!("**{}**", escaped(&answer))));
+    pages.table(&sweep::table(of), Some(&sweep::legend(of)));
+    pages.0.extend(sweep::rest(of).map(|rest| escaped(&rest)));
+    pages.warnings(&sweep::warnings(of));
+    pages.end(&of.head, of.cells.iter().find_map(|cell| cell.document.as_ref()))
+}
+
+fn of_crossover(of: &Crossovers) -> String {
+    let mut pages = Pages::new(&crossover::title(of), &of.head);
+    pages.0.push(format!("**{}**", escaped(&crossover::verdict(of))));
+    pages.table(&crossover::table(of), Some(crossover::LEGEND));
+    pages.end(&of.head, of.points.first().map(|point| &point.document))
+}
+
+fn of_advice(of: &Advice) -> String {
+    let mut pages = Pages::new(&advise::title(of), &of.head);
+    pages.0.push(format!("**{}**", escaped(&advise::answer(of))));
+    if of.finals.is_some() {
+        pages.table(&advise::table(of), Some(&advise::legend(of)));
+        pages.0.push("The finals again:".into());
+        pages.0.push(indented(&advise::command(of)));
+    }
+    pages.0.push("Everybody that was looked at:".into());
+    pages.table(&advise::search_table(of), None);
+    pages.warnings(of.finals.as_ref().map_or(&[], |finals| &finals.warnings));
+    pages.end(&of.head, of.finals.as_ref().or(of.races.first()))
 }
 
 fn of_run(document: &Document) -> String {
@@ -66,9 +140,9 @@ fn indented(text: &str) -> String {
 /// A table in GitHub's dialect: the first column to the left, figures to the right.
 pub fn table_of(grid: &Grid) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-    let mut lines = vec![line(grid.header.iter().map(|title| escaped(title)).collect())];
+    let mut lines = vec![line(grid.header.iter().map(|title| escaped(title.trim_end())).collect())];
     lines.push(line((0..grid.header.len()).map(|at| if at == 0 { "---" } else { "---:" }.into()).collect()));
-    lines.extend(grid.full_rows().map(|row| line(row.map(|cell| escaped(&cell.text)).collect())));
+    lines.extend(grid.full_rows().map(|row| line(row.map(|cell| escaped(cell.text.trim_end())).collect())));
     lines.join("\n")
 }
 

@@ -3,6 +3,7 @@
 pub mod advise;
 pub mod articles;
 pub mod bars;
+pub mod blocks;
 pub mod claims;
 pub mod comparison;
 pub mod crossover;
@@ -17,6 +18,7 @@ pub mod plan;
 pub mod progress;
 pub mod sentence;
 pub mod style;
+pub mod subject;
 pub mod sweep;
 pub mod tables;
 pub mod target;

@@ -4,25 +4,32 @@
 //! words of F-Race: Birattari et al., GECCO 2002; López-Ibáñez et al., "The irace package", 2016). Somebody leaves it
 //!
 //! 1. before his first round, if a few tasks of his say that he would take [`HOPELESS`] times as long as the best (a process
-//!    for each task can be slower by orders of magnitude, and one round of it would take all the time there is);
-//! 2. in the middle of a round that lasts [`CAP`] times as long as the best's (adaptive capping: Hutter et al., JAIR 2009);
+//!    for each task can be slower by orders of magnitude, and one round of it would take all the time there is). So that
+//!    nobody is measured against a promise, the one of whom a few tasks promise the most runs a whole round before that;
+//! 2. in the middle of a round that lasts [`CAP`] times as long as the best's (adaptive capping: Hutter et al., JAIR 2009),
+//!    but never for what a machine that was busy for a moment might have cost him ([`HICCUP`]);
 //! 3. after one to five rounds, if each of them took so much longer than the leader's that noise cannot be why
-//!    ([`FACTORS`], which fall);
+//!    ([`FACTORS`], which fall); while all of them together were not longer by more than [`HICCUP`], not before the third:
+//!    he costs little;
 //! 4. from six rounds on, if the interval of the ratio to the leader says that he is slower, at a level that is divided by the
 //!    number of those who are left. This is looked at only now and then ([`LOOKS`]), since each look can be wrong;
-//! 5. if there is no time for [`ENOUGH_ROUNDS`] rounds of all: then the slower half goes (successive halving: Karnin et al.,
-//!    ICML 2013; Jamieson & Talwalkar, AISTATS 2016).
+//! 5. if there is no time for [`ENOUGH_ROUNDS`] rounds of all: then what is left is divided evenly among as many stages as it
+//!    takes to halve them until few are left, and after each the slower half goes (successive halving: Karnin et al., ICML
+//!    2013; Jamieson & Talwalkar, AISTATS 2016).
 //!
 //! The race says who is among the best. What the answer tells of times and leads comes from rounds that are run after it, so
 //! that whoever was lucky in the race has to be lucky again.
 
 pub mod candidates;
 pub mod document;
+mod stages;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::course::Took;
 use crate::stats::{MedianRanks, Verdict, compare_with};
+use stages::Stages;
 
 /// Estimated to take so many times as long as the best.
 pub const HOPELESS: f64 = 8.0;
@@ -36,27 +43,34 @@ pub const LOOKS: [usize; 6] = [8, 12, 16, 24, 32, 48];
 pub const ENOUGH_ROUNDS: usize = 8;
 /// Nobody is in doubt for longer.
 pub const MOST_ROUNDS: usize = 48;
-/// Nothing is ended before this, in seconds: the very first rounds are the slowest.
-const LEAST_PATIENCE: f64 = 0.1;
+/// What a machine that is busy for a moment may add to a single round, in seconds: no single round is held against somebody
+/// for less.
+pub const HICCUP: f64 = 0.25;
 
 /// Where a race is run.
 pub trait Arena {
     /// Why there is no round.
     type Error;
 
-    /// One round of each in `which`, next to each other, of which none lasts longer than `patience` seconds. Empty when the
-    /// time is up.
+    /// One round of each in `which`, next to each other, of which none lasts longer than `patience` seconds. When the time is
+    /// up, of those who have finished.
     ///
     /// # Errors
     /// If a round cannot be had.
     fn round(&mut self, which: &[usize], patience: f64) -> Result<Vec<(usize, Took)>, Self::Error>;
+
+    /// A round of one in which nobody is compared; `None` when the time is up.
+    ///
+    /// # Errors
+    /// If a round cannot be had.
+    fn warm_up(&mut self, which: usize, patience: f64) -> Result<Option<Took>, Self::Error>;
 
     /// Time that is left, in seconds.
     fn seconds_left(&self) -> f64;
 }
 
 /// Why somebody was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// By an estimate from a few tasks.
@@ -83,12 +97,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Median of the rounds so far, or what is expected, in seconds.
+    /// Median of the rounds so far, or what is expected, in seconds. Of two rounds the shorter: what disturbs a round makes it
+    /// longer.
     pub fn typical_seconds(&self) -> f64 {
         let mut sorted = self.rounds.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         match sorted.len() {
             0 => self.expected,
+            2 => sorted[0],
             rounds if rounds % 2 == 1 => sorted[rounds / 2],
             rounds => f64::midpoint(sorted[rounds / 2 - 1], sorted[rounds / 2]),
         }
@@ -104,38 +120,79 @@ pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Ve
         .iter()
         .map(|expected| Runner { expected: *expected, rounds: Vec::new(), gave_up: None })
         .collect();
-    let shortest = expected.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut stages = Stages::new(keep);
+    let shortest = try_the_promising(arena, &runners, &mut stages)?;
     for runner in runners.iter_mut().filter(|runner| runner.expected > HOPELESS * shortest) {
         runner.gave_up = Some(Reason::Estimate);
     }
-    for number in 0..MOST_ROUNDS {
-        make_time(&mut runners, arena.seconds_left(), number, keep);
+    for _ in 0..MOST_ROUNDS {
+        let number = runners.iter().map(|runner| runner.rounds.len()).max().unwrap_or(0);
+        stages.make_time(&mut runners, arena.seconds_left(), number);
         let left = alive(&runners);
         if left.len() <= 1 && number > 0 {
             break;
         }
         let best = left.iter().map(|at| runners[*at].typical_seconds()).fold(f64::INFINITY, f64::min);
-        let took = arena.round(&left, (CAP * best).max(LEAST_PATIENCE))?;
+        let before = arena.seconds_left();
+        let patience = (CAP * best).max(best + HICCUP);
+        let took = arena.round(&left, patience)?;
+        stages.note_cost(before - arena.seconds_left(), &took);
         if took.len() < left.len() {
+            // The time is up. In the first round, those who had their turn are all that is known.
+            if number == 0 && !took.is_empty() {
+                let had = |at: &usize| took.iter().any(|(place, _)| place == at);
+                for at in left.iter().filter(|at| !had(at)) {
+                    runners[*at].gave_up = Some(Reason::NoTime);
+                }
+                note(&mut runners, took);
+            }
             break;
         }
-        for (at, took) in took {
-            match took {
-                Took::Seconds(seconds) => runners[at].rounds.push(seconds),
-                Took::Longer(_) => runners[at].gave_up = Some(Reason::Capped),
-            }
-        }
-        // If the best himself was ended, the estimates were worth nothing.
+        note(&mut runners, took);
+        // If nobody was within it, it is not they who are slow: what was expected was worth nothing.
         if alive(&runners).is_empty() {
-            let again = left.iter().min_by(|a, b| runners[**a].expected.total_cmp(&runners[**b].expected));
-            if let Some(at) = again {
-                runners[*at].gave_up = None;
+            for at in left {
+                runners[at].gave_up = None;
+                runners[at].expected = runners[at].expected.max(patience);
             }
-            break;
+            continue;
         }
         drop_losers(&mut runners, number + 1);
     }
     Ok(runners)
+}
+
+/// How long a round of the best should take, in seconds: nobody knows it better than by a round of whoever is expected to be it.
+fn try_the_promising<A: Arena>(
+    arena: &mut A,
+    runners: &[Runner],
+    stages: &mut Stages,
+) -> Result<f64, A::Error> {
+    let by_expected = |a: &usize, b: &usize| runners[*a].expected.total_cmp(&runners[*b].expected);
+    let Some(first) = (0..runners.len()).min_by(by_expected) else { return Ok(f64::INFINITY) };
+    let others = (0..runners.len()).filter(|at| *at != first).map(|at| runners[at].expected);
+    let next = others.fold(f64::INFINITY, f64::min);
+    let expected = runners[first].expected;
+    // Who takes longer than that is not the best.
+    let patience = (HOPELESS * next.min(HOPELESS * expected)).max(expected + HICCUP);
+    let before = arena.seconds_left();
+    let took = arena.warm_up(first, patience)?;
+    stages.note_cost(before - arena.seconds_left(), took.map(|took| (first, took)).as_slice());
+    Ok(match took {
+        Some(Took::Seconds(seconds)) => seconds.max(expected).min(next.max(expected)),
+        Some(Took::Longer(_)) => next.max(expected),
+        None => expected,
+    })
+}
+
+/// Takes what a round came to.
+fn note(runners: &mut [Runner], took: Vec<(usize, Took)>) {
+    for (at, took) in took {
+        match took {
+            Took::Seconds(seconds) => runners[at].rounds.push(seconds),
+            Took::Longer(_) => runners[at].gave_up = Some(Reason::Capped),
+        }
+    }
 }
 
 /// Those who are still in the race, the fastest first.
@@ -157,23 +214,6 @@ pub fn fastest_given_up(runners: &[Runner]) -> Option<usize> {
         .or_else(|| fastest(&|runner| matches!(runner.gave_up, Some(Reason::Estimate | Reason::NoTime))))
 }
 
-/// Lets the slower half go as long as there is no time for enough rounds of all.
-fn make_time(runners: &mut [Runner], seconds_left: f64, number: usize, keep: usize) {
-    loop {
-        let left = alive(runners);
-        let one_of_each: f64 = left.iter().map(|at| runners[*at].typical_seconds()).sum();
-        let missing = ENOUGH_ROUNDS.saturating_sub(number).max(1) as f64;
-        // By estimates alone, only what does not fit at all is let go.
-        let missing = if number == 0 { 1.0 } else { missing };
-        if left.len() <= keep.max(1) || one_of_each * missing <= seconds_left {
-            return;
-        }
-        for at in &left[left.len().div_ceil(2).max(keep)..] {
-            runners[*at].gave_up = Some(Reason::NoTime);
-        }
-    }
-}
-
 /// Gives up whoever is shown to be slower than the leader after `number` rounds.
 fn drop_losers(runners: &mut [Runner], number: usize) {
     let left = alive(runners);
@@ -186,7 +226,10 @@ fn drop_losers(runners: &mut [Runner], number: usize) {
         let pairs: Vec<(f64, f64)> =
             runners[*at].rounds.iter().copied().zip(leading.iter().copied()).collect();
         let factor = FACTORS.get(number - 1).copied();
-        let much = factor.is_some_and(|factor| pairs.iter().all(|(ours, best)| *ours > factor * best));
+        let excess: f64 = pairs.iter().map(|(ours, best)| ours - best).sum();
+        let enough = number >= 3 || excess > HICCUP;
+        let much =
+            enough && factor.is_some_and(|factor| pairs.iter().all(|(ours, best)| *ours > factor * best));
         let slower = || {
             let comparison = compare_with(&pairs, 0.0, Some(ranks?))?;
             Some(comparison.verdict == Verdict::Slower)

@@ -21,6 +21,7 @@
 
 pub mod document;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Evidence that is enough: see the [module](self).
@@ -34,7 +35,7 @@ const CLEAR_ROUNDS: usize = 3;
 const STEP: usize = 3;
 
 /// Who is faster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Faster {
     /// The first of the two.

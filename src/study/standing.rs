@@ -1,12 +1,13 @@
 //! What the rounds of one document say of its best strategy.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::stats::{self, Standing as Said, Verdict, best_of};
 
 /// What may be said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// One strategy is faster than each of the others.
@@ -20,7 +21,7 @@ pub enum Outcome {
 }
 
 /// The best strategy of a document, and how it compares with each of the others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Standing {
     /// What may be said.
@@ -37,7 +38,7 @@ pub struct Standing {
 }
 
 /// The best against another strategy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Against {
     /// Which.

@@ -2,16 +2,15 @@
 //! strategies interleaved, so that they are compared within it; cells are run in an order drawn from the seed, so that a
 //! machine that becomes slower does not look like a trend.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::standing::Standing;
-use crate::document::{Document, Tool};
+use crate::document::Document;
+use crate::document::head::Head;
 use crate::plan::vary::Variable;
 use crate::seed::Rng;
-
-/// Raised whenever a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
 
 /// The most cells that a sweep may have.
 pub const MOST_CELLS: usize = 400;
@@ -20,21 +19,11 @@ pub const MOST_CELLS: usize = 400;
 pub const MOST_VARIABLES: usize = 2;
 
 /// What a sweep came to: what its export is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sweep {
-    /// `sweep`: what kind of document this is.
-    pub kind: Kind,
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// Whether cells are missing that were to be run.
-    pub partial: bool,
-    /// What made this.
-    pub tool: Tool,
-    /// When it was begun, in UTC, as RFC 3339.
-    pub started_at: String,
-    /// What was typed, word by word: it is read again by `--resume`.
-    pub command_line: Vec<String>,
+    /// What it is: `sweep`.
+    #[serde(flatten)]
+    pub head: Head,
     /// What varies: one or two flags. The first is down the side of a map, the second along its top.
     pub variables: Vec<Variable>,
     /// The strategies, by their names in all cells.
@@ -49,16 +38,8 @@ pub struct Sweep {
     pub cells: Vec<Cell>,
 }
 
-/// The kind of a document that is a sweep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// This one.
-    Sweep,
-}
-
 /// One benchmark of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// Which value of each variable, from 0.
@@ -125,7 +106,7 @@ impl Sweep {
         let cell = &mut self.cells[at];
         cell.standing = Standing::of(&document);
         cell.document = Some(document);
-        self.partial = self.cells.iter().any(|cell| !cell.is_done());
+        self.head.partial = self.cells.iter().any(|cell| !cell.is_done());
     }
 
     /// How many cells were run to their end.
@@ -168,8 +149,12 @@ impl Sweep {
         if before.seed != self.seed {
             return differs("the seed", before.seed.to_string(), self.seed.to_string());
         }
-        if before.tool.version != self.tool.version {
-            return differs("the version of procbench", before.tool.version, self.tool.version.clone());
+        if before.head.tool.version != self.head.tool.version {
+            return differs(
+                "the version of procbench",
+                before.head.tool.version,
+                self.head.tool.version.clone(),
+            );
         }
         if before.cells.len() != self.cells.len() {
             return differs(
@@ -178,7 +163,7 @@ impl Sweep {
                 self.cells.len().to_string(),
             );
         }
-        self.started_at = before.started_at;
+        self.head.started_at = before.head.started_at;
         for (cell, before) in self.cells.iter_mut().zip(before.cells) {
             if before.place != cell.place || before.turn != cell.turn {
                 return differs("the order of cells", "another".into(), "this one".into());
@@ -187,7 +172,7 @@ impl Sweep {
                 (cell.standing, cell.document) = (before.standing, before.document);
             }
         }
-        self.partial = self.cells.iter().any(|cell| !cell.is_done());
+        self.head.partial = self.cells.iter().any(|cell| !cell.is_done());
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod faults;
 pub mod programs;
+pub mod studies;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

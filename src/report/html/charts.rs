@@ -11,7 +11,8 @@ use crate::stats::Verdict;
 /// Drawing more rounds of one strategy would only make a page large.
 const MOST_POINTS: usize = 2_000;
 
-fn seconds_tick(value: f64) -> String {
+/// The text of a tick of an axis of times.
+pub fn seconds_tick(value: f64) -> String {
     tick(&seconds(value))
 }
 
@@ -19,7 +20,8 @@ fn bytes_tick(value: f64) -> String {
     tick(&bytes(value as u64))
 }
 
-fn times_tick(value: f64) -> String {
+/// The text of a tick of an axis of ratios.
+pub fn times_tick(value: f64) -> String {
     tick(&times(value))
 }
 

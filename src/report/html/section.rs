@@ -1,32 +1,24 @@
 //! What a page says of one run, and of several of the same workload.
 //!
-//! A document of another kind, such as a sweep, gets a function like [`of_run`] in a file of its own, made of the same
+//! A document of another kind, such as a sweep, has a function like [`of_run`] in a file of its own, made of the same
 //! figures and tables.
 
 use maud::{Markup, html};
 
 use super::charts;
+use super::parts::{again, below, environment, heading, section, table, warnings};
 use crate::document::{Document, Percentiles};
 use crate::measure::bystander::Disturbance;
 use crate::plan::command_line;
-use crate::report::grid::{Grid, Tone, glued};
-use crate::report::numbers::{bytes, count, percent};
-use crate::report::{is_reason, plan, sentence, tables};
-
-/// A heading: `h1` of a page about one run is `h2` in one about several.
-fn heading(level: &str, text: Markup) -> Markup {
-    match level {
-        "h1" => html! { h1 { (text) } },
-        "h2" => html! { h2 { (text) } },
-        _ => html! { h3 { (text) } },
-    }
-}
+use crate::report::grid::glued;
+use crate::report::numbers::count;
+use crate::report::{plan, sentence, tables};
 
 /// All about `run`, the `number`-th of the page, below a heading of `level`.
 pub fn of_run(run: &Document, number: usize, level: &str) -> Markup {
-    let below = if level == "h1" { "h2" } else { "h3" };
+    let below = below(level);
     let id = |name: &str| format!("{name}-{number}");
-    let section = |title: &str, body: Markup| html! { (heading(below, html! { (title) })) (body) };
+    let section = |title: &str, body: Markup| section(below, title, body);
     html! {
         (heading(level, html! { bdi { (glued(&plan::workload_in_words(run.plan.name.as_deref(), &run.plan.workload))) } }))
         p.facts { (plan::machine_in_words(&run.environment.machine)) " · " (run.started_at) }
@@ -37,14 +29,15 @@ pub fn of_run(run: &Document, number: usize, level: &str) -> Markup {
         (section("Memory", memory(run, &id)))
         @if let Some(latency) = latency(run, &id) { (section("Latency of tasks", latency)) }
         (section("Disturbance of others", disturbance(run, &id)))
-        (section("Warnings", warnings(run)))
+        (section("Warnings", warnings(&run.warnings)))
         (section("Environment", environment(run)))
         (section("Method", method(run)))
-        (section("Run it again", again(run)))
+        (section("Run it again", again(&command_line::of(&run.plan))))
     }
 }
 
-fn time(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
+/// Every round, and the table.
+pub fn time(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
     let caption = html! {
         "Each point is a round, the first on top; the line is their median, the band its 95\u{a0}% interval."
     };
@@ -55,14 +48,16 @@ fn time(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
     }
 }
 
-fn memory(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
+/// The processes' and the kernel's, and the table.
+pub fn memory(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
     html! {
         @if let Some(figure) = charts::memory(id("memory"), run) { (figure) }
         (table(&tables::memory(run), "Memory, by strategy", tables::memory_legend(run)))
     }
 }
 
-fn latency(run: &Document, id: &dyn Fn(&str) -> String) -> Option<Markup> {
+/// How long tasks waited and took, and the table; nothing where that was not asked for.
+pub fn latency(run: &Document, id: &dyn Fn(&str) -> String) -> Option<Markup> {
     let grid = tables::latency(run)?;
     let rows = || run.strategies.iter().filter_map(|row| Some((row.name.as_str(), row.latency.as_ref()?)));
     let waits = rows().map(|(name, latency)| (name, latency.wait));
@@ -93,72 +88,6 @@ fn disturbance(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
     html! {
         @if let Some(figure) = charts::distribution(id("late"), "lateness", rows, caption) { (figure) }
         (table(&tables::disturbance(run), "Lateness of a bystander", Some(tables::DISTURBANCE_LEGEND.into())))
-    }
-}
-
-fn warnings(run: &Document) -> Markup {
-    let (reasons, warnings): (Vec<_>, Vec<_>) = run.warnings.iter().partition(|warning| is_reason(warning));
-    html! {
-        @if warnings.is_empty() { p { "None." } }
-        @else { ul.warnings { @for warning in warnings { li { (warning.message) } } } }
-        @if !reasons.is_empty() {
-            p.legend { "What this machine does not tell: " }
-            ul.warnings.legend { @for reason in reasons { li { (reason.message) } } }
-        }
-    }
-}
-
-fn environment(run: &Document) -> Markup {
-    let machine = &run.environment.machine;
-    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".into());
-    let yes_or_no = |value: Option<bool>| match value {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "not known",
-    };
-    let number = |value: Option<u64>| value.map_or_else(|| "not known".into(), count);
-    let load = |state: &crate::measure::environment::State| {
-        state.load.map_or_else(|| "not known".into(), |load| format!("{:.2}", load.one_minute))
-    };
-    let busy = run.environment.change.foreign_busy_share;
-    let mut rows = vec![
-        ("processor", or_unknown(&machine.cpu)),
-        (
-            "cores",
-            format!("{} that can be used, of {}", number(machine.effective_cores), number(machine.cores)),
-        ),
-        ("memory", machine.memory_bytes.map_or_else(|| "not known".into(), bytes)),
-        ("virtual machine", yes_or_no(machine.virtual_machine).into()),
-        ("system", or_unknown(&machine.os)),
-        ("kernel", format!("{}, {}", or_unknown(&machine.kernel), machine.architecture)),
-        ("governor", or_unknown(&machine.governor)),
-        ("turbo", yes_or_no(machine.turbo).into()),
-        ("clock source", or_unknown(&machine.clock_source)),
-        ("huge pages", or_unknown(&machine.transparent_huge_pages)),
-        (
-            "load before and after",
-            format!("{}, {}", load(&run.environment.before), load(&run.environment.after)),
-        ),
-        (
-            "used by others",
-            busy.map_or_else(|| "not known".into(), |part| format!("{} of the CPU time", percent(part))),
-        ),
-    ];
-    if let Some(storage) = &run.environment.storage {
-        rows.push(("storage", plan::storage_in_words(storage)));
-    }
-    if let Some(python) = &run.environment.python {
-        rows.push(("Python", plan::python_in_words(python)));
-    }
-    let commit = run.tool.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
-    rows.push(("procbench", format!("{}{commit}", run.tool.version)));
-    html! {
-        table.words {
-            caption { "The machine" }
-            tbody {
-                @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } }
-            }
-        }
     }
 }
 
@@ -194,10 +123,6 @@ fn method(run: &Document) -> Markup {
     }
 }
 
-fn again(run: &Document) -> Markup {
-    html! { pre { (command_line::of(&run.plan)) } }
-}
-
 /// The same strategies in several runs of one workload, below each other.
 pub fn overview(runs: &[Document]) -> Markup {
     let mut names: Vec<&str> = Vec::new();
@@ -220,37 +145,5 @@ pub fn overview(runs: &[Document]) -> Markup {
     html! {
         h2 { "Overview" }
         @if let Some(figure) = charts::time("overview".into(), rows, caption) { (figure) }
-    }
-}
-
-/// A table with its caption, which scrolls by itself where there is no room for it.
-fn table(grid: &Grid, caption: &str, legend: Option<String>) -> Markup {
-    html! {
-        div.scroll role="region" tabindex="0" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead { tr { @for title in &grid.header { th scope="col" { (title) } } } }
-                tbody {
-                    @for row in grid.full_rows() {
-                        tr {
-                            @for (place, cell) in row.enumerate() {
-                                @if place == 0 { th scope="row" { bdi { (cell.text) } } }
-                                @else { td class=[class_of(cell.tone)] { (cell.text) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        @if let Some(legend) = legend { p.legend { (legend) } }
-    }
-}
-
-fn class_of(tone: Tone) -> Option<&'static str> {
-    match tone {
-        Tone::Plain => None,
-        Tone::Dim => Some("dim"),
-        Tone::Good => Some("good"),
-        Tone::Bad => Some("bad"),
     }
 }

@@ -1,38 +1,19 @@
 //! What a search for the best strategy came to: what its export is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
-use crate::document::{Document, Tool};
+use crate::document::Document;
+use crate::document::head::Head;
 use crate::study::standing::Standing;
 
-/// Raised whenever a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// The kind of a document that is advice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// This one.
-    Advice,
-}
-
 /// What a search came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Advice {
-    /// `advice`: what kind of document this is.
-    pub kind: Kind,
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// Whether it was interrupted.
-    pub partial: bool,
-    /// What made this.
-    pub tool: Tool,
-    /// When it was begun, in UTC, as RFC 3339.
-    pub started_at: String,
-    /// What was typed, word by word.
-    pub command_line: Vec<String>,
+    /// What it is: `advice`.
+    #[serde(flatten)]
+    pub head: Head,
     /// How long it might take.
     pub time_limit_seconds: f64,
     /// How long it took.
@@ -50,7 +31,7 @@ pub struct Advice {
 }
 
 /// A strategy that was looked at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
     /// Which, as it would be typed after `--mode`.

@@ -1,13 +1,15 @@
 //! What is said of a claim, and what that rests on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::numbers::{bytes, count, seconds, seconds_range, significant, times};
 use crate::stats::{Comparison, Interval, MIN_ROUNDS, summarise};
 
 /// What may be said of a claim here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ClaimVerdict")]
 pub enum Verdict {
     /// What was measured is what it says.
     Holds,
@@ -35,8 +37,9 @@ impl Verdict {
 }
 
 /// What a number is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "EvidenceUnit")]
 pub enum Unit {
     /// Of something else: 2 is twice as much.
     Times,
@@ -49,7 +52,7 @@ pub enum Unit {
 }
 
 /// A number that a verdict rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// What it is.
     pub what: String,

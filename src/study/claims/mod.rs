@@ -9,6 +9,7 @@ mod replay;
 pub mod run;
 mod sample;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -68,7 +69,7 @@ pub fn by_name(name: &str) -> Result<&'static Claim, String> {
 }
 
 /// A claim as exported.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stated {
     /// What it is called.
     pub name: String,

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Circumstances, Claim, Effort, Evidence, Judgement, Replay, Sample, Stated, Verdict};
-use crate::document::{Document, Tool};
+use crate::document::head::Kind;
+use crate::document::{Document, SCHEMA_VERSION, Tool};
 use crate::engine::Engine;
 use crate::engine::python::ProbeError;
 use crate::experiment::workbench::{PrepareError, Workbench};
@@ -27,9 +29,14 @@ pub struct Wanted {
 }
 
 /// All that came of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimsReport {
-    /// [`SCHEMA_VERSION`].
+    /// What this is: `claims`.
+    #[serde(default = "claims")]
+    #[schemars(extend("const" = Kind::Claims.name()))]
+    pub kind: String,
+    /// Raised whenever a field changes its meaning or goes away.
+    #[schemars(extend("const" = SCHEMA_VERSION))]
     pub schema_version: u32,
     /// Whether it was interrupted: what had not been finished is not tested.
     pub partial: bool,
@@ -47,11 +54,13 @@ pub struct ClaimsReport {
     pub claims: Vec<Tested>,
 }
 
-/// Raised whenever a field of [`ClaimsReport`] changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The kind of an export that was written before it said so.
+fn claims() -> String {
+    Kind::Claims.name().into()
+}
 
 /// A claim with what was found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tested {
     /// What the article says.
     #[serde(flatten)]
@@ -63,7 +72,7 @@ pub struct Tested {
 }
 
 /// What was found by one engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Which.
     pub engine: Engine,
@@ -80,7 +89,7 @@ pub struct Finding {
 }
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// The spec in `bench-configs/` that was replayed. What was changed of it is in the document's plan.
     pub spec: String,
@@ -109,6 +118,7 @@ pub fn test(bench: &mut Workbench, wanted: &Wanted, observer: &mut dyn Observer)
         Proceeding { bench, wanted, observer, started, tool: Tool::this(), python_missing: None };
     let tested = wanted.claims.iter().map(|claim| proceeding.claim(claim)).collect();
     ClaimsReport {
+        kind: claims(),
         schema_version: SCHEMA_VERSION,
         partial: proceeding.bench.signals().stop_wanted(),
         tool: proceeding.tool.clone(),

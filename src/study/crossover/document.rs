@@ -1,40 +1,21 @@
 //! What a search for a crossover came to: what its export is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Faster;
-use crate::document::{Document, SpeedUp, Tool};
+use crate::document::head::Head;
+use crate::document::{Document, SpeedUp};
 use crate::plan::vary::{Unit, Value};
 
-/// Raised whenever a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// The kind of a document that is a search for a crossover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// This one.
-    Crossover,
-}
-
 /// What a search came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Crossovers {
-    /// `crossover`: what kind of document this is.
-    pub kind: Kind,
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// Whether it was interrupted.
-    pub partial: bool,
+    /// What it is: `crossover`.
+    #[serde(flatten)]
+    pub head: Head,
     /// Whether the time was up before the intervals were as narrow as asked for.
     pub out_of_time: bool,
-    /// What made this.
-    pub tool: Tool,
-    /// When it was begun, in UTC, as RFC 3339.
-    pub started_at: String,
-    /// What was typed, word by word.
-    pub command_line: Vec<String>,
     /// The flag that varies, without the hyphens in front of it.
     pub key: String,
     /// What its numbers count.
@@ -60,7 +41,7 @@ pub struct Crossovers {
 }
 
 /// A change of the faster strategy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Crossing {
     /// Below this it is `below` that is faster.
@@ -78,7 +59,7 @@ pub struct Crossing {
 }
 
 /// A value that was looked at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// Which.

@@ -1,0 +1,331 @@
+//! The search on this machine: who races, on what ground, and who comes into the finals.
+
+use std::time::{Duration, Instant};
+
+use crate::app::failure::Failure;
+use crate::document::Document;
+use crate::engine::Engine;
+use crate::experiment::RunError;
+use crate::experiment::course::{Course, Took};
+use crate::experiment::schedule::Phase;
+use crate::experiment::workbench::{Job, Workbench};
+use crate::plan::draft::{Draft, StrategyDraft};
+use crate::plan::{Plan, PlanError};
+use crate::report::progress::{Part, Progress};
+use crate::stats::MIN_ROUNDS;
+use crate::study::advise::document::Candidate;
+use crate::study::advise::{Arena, Runner, alive, candidates, fastest_given_up, race};
+
+/// When each race is to be over, and the finals, as parts of the whole time.
+const RACES_OVER: [f64; 2] = [0.45, 0.7];
+const FINALS_OVER: f64 = 0.95;
+/// Where there is time for fewer rounds of all finalists than this, memory comes after the first of them.
+const TIGHT: f64 = 5.0;
+/// Nobody is in the finals for whom there is no time for so many rounds.
+const LEAST_FINAL_ROUNDS: usize = 3;
+/// Those who may be in the finals.
+const MOST_FINALISTS: usize = 4;
+
+/// A search for the best strategy.
+pub struct Search {
+    bench: Workbench,
+    /// What is to be run, with the rows that were named.
+    pub draft: Draft,
+    /// When it was begun.
+    pub started: Instant,
+    limit: f64,
+    /// How far it is, for whoever waits.
+    pub progress: Progress,
+    /// Plans of rows that were looked at, so that none is twice.
+    known: Vec<crate::engine::Strategy>,
+    /// The fastest of those that were given up.
+    next: Option<Racer>,
+    /// How many times as long as the rounds themselves it takes to have them.
+    cost: f64,
+    /// Everybody that was looked at.
+    pub candidates: Vec<Candidate>,
+    /// Every round of each race.
+    pub races: Vec<Document>,
+}
+
+/// A row that has raced.
+#[derive(Debug, Clone)]
+pub struct Racer {
+    /// As it would be typed.
+    pub row: StrategyDraft,
+    /// The median of its rounds, or what a few tasks said of them.
+    seconds: f64,
+}
+
+/// Why there are no finalists.
+pub enum Ended {
+    /// The time was up before anybody had a round.
+    OutOfTime,
+    /// Somebody wants an end.
+    Interrupted,
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Ended {
+    fn from(failure: E) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// The error of a course, where an interrupt is none.
+fn ended(error: RunError) -> Ended {
+    match error {
+        RunError::Interrupted => Ended::Interrupted,
+        error => Ended::Failed(error.into()),
+    }
+}
+
+impl Search {
+    /// A search that begins now and may take `limit` seconds, of which nothing was run.
+    pub fn new(bench: Workbench, draft: Draft, limit: f64, quiet: bool) -> Self {
+        Self {
+            bench,
+            draft,
+            started: Instant::now(),
+            limit,
+            progress: Progress::new(quiet),
+            known: Vec::new(),
+            next: None,
+            cost: 1.0,
+            candidates: Vec::new(),
+            races: Vec::new(),
+        }
+    }
+
+    /// Who comes into the finals: the best of two races, the second among those near the best of the first.
+    pub fn finalists(&mut self, own: &[StrategyDraft], plan: &Plan) -> Result<Vec<Racer>, Ended> {
+        let cores = self.bench.machine().effective_cores;
+        let mut engines: Vec<Engine> = own.iter().map(|row| row.engine.unwrap_or(Engine::Native)).collect();
+        engines.sort_by_key(|engine| *engine as u8);
+        engines.dedup();
+        if engines.is_empty() {
+            engines.push(Engine::Native);
+        }
+        let mut rows: Vec<StrategyDraft> =
+            own.iter().map(|row| StrategyDraft { name: None, ..row.clone() }).collect();
+        rows.extend(candidates::broad(&plan.workload, cores, &engines));
+        let rows = self.runnable(rows)?;
+        let mut leaders = self.race(rows)?;
+        let near =
+            leaders.iter().take(2).flat_map(|racer| candidates::near(&racer.row, plan, cores)).collect();
+        leaders.truncate(MOST_FINALISTS);
+        let near = self.runnable(near)?;
+        if near.is_empty() || self.left(RACES_OVER[1]) <= 0.0 {
+            return Ok(self.as_time_allows(leaders));
+        }
+        let rows = leaders.iter().map(|racer| racer.row.clone()).chain(near).collect();
+        let mut finalists = match self.race(rows) {
+            Err(Ended::OutOfTime) => leaders,
+            finalists => finalists?,
+        };
+        finalists.truncate(MOST_FINALISTS);
+        Ok(self.as_time_allows(finalists))
+    }
+
+    /// As many of `finalists` as there is time for; if there is only one, with the fastest that was given up, so that the answer
+    /// can say by how much it is better, provided that there is time for as many rounds of both as an interval takes.
+    fn as_time_allows(&self, mut finalists: Vec<Racer>) -> Vec<Racer> {
+        let fits = |rounds: usize, racers: &mut dyn Iterator<Item = &Racer>| {
+            let one_of_each: f64 = racers.map(|racer| racer.seconds).sum();
+            rounds as f64 * self.cost * one_of_each <= self.left(FINALS_OVER)
+        };
+        while finalists.len() > 1 && !fits(LEAST_FINAL_ROUNDS, &mut finalists.iter()) {
+            finalists.pop();
+        }
+        if let ([only], Some(next)) = (finalists.as_slice(), &self.next)
+            && fits(MIN_ROUNDS + 1, &mut [only, next].into_iter())
+        {
+            finalists.push(next.clone());
+        }
+        finalists
+    }
+
+    /// Those of `rows` that this machine can run and that nobody has looked at.
+    fn runnable(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<StrategyDraft>, Ended> {
+        let mut kept = Vec::new();
+        let mut refusal = None;
+        for row in rows {
+            match self.bench.check(self.draft_of(vec![row.clone()])) {
+                Ok(checked) => {
+                    let Some(strategy) = checked.plan().strategies.first().cloned() else { continue };
+                    let same = |other: &crate::engine::Strategy| {
+                        (other.engine, other.mode, &other.settings)
+                            == (strategy.engine, strategy.mode, &strategy.settings)
+                    };
+                    if !self.known.iter().any(same) {
+                        self.known.push(strategy);
+                        kept.push(row);
+                    }
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        match refusal {
+            Some(error) if self.known.is_empty() => Err(PlanError::into(error)),
+            _ => Ok(kept),
+        }
+    }
+
+    fn draft_of(&self, rows: Vec<StrategyDraft>) -> Draft {
+        let mut draft = self.draft.clone();
+        draft.run.baseline = None;
+        let of_python = rows.iter().any(|row| row.engine == Some(Engine::Python));
+        draft.run.python = draft.run.python.filter(|_| of_python);
+        Draft { strategies: rows, found: None, ..draft }
+    }
+
+    fn job(&mut self, rows: &[StrategyDraft]) -> Result<Job, Failure> {
+        let checked = self.bench.check(self.draft_of(rows.to_vec()))?;
+        Ok(self.bench.prepare(checked)?)
+    }
+
+    /// Time until `part` of all is over, in seconds.
+    fn left(&self, part: f64) -> f64 {
+        self.limit * part - self.started.elapsed().as_secs_f64()
+    }
+
+    /// Races `rows`, and returns those who are left, the fastest first.
+    fn race(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<Racer>, Ended> {
+        let number = self.races.len() + 1;
+        let job = self.job(&rows)?;
+        let mut course = Course::begin(job, self.bench.signals()).map_err(ended)?;
+        let part = format!("race {number}");
+        let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
+        let mut observer = Part::new(&mut self.progress, part.clone());
+        let estimate = course.pilot(over, &mut observer).map_err(ended)?.ok_or(Ended::OutOfTime)?;
+        let expected: Vec<f64> = estimate.rounds.iter().map(|round| round.round_seconds).collect();
+        let mut ground = Ground { course, over, progress: &mut self.progress, part, spent: [0.0; 2] };
+        let outcome = race(&mut ground, &expected, 2);
+        let Ground { course, spent: [altogether, in_rounds], .. } = ground;
+        if in_rounds > 0.0 {
+            self.cost = (altogether / in_rounds).max(1.0);
+        }
+        let interrupted = self.bench.signals().stop_wanted();
+        self.races.push(course.finish(interrupted));
+        let runners = outcome?;
+        self.note(number, &rows, &runners);
+        let racer = |at: usize| Racer { row: rows[at].clone(), seconds: runners[at].typical_seconds() };
+        let given_up = fastest_given_up(&runners).map(racer);
+        let both = self.next.take().into_iter().chain(given_up);
+        self.next = both.min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        Ok(alive(&runners).into_iter().map(racer).collect())
+    }
+
+    fn note(&mut self, race: usize, rows: &[StrategyDraft], runners: &[Runner]) {
+        let noted = rows.iter().zip(runners).map(|(row, runner)| Candidate {
+            strategy: row.to_string(),
+            race,
+            expected_seconds: runner.expected,
+            rounds: runner.rounds.len(),
+            gave_up: runner.gave_up,
+        });
+        self.candidates.extend(noted);
+    }
+
+    /// Rounds from which the answer is taken: memory once, then time.
+    pub fn finals(&mut self, finalists: &[Racer], rounds: u64) -> Result<Document, Failure> {
+        let rows: Vec<StrategyDraft> = finalists.iter().map(|racer| racer.row.clone()).collect();
+        let job = self.job(&rows)?;
+        let over = self.started + Duration::from_secs_f64(self.limit * FINALS_OVER);
+        let mut course = Course::begin(job, &self.bench.signals().until(over))?;
+        let mut observer = Part::new(&mut self.progress, "finals".into());
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let cost = self.cost;
+        let mut carry_out = || -> Result<(), RunError> {
+            let left = || over.saturating_duration_since(Instant::now()).as_secs_f64();
+            let by_races = cost * finalists.iter().map(|racer| racer.seconds).sum::<f64>();
+            // Time is what is asked first: if there is hardly room for both, it comes first.
+            let is_tight = left() < TIGHT * by_races;
+            if is_tight {
+                course.round(Phase::Timed, &all, &|_| None, &mut observer)?;
+            }
+            if left() > 2.0 * by_races {
+                for place in &all {
+                    course.memory(*place, &mut observer)?;
+                }
+            }
+            for round in u64::from(is_tight)..rounds {
+                let expected: f64 =
+                    course.expected_seconds().iter().filter(|seconds| seconds.is_finite()).sum();
+                // The first is tried in any case: it is ended when the time is up.
+                if round > 0 && left() < cost * expected {
+                    break;
+                }
+                course.round(Phase::Timed, &all, &|_| None, &mut observer)?;
+            }
+            Ok(())
+        };
+        match carry_out() {
+            Ok(()) | Err(RunError::Interrupted) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(course.finish(self.bench.signals().stop_wanted()))
+    }
+}
+
+/// A race on this machine.
+struct Ground<'a> {
+    course: Course,
+    over: Instant,
+    progress: &'a mut Progress,
+    part: String,
+    /// Seconds that rounds took with all that belongs to them, and those that they were measured to take.
+    spent: [f64; 2],
+}
+
+impl Ground<'_> {
+    fn run(
+        &mut self,
+        phase: Phase,
+        which: &[usize],
+        patience: f64,
+        left: f64,
+    ) -> Result<Vec<(usize, Took)>, Ended> {
+        let patience = |_| Some(Duration::from_secs_f64(patience.min(left).min(1e9)));
+        let mut observer = Part::new(self.progress, self.part.clone());
+        let begun = Instant::now();
+        let took = self.course.round(phase, which, &patience, &mut observer).map_err(ended)?;
+        self.spent[0] += begun.elapsed().as_secs_f64();
+        self.spent[1] += took
+            .iter()
+            .map(|(_, took)| match took {
+                Took::Seconds(seconds) | Took::Longer(seconds) => seconds,
+            })
+            .sum::<f64>();
+        Ok(took)
+    }
+}
+
+impl Arena for Ground<'_> {
+    type Error = Ended;
+
+    fn round(&mut self, which: &[usize], patience: f64) -> Result<Vec<(usize, Took)>, Ended> {
+        let left = self.seconds_left();
+        if left <= 0.0 {
+            return Ok(Vec::new());
+        }
+        let took = self.run(Phase::Timed, which, patience, left)?;
+        // What was ended because all time was up says nothing of who was ended.
+        let is_up = self.seconds_left() <= 0.0;
+        Ok(took.into_iter().filter(|(_, took)| !is_up || matches!(took, Took::Seconds(_))).collect())
+    }
+
+    fn warm_up(&mut self, which: usize, patience: f64) -> Result<Option<Took>, Ended> {
+        let left = self.seconds_left();
+        if left <= 0.0 {
+            return Ok(None);
+        }
+        let took = self.run(Phase::WarmUp, &[which], patience, left)?;
+        Ok(took.first().map(|(_, took)| *took))
+    }
+
+    fn seconds_left(&self) -> f64 {
+        self.over.saturating_duration_since(Instant::now()).as_secs_f64()
+    }
+}

@@ -1,0 +1,84 @@
+//! Going on with a sweep that was interrupted.
+
+use std::path::Path;
+
+use clap::parser::ValueSource;
+use clap::{CommandFactory, Parser};
+use serde_json::{Value as Json, to_value};
+
+use super::check;
+use crate::app::cells::Cells;
+use crate::app::failure::{Failure, usage};
+use crate::cli::{Benchmark, Cli, Sweep as Typed, Verb};
+use crate::document::head::Kind;
+use crate::experiment::workbench::Workbench;
+use crate::saved;
+use crate::study::sweep::{self, Sweep};
+
+/// The sweep that was exported to `path`.
+pub fn read(path: &Path) -> Result<Sweep, Failure> {
+    let text = saved::read_text(path, "the sweep").map_err(usage)?;
+    saved::parse(&text, path, Kind::Sweep).map_err(usage)
+}
+
+/// Whether nothing but `--resume` was typed that says which sweep it is.
+pub fn is_alone() -> bool {
+    const OF_THIS_TIME: [&str; 8] =
+        ["resume", "total_time", "json", "csv", "markdown", "html", "quiet", "dry_run"];
+    let command = Cli::command();
+    let Ok(matches) = command.clone().try_get_matches() else { return false };
+    let Some(("sweep", typed)) = matches.subcommand() else { return false };
+    let Some(verb) = command.find_subcommand("sweep") else { return false };
+    let mut others =
+        verb.get_arguments().map(|of| of.get_id().as_str()).filter(|id| !OF_THIS_TIME.contains(id));
+    !others.any(|id| typed.value_source(id) == Some(ValueSource::CommandLine))
+}
+
+/// What was typed when the sweep `before` was begun, with where to go on.
+pub fn typed_before(before: &Sweep, now: &Typed) -> Result<Typed, Failure> {
+    let unreadable =
+        || usage("the command line in that file is not one of a sweep: type it again, with --resume FILE");
+    let cli = Cli::try_parse_from(&before.head.command_line).map_err(|_| unreadable())?;
+    let Some(Verb::Sweep(typed)) = cli.verb else { return Err(unreadable()) };
+    let benchmark = Benchmark {
+        json: now.benchmark.json.clone(),
+        csv: now.benchmark.csv.clone().or(typed.benchmark.csv.clone()),
+        markdown: now.benchmark.markdown.clone().or(typed.benchmark.markdown.clone()),
+        html: now.benchmark.html.clone().or(typed.benchmark.html.clone()),
+        quiet: now.benchmark.quiet,
+        dry_run: now.benchmark.dry_run,
+        ..typed.benchmark
+    };
+    let total_time = now.total_time.or(typed.total_time);
+    Ok(Typed { resume: now.resume.clone(), total_time, benchmark, vary: typed.vary })
+}
+
+/// Refuses to go on with cells that were run with other flags, or on another machine.
+pub fn require_same(sweep: &Sweep, cells: &Cells, bench: &mut Workbench) -> Result<(), Failure> {
+    const OF_MACHINE: [&str; 6] =
+        ["cpu", "cores", "effective_cores", "memory_bytes", "kernel", "architecture"];
+    let json =
+        |value: serde_json::Result<Json>| value.map_err(|error| Failure::from(anyhow::Error::from(error)));
+    for cell in &sweep.cells {
+        let Some(before) = cell.document.as_ref().filter(|_| cell.is_done()) else { continue };
+        let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
+        // What the guard allows depends on what else runs.
+        let guarded = !before.plan.guarded.is_empty() || !job.plan.guarded.is_empty();
+        let ignored: &[&str] = if guarded { &["guarded", "in_flight"] } else { &[] };
+        let (ours, theirs) = (json(to_value(&before.plan))?, json(to_value(&job.plan))?);
+        let of_plan = sweep::differs(&ours, &theirs, ignored);
+        let (ours, theirs) =
+            (json(to_value(&before.environment.machine))?, json(to_value(&job.setting.environment))?);
+        let of_machine = OF_MACHINE.into_iter().find_map(|key| {
+            let (_, before, now) = sweep::differs(&ours[key], &theirs[key], &[])?;
+            Some((format!("this machine's {key}"), before, now))
+        });
+        if let Some((what, before, now)) = of_plan.or(of_machine) {
+            let name = cell.name(&sweep.variables);
+            return Err(usage(format!(
+                "cannot go on: it is another sweep: in the cell {name}, {what} was {before} and is now {now}"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What is said of a sweep before it is run, and the warnings of all its cells.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::document::Warning;
+use crate::report::grid::wrap;
+use crate::report::numbers::seconds;
+use crate::study::sweep::Sweep;
+
+/// Says what is about to be run.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_announcement(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
+    let open = sweep.cells.len() - sweep.done();
+    if open == 0 {
+        return writeln!(out, "all {} cells are done", sweep.cells.len());
+    }
+    let time = sweep.estimate_seconds.map(|time| format!(", which take about {} at most", seconds(time)));
+    let of = if sweep.done() > 0 {
+        format!(" of {}, the others are done", sweep.cells.len())
+    } else {
+        String::new()
+    };
+    writeln!(out, "{open} cells{of}{}", time.unwrap_or_default())
+}
+
+/// Why a sweep is not begun.
+pub fn too_long(sweep: &Sweep, needed: f64, allowed: f64) -> String {
+    format!(
+        "the {} cells would take about {}, which is longer than the total time of {}: expected fewer values, fewer --rounds, \
+         a smaller --time-budget for each strategy, or a longer --total-time",
+        sweep.cells.len() - sweep.done(),
+        seconds(needed),
+        seconds(allowed)
+    )
+}
+
+/// Writes what would be run.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_plan(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
+    for variable in &sweep.variables {
+        let values: Vec<&str> = variable.values.iter().map(|value| value.text.as_str()).collect();
+        for line in wrap(&format!("{}: {}", variable.key, values.join(", "))) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    writeln!(out, "strategies: {}", sweep.strategies.join(", "))?;
+    let time = match sweep.estimate_seconds {
+        Some(time) => {
+            format!("They take about {} at most; nothing was run but a few tasks of each.", seconds(time))
+        }
+        None => {
+            "What they take is not estimated, since nobody can tell without executing the program.".into()
+        }
+    };
+    for line in
+        wrap(&format!("{} cells, in an order drawn from seed {}. {time}", sweep.cells.len(), sweep.seed))
+    {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// The warnings of all cells, each once, with the number of cells that have it.
+pub fn warnings(sweep: &Sweep) -> Vec<Warning> {
+    let mut found: BTreeMap<&str, (String, &Warning, usize)> = BTreeMap::new();
+    for cell in &sweep.cells {
+        let mut seen: Vec<&str> = Vec::new();
+        for warning in cell.document.iter().flat_map(|document| &document.warnings) {
+            let name = || cell.name(&sweep.variables);
+            let entry = found.entry(&warning.code).or_insert_with(|| (name(), warning, 0));
+            if !seen.contains(&warning.code.as_str()) {
+                entry.2 += 1;
+                seen.push(&warning.code);
+            }
+        }
+    }
+    found
+        .into_values()
+        .map(|(cell, warning, cells)| {
+            let rest = match cells - 1 {
+                0 => String::new(),
+                1 => " and one other".into(),
+                others => format!(" and {others} others"),
+            };
+            Warning { code: warning.code.clone(), message: format!("{cell}{rest}: {}", warning.message) }
+        })
+        .collect()
+}
+
+/// Writes [`warnings`].
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_warnings(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
+    crate::report::write_warnings(&warnings(sweep), out)
+}

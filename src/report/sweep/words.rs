@@ -1,0 +1,117 @@
+//! What is said of a sweep in words: what it is about, and where the fastest strategy changes.
+
+use crate::document::Document;
+use crate::plan::vary::{Unit, Value};
+use crate::report::numbers::count;
+use crate::report::plan::workload_in_words;
+use crate::study::standing::Outcome;
+use crate::study::sweep::Sweep;
+use crate::workload::{Spread, WorkloadSpec};
+
+/// What varies, and in what.
+pub fn title(sweep: &Sweep) -> String {
+    let vary = if sweep.variables.len() == 1 { "varies" } else { "vary" };
+    match sweep.cells.iter().find_map(|cell| cell.document.as_ref()) {
+        Some(document) => format!("{}, where {} {vary}", fixed_in_words(sweep, document), keys(sweep)),
+        None => format!("A sweep in which {} {vary}", keys(sweep)),
+    }
+}
+
+/// `workload` without what `key` says of it.
+pub fn without(key: &str, workload: &WorkloadSpec) -> WorkloadSpec {
+    let mut workload = workload.clone();
+    match key {
+        // So that it can be found in what is said of it.
+        "tasks" => workload.tasks = 1,
+        "cpu" => workload.cpu_seconds = 0.0,
+        "io-wait" => workload.io_wait_seconds = 0.0,
+        "io-size" => workload.io_size_bytes = 0,
+        "arg-size" => workload.arg_size_bytes = 0,
+        "result-size" => workload.result_size_bytes = 0,
+        "memory" => workload.memory_bytes = 0,
+        "shared" => workload.shared_bytes = 0,
+        "parent-memory" => workload.parent_memory_bytes = 0,
+        "init" => workload.init_seconds = 0.0,
+        "spread" => workload.spread = Spread::Constant,
+        _ => {}
+    }
+    workload
+}
+
+/// The workload without what varies in it.
+fn fixed_in_words(sweep: &Sweep, document: &Document) -> String {
+    let keys = sweep.variables.iter().map(|variable| variable.key.as_str());
+    let workload = keys.clone().fold(document.plan.workload.clone(), |workload, key| without(key, &workload));
+    let words = workload_in_words(document.plan.name.as_deref(), &workload);
+    let words =
+        if keys.into_iter().any(|key| key == "tasks") { words.replacen("1 task", "tasks", 1) } else { words };
+    words.trim_end_matches(", doing nothing").to_owned()
+}
+
+fn keys(sweep: &Sweep) -> String {
+    sweep.variables.iter().map(|variable| variable.key.as_str()).collect::<Vec<_>>().join(" and ")
+}
+
+/// A value as it is read most easily.
+pub fn value_in_words(unit: Unit, value: &Value) -> String {
+    match (unit, value.number) {
+        (Unit::Count, Some(number)) => count(number as u64),
+        _ => value.text.clone(),
+    }
+}
+
+/// Where the fastest strategy changes, in a sentence for each stretch of values; `None` where two flags vary.
+pub fn turns(sweep: &Sweep) -> Option<String> {
+    let [variable] = sweep.variables.as_slice() else { return None };
+    let said = |at: usize| -> String {
+        match sweep.cell(&[at]).and_then(|cell| cell.standing.as_ref()) {
+            None => "not run".into(),
+            Some(standing) => match standing.outcome {
+                Outcome::Best => standing.best.clone(),
+                Outcome::NotDistinguished => {
+                    let mut names: Vec<&str> =
+                        standing.not_distinguished.iter().map(String::as_str).collect();
+                    names.push(&standing.best);
+                    names.sort_by_key(|name| sweep.strategies.iter().position(|other| other == name));
+                    format!("{} not distinguished", names.join(", "))
+                }
+                Outcome::TooFewRounds => "too few rounds".into(),
+                Outcome::Failed => "tasks failed".into(),
+            },
+        }
+    };
+    let mut stretches: Vec<(usize, usize, String)> = Vec::new();
+    for at in 0..variable.values.len() {
+        let now = said(at);
+        match stretches.last_mut() {
+            Some((_, last, before)) if *before == now => *last = at,
+            _ => stretches.push((at, at, now)),
+        }
+    }
+    let shown = |at: usize| value_in_words(variable.unit, &variable.values[at]);
+    let parts = stretches.iter().map(|(first, last, what)| match first == last {
+        true => format!("at {}: {what}", shown(*first)),
+        false => format!("{} to {}: {what}", shown(*first), shown(*last)),
+    });
+    Some(format!("Fastest by {}: {}.", variable.key, parts.collect::<Vec<_>>().join(" · ")))
+}
+
+/// How far a sweep came that was cut short.
+pub fn rest(sweep: &Sweep) -> Option<String> {
+    sweep.head.partial.then(|| format!("{} of {} cells were run.", sweep.done(), sweep.cells.len()))
+}
+
+/// In how many cells each strategy is the fastest, in a sentence; `None` where one flag varies, of which [`turns`] says more.
+pub fn tally(sweep: &Sweep) -> Option<String> {
+    let cells: Vec<_> = sweep.cells.iter().filter_map(|cell| cell.standing.as_ref()).collect();
+    if sweep.variables.len() < 2 || cells.is_empty() {
+        return None;
+    }
+    let best =
+        |name: &String| cells.iter().filter(|of| of.outcome == Outcome::Best && of.best == *name).count();
+    let winners = sweep.strategies.iter().map(|name| (best(name), name)).filter(|(count, _)| *count > 0);
+    let mut parts: Vec<String> = winners.map(|(count, name)| format!("{name} in {count}")).collect();
+    let undecided = cells.iter().filter(|of| of.outcome != Outcome::Best).count();
+    parts.extend((undecided > 0).then(|| format!("undecided in {undecided}")));
+    Some(format!("Fastest in {} cells: {}.", cells.len(), parts.join(", ")))
+}
