@@ -47,11 +47,11 @@ fn an_export_on_standard_output_takes_the_place_of_the_tables() {
     let arguments = "sweep --vary workers=1,auto -n 4 -m pool --rounds 1 --quiet --csv -";
     // A worker count has no word, so that is refused before anything is written.
     assert_eq!(sandbox.run(arguments.split(' ')).expect_code(2).stdout, "");
-    let arguments = "sweep --vary chunk=1,auto -n 4 -m pool --rounds 1 --quiet --csv -";
+    let arguments = "sweep --vary chunk=3,auto -n 4 -m pool --rounds 1 --quiet --csv -";
     let finished = sandbox.run(arguments.split(' ')).expect_code(0);
     let rows = rows(&finished.stdout);
     let values: Vec<&str> = rows.iter().map(|row| &row[0]).collect();
-    assert_eq!(values, ["1", "auto"], "as typed where one of them is a word");
+    assert_eq!(values, ["3", "auto"], "as typed where one of them is a word");
     let arguments = "sweep --vary tasks=1,2 -m serial --rounds 1 --csv a.csv --markdown a.csv";
     let refused = sandbox.run(arguments.split(' ')).expect_code(2);
     assert!(refused.error().contains("--csv and --markdown"), "{refused:?}");
