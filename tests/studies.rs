@@ -8,6 +8,8 @@ use std::fs;
 use common::Sandbox;
 use common::studies::{make_all, saved};
 use procbench::report::subject::Subject;
+use procbench::report::{html, markdown};
+use procbench::study::saved::Saved;
 
 fn rows(text: &str) -> Vec<csv::StringRecord> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -79,6 +81,11 @@ fn saved_exports_of_every_kind_are_shown_again_alone_and_together() {
             .sum();
         let table = sandbox.run(["report", file, "--csv", "-"]).expect_code(0).stdout;
         assert_eq!(rows(&table).len(), rounds, "{file}: a row for each round");
+        let empty = emptied(of);
+        let page = html::export(&[Subject::from(&empty)]).expect("a page");
+        let page = String::from_utf8(page).expect("text");
+        assert!(page.contains("</html>") && !page.contains("NaN"), "{file}, of which nothing was run");
+        markdown::export(&[Subject::from(&empty)]).expect("tables");
     }
     let all: Vec<&str> = files.iter().map(String::as_str).collect();
     let page = sandbox.run([&["report", "-o", "-"], all.as_slice()].concat()).expect_code(0).stdout;
@@ -90,6 +97,32 @@ fn saved_exports_of_every_kind_are_shown_again_alone_and_together() {
     for column in ["cell_tasks", "cell_io_wait_seconds", "stage", "claim"] {
         assert!(header(&table).contains(&column.to_owned()), "no {column}");
     }
+}
+
+/// The same, interrupted before anything was run.
+fn emptied(mut saved: Saved) -> Saved {
+    match &mut saved {
+        Saved::Run(run) => run.strategies.iter_mut().for_each(|row| row.summary = None),
+        Saved::Sweep(sweep) => {
+            sweep.head.partial = true;
+            for cell in &mut sweep.cells {
+                (cell.document, cell.standing) = (None, None);
+            }
+        }
+        Saved::Crossover(crossover) => {
+            crossover.head.partial = true;
+            crossover.points.clear();
+            crossover.crossings.clear();
+        }
+        Saved::Advice(advice) => {
+            advice.head.partial = true;
+            (advice.finals, advice.standing) = (None, None);
+            advice.races.clear();
+            advice.candidates.clear();
+        }
+        Saved::Claims(claims) => claims.claims.iter_mut().for_each(|claim| claim.findings.clear()),
+    }
+    saved
 }
 
 #[test]
