@@ -8,6 +8,8 @@ use std::fs;
 use common::Sandbox;
 use common::studies::{make_all, saved};
 use procbench::report::subject::Subject;
+use procbench::report::{html, markdown};
+use procbench::study::saved::Saved;
 
 fn rows(text: &str) -> Vec<csv::StringRecord> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -47,11 +49,11 @@ fn an_export_on_standard_output_takes_the_place_of_the_tables() {
     let arguments = "sweep --vary workers=1,auto -n 4 -m pool --rounds 1 --quiet --csv -";
     // A worker count has no word, so that is refused before anything is written.
     assert_eq!(sandbox.run(arguments.split(' ')).expect_code(2).stdout, "");
-    let arguments = "sweep --vary chunk=1,auto -n 4 -m pool --rounds 1 --quiet --csv -";
+    let arguments = "sweep --vary chunk=3,auto -n 4 -m pool --rounds 1 --quiet --csv -";
     let finished = sandbox.run(arguments.split(' ')).expect_code(0);
     let rows = rows(&finished.stdout);
     let values: Vec<&str> = rows.iter().map(|row| &row[0]).collect();
-    assert_eq!(values, ["1", "auto"], "as typed where one of them is a word");
+    assert_eq!(values, ["3", "auto"], "as typed where one of them is a word");
     let arguments = "sweep --vary tasks=1,2 -m serial --rounds 1 --csv a.csv --markdown a.csv";
     let refused = sandbox.run(arguments.split(' ')).expect_code(2);
     assert!(refused.error().contains("--csv and --markdown"), "{refused:?}");
@@ -79,6 +81,11 @@ fn saved_exports_of_every_kind_are_shown_again_alone_and_together() {
             .sum();
         let table = sandbox.run(["report", file, "--csv", "-"]).expect_code(0).stdout;
         assert_eq!(rows(&table).len(), rounds, "{file}: a row for each round");
+        let empty = emptied(of);
+        let page = html::export(&[Subject::from(&empty)]).expect("a page");
+        let page = String::from_utf8(page).expect("text");
+        assert!(page.contains("</html>") && !page.contains("NaN"), "{file}, of which nothing was run");
+        markdown::export(&[Subject::from(&empty)]).expect("tables");
     }
     let all: Vec<&str> = files.iter().map(String::as_str).collect();
     let page = sandbox.run([&["report", "-o", "-"], all.as_slice()].concat()).expect_code(0).stdout;
@@ -90,6 +97,32 @@ fn saved_exports_of_every_kind_are_shown_again_alone_and_together() {
     for column in ["cell_tasks", "cell_io_wait_seconds", "stage", "claim"] {
         assert!(header(&table).contains(&column.to_owned()), "no {column}");
     }
+}
+
+/// The same, interrupted before anything was run.
+fn emptied(mut saved: Saved) -> Saved {
+    match &mut saved {
+        Saved::Run(run) => run.strategies.iter_mut().for_each(|row| row.summary = None),
+        Saved::Sweep(sweep) => {
+            sweep.head.partial = true;
+            for cell in &mut sweep.cells {
+                (cell.document, cell.standing) = (None, None);
+            }
+        }
+        Saved::Crossover(crossover) => {
+            crossover.head.partial = true;
+            crossover.points.clear();
+            crossover.crossings.clear();
+        }
+        Saved::Advice(advice) => {
+            advice.head.partial = true;
+            (advice.finals, advice.standing) = (None, None);
+            advice.races.clear();
+            advice.candidates.clear();
+        }
+        Saved::Claims(claims) => claims.claims.iter_mut().for_each(|claim| claim.findings.clear()),
+    }
+    saved
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::sweep::value_in_words;
 use super::{advise, crossover, plan, sweep};
 use crate::document::Document;
-use crate::document::head::Kind;
 use crate::plan::vary::{Unit, Value};
 use crate::study::advise::document::Advice;
 use crate::study::claims::ClaimsReport;
@@ -35,17 +34,6 @@ impl<'a> Subject<'a> {
             Self::Crossover(of) => crossover::title(of),
             Self::Advice(of) => advise::title(of),
             Self::Claims(_) => "Claims of two articles, put to the test".into(),
-        }
-    }
-
-    /// Which kind it is.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Run(_) => Kind::Run,
-            Self::Sweep(_) => Kind::Sweep,
-            Self::Crossover(_) => Kind::Crossover,
-            Self::Advice(_) => Kind::Advice,
-            Self::Claims(_) => Kind::Claims,
         }
     }
 
