@@ -149,7 +149,8 @@ pub struct Benchmark {
     #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, help_heading = STRATEGIES)]
     pub start: Option<Start>,
 
-    /// Who executes: native, python or both, each of which then has a row for each mode [default: native]
+    /// Who executes: native, python, and for commands xargs and parallel, each of which then has a row for each mode
+    /// [default: native]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = draft::parse_engine, help_heading = STRATEGIES)]
     pub engine: Vec<Engine>,
 

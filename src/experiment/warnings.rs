@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::summary::tells_per_alive;
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, StrategyResult, Warning};
+use crate::engine::Engine;
 use crate::measure::conditions;
 use crate::measure::storage::Storage;
 use crate::mode::Mode;
@@ -260,6 +261,17 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
                 wait.count
             ),
         }));
+    }
+    for strategy in document.strategies.iter().filter(|strategy| strategy.engine.is_tool()) {
+        let (name, tool) = (&strategy.name, strategy.engine.name());
+        let unknown = match strategy.engine {
+            Engine::Xargs => "latency and, in timed rounds, the digest",
+            _ => "latency",
+        };
+        let what = format!(
+            "{unknown} of {name}: {tool} does not tell; its processes alive are those seen at looks 10 ms apart"
+        );
+        notices.push(Notice::NotMeasured { what });
     }
     if document.environment.change.busy_share.is_none() {
         let what =

@@ -64,7 +64,13 @@ impl StrategyDraft {
                 known.join(", ")
             )
         });
-        only_for("transport", self.transport.is_some(), Engine::Native)
+        let of_tool = engine.is_tool().then(|| engine.name()).and_then(|tool| {
+            let given = [("chunk", self.chunk.is_some()), ("start method", self.start.is_some())];
+            let (setting, _) = given.into_iter().find(|(_, given)| *given)?;
+            Some(format!("the {tool} engine has no {setting}: it starts a command for each task"))
+        });
+        of_tool
+            .or_else(|| only_for("transport", self.transport.is_some(), Engine::Native))
             .or_else(|| only_for("api", self.api.is_some(), Engine::Python))
             .or_else(|| only_for("max-tasks-per-child", self.max_tasks_per_child.is_some(), Engine::Python))
             .or(unknown_start)

@@ -52,7 +52,7 @@ const COLUMNS: &[Column] = &[
     ("processes_started", |line| line.round.report.processes_started.to_string()),
     ("helpers_started", |line| line.round.report.helpers_started.to_string()),
     ("peak_alive", |line| line.round.report.peak_alive.to_string()),
-    ("digest", |line| line.round.report.digest.clone()),
+    ("digest", |line| line.round.report.digest.clone().unwrap_or_default()),
     ("work_units", |line| line.round.report.work_units.to_string()),
     ("io_overshoot_mean_seconds", |line| or_empty(line.round.report.io_overshoot_mean_seconds)),
     ("io_overshoot_max_seconds", |line| or_empty(line.round.report.io_overshoot_max_seconds)),
