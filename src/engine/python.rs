@@ -22,7 +22,7 @@ use super::native::own_program;
 use super::{Equipment, guardian};
 use crate::measure::limits::{Limit, LimitKind};
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::{Api, Start};
+use crate::mode::settings::{Api, Evaluator, Start};
 use crate::mode::{Mode, Settings};
 use crate::sys::fork;
 use crate::workload::formula::Formulas;
@@ -231,6 +231,14 @@ pub fn handing_over_seconds(mode: Mode, settings: &Settings) -> f64 {
     match mode {
         Mode::Threads | Mode::Pool => TASK + MESSAGE / settings.chunk.unwrap_or(1) as f64,
         _ => TASK,
+    }
+}
+
+/// What evaluating an expression takes more than by procbench's own lines, in seconds.
+pub const fn evaluating_seconds(evaluator: Option<Evaluator>) -> f64 {
+    match evaluator {
+        Some(Evaluator::Formulas) => 4e-3,
+        Some(Evaluator::Own) | None => 0.0,
     }
 }
 

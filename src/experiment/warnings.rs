@@ -300,7 +300,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
         }
         let not_tried = strategy.tasks_not_tried();
         let program = document.plan.workload.program.as_ref();
-        let hint = program.is_some_and(|program| program.output.is_none());
+        let hint = program.is_some_and(|program| program.output.is_none()) && !strategy.engine.is_tool();
         notices.push(Notice::TasksFailed { strategy: name, failed, not_tried, first, hint });
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();

@@ -226,6 +226,12 @@ impl Draft {
         let rows = if self.strategies.is_empty() { StrategyDraft::all_modes() } else { self.strategies };
         let (rows, not_available) = set_apart(workload.kind, rows)?;
         for row in &rows {
+            if row.evaluator.is_some() && workload.kind != Kind::Expression {
+                let kind = workload.kind.name();
+                return usage(format!(
+                    "evaluator belongs to the expression workload, but this one is {kind} (in '{row}')"
+                ));
+            }
             if let Some(wrong) = row.contradiction() {
                 return usage(format!("{wrong} (in '{row}')"));
             }
@@ -490,6 +496,7 @@ impl Plan {
                     start: settings.start,
                     api: settings.api,
                     max_tasks_per_child: settings.max_tasks_per_child.map(Count),
+                    evaluator: settings.evaluator,
                 })
                 .collect(),
             found: None,

@@ -71,6 +71,7 @@ impl StrategyDraft {
             }),
             api: self.api.filter(|_| has(&[Mode::Pool]) && python),
             max_tasks_per_child: self.max_tasks_per_child.filter(|_| has(&[Mode::Pool]) && python),
+            evaluator: self.evaluator.filter(|_| python),
             engine: None,
             name: None,
             mode: None,
@@ -81,7 +82,7 @@ impl StrategyDraft {
     pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
         type IsSet = fn(&StrategyDraft) -> bool;
         let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_for(row)));
-        let settings: [(&str, IsSet); 7] = [
+        let settings: [(&str, IsSet); 8] = [
             ("--workers", |row| row.workers.is_some()),
             ("--chunk", |row| row.chunk.is_some()),
             ("--in-flight", |row| row.in_flight.is_some()),
@@ -89,6 +90,7 @@ impl StrategyDraft {
             ("--start", |row| row.start.is_some()),
             ("--api", |row| row.api.is_some()),
             ("--max-tasks-per-child", |row| row.max_tasks_per_child.is_some()),
+            ("--evaluator", |row| row.evaluator.is_some()),
         ];
         settings.into_iter().find(|(_, is_set)| is_set(self) && !used(*is_set)).map(|(name, _)| name)
     }
@@ -192,7 +194,10 @@ pub(super) fn resolve_settings(
         ));
     }
     let start = Some(start).filter(|_| !of_tool);
-    Ok(match row.mode.unwrap_or(Mode::Serial) {
+    let evaluates = of_python && workload.kind == Kind::Expression;
+    let evaluator = evaluates.then(|| row.evaluator.unwrap_or_default());
+    let with_evaluator = |(settings, verdict)| (Settings { evaluator, ..settings }, verdict);
+    Ok(with_evaluator(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
             let verdict = guard::judge(workers, &machine.limits.of_files(), cost);
@@ -215,6 +220,7 @@ pub(super) fn resolve_settings(
                 api,
                 max_tasks_per_child: row.max_tasks_per_child.map(|count| count.0),
                 in_flight: None,
+                evaluator: None,
             };
             (settings, None)
         }
@@ -233,7 +239,7 @@ pub(super) fn resolve_settings(
             let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
             (settings, verdict.binding.is_some().then_some(verdict))
         }
-    })
+    }))
 }
 
 /// What a process of a program that nobody knows is taken to need: an interpreter with its libraries.

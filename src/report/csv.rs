@@ -8,7 +8,7 @@ use csv::{Terminator, WriterBuilder};
 
 use crate::document::{Document, Round, StrategyResult};
 use crate::measure::bystander::Disturbance;
-use crate::mode::settings::{Api, Start, Transport};
+use crate::mode::settings::{Api, Evaluator, Start, Transport};
 
 /// A row of the table, from where its values are taken.
 struct Line<'a> {
@@ -36,6 +36,7 @@ const COLUMNS: &[Column] = &[
     ("in_flight", |line| or_empty(line.strategy.settings.in_flight)),
     ("api", |line| or_empty(line.strategy.settings.api.map(Api::name))),
     ("max_tasks_per_child", |line| or_empty(line.strategy.settings.max_tasks_per_child)),
+    ("evaluator", |line| or_empty(line.strategy.settings.evaluator.map(Evaluator::name))),
     ("empty_tasks", |line| line.is_empty_task.to_string()),
     ("round", |line| line.round.round.to_string()),
     ("order", |line| line.round.order.to_string()),

@@ -188,6 +188,7 @@ def resolve(request):
     spec = {
         "mode": strategy["mode"],
         "threads": strategy["mode"] == "threads",
+        "evaluator": settings.get("evaluator"),
         "keyed": settings.get("api") == "imap_unordered",
         "kind": workload["kind"],
         "tasks": workload["tasks"],

@@ -32,6 +32,10 @@ def checksum(task, argument):
     return zlib.crc32(argument, task * SPREAD & 0xFFFFFFFF) if argument else task * SPREAD & 0xFFFFFFFF
 
 
+def _checksum_of_line(task, line):
+    return checksum(task, line[:-1])
+
+
 def result_bytes(task, value, size):
     """What a task with the checksum `value` hands back."""
     return (struct.pack("<Q", mix(task << 32 | value)) * (size // 8 + 1))[:size]
@@ -210,6 +214,7 @@ def _general(spec):
     size, keyed, stride = spec["result_size"], spec["keyed"], spec["stride"]
     make = {"file": _file, "expression": _expression}.get(spec["kind"])
     execute = make(spec) if make else None
+    check = _checksum_of_line if spec["kind"] == "expression" else checksum
     has_argument = bool(spec["arg_size"]) or spec["kind"] == "expression"
     work = _work(spec)
 
@@ -218,7 +223,7 @@ def _general(spec):
         tick()
         started = now() if stride and task % stride == 0 else 0
         try:
-            value = checksum(task, argument)
+            value = check(task, argument)
             if work:
                 value = work(task, value)
             outcome = execute(task, argument, value) if execute else value
@@ -304,9 +309,11 @@ def _file(spec):
     return execute
 
 
-def _expression(_):
+def _expression(spec):
     """The second article's task: evaluate an Excel expression."""
-    from procbench_formula import evaluate
+    from procbench_formula import evaluator
+
+    evaluate = evaluator(spec["evaluator"])
 
     def execute(task, line, value):
         return zlib.crc32(evaluate(line[:-1]), value)
