@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser;
 
 use crate::cli::{Cli, Verb};
-use crate::engine::{guardian, native};
+use crate::engine::{guardian, native, tool};
 use crate::exit;
 use crate::experiment::{janitor, peer};
 use crate::mode::exec;
@@ -54,6 +54,7 @@ pub fn main() -> i32 {
         Some(native::RUNNER) => native::run_round(),
         Some(exec::CHILD) => return child(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Some(guardian::GUARD) => guardian::run(std::env::args_os().skip(2)),
+        Some(tool::MARK) => tool::mark(),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
         _ => return as_asked(&Cli::parse()).unwrap_or_else(Failure::show),

@@ -80,6 +80,9 @@ pub struct Environment {
     pub units_per_second: f64,
     /// Python's interpreter, where a strategy is its.
     pub python: Option<Interpreter>,
+    /// The tools that start commands, where a strategy is theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<crate::engine::tool::Tool>,
     /// What the machine was doing just before the first round.
     pub before: State,
     /// What it was doing just after the last.

@@ -83,8 +83,13 @@ fn is_small(memory: Option<&Memory>) -> bool {
 }
 
 fn run(choice: Choice) -> Document {
-    let machine =
-        Machine { effective_cores: 2, limits: Limits::read(), parked_process_bytes: 100 << 10, python: None };
+    let machine = Machine {
+        effective_cores: 2,
+        limits: Limits::read(),
+        parked_process_bytes: 100 << 10,
+        python: None,
+        tools: Vec::new(),
+    };
     let mut draft: Draft = spec::from_toml(SPEC, "the test's own spec").expect("a valid spec");
     draft.run.memory_method = Some(choice);
     let plan = draft.resolve(&machine).expect("a plan for any machine");

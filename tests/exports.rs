@@ -46,7 +46,7 @@ fn csv_has_a_row_for_each_round_and_strategy_with_the_raw_values() {
         assert_eq!(row["total_seconds"].parse(), Ok(round.report.total_seconds), "exactly");
         assert_eq!(row["cpu_system_seconds"].parse(), Ok(round.report.cpu_system_seconds));
         assert_eq!(row["workload"], "a,\"b");
-        assert_eq!(row["digest"], round.report.digest);
+        assert_eq!(Some(&row["digest"]), round.report.digest.as_ref());
         let workers = strategy.settings.workers.map(|workers| workers.to_string()).unwrap_or_default();
         assert_eq!(row["workers"], workers, "what a strategy does not have is empty");
         assert_eq!(row["peer_cpu_seconds"], "", "what was not measured is empty");
@@ -191,7 +191,8 @@ fn a_descriptor_that_cannot_be_written_to_is_found_out_before_the_run() {
 
 fn plan_of(words: &[String]) -> Plan {
     let (limits, parked_process_bytes) = (Limits::default(), 1 << 16);
-    let machine = Machine { effective_cores: 3, limits, parked_process_bytes, python: None };
+    let machine =
+        Machine { effective_cores: 3, limits, parked_process_bytes, python: None, tools: Vec::new() };
     let typed = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
     let draft = typed.benchmark.over(Draft::default()).expect("a draft");
     draft.resolve(&machine).unwrap_or_else(|error| panic!("{words:?}: {error}"))

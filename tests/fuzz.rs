@@ -223,7 +223,13 @@ fn spec_files() {
 }
 
 fn any_machine() -> Machine {
-    Machine { effective_cores: 2, limits: Limits::default(), parked_process_bytes: 100 << 10, python: None }
+    Machine {
+        effective_cores: 2,
+        limits: Limits::default(),
+        parked_process_bytes: 100 << 10,
+        python: None,
+        tools: Vec::new(),
+    }
 }
 
 /// As far as no file is looked for.

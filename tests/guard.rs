@@ -18,7 +18,13 @@ fn memory(name: &str, value: u64, in_use: u64) -> Limit {
 }
 
 fn machine(all: Vec<Limit>) -> Machine {
-    Machine { effective_cores: 4, limits: Limits { all }, parked_process_bytes: 100 << 10, python: None }
+    Machine {
+        effective_cores: 4,
+        limits: Limits { all },
+        parked_process_bytes: 100 << 10,
+        python: None,
+        tools: Vec::new(),
+    }
 }
 
 fn draft(tasks: u64, rows: &str) -> Draft {
@@ -135,7 +141,7 @@ proptest! {
         let mut draft = draft(tasks, "process");
         draft.strategies[0].in_flight = Some(wanted);
         draft.workload.memory = Some(Size(task_bytes));
-        let machine = Machine { effective_cores: 2, limits: Limits { all: limits }, parked_process_bytes, python: None };
+        let machine = Machine { effective_cores: 2, limits: Limits { all: limits }, parked_process_bytes, python: None, tools: Vec::new() };
         // A machine without room for the results has no plan, and so nothing in flight.
         let Ok(plan) = draft.resolve(&machine) else { return Ok(()) };
         let allowed = in_flight(&plan);

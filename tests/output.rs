@@ -212,6 +212,7 @@ fn durations_of_any_length_survive_the_export() {
         limits: procbench::measure::limits::Limits::default(),
         parked_process_bytes: 1 << 17,
         python: None,
+        tools: Vec::new(),
     };
     for nanoseconds in (1..2_000_000_u64).step_by(1_237) {
         let mut draft = Draft::default();

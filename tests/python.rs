@@ -434,3 +434,66 @@ fn rounds_after_a_smaller_pilot_have_all_their_formulas() {
     );
     assert_every_count_is_right(&document);
 }
+
+/// Rows of both engines, with processes that are forked and processes that are not.
+const BOTH: &str = "serial,py-serial,py-threads:workers=3,py-pool:workers=2:start=fork,py-pool:workers=2:start=spawn,\
+    py-process:start=fork:in-flight=3,py-process:start=spawn:in-flight=2";
+
+#[test]
+fn what_tasks_read_and_write_is_the_same_in_both_engines() {
+    if !has_python("what_tasks_read_and_write_is_the_same_in_both_engines") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("trace.txt", "1ms\n0\n0.002\n500us\n3ms\n1ms\n");
+    for workload in [
+        "--spread trace:trace.txt",
+        "--spread trace:trace.txt --io-wait trace",
+        "-n 6 --shared 200001",
+        "-n 6 --shared 70KiB --arg-size 9 --result-size 20",
+        "-n 4 --shared 1 --workload file",
+        "-n 4 --shared 65536 --workload expression",
+        "-n 6 --io echo --io-wait 2ms",
+        "-n 6 --io echo --io-size 70001",
+        "-n 6 --io fsync --io-folder . --io-size 9",
+        "-n 6 --io fsync --io-folder . --io-size 70001 --shared 4096",
+        "-n 6 --io read --io-folder . --io-size 5000 --cpu 10us",
+    ] {
+        let document = sandbox.measure(&format!("{workload} --rounds 1 --mode {BOTH}"));
+        assert_every_count_is_right(&document);
+        for (row, round) in rounds(&document) {
+            let waits = workload.contains("echo") || workload.contains("wait");
+            assert_eq!(round.report.io_overshoot_mean_seconds.is_some(), waits, "{workload}: {}", row.name);
+        }
+    }
+}
+
+#[test]
+fn expressions_are_evaluated_by_the_package_that_was_named_and_by_no_other() {
+    let python = std::env::var("PROCBENCH_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    if !has_python("expressions_are_evaluated_by_the_package_that_was_named_and_by_no_other") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let arguments = format!("-n 8 --workload expression --expression-args 12 --rounds 1 --python {python}");
+    let document = sandbox.measure(&format!("{arguments} --mode serial,py-serial,py-pool:workers=2"));
+    let evaluators =
+        document.strategies.iter().map(|row| row.settings.evaluator.map(|evaluator| evaluator.name()));
+    assert_eq!(evaluators.collect::<Vec<_>>(), [None, Some("own"), Some("own")]);
+    let rows = "serial,py-serial:evaluator=formulas,py-pool:workers=2:start=fork:evaluator=formulas";
+    let is_there = std::process::Command::new(&python).args(["-I", "-c", "import formulas"]).output();
+    if is_there.is_ok_and(|output| output.status.success()) {
+        let document = sandbox.measure(&format!("{arguments} --mode {rows}"));
+        assert_every_count_is_right(&document);
+        let python = document.environment.python.expect("an interpreter");
+        assert!(python.libraries.contains_key("formulas"), "{python:?}");
+    } else {
+        let all: Vec<String> =
+            format!("{arguments} --mode {rows}").split(' ').map(ToOwned::to_owned).collect();
+        let finished = sandbox.run(all).expect_code(3);
+        assert!(finished.error().contains("formulas is not installed"), "{finished:?}");
+    }
+    let wrong = ["-n", "4", "-m", "py-serial:evaluator=formulas"];
+    let finished = sandbox.run(wrong).expect_code(2);
+    assert!(finished.error().contains("evaluator belongs to the expression workload"), "{finished:?}");
+}

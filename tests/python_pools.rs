@@ -293,3 +293,32 @@ fn what_a_library_s_pool_does_not_have_is_refused_before_anything_is_started() {
         assert!(finished.stderr.contains(expected), "{arguments}: {finished:?}");
     }
 }
+
+#[test]
+fn a_release_of_loky_that_has_other_names_is_refused_and_not_mistaken() {
+    let test = "a_release_of_loky_that_has_other_names_is_refused_and_not_mistaken";
+    let engine = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/python");
+    for (python, _, _) in installed(test).into_iter().filter(|(_, library, _)| *library == "loky") {
+        for (renamed, expected) in [
+            (
+                "import loky.backend.fork_exec as m; del m.fork_exec",
+                "there is no fork_exec in its loky.backend.fork_exec",
+            ),
+            (
+                "import loky.backend.synchronize as m; del m.SemLock._make_name",
+                "there is no _make_name in its SemLock",
+            ),
+            // It has the names, but calls others.
+            ("pass", "it does not use SemLock._make_name"),
+        ] {
+            let script = format!(
+                "import sys; sys.path.insert(0, {engine:?})\nimport loky, procbench_crew, procbench_modes\n{renamed}\n\
+                 try:\n    procbench_modes._settle_loky()()\nexcept procbench_crew.Unsuited as error:\n    print(error)"
+            );
+            let output = Command::new(&python).args(["-I", "-B", "-c", &script]).output().expect("python");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("is not one that procbench can measure"), "{renamed}: {output:?}");
+            assert!(said.contains(expected), "{renamed}: {said}");
+        }
+    }
+}

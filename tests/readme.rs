@@ -110,7 +110,7 @@ fn the_columns_of_csv_are_those_of_the_program() {
 }
 
 /// Flags of other programs that commands of the manual use.
-const OF_OTHERS: [&str; 2] = ["--release", "--path"];
+const OF_OTHERS: [&str; 4] = ["--release", "--path", "--joblog", "--will-cite"];
 
 #[test]
 fn the_manual_and_the_help_name_the_same_flags() {
@@ -175,8 +175,9 @@ fn playground() -> tempfile::TempDir {
 
 /// A program that the command needs and that is not on this machine.
 fn missing_program(command: &[String]) -> Option<&'static str> {
-    let needed =
-        ["python3", "gzip"].into_iter().filter(|name| command.iter().any(|word| word.contains(name)));
+    let needed = ["python3", "gzip", "xargs"]
+        .into_iter()
+        .filter(|name| command.iter().any(|word| word.contains(name)));
     needed.into_iter().find(|name| Command::new(name).arg("--version").output().is_err())
 }
 

@@ -61,7 +61,8 @@ fn observed_by(
     let strategy = Strategy { name: mode.name().into(), engine: Engine::Native, mode, settings };
     let controller = std::process::id() as i32;
     let on_failure = OnFailure::Continue;
-    let request = Request { protocol: VERSION, controller, workload, strategy, latency, on_failure };
+    let request =
+        Request { protocol: VERSION, controller, workload, strategy, latency, on_failure, verify: false };
     command.arg(native::RUNNER).stdin(Stdio::piped()).stdout(Stdio::piped());
     // What Cargo sets for its own sake: folders in which every exec of a program would look for its libraries first.
     command.env_remove("LD_LIBRARY_PATH");

@@ -52,6 +52,12 @@ fn wanted(typed: &Claims) -> Result<Wanted, Failure> {
     let is_named = |name: &str| typed.names.is_empty() || typed.names.iter().any(|named| named.name == name);
     let mut engines = typed.engine.clone();
     engines.dedup();
+    if let Some(tool) = engines.iter().find(|engine| engine.is_tool()) {
+        return Err(usage(format!(
+            "the claims are not about {}: expected native, python or both",
+            tool.name()
+        )));
+    }
     if typed.python.is_some() && !engines.contains(&Engine::Python) {
         return Err(usage("--python was given, but the engine is native alone: expected --engine python"));
     }

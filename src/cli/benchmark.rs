@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 
 use crate::engine::Engine;
 use crate::measure::memory::Choice;
-use crate::mode::settings::{Api, Start, Transport};
+use crate::mode::settings::{Api, Evaluator, Start, Transport};
 use crate::plan::draft::{
     self, Chunk, Draft, InFlight, RunDraft, StrategyDraft, Words, Workers, WorkloadDraft,
 };
@@ -149,7 +149,8 @@ pub struct Benchmark {
     #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, help_heading = STRATEGIES)]
     pub start: Option<Start>,
 
-    /// Who executes: native, python or both, each of which then has a row for each mode [default: native]
+    /// Who executes: native, python, and for commands xargs and parallel, each of which then has a row for each mode
+    /// [default: native]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = draft::parse_engine, help_heading = STRATEGIES)]
     pub engine: Vec<Engine>,
 
@@ -161,6 +162,11 @@ pub struct Benchmark {
     /// Chunks that a worker of Python's pool executes before another takes its place [default: no limit]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
     pub max_tasks_per_child: Option<Count>,
+
+    /// By what Python evaluates expressions: own (a few lines that know these alone), or, where it is installed, the
+    /// package formulas [default: own]
+    #[arg(long, value_name = "NAME", value_parser = draft::parse_evaluator, help_heading = STRATEGIES)]
+    pub evaluator: Option<Evaluator>,
 
     /// Python's interpreter, 3.8 or later [default: python3]
     #[arg(long, value_name = "PATH", help_heading = STRATEGIES)]
@@ -354,6 +360,7 @@ impl Benchmark {
                 start: self.start,
                 api: self.api,
                 max_tasks_per_child: self.max_tasks_per_child,
+                evaluator: self.evaluator,
                 ..StrategyDraft::default()
             },
         }

@@ -8,6 +8,7 @@ pub mod guardian;
 pub mod native;
 pub mod protocol;
 pub mod python;
+pub mod tool;
 
 use std::process::Command;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mode::settings::Start;
 use crate::mode::{Mode, Settings};
+use crate::workload::WorkloadSpec;
 
 macro_rules! engines {
     ($($(#[$meta:meta])* $engine:ident = $name:literal => $command:path),+ $(,)?) => {
@@ -49,14 +51,36 @@ engines! {
     Native = "native" => native::command,
     /// CPython, with its standard library.
     Python = "python" => python::command,
+    /// xargs, which starts a command for each task.
+    Xargs = "xargs" => tool::xargs,
+    /// GNU parallel, which does so too.
+    Parallel = "parallel" => tool::parallel,
 }
 
 impl Engine {
+    /// Those that execute tasks themselves. The others start commands.
+    pub const OF_TASKS: &'static [Self] = &[Self::Native, Self::Python];
+
+    /// Whether it is a tool that starts commands.
+    pub const fn is_tool(self) -> bool {
+        matches!(self, Self::Xargs | Self::Parallel)
+    }
+
+    /// What of `workload` it cannot do; `None` if it can do it all.
+    pub fn refusal(self, workload: &WorkloadSpec) -> Option<String> {
+        match self {
+            Self::Native => None,
+            Self::Python => python::refusal(workload),
+            Self::Xargs | Self::Parallel => tool::refusal(self, workload),
+        }
+    }
+
     /// How its processes can start.
     pub const fn starts(self) -> &'static [Start] {
         match self {
             Self::Native => &[Start::Fork, Start::Exec],
             Self::Python => &[Start::Fork, Start::Spawn, Start::Forkserver, Start::Loky],
+            Self::Xargs | Self::Parallel => &[],
         }
     }
 
@@ -65,6 +89,8 @@ impl Engine {
         match self {
             Self::Native => "",
             Self::Python => "py-",
+            Self::Xargs => "xargs-",
+            Self::Parallel => "parallel-",
         }
     }
 
@@ -79,6 +105,8 @@ impl Engine {
 pub struct Equipment {
     /// The Python engine, where a strategy needs it.
     pub python: Option<python::Installed>,
+    /// The tools that strategies need.
+    pub tools: Vec<tool::Tool>,
 }
 
 /// One row of the tables: an engine, a mode and their settings.

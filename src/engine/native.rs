@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::Equipment;
 use super::guardian;
 use super::protocol::{GO, Message, Request, RoundReport, VERSION};
+use super::tool;
 use crate::measure::shortage::{self, Lack};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
@@ -84,10 +85,11 @@ pub fn run_round() -> anyhow::Result<()> {
             return say(&Message::Limit { message });
         }
     };
-    let message = match workload::visit(&request.workload, Execute { request: &request }) {
-        Ok(message) => message,
-        Err(error) => failed(&error),
+    let message = match request.strategy.engine.is_tool() {
+        true => tool::execute(&request, await_go, say),
+        false => workload::visit(&request.workload, Execute { request: &request }),
     };
+    let message = message.unwrap_or_else(|error| failed(&error));
     // Whoever executes may open it for as long as the round lasts.
     drop(ready);
     say(&message)
@@ -229,7 +231,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         processes_started: outcome.processes_started + tally.map_or(0, Tally::started),
         helpers_started: helpers(strategy.mode, &strategy.settings, workload.argument_capacity() > 0),
         peak_alive: outcome.peak_alive + tally.map_or(0, Tally::peak),
-        digest: verified.digest,
+        digest: Some(verified.digest),
         work_units: meter.work_units,
         io_overshoot_mean_seconds: (meter.waits > 0)
             .then(|| meter.overshoot_nanoseconds as f64 * 1e-9 / meter.waits as f64),
@@ -244,7 +246,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
 }
 
 /// Memory that the parent holds and has touched.
-fn hold_memory(bytes: u64) -> Result<Option<Mapping>, RoundError> {
+pub(super) fn hold_memory(bytes: u64) -> Result<Option<Mapping>, RoundError> {
     if bytes == 0 {
         return Ok(None);
     }

@@ -31,6 +31,9 @@ pub struct Request {
     /// What is done when a task fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// Whether the round may take longer to prove what nobody says: it is not timed.
+    #[serde(default)]
+    pub verify: bool,
 }
 
 /// What an engine says, a line each.
@@ -101,10 +104,10 @@ pub struct RoundReport {
     /// Threads and processes that the engine itself started besides, for its own use.
     #[serde(default)]
     pub helpers_started: u64,
-    /// The most of its processes that existed at one time.
+    /// The most of its processes that existed at one time; of what xargs and GNU parallel start, at looks 10 ms apart.
     pub peak_alive: u64,
-    /// Over all results in task order.
-    pub digest: String,
+    /// Over all results in task order; null where the engine does not say how single tasks have ended.
+    pub digest: Option<String>,
     /// CPU work really done, in units.
     pub work_units: u64,
     /// By how much the average wait for I/O was too long; absent without waits.

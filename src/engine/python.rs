@@ -13,6 +13,7 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit};
@@ -21,11 +22,11 @@ use super::native::own_program;
 use super::{Equipment, guardian};
 use crate::measure::limits::{Limit, LimitKind};
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::{Api, Start};
+use crate::mode::settings::{Api, Evaluator, Start};
 use crate::mode::{Mode, Settings};
 use crate::sys::fork;
 use crate::workload::formula::Formulas;
-use crate::workload::{Io, Kind, Spread, WorkloadSpec};
+use crate::workload::{Kind, WorkloadSpec, shared};
 
 macro_rules! files {
     ($($name:literal),+ $(,)?) => {
@@ -41,6 +42,7 @@ files! {
     "procbench_crew.py",
     "procbench_engine.py",
     "procbench_formula.py",
+    "procbench_io.py",
     "procbench_modes.py",
     "procbench_seed.py",
     "procbench_tasks.py",
@@ -59,6 +61,8 @@ pub struct Installed {
     folder: PathBuf,
     /// Whether tasks are code of the user's own, so that somebody has to see to what it leaves running.
     guarded: bool,
+    /// The shared input, once it is needed.
+    shared: OnceLock<Result<fs::File, String>>,
 }
 
 impl Installed {
@@ -72,7 +76,12 @@ impl Installed {
             fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
         }
         let guarded = kind.is_program();
-        Ok(Self { interpreter: interpreter.path.clone(), folder: folder.to_owned(), guarded })
+        Ok(Self {
+            interpreter: interpreter.path.clone(),
+            folder: folder.to_owned(),
+            guarded,
+            shared: OnceLock::new(),
+        })
     }
 
     /// What a round of calls was doing that has ended without a word, by the marks that its executors have left: see `Mark`
@@ -92,6 +101,22 @@ impl Installed {
             (_, [task]) => Some(format!("while it executed task {task}")),
             (_, tasks) => Some(format!("while it executed tasks {}", tasks.join(", "))),
         }
+    }
+
+    /// Where the shared input of `workload` is, which each round copies for itself: making it would be slow in Python. Nothing
+    /// where there is none.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn shared_of(&self, workload: &WorkloadSpec) -> anyhow::Result<PathBuf> {
+        if workload.shared_bytes == 0 {
+            return Ok(PathBuf::new());
+        }
+        // One plan has one workload.
+        let made = || shared::make(workload.seed, workload.shared_bytes).map_err(|error| error.to_string());
+        let file = self.shared.get_or_init(made).as_ref();
+        let file = file.map_err(|error| anyhow::anyhow!("the shared input cannot be had: {error}"))?;
+        Ok(shared::path_of(file))
     }
 
     /// The folder that holds the arguments of `workload`'s tasks, where they are read from a file: for Python, writing
@@ -156,14 +181,7 @@ pub fn refusal(workload: &WorkloadSpec) -> Option<String> {
         let found = workload.kind.name();
         return Some(format!("the python engine has no workload {found}: expected {kinds}"));
     }
-    let lacks = [
-        ("--io other than sleep", workload.io != Io::Sleep),
-        ("--shared", workload.shared_bytes > 0),
-        ("--spread trace", matches!(workload.spread, Spread::Trace(_))),
-        ("--timeout", workload.timeout_seconds.is_some()),
-    ];
-    let lacking = lacks.into_iter().find(|(_, asked)| *asked);
-    lacking.map(|(what, _)| format!("the python engine has no {what}"))
+    workload.timeout_seconds.map(|_| "the python engine has no --timeout for tasks that are no calls".into())
 }
 
 /// What `policy` means to the call `api`: what a program gets that says nothing of chunks, unless it is given.
@@ -213,6 +231,14 @@ pub fn handing_over_seconds(mode: Mode, settings: &Settings) -> f64 {
     match mode {
         Mode::Threads | Mode::Pool => TASK + MESSAGE / settings.chunk.unwrap_or(1) as f64,
         _ => TASK,
+    }
+}
+
+/// What evaluating an expression takes more than by procbench's own lines, in seconds.
+pub const fn evaluating_seconds(evaluator: Option<Evaluator>) -> f64 {
+    match evaluator {
+        Some(Evaluator::Formulas) => 4e-3,
+        Some(Evaluator::Own) | None => 0.0,
     }
 }
 

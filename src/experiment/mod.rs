@@ -284,13 +284,14 @@ fn equip(
     setting: &Setting,
     janitor: &mut Janitor,
 ) -> anyhow::Result<(Equipment, Option<Folder>)> {
+    let tools = setting.machine.tools.clone();
     if !plan.strategies.iter().any(|strategy| strategy.engine == Engine::Python) {
-        return Ok((Equipment::default(), None));
+        return Ok((Equipment { python: None, tools }, None));
     }
     let interpreter = setting.machine.python.as_ref().context("nobody has looked for Python")?;
     let folder = janitor.folder()?;
     let python = Some(Installed::new(interpreter, folder.path(), plan.workload.kind)?);
-    Ok((Equipment { python }, Some(folder)))
+    Ok((Equipment { python, tools }, Some(folder)))
 }
 
 /// `workload` with nothing to do in its tasks. What is shipped, what the parent holds and how a process is forked stays:

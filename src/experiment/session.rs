@@ -137,6 +137,11 @@ impl<'a> Session<'a> {
         let props = self.props(&mut workload)?;
         if row.strategy.engine == Engine::Python
             && let Some(python) = &self.equipment.python
+        {
+            workload.ready.shared = python.shared_of(&workload)?;
+        }
+        if row.strategy.engine == Engine::Python
+            && let Some(python) = &self.equipment.python
             && let Some(folder) = python.arguments_of(&workload)?
         {
             workload.folder = folder;
@@ -156,6 +161,7 @@ impl<'a> Session<'a> {
             strategy: row.strategy.clone(),
             latency: self.plan.run.latency && phase == Phase::Timed,
             on_failure: self.plan.run.on_failure,
+            verify: phase == Phase::Memory,
         };
         let observer = &mut *self.observer;
         let started = Instant::now();
@@ -252,7 +258,7 @@ impl<'a> Session<'a> {
         if completed.report.tasks_failed > 0 {
             return Ok(());
         }
-        let RoundReport { digest, parts, .. } = &completed.report;
+        let RoundReport { digest: Some(digest), parts, .. } = &completed.report else { return Ok(()) };
         match &mut self.digests[usize::from(row.empty)] {
             Some(agreed) if agreed.digest != *digest => Err(RoundFailure::Violation(
                 match where_they_differ(row.workload.tasks, &agreed.parts, parts) {

@@ -46,6 +46,7 @@ pub fn sum_up(
             parked_process_bytes: setting.parked_process_bytes,
             units_per_second: setting.units_per_second,
             python: setting.machine.python.clone(),
+            tools: setting.machine.tools.clone(),
             change: environment::change(&seen.before, &seen.after, own_work),
             before: seen.before,
             after: seen.after,
@@ -179,7 +180,9 @@ fn memory(
     let peak_alive = completed.report.peak_alive;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
-    let per_alive = tells_per_alive(strategy.mode, workload, latency).then(|| {
+    // What a tool takes itself would be counted among what it has started.
+    let tells = tells_per_alive(strategy.mode, workload, latency) && !strategy.engine.is_tool();
+    let per_alive = tells.then(|| {
         let (peak, runner) = reading.peak_bytes.zip(reading.runner_bytes)?;
         peak.saturating_sub(runner).saturating_sub(board).checked_div(peak_alive)
     });
@@ -201,6 +204,7 @@ const fn bytes_of_word(engine: Engine) -> u64 {
     match engine {
         Engine::Native => 8,
         Engine::Python => 8 + 32,
+        Engine::Xargs | Engine::Parallel => 0,
     }
 }
 

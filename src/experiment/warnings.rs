@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::summary::tells_per_alive;
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, StrategyResult, Warning};
+use crate::engine::Engine;
 use crate::measure::conditions;
 use crate::measure::storage::Storage;
 use crate::mode::Mode;
@@ -261,6 +262,17 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
             ),
         }));
     }
+    for strategy in document.strategies.iter().filter(|strategy| strategy.engine.is_tool()) {
+        let (name, tool) = (&strategy.name, strategy.engine.name());
+        let unknown = match strategy.engine {
+            Engine::Xargs => "latency and, in timed rounds, the digest",
+            _ => "latency",
+        };
+        let what = format!(
+            "{unknown} of {name}: {tool} does not tell; its processes alive are those seen at looks 10 ms apart"
+        );
+        notices.push(Notice::NotMeasured { what });
+    }
     if document.environment.change.busy_share.is_none() {
         let what =
             "shares of CPU time: less than a second of it was used, which the kernel counts in ticks".into();
@@ -288,7 +300,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
         }
         let not_tried = strategy.tasks_not_tried();
         let program = document.plan.workload.program.as_ref();
-        let hint = program.is_some_and(|program| program.output.is_none());
+        let hint = program.is_some_and(|program| program.output.is_none()) && !strategy.engine.is_tool();
         notices.push(Notice::TasksFailed { strategy: name, failed, not_tried, first, hint });
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();

@@ -10,6 +10,7 @@ use super::{IDLE, Observer, RunError, Setting};
 use crate::document::{Document, Warning};
 use crate::engine::Engine;
 use crate::engine::python::{Interpreter, ProbeError};
+use crate::engine::tool::Tool;
 use crate::measure::environment::Environment;
 use crate::measure::limits::Limits;
 use crate::measure::parked;
@@ -89,6 +90,7 @@ impl Workbench {
             limits: Limits::read(),
             parked_process_bytes: parked::ASSUMED_BYTES,
             python: None,
+            tools: Vec::new(),
         };
         Ok(Self {
             signals,
@@ -130,6 +132,12 @@ impl Workbench {
     pub fn prepare(&mut self, checked: Checked) -> Result<Job, PrepareError> {
         let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
         let Checked { draft, inputs, found, plan } = checked;
+        for engine in Engine::ALL.iter().filter(|engine| engine.is_tool() && draft.names(**engine)) {
+            if !self.machine.tools.iter().any(|tool| tool.engine == *engine) {
+                let stop_wanted = || self.signals.stop_wanted();
+                self.machine.tools.push(Tool::find(*engine, &stop_wanted)?);
+            }
+        }
         if parked_process_matters(&plan) {
             let bytes = *self.parked_process_bytes.get_or_insert_with(parked::measure);
             self.machine.parked_process_bytes = bytes;

@@ -28,6 +28,41 @@ pub struct Settings {
     /// Chunks that a worker of Python's pool executes before another takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tasks_per_child: Option<u64>,
+    /// By what Python evaluates expressions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluator: Option<Evaluator>,
+}
+
+/// By what Python evaluates expressions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Evaluator {
+    /// By procbench's own lines, which know the formulas of the workload alone.
+    #[default]
+    Own,
+    /// By the package of that name, where it is installed.
+    Formulas,
+}
+
+impl Evaluator {
+    /// All of them, in the order in which help texts name them.
+    pub const ALL: [Self; 2] = [Self::Own, Self::Formulas];
+
+    /// As typed and printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Formulas => "formulas",
+        }
+    }
+
+    /// The package that it takes, as it is imported and installed.
+    pub const fn library(self) -> Option<&'static str> {
+        match self {
+            Self::Own => None,
+            Self::Formulas => Some("formulas"),
+        }
+    }
 }
 
 /// How arguments and results travel between the parent and its workers.

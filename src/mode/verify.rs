@@ -74,7 +74,7 @@ pub enum Violation {
 }
 
 /// Failures that are reported one by one; the others are counted.
-const FAILURES_REPORTED: usize = 10;
+pub(crate) const FAILURES_REPORTED: usize = 10;
 
 /// Bytes of arguments that are made again to check results against, for every task; with more than that it is
 /// done for an even sample of tasks. The digest covers all of them either way.
@@ -255,7 +255,7 @@ fn verify_results<W: Workload>(workload: &W, outcome: &Outcome) -> Result<Verifi
 }
 
 /// Folds results into a digest, a block at a time.
-struct Folder {
+pub(crate) struct Folder {
     hasher: Sha256,
     block: Vec<u8>,
     with_bytes: bool,
@@ -264,11 +264,11 @@ struct Folder {
 impl Folder {
     const BLOCK: usize = 64 * 1024;
 
-    fn new(with_bytes: bool) -> Self {
+    pub(crate) fn new(with_bytes: bool) -> Self {
         Self { hasher: Sha256::new(), block: Vec::with_capacity(Self::BLOCK + 8), with_bytes }
     }
 
-    fn fold(&mut self, checksum: u32, bytes: &[u8]) {
+    pub(crate) fn fold(&mut self, checksum: u32, bytes: &[u8]) {
         self.block.extend_from_slice(&checksum.to_le_bytes());
         if self.with_bytes {
             self.block.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
@@ -279,7 +279,7 @@ impl Folder {
         }
     }
 
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.hasher.update(&self.block);
         self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::{Api, Start, Transport};
+use crate::mode::settings::{Api, Evaluator, Start, Transport};
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// A plan in which everything may be missing.
@@ -171,6 +171,8 @@ draft! {
         api: Api,
         /// `--max-tasks-per-child`
         max_tasks_per_child: Count,
+        /// `--evaluator`
+        evaluator: Evaluator,
     }
 }
 
@@ -361,7 +363,8 @@ impl FromStr for StrategyDraft {
 }
 
 /// The settings that a row can have, as typed.
-const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine, api, max-tasks-per-child";
+const SETTINGS: &str =
+    "workers, chunk, in-flight, transport, start, engine, api, max-tasks-per-child, evaluator";
 
 impl StrategyDraft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -380,6 +383,7 @@ impl StrategyDraft {
             "engine" => once(&mut self.engine, key, parse_engine(value)),
             "api" => once(&mut self.api, key, parse_api(value)),
             "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
+            "evaluator" => once(&mut self.evaluator, key, parse_evaluator(value)),
             _ => Err(format!("unknown setting '{key}': expected one of {SETTINGS}")),
         }
     }
@@ -408,6 +412,11 @@ pub fn parse_engine(text: &str) -> Result<Engine, String> {
 /// `--api`
 pub fn parse_api(text: &str) -> Result<Api, String> {
     by_name("api", text, &Api::ALL, Api::name)
+}
+
+/// `--evaluator`
+pub fn parse_evaluator(text: &str) -> Result<Evaluator, String> {
+    by_name("evaluator", text, &Evaluator::ALL, Evaluator::name)
 }
 
 /// `--memory-method`
@@ -456,6 +465,9 @@ impl fmt::Display for StrategyDraft {
         }
         if let Some(Count(most)) = self.max_tasks_per_child {
             write!(f, ":max-tasks-per-child={most}")?;
+        }
+        if let Some(evaluator) = self.evaluator {
+            write!(f, ":evaluator={}", evaluator.name())?;
         }
         Ok(())
     }

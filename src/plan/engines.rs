@@ -5,7 +5,7 @@ use super::draft::StrategyDraft;
 use super::units::Count;
 use crate::engine::Engine;
 use crate::mode::Mode;
-use crate::mode::settings::{Api, Start};
+use crate::mode::settings::{Api, Evaluator, Start};
 
 /// Each of `rows`, by each of `engines` if there are any: side by side, and none twice.
 pub fn by_engines(
@@ -64,9 +64,16 @@ impl StrategyDraft {
                 known.join(", ")
             )
         });
-        only_for("transport", self.transport.is_some(), Engine::Native)
+        let of_tool = engine.is_tool().then(|| engine.name()).and_then(|tool| {
+            let given = [("chunk", self.chunk.is_some()), ("start method", self.start.is_some())];
+            let (setting, _) = given.into_iter().find(|(_, given)| *given)?;
+            Some(format!("the {tool} engine has no {setting}: it starts a command for each task"))
+        });
+        of_tool
+            .or_else(|| only_for("transport", self.transport.is_some(), Engine::Native))
             .or_else(|| only_for("api", self.api.is_some(), Engine::Python))
             .or_else(|| only_for("max-tasks-per-child", self.max_tasks_per_child.is_some(), Engine::Python))
+            .or_else(|| only_for("evaluator", self.evaluator.is_some(), Engine::Python))
             .or(unknown_start)
             .or_else(|| {
                 (self.chunk.is_some() && mode == Mode::Pool && self.api == Some(Api::ApplyAsync))
@@ -102,7 +109,9 @@ impl StrategyDraft {
 
     /// The library that `self` needs and that the interpreter does not have, with what to do about it.
     pub(super) fn missing_library(&self, machine: &Machine) -> Option<String> {
-        let (library, python) = (self.api.and_then(Api::library)?, machine.python.as_ref()?);
+        let python = machine.python.as_ref()?;
+        let needs = [self.api.and_then(Api::library), self.evaluator.and_then(Evaluator::library)];
+        let library = needs.into_iter().flatten().find(|library| !python.libraries.contains_key(*library))?;
         (!python.libraries.contains_key(library)).then(|| {
             let path = python.path.display();
             format!("{library} is not installed for {path}: {path} -m pip install {library}, or see --python (in '{self}')")

@@ -24,7 +24,7 @@ pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -
     let start = strategy.settings.start.unwrap_or(Start::Fork);
     let handing_over =
         if of_python { python::handing_over_seconds(strategy.mode, &strategy.settings) } else { 0.0 };
-    let busy = busy + handing_over;
+    let busy = busy + handing_over + python::evaluating_seconds(strategy.settings.evaluator);
     let one_at_a_time = of_python && strategy.mode == Mode::Threads;
     let at_once = if one_at_a_time { 1.0 } else { workers.min(cores as f64) };
     let fork = if of_python { python::process_seconds(start) } else { FORK_SECONDS };

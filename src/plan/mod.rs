@@ -18,7 +18,8 @@ pub mod vary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::python::{self, Interpreter};
+use crate::engine::python::Interpreter;
+use crate::engine::tool::Tool;
 use crate::engine::{Engine, Strategy};
 use crate::measure::limits::Limits;
 use crate::measure::memory::Choice;
@@ -142,6 +143,8 @@ pub struct Machine {
     pub parked_process_bytes: u64,
     /// Python's interpreter, once it has been asked what it is.
     pub python: Option<Interpreter>,
+    /// The tools that were looked for, and found.
+    pub tools: Vec<Tool>,
 }
 
 /// Why there is no plan.
@@ -223,6 +226,12 @@ impl Draft {
         let rows = if self.strategies.is_empty() { StrategyDraft::all_modes() } else { self.strategies };
         let (rows, not_available) = set_apart(workload.kind, rows)?;
         for row in &rows {
+            if row.evaluator.is_some() && workload.kind != Kind::Expression {
+                let kind = workload.kind.name();
+                return usage(format!(
+                    "evaluator belongs to the expression workload, but this one is {kind} (in '{row}')"
+                ));
+            }
             if let Some(wrong) = row.contradiction() {
                 return usage(format!("{wrong} (in '{row}')"));
             }
@@ -230,15 +239,18 @@ impl Draft {
         require_memory(&workload, machine)?;
         found.require_room(&workload).map_err(PlanError::Limit)?;
         let is_python = |row: &StrategyDraft| row.engine == Some(Engine::Python);
-        if let Some(row) = rows.iter().find(|row| is_python(row))
-            && let Some(wrong) = python::refusal(&workload)
-        {
-            return usage(format!("{wrong} (in '{row}')"));
+        let refusal = |row: &StrategyDraft| {
+            Some(format!("{} (in '{row}')", row.engine.unwrap_or(Engine::Native).refusal(&workload)?))
+        };
+        if let Some(wrong) = rows.iter().find_map(refusal) {
+            return usage(wrong);
         }
         let policy = self.run.on_failure.unwrap_or_default();
-        if policy != OnFailure::Continue && rows.iter().any(is_python) {
+        let foreign = rows.iter().filter_map(|row| row.engine).find(|engine| *engine != Engine::Native);
+        if let Some(engine) = foreign.filter(|_| policy != OnFailure::Continue) {
+            let name = engine.name();
             return usage(format!(
-                "on-failure is {policy}, but the python engine always goes on: expected continue"
+                "on-failure is {policy}, but the {name} engine knows no such policy: expected continue"
             ));
         }
         if self.run.python.is_some() && !rows.iter().any(is_python) {
@@ -484,6 +496,7 @@ impl Plan {
                     start: settings.start,
                     api: settings.api,
                     max_tasks_per_child: settings.max_tasks_per_child.map(Count),
+                    evaluator: settings.evaluator,
                 })
                 .collect(),
             found: None,

@@ -62,7 +62,7 @@ impl StrategyDraft {
         let (pools, forks) = (has(&[Mode::Threads, Mode::Pool]), has(&[Mode::Pool, Mode::Process]));
         Self {
             workers: self.workers.filter(|_| pools),
-            chunk: self.chunk.filter(|_| pools && takes_chunk),
+            chunk: self.chunk.filter(|_| pools && takes_chunk && !engine.is_tool()),
             in_flight: self.in_flight.filter(|_| has(&[Mode::Process])),
             transport: self.transport.filter(|_| has(&[Mode::Pool]) && native),
             start: self.start.filter(|start| {
@@ -71,6 +71,7 @@ impl StrategyDraft {
             }),
             api: self.api.filter(|_| has(&[Mode::Pool]) && python),
             max_tasks_per_child: self.max_tasks_per_child.filter(|_| has(&[Mode::Pool]) && python),
+            evaluator: self.evaluator.filter(|_| python),
             engine: None,
             name: None,
             mode: None,
@@ -81,7 +82,7 @@ impl StrategyDraft {
     pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
         type IsSet = fn(&StrategyDraft) -> bool;
         let used = |is_set: IsSet| rows.iter().any(|row| is_set(&self.settings_for(row)));
-        let settings: [(&str, IsSet); 7] = [
+        let settings: [(&str, IsSet); 8] = [
             ("--workers", |row| row.workers.is_some()),
             ("--chunk", |row| row.chunk.is_some()),
             ("--in-flight", |row| row.in_flight.is_some()),
@@ -89,6 +90,7 @@ impl StrategyDraft {
             ("--start", |row| row.start.is_some()),
             ("--api", |row| row.api.is_some()),
             ("--max-tasks-per-child", |row| row.max_tasks_per_child.is_some()),
+            ("--evaluator", |row| row.evaluator.is_some()),
         ];
         settings.into_iter().find(|(_, is_set)| is_set(self) && !used(*is_set)).map(|(name, _)| name)
     }
@@ -102,25 +104,35 @@ pub(super) fn set_apart(
     kind: Kind,
     rows: Vec<StrategyDraft>,
 ) -> Result<(Vec<StrategyDraft>, Vec<NotAvailable>), PlanError> {
-    if kind != Kind::Call {
-        return Ok((rows, Vec::new()));
-    }
+    let calls = kind == Kind::Call;
     let names = names_of(&rows);
     let (mut able, mut others) = (Vec::new(), Vec::new());
     for (row, strategy) in rows.into_iter().zip(names) {
-        match (row.engine, row.mode) {
-            (Some(engine @ Engine::Native), Some(mode)) => {
-                let (place, reason) = (able.len(), NO_CALL.to_owned());
-                others.push(NotAvailable { strategy, engine, mode, place, reason });
+        let reason = match (row.engine, row.mode) {
+            (Some(Engine::Native), Some(_)) if calls => Some(NO_CALL.to_owned()),
+            (Some(engine), Some(Mode::Threads)) if engine.is_tool() => Some(no_threads(engine)),
+            _ => None,
+        };
+        match (reason, row.engine, row.mode) {
+            (Some(reason), Some(engine), Some(mode)) => {
+                others.push(NotAvailable { strategy, engine, mode, place: able.len(), reason });
             }
-            (Some(_), _) => able.push(row),
-            (None, _) => able.push(row.executed_by(Engine::Python)),
+            _ if calls && row.engine.is_none() => able.push(row.executed_by(Engine::Python)),
+            _ => able.push(row),
         }
     }
-    match able.is_empty() {
-        true => usage(format!("{NO_CALL}: expected --engine python")),
-        false => Ok((able, others)),
+    match (able.is_empty(), calls, others.first()) {
+        (true, true, _) => usage(format!("{NO_CALL}: expected --engine python")),
+        (true, false, Some(row)) => {
+            usage(format!("{}: expected serial, pool or process (in '{}')", row.reason, row.strategy))
+        }
+        _ => Ok((able, others)),
     }
+}
+
+/// Why a tool has no row of threads.
+fn no_threads(tool: Engine) -> String {
+    format!("{} starts processes, no threads", tool.name())
 }
 
 /// A name for each row: what was typed, and a number where that says the same twice.
@@ -148,6 +160,7 @@ pub(super) fn resolve_settings(
     let Chunk(policy) = row.chunk.unwrap_or(Chunk(ChunkPolicy::Auto));
     let start = row.start.unwrap_or(Start::Fork);
     let of_python = row.engine == Some(Engine::Python);
+    let of_tool = row.engine.is_some_and(Engine::is_tool);
     let api = (of_python && row.mode == Some(Mode::Pool)).then(|| row.api.unwrap_or_default());
     let policy = if of_python { python::chunk_policy(policy, api.unwrap_or_default()) } else { policy };
     let sharing = python::sharing_workers(workers, api.unwrap_or_default());
@@ -180,8 +193,11 @@ pub(super) fn resolve_settings(
              the round: expected pool or process (in '{name}')"
         ));
     }
-    let start = Some(start);
-    Ok(match row.mode.unwrap_or(Mode::Serial) {
+    let start = Some(start).filter(|_| !of_tool);
+    let evaluates = of_python && workload.kind == Kind::Expression;
+    let evaluator = evaluates.then(|| row.evaluator.unwrap_or_default());
+    let with_evaluator = |(settings, verdict)| (Settings { evaluator, ..settings }, verdict);
+    Ok(with_evaluator(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
             let verdict = guard::judge(workers, &machine.limits.of_files(), cost);
@@ -195,15 +211,16 @@ pub(super) fn resolve_settings(
             if let Some(binding) = &verdict.binding {
                 return Err(no_room(name, workers, "worker processes", verdict.allowed, binding));
             }
-            let native = !of_python;
+            let native = !of_python && !of_tool;
             let settings = Settings {
                 workers: Some(workers),
-                chunk: (api != Some(Api::ApplyAsync)).then_some(chunk),
+                chunk: (api != Some(Api::ApplyAsync) && !of_tool).then_some(chunk),
                 transport: native.then(|| row.transport.unwrap_or(Transport::SharedMemory)),
                 start,
                 api,
                 max_tasks_per_child: row.max_tasks_per_child.map(|count| count.0),
                 in_flight: None,
+                evaluator: None,
             };
             (settings, None)
         }
@@ -222,7 +239,7 @@ pub(super) fn resolve_settings(
             let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
             (settings, verdict.binding.is_some().then_some(verdict))
         }
-    })
+    }))
 }
 
 /// What a process of a program that nobody knows is taken to need: an interpreter with its libraries.

@@ -92,6 +92,7 @@ keys! {
     "start" Word strategy.start = draft::parse_start;
     "api" Word strategy.api = draft::parse_api;
     "max-tasks-per-child" Count strategy.max_tasks_per_child = Count::from_str;
+    "evaluator" Word strategy.evaluator = draft::parse_evaluator;
 }
 
 impl Key {

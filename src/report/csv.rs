@@ -9,7 +9,7 @@ use csv::{Terminator, WriterBuilder};
 use super::subject::Subject;
 use crate::document::{Document, Round, StrategyResult};
 use crate::measure::bystander::Disturbance;
-use crate::mode::settings::{Api, Start, Transport};
+use crate::mode::settings::{Api, Evaluator, Start, Transport};
 
 /// A row of the table, from where its values are taken.
 struct Line<'a> {
@@ -37,6 +37,7 @@ const COLUMNS: &[Column] = &[
     ("in_flight", |line| or_empty(line.strategy.settings.in_flight)),
     ("api", |line| or_empty(line.strategy.settings.api.map(Api::name))),
     ("max_tasks_per_child", |line| or_empty(line.strategy.settings.max_tasks_per_child)),
+    ("evaluator", |line| or_empty(line.strategy.settings.evaluator.map(Evaluator::name))),
     ("empty_tasks", |line| line.is_empty_task.to_string()),
     ("round", |line| line.round.round.to_string()),
     ("order", |line| line.round.order.to_string()),
@@ -53,7 +54,7 @@ const COLUMNS: &[Column] = &[
     ("processes_started", |line| line.round.report.processes_started.to_string()),
     ("helpers_started", |line| line.round.report.helpers_started.to_string()),
     ("peak_alive", |line| line.round.report.peak_alive.to_string()),
-    ("digest", |line| line.round.report.digest.clone()),
+    ("digest", |line| line.round.report.digest.clone().unwrap_or_default()),
     ("work_units", |line| line.round.report.work_units.to_string()),
     ("io_overshoot_mean_seconds", |line| or_empty(line.round.report.io_overshoot_mean_seconds)),
     ("io_overshoot_max_seconds", |line| or_empty(line.round.report.io_overshoot_max_seconds)),

@@ -294,6 +294,7 @@ pub fn settings_in_words(settings: &Settings) -> String {
         settings.start.map(|start| format!("start {}", start.name())),
         settings.api.map(|api| format!("by {}", api.name())),
         settings.max_tasks_per_child.map(|most| format!("{} chunks for each child", count(most))),
+        settings.evaluator.map(|evaluator| format!("evaluator {}", evaluator.name())),
         settings.transport.map(|transport| format!("through {}", transport.name())),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -57,6 +57,11 @@ impl Words {
         self.bytes.push(0);
     }
 
+    /// All words, each with the zero byte that ends it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The last word that was begun.
     pub fn last(&self) -> &[u8] {
         self.starts.last().map_or(&[], |start| &self.bytes[*start..self.bytes.len() - 1])

@@ -15,8 +15,8 @@ pub fn command(
     standing: Option<&Standing>,
     spec_has_baseline: bool,
 ) -> Result<Vec<String>, Failure> {
-    const OF_THE_SEARCH: [&str; 7] =
-        ["mode", "engine", "start", "api", "max_tasks_per_child", "json", "time_limit"];
+    const OF_THE_SEARCH: [&str; 8] =
+        ["mode", "engine", "start", "api", "max_tasks_per_child", "evaluator", "json", "time_limit"];
     const OF_THE_SCREEN: [&str; 5] = ["quiet", "rounds", "csv", "markdown", "html"];
     let Some(standing) = standing else { return Ok(Vec::new()) };
     let mut command = Cli::command();

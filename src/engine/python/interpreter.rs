@@ -155,8 +155,8 @@ fn version_in(text: &str) -> Option<(u32, u32)> {
 }
 
 /// What a program said, and how it ended.
-struct Answer {
-    stdout: String,
+pub(in crate::engine) struct Answer {
+    pub(in crate::engine) stdout: String,
     stderr: String,
     end: String,
 }
@@ -169,13 +169,17 @@ const LONGEST_ANSWER: u64 = 64 << 10;
 const LOOK_UP: Duration = Duration::from_millis(2);
 
 /// Runs `name` with `arguments` and hears it out, as long as it stays within bounds. Nothing of it is left afterwards.
-fn ask(name: &Path, arguments: &[&str], stop_wanted: &dyn Fn() -> bool) -> Result<Answer, ProbeError> {
+pub(in crate::engine) fn ask(
+    name: &Path,
+    arguments: &[&str],
+    stop_wanted: &dyn Fn() -> bool,
+) -> Result<Answer, ProbeError> {
     let shown = name.display();
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound if name == Path::new(NAME) => ProbeError::Unusable(format!(
             "the python engine needs {NAME}, which was not found in PATH: install it, or see --python"
         )),
-        _ => ProbeError::Unusable(format!("failed to start {shown} as Python: {error}")),
+        _ => ProbeError::Unusable(format!("failed to start {shown}: {error}")),
     };
     let (stdout, stderr) = (Paper::new().map_err(failed)?, Paper::new().map_err(failed)?);
     let mut command = Command::new(name);

@@ -19,7 +19,7 @@ def probe():
         found["global_lock"] = True if gil is None else gil()
         found["default_start"] = multiprocessing.get_start_method()
         found["units_per_second"] = calibrate()
-        found["libraries"] = libraries("loky", "mpire")
+        found["libraries"] = libraries("loky", "mpire", "formulas")
     return found
 
 

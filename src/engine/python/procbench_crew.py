@@ -9,6 +9,28 @@ import signal
 from multiprocessing import context as contexts
 
 
+class Unsuited(Exception):
+    """A library is installed, but not as procbench knows it."""
+
+
+def known(library, holder, name):
+    """What `holder` calls `name`, which `library` promises to nobody: another release may have another name for it."""
+    try:
+        return getattr(holder, name)
+    except AttributeError:
+        raise Unsuited(unsuited(library, "there is no %s in its %s" % (name, getattr(holder, "__name__", type(holder).__name__)))) from None
+
+
+def unsuited(library, why):
+    from importlib import metadata
+
+    version, fits = metadata.version(library), {"loky": "3.7", "mpire": "2.10"}[library]
+    return (
+        "%s %s is not one that procbench can measure: %s, which it takes to count its processes and to leave nothing behind. "
+        "Known to fit: %s" % (library, version, why, fits)
+    )
+
+
 class WorkerLost(Exception):
     """A worker was killed, and its task with it."""
 

@@ -13,6 +13,7 @@ from multiprocessing import process
 
 import procbench_call as call
 import procbench_crew as crew
+import procbench_io
 import procbench_modes as modes
 import procbench_tasks as tasks
 
@@ -70,6 +71,8 @@ def failure(error):
     """The message that says why there is no round."""
     if isinstance(error, (Violation, crew.WorkerLost)):
         return {"type": "violation" if isinstance(error, Violation) else "error", "message": str(error)}
+    if isinstance(error, crew.Unsuited):
+        return {"type": "limit", "message": str(error)}
     if isinstance(error, call.Refused):
         return {"type": "refused", "message": str(error)}
     # What went wrong first: a pool may stumble over itself when it cannot start.
@@ -97,6 +100,7 @@ def execute(controller, request):
     raise_file_limit()
     spec, settings = resolve(request)
     make_folders(spec)
+    props = procbench_io.make_ready(spec)
     if spec["kind"] == "call":
         find_function(spec)
     held = b"\1" * request["workload"]["parent_memory_bytes"]
@@ -121,7 +125,7 @@ def execute(controller, request):
     outcome.helpers += helpers
     user, system = (end - start for end, start in zip(after, before))
     controller.say({"type": "over"})
-    del held
+    del held, props
     if spec["kind"] == "call":
         outcome.left_running = call.end_strays()
     verified = verify(spec, settings, outcome)
@@ -184,6 +188,7 @@ def resolve(request):
     spec = {
         "mode": strategy["mode"],
         "threads": strategy["mode"] == "threads",
+        "evaluator": settings.get("evaluator"),
         "keyed": settings.get("api") == "imap_unordered",
         "kind": workload["kind"],
         "tasks": workload["tasks"],
@@ -195,6 +200,13 @@ def resolve(request):
         "wait": round(workload["io_wait_seconds"] * 1e9),
         "memory": workload["memory_bytes"],
         "spread": workload["spread"],
+        "durations": workload.get("ready", {}).get("durations", ""),
+        "mean": (workload.get("trace") or {}).get("mean_seconds"),
+        "shared": workload.get("ready", {}).get("shared", ""),
+        "io": workload.get("io", "sleep"),
+        "io_size": workload.get("io_size_bytes", 0),
+        "io_folder": workload.get("ready", {}).get("io_folder", ""),
+        "peer": workload.get("ready", {}).get("peer", ""),
         "folder": workload["folder"],
         "lines": os.path.join(workload["folder"], "formulas"),
     }
@@ -281,7 +293,7 @@ def has_children():
 def units_of_all(spec, initialisations):
     units, factor = spec["units"], None
     if units:
-        factor = tasks.durations(spec["spread"], spec["seed"])
+        factor = tasks.factors(spec)
     if factor:
         of_tasks = sum(int(units * factor(task)) for task in range(spec["tasks"]))
     else:
@@ -377,16 +389,30 @@ def reason(outcome, task, value):
 
 def expectations(spec):
     """(task, checksum) of an even sample of tasks, worked out again."""
+    expected = procbench_io.expected(spec)
+    if not expected:
+        yield from checksums(spec, lambda task, value: value)
+        return
+    most = max(CHECKED_BYTES // max(spec["io_size"], 1), 1)
+    every = max(spec["tasks"] // most, 1)
+    for task, value in checksums(spec, expected):
+        yield task, value
+        if task % every == 0:
+            procbench_io.require_left(spec, task, Violation)
+
+
+def checksums(spec, carried_on):
+    """(task, checksum), where what tasks read or write makes of a checksum what `carried_on` says."""
     count = spec["tasks"]
     most = CHECKED_FORMULAS if spec["kind"] == "expression" else CHECKED_TASKS
     every = max(-(-count // most), count * spec["arg_size"] // CHECKED_BYTES, 1)
     if spec["kind"] == "synthetic" and spec["arg_size"]:
         for task, argument in tasks.Arguments(count, spec["seed"], spec["arg_size"]):
             if task % every == 0:
-                yield task, tasks.checksum(task, argument)
+                yield task, carried_on(task, tasks.checksum(task, argument))
     elif spec["kind"] == "synthetic":
         for task in range(0, count, every):
-            yield task, tasks.checksum(task, b"")
+            yield task, carried_on(task, tasks.checksum(task, b""))
     elif spec["kind"] == "file":
         text = tasks.TEXT * tasks.TIMES
         for task in range(count):
@@ -398,14 +424,16 @@ def expectations(spec):
             if found != text:
                 raise Violation("the file of task %d holds %r, expected %r" % (task, found[:20], text))
             if task % every == 0:
-                yield task, tasks.zlib.crc32(text.encode(), tasks.checksum(task, b""))
+                value = carried_on(task, tasks.checksum(task, b""))
+                yield task, tasks.zlib.crc32(text.encode(), value)
     else:
         from procbench_formula import evaluate
 
         for task, line in tasks.items(spec):
             if task % every == 0:
                 formula = line[:-1]
-                yield task, tasks.zlib.crc32(evaluate(formula), tasks.checksum(task, formula))
+                value = carried_on(task, tasks.checksum(task, formula))
+                yield task, tasks.zlib.crc32(evaluate(formula), value)
 
 
 def report(spec, outcome, verified, user, system, arrivals):

@@ -45,6 +45,25 @@ def evaluate(formula):
             return b"n" + struct.pack("<d", total)
 
 
+def evaluator(name):
+    """What evaluates formulas: `own`, or the package `formulas`."""
+    return _by_formulas() if name == "formulas" else evaluate
+
+
+def _by_formulas():
+    import formulas
+
+    parser = formulas.Parser()
+
+    def evaluate_by_package(formula):
+        value = parser.ast(formula.decode())[1].compile()()
+        return b"n" + struct.pack("<d", float(value))
+
+    # What it imports when it is first needed takes a second, as imports do: before the clock starts.
+    evaluate_by_package(b"=SUM(1,2)*IF(1<2,MAX(1,2),PRODUCT(3,4))")
+    return evaluate_by_package
+
+
 def _value(branch):
     if branch[-1:] != b")":
         return int(branch)

@@ -203,7 +203,7 @@ def _executor(spec, settings, progress):
 def _loky(spec, settings, progress):
     import loky
 
-    _settle_loky()
+    settled = _settle_loky()
     outcome, board = Outcome(), Board()
     spec = dict(spec, board=board.path)
     if spec["kind"] == "call":
@@ -223,6 +223,7 @@ def _loky(spec, settings, progress):
     crew.look_no_more()
     outcome.end = now()
     del pool, results
+    settled()
     outcome = _of_workers(outcome, board)
     # Its workers are known by what they have handed in. It replaces those that are idle for long, or grow.
     outcome.started = len(board.handed_in())
@@ -232,23 +233,41 @@ def _loky(spec, settings, progress):
 
 def _settle_loky():
     """See to it that what loky makes is removed with this round's folder, whatever happens, and that its workers are as
-    isolated as this process is."""
-    # By their full names: `loky.backend.synchronize` is multiprocessing's until loky's own has been imported.
-    own = importlib.import_module("loky.backend.synchronize")
-    starter = importlib.import_module("loky.backend.fork_exec")
+    isolated as this process is. Returns what says, after the round, whether loky was known well enough for that."""
+
+    def module(name):
+        # By their full names: `loky.backend.synchronize` is multiprocessing's until loky's own has been imported.
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            raise crew.Unsuited(crew.unsuited("loky", "there is no %s" % name)) from None
+
+    own, starter = module("loky.backend.synchronize"), module("loky.backend.fork_exec")
     prefix, numbers = processes.current_process()._config["semprefix"], itertools.count()
-    start = starter.fork_exec
+    start, used = crew.known("loky", starter, "fork_exec"), set()
+    crew.known("loky", crew.known("loky", own, "SemLock"), "_make_name")
+    tracker = crew.known("loky", module("loky.backend.resource_tracker"), "_resource_tracker")
 
     def name():
+        used.add("SemLock._make_name")
         return "%s-loky-%d-%d" % (prefix, os.getpid(), next(numbers))
 
     def isolated(command, *rest, **named):
+        used.add("fork_exec")
         return start(command[:1] + ["-I"] + command[1:], *rest, **named)
 
     # loky has given its own way to name them to multiprocessing as well.
     for module in (own, importlib.import_module("multiprocessing.synchronize")):
         module.SemLock._make_name = staticmethod(name)
     starter.fork_exec = isolated
+
+    def settled():
+        unused = [name for name in ("SemLock._make_name", "fork_exec") if name not in used]
+        unused += [name for name in ("_fd", "_pid") if not hasattr(tracker, name)]
+        if unused:
+            raise crew.Unsuited(crew.unsuited("loky", "it does not use %s" % unused[0]))
+
+    return settled
 
 
 def _mpire(spec, settings, progress):
@@ -268,7 +287,7 @@ def _mpire(spec, settings, progress):
     crew.look_every_second()
     outcome.begin = now()
     pool = mpire.WorkerPool(settings["workers"], start_method=settings["start"])
-    pool.Worker = crew.counting(pool.Worker)
+    pool.Worker = crew.counting(crew.known("mpire", pool, "Worker"))
     try:
         outcome.results = pool.map(
             tasks.execute, items, iterable_len=count, chunk_size=settings["chunk"], worker_init=begin

@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 
+import procbench_io
 from procbench_cpu import burn
 from procbench_seed import Lanes, durations, mix
 
@@ -29,6 +30,10 @@ now = time.monotonic_ns
 def checksum(task, argument):
     """What proves that `argument` has reached whoever executed `task`."""
     return zlib.crc32(argument, task * SPREAD & 0xFFFFFFFF) if argument else task * SPREAD & 0xFFFFFFFF
+
+
+def _checksum_of_line(task, line):
+    return checksum(task, line[:-1])
 
 
 def result_bytes(task, value, size):
@@ -141,8 +146,9 @@ def items(spec):
 
 def is_empty(spec):
     """Whether a task only says its number."""
-    work = ("units", "wait", "memory", "arg_size", "result_size")
-    return spec["kind"] == "synthetic" and not any(spec[key] for key in work)
+    work = ("units", "wait", "memory", "arg_size", "result_size", "shared")
+    nothing = not any(spec[key] for key in work) and spec["io"] == "sleep"
+    return spec["kind"] == "synthetic" and nothing
 
 
 def folder_of(spec, task):
@@ -206,9 +212,9 @@ def _keyed_number(task):
 def _general(spec):
     """A task that has something to do."""
     size, keyed, stride = spec["result_size"], spec["keyed"], spec["stride"]
-    execute = {"synthetic": checksum, "file": _file, "expression": _expression}[spec["kind"]]
-    if spec["kind"] != "synthetic":
-        execute = execute(spec)
+    make = {"file": _file, "expression": _expression}.get(spec["kind"])
+    execute = make(spec) if make else None
+    check = _checksum_of_line if spec["kind"] == "expression" else checksum
     has_argument = bool(spec["arg_size"]) or spec["kind"] == "expression"
     work = _work(spec)
 
@@ -217,9 +223,10 @@ def _general(spec):
         tick()
         started = now() if stride and task % stride == 0 else 0
         try:
+            value = check(task, argument)
             if work:
-                work(task)
-            outcome = execute(task, argument)
+                value = work(task, value)
+            outcome = execute(task, argument, value) if execute else value
             if size:
                 outcome = outcome, result_bytes(task, outcome, size)
         except MemoryError:
@@ -239,22 +246,25 @@ def _general(spec):
 
 
 def _work(spec):
-    """The CPU work and waiting of a task; None if it has neither."""
+    """The CPU work and the I/O of a task, which carry its checksum on over what they read; None if it has neither."""
     units, wait, memory = spec["units"], spec["wait"], spec["memory"]
-    if not (units or wait or memory):
+    shared, perform = procbench_io.shared(spec), procbench_io.method(spec)
+    if not (units or wait or memory or shared or perform):
         return None
-    factor = durations(spec["spread"], spec["seed"])
+    factor, trips = factors(spec), spec["io"] == "echo"
 
-    def work(task):
+    def work(task, value):
         # Touched throughout, and held until the work is done.
         held = b"\1" * memory
         times = factor(task) if factor else 1
         meter = here.meter
+        if shared:
+            value = zlib.crc32(shared, value)
         if units:
             own = int(units * times)
             burn(own)
             meter.units += own
-        if wait:
+        if wait and not trips:
             deadline = now() + int(wait * times)
             left = deadline - now()
             while left > 0:
@@ -263,17 +273,33 @@ def _work(spec):
             meter.waits += 1
             meter.late -= left
             meter.latest = max(meter.latest, -left)
+        if trips:
+            deadline = now() + int(wait * times)
+            value = perform(task, int(wait * times), value)
+            late = now() - deadline
+            meter.waits += 1
+            meter.late += late
+            meter.latest = max(meter.latest, late)
+        elif perform:
+            value = perform(task, value)
         del held
+        return value
 
     return work
+
+
+def factors(spec):
+    """A function from a task to what its duration is multiplied by; None where all are alike."""
+    if spec["mean"]:
+        return procbench_io.trace(spec["durations"], spec["mean"])
+    return durations(spec["spread"], spec["seed"])
 
 
 def _file(spec):
     """The first article's task: create a file, write "hi" four times, close it."""
     folder = spec["folder"]
 
-    def execute(task, _):
-        value = checksum(task, b"")
+    def execute(task, _, value):
         with open("%s/%d/%d" % (folder, task // FILES_PER_FOLDER, task), "w") as file:
             for _ in range(TIMES):
                 file.write(TEXT)
@@ -283,13 +309,14 @@ def _file(spec):
     return execute
 
 
-def _expression(_):
+def _expression(spec):
     """The second article's task: evaluate an Excel expression."""
-    from procbench_formula import evaluate
+    from procbench_formula import evaluator
 
-    def execute(task, line):
-        formula = line[:-1]
-        return zlib.crc32(evaluate(formula), checksum(task, formula))
+    evaluate = evaluator(spec["evaluator"])
+
+    def execute(task, line, value):
+        return zlib.crc32(evaluate(line[:-1]), value)
 
     return execute
 

@@ -10,7 +10,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "cpu-bound",
     says: "with many tasks and little I/O, the pool wins",
     figures: None,
-    engines: Engine::ALL,
+    engines: Engine::OF_TASKS,
     replays,
     judge,
 };

@@ -12,7 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "fifo",
     says: "both hand tasks out first in, first out",
     figures: None,
-    engines: Engine::ALL,
+    engines: Engine::OF_TASKS,
     replays,
     judge,
 };

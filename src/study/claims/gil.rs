@@ -60,7 +60,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             format!("not with tasks that compute, where native threads do: {beside}; with tasks that wait they help"),
             evidence,
         ),
-        (Answer::No, Answer::No | Answer::Unclear) => Judgement::new(
+        (Answer::No, Answer::Unclear) => {
+            Judgement::new(Verdict::NotTested, format!("of tasks that wait: {}", python_waiting.doubt()), evidence)
+        }
+        (Answer::No, Answer::No) => Judgement::new(
             Verdict::Holds,
             format!("neither tasks that compute, where native threads do help ({beside}), nor tasks that wait"),
             evidence,
@@ -82,7 +85,11 @@ mod tests {
     }
 
     fn verdict(computing: &[f64], native: f64, waiting: f64) -> Verdict {
-        judge(&[sample(computing, native), sample(&around(waiting), 0.5)]).unwrap().verdict
+        of(computing, native, &around(waiting))
+    }
+
+    fn of(computing: &[f64], native: f64, waiting: &[f64]) -> Verdict {
+        judge(&[sample(computing, native), sample(waiting, 0.5)]).unwrap().verdict
     }
 
     #[test]
@@ -92,6 +99,7 @@ mod tests {
         assert_eq!(verdict(&around(1.1), 0.5, 0.5), Verdict::Depends);
         assert_eq!(verdict(&scattered(0.8), 0.5, 0.5), Verdict::NotTested);
         assert_eq!(verdict(&around(1.0), 1.0, 0.5), Verdict::NotTested, "one core");
+        assert_eq!(of(&around(1.0), 0.5, &scattered(0.8)), Verdict::NotTested, "waiting is not told");
         assert!(judge(&[run(2), run(2)]).is_err());
     }
 }

@@ -14,7 +14,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "memory",
     says: "Process holds every process in memory, a pool only those executing",
     figures: None,
-    engines: Engine::ALL,
+    engines: Engine::OF_TASKS,
     replays,
     judge,
 };

@@ -13,7 +13,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "ordered",
     says: "the pool waits for all and returns one list, in order",
     figures: None,
-    engines: Engine::ALL,
+    engines: Engine::OF_TASKS,
     replays,
     judge,
 };
@@ -22,8 +22,8 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
     let modes = &[Mode::Serial, Mode::Pool];
     let rounds = at.pick(7, 5);
     vec![match at.engine {
-        Engine::Native => Replay::of(ORDERED, rounds).only(modes),
         Engine::Python => Replay::of(PYTHON_ORDERED, rounds).only(modes).as_written(),
+        _ => Replay::of(ORDERED, rounds).only(modes),
     }]
 }
 

@@ -76,8 +76,8 @@ impl Circumstances {
     /// `native`, or `python`: of tasks that are processes, Python makes a tenth as many in the same time.
     pub fn by_engine<T>(&self, native: T, python: T) -> T {
         match self.engine {
-            Engine::Native => native,
             Engine::Python => python,
+            _ => native,
         }
     }
 }

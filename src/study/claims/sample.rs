@@ -174,7 +174,7 @@ impl Row {
                 seconds: report.total_seconds,
                 completed: report.tasks_completed,
                 peak_alive: report.peak_alive,
-                digest: report.digest.clone(),
+                digest: report.digest.clone().unwrap_or_default(),
                 late_seconds: [
                     late.and_then(|late| late.p50_seconds),
                     late.and_then(|late| late.p99_seconds),

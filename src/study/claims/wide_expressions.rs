@@ -10,7 +10,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "wide-expressions",
     says: "250 arguments each: the pool wins clearly",
     figures: Some("pool 0.6 s, serial 3 s"),
-    engines: Engine::ALL,
+    engines: Engine::OF_TASKS,
     replays,
     judge,
 };

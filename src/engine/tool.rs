@@ -1,0 +1,428 @@
+//! Tools that start commands in parallel, as they are installed: `xargs -P` and GNU parallel.
+//!
+//! A round is procbench's own runner, which starts the tool and reaps it: the clock runs from the one to the other. The tool
+//! reads the same lines as all other engines, each ended by a zero byte, and starts the same words for each of them.
+//!
+//! How single tasks have ended only the tool knows. GNU parallel writes it down (`--joblog`). xargs says in its exit code
+//! whether all have succeeded, and no more; so where one has failed the round ends with an error. That xargs has handed each line
+//! to one command is proved in a round that is not timed: there, procbench itself is started first each time, notes the
+//! words that it was given, and becomes the command.
+
+mod proof;
+mod records;
+
+pub use proof::{MARK, mark};
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::native::{RUNNER, hold_memory, own_program};
+use super::protocol::{Message, Request, RoundReport};
+use super::python::interpreter::{ProbeError, ask};
+use super::{Engine, Equipment};
+use crate::mode::Mode;
+use crate::mode::verify::{FAILURES_REPORTED, Folder, TaskFailure};
+use crate::sys::clock::monotonic_nanoseconds;
+use crate::sys::fork::Pid;
+use crate::sys::memory::Mapping;
+use crate::sys::sealed;
+use crate::sys::spawn::{Spawner, Streams, Words, raise_open_files};
+use crate::sys::strays::end_strays;
+use crate::sys::wait::{CpuTime, Exit, has_children, wait_until};
+use crate::workload::program::lines::Lines;
+use crate::workload::program::{self, PLACEHOLDER, ProgramSpec};
+use crate::workload::{Kind, WorkloadSpec, argument};
+use proof::Proof;
+use records::Records;
+
+/// A tool that is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// Whose it is.
+    pub engine: Engine,
+    /// Its file.
+    pub path: PathBuf,
+    /// What it says of its version.
+    pub version: String,
+}
+
+impl Tool {
+    /// Finds the tool of `engine`, and asks it what it is: there is another `parallel` that only has the name. Gives up when
+    /// `stop_wanted` says so.
+    ///
+    /// # Errors
+    /// If it is not installed, or is another.
+    pub fn find(engine: Engine, stop_wanted: &dyn Fn() -> bool) -> Result<Self, ProbeError> {
+        let name = engine.name();
+        let (project, package, begins) = match engine {
+            Engine::Parallel => ("GNU parallel", "parallel", "GNU parallel "),
+            _ => ("GNU xargs", "findutils", "xargs (GNU findutils)"),
+        };
+        let missing = |found: String| {
+            Err(ProbeError::Unusable(format!(
+                "{project} is not installed: {found}. It is in the package {package} of most distributions"
+            )))
+        };
+        let Ok(path) = program::find(name.as_bytes()) else {
+            return missing(format!("{name} was not found in PATH"));
+        };
+        let answer = ask(&path, &["--version"], stop_wanted)?;
+        let said = answer.stdout.lines().next().unwrap_or_default().trim();
+        match said.starts_with(begins) {
+            true => Ok(Self { engine, path, version: said.to_owned() }),
+            false => missing(format!("{} is another program of that name, by its --version", path.display())),
+        }
+    }
+}
+
+/// xargs, below procbench's runner.
+///
+/// # Errors
+/// If it is not part of `equipment`.
+pub fn xargs(equipment: &Equipment) -> anyhow::Result<Command> {
+    command(Engine::Xargs, equipment)
+}
+
+/// GNU parallel, below procbench's runner.
+///
+/// # Errors
+/// If it is not part of `equipment`.
+pub fn parallel(equipment: &Equipment) -> anyhow::Result<Command> {
+    command(Engine::Parallel, equipment)
+}
+
+fn command(engine: Engine, equipment: &Equipment) -> anyhow::Result<Command> {
+    let tool = equipment.tools.iter().find(|tool| tool.engine == engine);
+    let tool = tool.with_context(|| format!("{} has not been made ready", engine.name()))?;
+    let mut command = own_program(RUNNER)?;
+    command.arg(&tool.path);
+    Ok(command)
+}
+
+/// What of `workload` the tool of `engine` cannot do; `None` if it can do it all.
+pub fn refusal(engine: Engine, workload: &WorkloadSpec) -> Option<String> {
+    let name = engine.name();
+    let Some(program) = workload.program.as_ref().filter(|_| workload.kind == Kind::Command) else {
+        let found = workload.kind.name();
+        return Some(format!("the {name} engine has no workload {found}: expected a command, behind --"));
+    };
+    if program.timeout_seconds.is_some() {
+        return Some(format!("the {name} engine has no --timeout"));
+    }
+    if program.output.is_some() {
+        return Some(format!("the {name} engine has no --output: what its commands write is discarded"));
+    }
+    let taken = program.words.iter().find_map(|word| taken_by_parallel(word));
+    taken.filter(|_| engine == Engine::Parallel).map(|taken| {
+        format!("GNU parallel would put something else in the place of {taken} in the command: expected {{}} alone")
+    })
+}
+
+/// What GNU parallel replaces in a command besides the placeholder.
+fn taken_by_parallel(word: &str) -> Option<&str> {
+    word.match_indices('{').find_map(|(start, _)| {
+        let end = start + word[start..].find('}')? + 1;
+        let inside = &word[start + 1..end - 1];
+        let is_position = |text: &str| {
+            let number = text.trim_start_matches('-');
+            let number = number.trim_end_matches("//").trim_end_matches(['.', '/']);
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let taken = matches!(inside, "." | "/" | "//" | "/." | "#" | "%")
+            || is_position(inside)
+            || (inside.starts_with('=') && inside.ends_with('=') && inside.len() > 1);
+        taken.then_some(&word[start..end])
+    })
+}
+
+/// The words that the tool of `engine` is started with, so that it starts `words` for each line, `at_once` at a time.
+fn tool_words(engine: Engine, at_once: u64, words: &[String], log: Option<&Path>) -> Vec<String> {
+    let asks = words.iter().filter(|word| word.contains(PLACEHOLDER)).count();
+    let mut all: Vec<String> = vec![engine.name().into(), "-0".into(), "-P".into(), at_once.to_string()];
+    let mut rest = words;
+    if let (Engine::Parallel, Some(log)) = (engine, log) {
+        // Ungrouped, since nobody reads what commands write; quoted, so that words are words.
+        all.extend(["--will-cite", "-u", "-q", "--joblog"].map(String::from));
+        all.push(log.display().to_string());
+        if asks == 0 {
+            all.push("-N0".into());
+        }
+    } else if let Some((last, before)) = words.split_last()
+        && (last, asks) == (&PLACEHOLDER.to_owned(), 1)
+        && !before.is_empty()
+    {
+        all.extend(["-n", "1"].map(String::from));
+        rest = before;
+    } else {
+        all.extend(["-I", PLACEHOLDER].map(String::from));
+    }
+    all.extend_from_slice(rest);
+    all
+}
+
+/// How many commands run at once in a row of `mode`.
+fn at_once(request: &Request) -> u64 {
+    let settings = &request.strategy.settings;
+    match request.strategy.mode {
+        Mode::Serial | Mode::Threads => 1,
+        Mode::Pool => settings.workers.unwrap_or(1),
+        Mode::Process => settings.in_flight.unwrap_or(request.workload.tasks),
+    }
+}
+
+/// Executes one round: the runner is what `Request` asks for, made ready apart from what the clock includes.
+///
+/// # Errors
+/// If something cannot be had, or the tool says that not all tasks have succeeded.
+pub(super) fn execute(
+    request: &Request,
+    await_go: impl FnOnce() -> anyhow::Result<()>,
+    say: impl Fn(&Message) -> anyhow::Result<()>,
+) -> anyhow::Result<Message> {
+    let engine = request.strategy.engine;
+    let spec = request.workload.program.as_ref().context("there is no command")?;
+    let tool = std::env::args_os().nth(2).context("a runner is told which tool to start")?;
+    let tasks = Tasks::new(spec, request.workload.tasks)?;
+    let proof = (request.verify && engine == Engine::Xargs).then(Proof::begin).transpose()?;
+    let records = (engine == Engine::Parallel).then(Records::begin).transpose()?;
+    let mut words = spec.command_words();
+    if let Some(proof) = &proof {
+        words.splice(0..0, proof.words()?);
+    }
+    let words = tool_words(engine, at_once(request), &words, records.as_ref().map(Records::path));
+    let mut round = Started::make_ready(&tool, &words, tasks.input()?)?;
+    let _held: Option<Mapping> = hold_memory(request.workload.parent_memory_bytes)?;
+    if let Some(text) = &spec.prepare {
+        program::prepare(text)?;
+    }
+    say(&Message::Ready).and_then(|()| await_go())?;
+    let before = CpuTime::of_this_process_and_reaped_children();
+    let seen = round.run(at_once(request), request.workload.tasks)?;
+    let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
+    say(&Message::Over)?;
+    let left_running = if has_children() { end_strays(&[]) } else { 0 };
+    let outcome = match &records {
+        Some(records) => records.read(&tasks)?,
+        None => all_or_nothing(seen.exit, &words, &tasks)?,
+    };
+    if let Some(proof) = proof
+        && let Err(message) = proof.check(&tasks, spec)
+    {
+        return Ok(Message::Violation { message });
+    }
+    // What xargs does not say of single tasks is not said for it.
+    let known = records.is_some() || request.verify;
+    Ok(Message::Report(Box::new(report(&tasks, outcome, &seen, cpu, known, left_running))))
+}
+
+/// What is known of each task.
+struct Outcome {
+    /// Why those failed that did, by task.
+    failures: Vec<(u64, String)>,
+}
+
+/// What the exit code of xargs says.
+fn all_or_nothing(exit: Exit, words: &[String], tasks: &Tasks) -> anyhow::Result<Outcome> {
+    let why = match exit {
+        Exit::Code(0) => return Ok(Outcome { failures: Vec::new() }),
+        Exit::Code(123) => format!(
+            "of {} tasks at least one failed: xargs exited with 123, but says neither which nor how many; native rows do",
+            tasks.count
+        ),
+        Exit::Code(124) => "a command exited with 255, at which xargs starts no other".into(),
+        Exit::Code(125) => "a command was killed by a signal, at which xargs starts no other".into(),
+        Exit::Code(126 | 127) => format!("{exit}: it could not start the command"),
+        exit => {
+            format!("{exit}; to see what it says: {}", shlex::try_join(words.iter().map(String::as_str))?)
+        }
+    };
+    anyhow::bail!("{why}")
+}
+
+fn report(
+    tasks: &Tasks,
+    outcome: Outcome,
+    seen: &Seen,
+    cpu: CpuTime,
+    known: bool,
+    left_running: u64,
+) -> RoundReport {
+    let seconds = |from: u64, to: u64| (to - from) as f64 * 1e-9;
+    let Outcome { failures } = outcome;
+    let failed = failures.len() as u64;
+    let mut digest = Folder::new(false);
+    let mut of_failed = failures.iter().map(|(task, _)| *task).peekable();
+    for task in 0..tasks.count {
+        let has_failed = of_failed.next_if_eq(&task).is_some();
+        digest.fold(if has_failed { u32::MAX } else { tasks.checksum(task) }, &[]);
+    }
+    let described = |(task, reason): (u64, String)| TaskFailure { task, reason, line: tasks.shown(task) };
+    RoundReport {
+        total_seconds: seconds(seen.begin, seen.end),
+        set_up_seconds: seconds(seen.begin, seen.started),
+        execute_seconds: seconds(seen.started, seen.end),
+        tear_down_seconds: 0.0,
+        cpu_user_seconds: cpu.user.as_secs_f64(),
+        cpu_system_seconds: cpu.system.as_secs_f64(),
+        tasks_completed: tasks.count - failed,
+        tasks_failed: failed,
+        tasks_not_tried: 0,
+        retries: 0,
+        processes_started: tasks.count,
+        helpers_started: 1,
+        peak_alive: seen.peak,
+        digest: known.then(|| digest.finish()),
+        work_units: 0,
+        io_overshoot_mean_seconds: None,
+        io_overshoot_max_seconds: None,
+        latency: None,
+        start_order: None,
+        returned_out_of_place: None,
+        failures: failures.into_iter().take(FAILURES_REPORTED).map(described).collect(),
+        left_running,
+        parts: Vec::new(),
+    }
+}
+
+/// The tasks of a round: a line each, or their numbers.
+struct Tasks {
+    count: u64,
+    lines: Option<Lines>,
+}
+
+impl Tasks {
+    fn new(spec: &ProgramSpec, count: u64) -> anyhow::Result<Self> {
+        Ok(Self { count, lines: spec.lines.as_ref().map(Lines::read).transpose()? })
+    }
+
+    /// What stands for `task` in the words of its command.
+    fn text(&self, task: u64) -> Vec<u8> {
+        self.lines.as_ref().map_or_else(|| task.to_string().into_bytes(), |lines| lines.get(task).to_vec())
+    }
+
+    /// What its result is if it succeeds: as that of any engine.
+    fn checksum(&self, task: u64) -> u32 {
+        argument::checksum(task, self.lines.as_ref().map_or(&[], |lines| lines.get(task)))
+    }
+
+    fn shown(&self, task: u64) -> Option<String> {
+        const LONGEST: usize = 200;
+        let line = String::from_utf8_lossy(self.lines.as_ref()?.get(task)).into_owned();
+        Some(line.chars().take(LONGEST).collect())
+    }
+
+    /// What the tool reads: each text ends with a zero byte.
+    fn input(&self) -> anyhow::Result<File> {
+        let (mut file, ()) = sealed::create(c"procbench-lines", |file| {
+            let mut file = BufWriter::new(file);
+            for task in 0..self.count {
+                file.write_all(&self.text(task))?;
+                file.write_all(&[0])?;
+            }
+            file.flush()
+        })
+        .context("no memory for what the tool reads")?;
+        file.rewind()?;
+        Ok(file)
+    }
+}
+
+/// A tool that is ready to be started.
+struct Started {
+    spawner: Spawner,
+    program: std::ffi::CString,
+    words: Words,
+    input: File,
+}
+
+/// What was seen of it.
+struct Seen {
+    begin: u64,
+    started: u64,
+    end: u64,
+    exit: Exit,
+    peak: u64,
+}
+
+/// Between two looks at how many commands are running.
+const LOOK_UP: Duration = Duration::from_millis(10);
+
+impl Started {
+    fn make_ready(tool: &std::ffi::OsStr, all: &[String], input: File) -> anyhow::Result<Self> {
+        let mut words = Words::default();
+        for word in all {
+            words.begin();
+            words.add(word.as_bytes());
+        }
+        let spawner = Spawner::new(Some(raise_open_files()?))?;
+        Ok(Self { spawner, program: std::ffi::CString::new(tool.as_bytes())?, words, input })
+    }
+
+    /// Starts it and waits for its end.
+    fn run(&mut self, at_once: u64, tasks: u64) -> io::Result<Seen> {
+        let null = self.spawner.null().try_clone()?;
+        let streams = Streams { input: self.input.as_fd(), output: null.as_fd(), error: null.as_fd() };
+        let begin = monotonic_nanoseconds();
+        let pid = self.spawner.spawn(&self.program, &self.words, streams)?;
+        let started = monotonic_nanoseconds();
+        // Whatever is executed was alive.
+        let mut peak = 1;
+        let reaped = loop {
+            match wait_until(pid, Some(Instant::now() + LOOK_UP))? {
+                Some(reaped) => break reaped,
+                None => peak = peak.max(children_of(pid)),
+            }
+        };
+        let end = monotonic_nanoseconds();
+        // What the tool starts for itself is no task.
+        let peak = peak.min(at_once).min(tasks);
+        Ok(Seen { begin, started, end, exit: reaped.exit, peak })
+    }
+}
+
+/// How many children `pid` has now, as far as the kernel tells.
+fn children_of(pid: Pid) -> u64 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    children.map_or(0, |children| children.split_whitespace().count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(engine: Engine, words: &[&str]) -> String {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        tool_words(engine, 3, &words, Some(Path::new("LOG"))).join(" ")
+    }
+
+    #[test]
+    fn a_tool_is_started_as_a_user_would_start_it() {
+        assert_eq!(words(Engine::Xargs, &["gzip", "-k", "{}"]), "xargs -0 -P 3 -n 1 gzip -k");
+        assert_eq!(words(Engine::Xargs, &["cp", "{}", "to/{}"]), "xargs -0 -P 3 -I {} cp {} to/{}");
+        assert_eq!(words(Engine::Xargs, &["true"]), "xargs -0 -P 3 -I {} true");
+        let parallel = "parallel -0 -P 3 --will-cite -u -q --joblog LOG";
+        assert_eq!(words(Engine::Parallel, &["gzip", "-k", "{}"]), format!("{parallel} gzip -k {{}}"));
+        assert_eq!(words(Engine::Parallel, &["true"]), format!("{parallel} -N0 true"));
+    }
+
+    #[test]
+    fn what_parallel_would_replace_besides_is_found() {
+        for word in
+            ["{.}", "a{/}b", "{//}", "{/.}", "{#}", "{%}", "{1}", "{-2}", "{1//}", "{2/.}", "{= s/a/b/ =}"]
+        {
+            assert!(taken_by_parallel(word).is_some(), "{word}");
+        }
+        for word in ["{}", "a{}b{}", "{print $1}", "{", "}{", "{=}", "{a,b}", "{-}"] {
+            assert_eq!(taken_by_parallel(word), None, "{word}");
+        }
+    }
+}

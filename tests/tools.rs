@@ -1,0 +1,196 @@
+//! xargs and GNU parallel as engines: the same commands, started by the tools that are installed.
+
+mod common;
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use common::programs::{last, run};
+use common::{Sandbox, skip};
+use procbench::document::Document;
+use procbench::engine::Engine;
+
+/// Those tools that are installed; says of the others that `test` is not done with them.
+fn installed(test: &str) -> Vec<Engine> {
+    let is_there = |engine: &Engine| {
+        let output = Command::new(engine.name()).arg("--version").output();
+        let is_gnu = output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU"));
+        if !is_gnu {
+            skip(test, &format!("GNU {} is not installed", engine.name()));
+        }
+        is_gnu
+    };
+    [Engine::Xargs, Engine::Parallel].into_iter().filter(is_there).collect()
+}
+
+/// A sandbox whose tools keep what they keep for themselves in it.
+fn command(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = sandbox.command(arguments);
+    command.env("PARALLEL_HOME", sandbox.path("home"));
+    command
+}
+
+fn measured(sandbox: &Sandbox, arguments: &[&str], code: i32) -> Document {
+    let mut all = vec!["--rounds", "1", "--json", "out.json"];
+    all.extend(arguments);
+    sandbox.run_command(command(sandbox, &all)).expect_code(code);
+    common::parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"))
+}
+
+#[test]
+fn each_line_is_handed_to_one_command_as_by_the_native_engine() {
+    for engine in installed("each_line_is_handed_to_one_command_as_by_the_native_engine") {
+        let sandbox = Sandbox::new();
+        let name = engine.name();
+        // Whatever a line has in it, it is one word.
+        sandbox.write("lines.txt", "a  b\n\n'quoted\" \\ $HOME `x`\n-n\n{}\nlast");
+        let script = "set -- \"$1\"; printf '%s.' \"$1\" | od -An -tx1 >> \"$DONE\"";
+        let rows =
+            format!("serial,{name}-serial,{name}-pool:workers=2,{name}-process,{name}-process:in-flight=3");
+        let arguments = [
+            "--rounds",
+            "1",
+            "--json",
+            "out.json",
+            "-m",
+            &rows,
+            "--args-from",
+            "lines.txt",
+            "--",
+            "/bin/sh",
+            "-c",
+            script,
+            "sh",
+            "{}",
+        ];
+        let mut command = command(&sandbox, &arguments);
+        command.env("DONE", sandbox.path("done"));
+        sandbox.run_command(command).expect_code(0);
+        let document = common::parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+        let native = last(&document, "serial").report.digest.clone();
+        for row in &document.strategies {
+            let report = &row.rounds[0].report;
+            assert_eq!((report.tasks_completed, report.tasks_failed), (6, 0), "{}: {report:?}", row.name);
+            assert!(row.rounds[0].kernel_forks.is_none_or(|forks| forks >= 6), "{}: {report:?}", row.name);
+            // What xargs does not tell of a timed round is not made up.
+            let expected = if row.engine == Engine::Xargs { None } else { native.clone() };
+            assert_eq!(report.digest, expected, "{}", row.name);
+        }
+        // Every round of every row executed each line as often as any other.
+        let done = fs::read_to_string(sandbox.path("done")).expect("what was done");
+        for line in ["a  b.", ".", "'quoted\" \\ $HOME `x`.", "-n.", "{}.", "last."] {
+            let wanted: String = line.bytes().map(|byte| format!(" {byte:02x}")).collect();
+            let times = done.replace("\n ", " ").matches(&wanted).count();
+            assert!(times >= 2 * document.strategies.len(), "{line}: {times} times in {done}");
+        }
+        assert_eq!(document.environment.tools.len(), 1, "the tool and its version are recorded");
+        let what = format!("{name} does not tell");
+        assert!(document.warnings.iter().any(|warning| warning.message.contains(&what)), "{name}");
+    }
+}
+
+#[test]
+fn numbers_stand_for_lines_and_nothing_is_appended_that_was_not_asked_for() {
+    for engine in installed("numbers_stand_for_lines_and_nothing_is_appended_that_was_not_asked_for") {
+        let sandbox = Sandbox::new();
+        let rows = format!("serial,{0}-pool:workers=3", engine.name());
+        measured(&sandbox, &["-n", "9", "-m", &rows, "--", "test", "{}", "-lt", "9"], 0);
+        // One word more would be an error of `test`.
+        measured(&sandbox, &["-n", "9", "-m", &rows, "--", "test", "word"], 0);
+    }
+}
+
+#[test]
+fn failures_are_told_as_far_as_the_tool_knows_them() {
+    let tools = installed("failures_are_told_as_far_as_the_tool_knows_them");
+    let sandbox = Sandbox::new();
+    if tools.contains(&Engine::Parallel) {
+        let fails = ["-n", "8", "-m", "parallel-pool:workers=2", "--", "test", "{}", "-ne", "5"];
+        let document = measured(&sandbox, &fails, 1);
+        let report = &last(&document, "parallel-pool:workers=2").report;
+        assert_eq!((report.tasks_completed, report.tasks_failed), (7, 1), "{report:?}");
+        assert_eq!((report.failures[0].task, report.failures[0].reason.as_str()), (5, "exit code 1"));
+    }
+    if tools.contains(&Engine::Xargs) {
+        for (script, why) in [
+            ("exit 3", "at least one failed: xargs exited with 123, but says neither which nor how many"),
+            ("exit 255", "exited with 255, at which xargs starts no other"),
+            ("kill -9 $$", "killed by a signal, at which xargs starts no other"),
+        ] {
+            let fails = ["-n", "4", "--rounds", "1", "-m", "xargs-pool", "--", "/bin/sh", "-c", script];
+            let finished = sandbox.run_command(command(&sandbox, &fails)).expect_code(1);
+            assert!(finished.error().contains(why), "{finished:?}");
+        }
+    }
+}
+
+/// `PATH` with `folder` before everything else.
+fn path_with(folder: &std::path::Path) -> OsString {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
+}
+
+#[test]
+fn a_tool_that_is_missing_or_only_has_the_name_is_not_installed() {
+    let sandbox = Sandbox::new();
+    let other = sandbox.path("bin");
+    fs::create_dir(&other).expect("a folder");
+    for (engine, package) in [("xargs", "findutils"), ("parallel", "parallel")] {
+        let row = format!("{engine}-pool");
+        let arguments = ["-n", "4", "-m", &row, "--", "/bin/true"];
+        let mut missing = sandbox.command(arguments);
+        missing.env("PATH", sandbox.path("nowhere"));
+        let finished = sandbox.run_command(missing).expect_code(3);
+        assert!(finished.error().contains(&format!("{engine} is not installed")), "{finished:?}");
+        assert!(finished.error().contains(&format!("package {package}")), "{finished:?}");
+        // As that of moreutils: the same name, other options.
+        let file = other.join(engine);
+        fs::write(&file, "#!/bin/sh\necho 'parallel [OPTIONS] command -- arguments' >&2\nexit 1\n")
+            .expect("a file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
+        let mut other_one = sandbox.command(arguments);
+        other_one.env("PATH", path_with(&other));
+        let finished = sandbox.run_command(other_one).expect_code(3);
+        assert!(finished.error().contains("is another program of that name"), "{finished:?}");
+    }
+}
+
+#[test]
+fn what_a_tool_has_not_is_refused() {
+    let sandbox = Sandbox::new();
+    for (arguments, error) in [
+        ("-n 4 -m xargs-pool", "the xargs engine has no workload synthetic"),
+        ("-n 4 -m xargs-pool:chunk=2 -- true", "the xargs engine has no chunk"),
+        ("-n 4 -m xargs-pool:start=fork -- true", "the xargs engine has no start method"),
+        ("-n 4 -m parallel-pool:transport=pipe -- true", "the parallel engine has no transport"),
+        ("-n 4 -m xargs-threads -- true", "xargs starts processes, no threads"),
+        ("-n 4 -m xargs-pool --timeout 5s -- true", "the xargs engine has no --timeout"),
+        ("-n 4 -m xargs-pool --output kept -- true", "the xargs engine has no --output"),
+        ("-n 4 -m xargs-pool --on-failure stop -- true", "the xargs engine knows no such policy"),
+        ("-n 4 -m parallel-pool -- echo {.}", "would put something else in the place of {.}"),
+        ("claims --engine xargs", "the claims are not about xargs"),
+    ] {
+        let finished = sandbox.run(arguments.split(' ')).expect_code(2);
+        assert!(finished.error().contains(error), "{arguments}: {finished:?}");
+    }
+}
+
+#[test]
+fn threads_of_a_tool_are_not_available_beside_rows_that_are() {
+    for engine in installed("threads_of_a_tool_are_not_available_beside_rows_that_are") {
+        let sandbox = Sandbox::new();
+        let engines = format!("native,{}", engine.name());
+        let arguments = ["-n", "4", "--rounds", "1", "--engine", &engines, "--", "true"];
+        if engine == Engine::Parallel {
+            continue; // Takes as long as the others together, and says the same.
+        }
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(document.strategies.len(), 7, "{finished:?}");
+        assert_eq!(document.plan.not_available.len(), 1, "{finished:?}");
+        assert!(finished.stdout.contains("n/a: xargs starts processes, no threads"), "{finished:?}");
+    }
+}
