@@ -29,7 +29,7 @@ const ROUNDS: usize = 11;
 struct Row {
     what: &'static str,
     limit: &'static str,
-    /// The most that the ratio should be.
+    /// The most that the ratio should be; infinite where it is of interest how near procbench comes, and no more.
     target: f64,
     procbench: Box<dyn Fn(&Bench) -> f64>,
     floor: Box<dyn Fn(&Bench) -> f64>,
@@ -37,6 +37,8 @@ struct Row {
 
 struct Bench {
     limits: PathBuf,
+    /// A program that needs no C library, where it can be built.
+    bare: Option<PathBuf>,
     workers: u64,
     units_per_second: f64,
 }
@@ -46,6 +48,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bench = Bench {
         limits: build(folder.path()),
+        bare: build_bare(folder.path()),
         workers: std::thread::available_parallelism().map_or(1, usize::from) as u64,
         units_per_second: cpu::calibrate(),
     };
@@ -54,11 +57,15 @@ fn main() {
         bench.workers
     );
     println!(
-        "{:<46} {:>10} {:>10} {:>8}  {:<15} {:>7}",
+        "{:<46} {:>10} {:>10} {:>8}  {:<15} {:>9}",
         "what", "procbench", "limit", "ratio", "interval", "at most"
     );
     for row in rows() {
         if !wanted.is_empty() && !wanted.iter().any(|word| row.what.contains(word.as_str())) {
+            continue;
+        }
+        if row.limit == BARE && bench.bare.is_none() {
+            println!("{:<46} not measured: no program without a C library can be built here", row.what);
             continue;
         }
         (row.procbench)(&bench); // warm up
@@ -92,14 +99,15 @@ fn show(row: &Row, pairs: &[(f64, f64)]) {
         format!("{} … {}", significant(interval.low), significant(interval.high))
     });
     let verdict = if comparison.ratio <= row.target { "" } else { "  above" };
+    let target =
+        if row.target.is_finite() { format!("{}×", significant(row.target)) } else { "no target".into() };
     println!(
-        "{:<46} {:>10} {:>10} {:>7}×  {:<15} {:>6}×{verdict}",
+        "{:<46} {:>10} {:>10} {:>7}×  {:<15} {target:>9}{verdict}",
         row.what,
         seconds(median(|pair| pair.0)),
         seconds(median(|pair| pair.1)),
         significant(comparison.ratio),
         interval,
-        significant(row.target)
     );
     println!("{:<46}   limit: {}", "", row.limit);
 }
@@ -122,11 +130,31 @@ fn build(folder: &Path) -> PathBuf {
     program
 }
 
+const BARE: &str = "fork, child exits, no C library: the kernel's own price";
+
+/// Builds `bare.c`. `None` where the processor or the compiler is not one that it is written for.
+fn build_bare(folder: &Path) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/bare.c");
+    let program = folder.join("bare");
+    let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    command.args(["-O2", "-w", "-nostdlib", "-static", "-fno-stack-protector", "-fno-pie", "-no-pie", "-o"]);
+    let built = command.arg(&program).arg(&source).stderr(Stdio::null()).status();
+    built.is_ok_and(|status| status.success()).then_some(program)
+}
+
+fn seconds_said(program: &Path, arguments: &[&str]) -> f64 {
+    let output = Command::new(program).args(arguments).output().expect("the limits run");
+    assert!(output.status.success(), "{} {arguments:?} failed", program.display());
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("seconds")
+}
+
 impl Bench {
     fn limit(&self, arguments: &[&str]) -> f64 {
-        let output = Command::new(&self.limits).args(arguments).output().expect("the limits run");
-        assert!(output.status.success(), "limits {arguments:?} failed");
-        String::from_utf8_lossy(&output.stdout).trim().parse().expect("seconds")
+        seconds_said(&self.limits, arguments)
+    }
+
+    fn bare(&self, arguments: &[&str]) -> f64 {
+        self.bare.as_deref().map_or(f64::NAN, |bare| seconds_said(bare, arguments))
     }
 
     /// One round of `mode`, as the controller would run it.
@@ -194,6 +222,20 @@ fn rows() -> Vec<Row> {
             Box::new(|bench| bench.limit(&["fork", "20000", "2"])),
         ),
         row(
+            "process, no-op, 64 in flight, the floor below",
+            BARE,
+            f64::INFINITY,
+            Box::new(|bench| bench.process(nothing(PROCESSES), 64).total_seconds),
+            Box::new(|bench| bench.bare(&["20000", "64"])),
+        ),
+        row(
+            "process, no-op, 2 in flight, the floor below",
+            BARE,
+            f64::INFINITY,
+            Box::new(|bench| bench.process(nothing(PROCESSES), 2).total_seconds),
+            Box::new(|bench| bench.bare(&["20000", "2"])),
+        ),
+        row(
             "process, exec of procbench, 2,000 tasks",
             "posix_spawn of a static program that does nothing, 64 in flight",
             1.3,
@@ -225,7 +267,7 @@ fn rows() -> Vec<Row> {
             Box::new(|bench| 0.1 + bench.limit(&["fork", "10000", "10000"])),
         ),
         row(
-            "the same, against what the kernel makes of it",
+            "process, the same, against static C",
             "10,000 children that sleep 100 ms, static C",
             1.1,
             Box::new(|bench| {
@@ -364,25 +406,38 @@ fn copy_parcels(workers: usize) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// What the controller uses of one core while rounds run: progress, the bystander, listening.
+/// What the controller uses of one core while rounds run: progress, listening, and the bystander in a timed round or samples
+/// of memory in the one that measures it.
 fn controller_share() {
     const WATCHED: Duration = Duration::from_secs(3);
-    for mode in ["serial", "pool", "process:in-flight=2"] {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_procbench"))
-            .args(["--tasks", "1000000", "--cpu", "1ms", "--rounds", "1", "--mode", mode])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("procbench starts");
-        // Beyond the pilot and into the first round.
-        std::thread::sleep(Duration::from_secs(3));
-        let before = cpu_nanoseconds(run.id());
-        std::thread::sleep(WATCHED);
-        let share = (cpu_nanoseconds(run.id()) - before) as f64 / WATCHED.as_nanos() as f64;
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(run.id() as i32), nix::sys::signal::SIGINT);
-        run.wait().expect("procbench ends");
-        let verdict = if share <= 0.01 { "" } else { "  above" };
-        println!("controller during {mode:<28} {:>6.2} % of one core, at most 1 %{verdict}", share * 100.0);
+    let python = Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let of_python = ["serial", "pool", "process:in-flight=2"].map(|mode| ("python", mode));
+    let of_native = ["serial", "threads", "pool", "process:in-flight=2"].map(|mode| ("native", mode));
+    let all = of_native.into_iter().chain(of_python.into_iter().filter(|_| python));
+    for (engine, mode) in all {
+        for (round, warmup) in [("a timed round", "0"), ("a memory round", "1")] {
+            let mut run = Command::new(env!("CARGO_BIN_EXE_procbench"))
+                .args(["--tasks", "1000000", "--cpu", "1ms", "--rounds", "1"])
+                .args(["--mode", mode, "--engine", engine, "--warmup", warmup])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("procbench starts");
+            // Beyond the pilot and into the first round.
+            std::thread::sleep(Duration::from_secs(3));
+            let before = cpu_nanoseconds(run.id());
+            std::thread::sleep(WATCHED);
+            let share = (cpu_nanoseconds(run.id()) - before) as f64 / WATCHED.as_nanos() as f64;
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(run.id() as i32), nix::sys::signal::SIGINT);
+            run.wait().expect("procbench ends");
+            let verdict = if share <= 0.01 { "" } else { "  above" };
+            let what = format!("{round} of {engine} {mode}");
+            println!(
+                "controller during {what:<44} {:>6.2} % of one core, at most 1 %{verdict}",
+                share * 100.0
+            );
+        }
     }
 }
 

@@ -38,11 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             (format!("--mode process --rounds {}", if tasks > 10_000 { 1 } else { 9 }), 0.0)
         }),
         series("process, parked", &[10, 100, 1_000, 10_000, 30_000], &|tasks| {
-            // Long enough for the last to start before the first wakes.
-            let wait = 0.1 + 60e-6 * tasks as f64;
+            let wait = parked_for(tasks);
             (format!("--mode process --rounds 3 --io-wait {wait:.6}s"), wait)
         }),
     ];
+    println!();
+    parts_of_parked(&[10, 100, 1_000, 3_000, 10_000, 30_000]);
     let pool = &all[0].points;
     let growth = pool[pool.len() - 1].seconds / pool[0].seconds;
     println!("\npool: a task among 100 million costs {growth:.2} × one among a million (target: 0.9 to 1.1)");
@@ -80,10 +81,57 @@ fn series(name: &'static str, sizes: &[u64], arguments: &dyn Fn(u64) -> (String,
     Series { name, points: points.collect() }
 }
 
+/// How long each of `tasks` waits, in seconds: long enough for the last to start before the first wakes.
+fn parked_for(tasks: u64) -> f64 {
+    0.1 + 60e-6 * tasks as f64
+}
+
+/// What a parked process costs, apart: until it has begun, while it is there, and from its waking until it is reaped. The first
+/// and the last are the time of all, divided by their number, as a round in which each is stamped has it.
+fn parts_of_parked(sizes: &[u64]) {
+    const RUNS: usize = 5;
+    println!("{:<22} {:>12} {:>12} {:>14} {:>14}", "what", "processes", "spawn", "memory", "wake and reap");
+    for &tasks in sizes {
+        let wait = parked_for(tasks);
+        let runs: Vec<[Option<f64>; 3]> = (0..RUNS)
+            .map(|_| {
+                let document =
+                    export(&format!("--tasks {tasks} --mode process --rounds 1 --io-wait {wait:.6}s"));
+                let row = &document.strategies[0];
+                let total = row.rounds[0].report.total_seconds;
+                // Of a single round this is when the last one began.
+                let spawned = row.latency.as_ref().map(|latency| latency.wait.max_seconds);
+                let memory = row.memory.as_ref().and_then(|memory| memory.per_task_alive_bytes);
+                [spawned, memory.map(|bytes| bytes as f64), spawned.map(|spawned| total - spawned - wait)]
+            })
+            .collect();
+        let median = |part: usize| {
+            let mut values: Vec<f64> = runs.iter().filter_map(|run| run[part]).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        let each = |part: usize| {
+            median(part).map_or_else(|| "not measured".into(), |all| seconds((all / tasks as f64).max(0.0)))
+        };
+        let memory = median(1).map_or_else(|| "not measured".into(), |each| bytes(each as u64));
+        println!(
+            "{:<22} {:>12} {:>12} {memory:>14} {:>14}",
+            "process, parked",
+            count(tasks),
+            each(0),
+            each(2)
+        );
+    }
+}
+
 fn run(arguments: &str) -> Document {
+    export(&format!("{arguments} --no-latency"))
+}
+
+fn export(arguments: &str) -> Document {
     let output = Command::new(env!("CARGO_BIN_EXE_procbench"))
         .args(arguments.split(' '))
-        .args(["--quiet", "--no-latency", "--json", "-"])
+        .args(["--quiet", "--json", "-"])
         .output()
         .expect("procbench runs");
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));

@@ -31,7 +31,7 @@ use failure::Failure;
 instead_of_main!(exec::CHILD_WORD, child);
 
 /// The life of a child that was started to execute tasks.
-fn child(words: &[OsString]) -> i32 {
+fn child(words: &[&OsStr]) -> i32 {
     if fork::has_borrowed_rights() {
         return exit::LIMIT;
     }
@@ -52,7 +52,10 @@ pub fn main() -> i32 {
     let hidden = std::env::args_os().nth(1);
     let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
         Some(native::RUNNER) => native::run_round(),
-        Some(exec::CHILD) => return child(&std::env::args_os().skip(2).collect::<Vec<_>>()),
+        Some(exec::CHILD) => {
+            let words: Vec<OsString> = std::env::args_os().skip(2).collect();
+            return child(&words.iter().map(OsString::as_os_str).collect::<Vec<_>>());
+        }
         Some(guardian::GUARD) => guardian::run(std::env::args_os().skip(2)),
         Some(tool::MARK) => tool::mark(),
         Some(janitor::JANITOR) => janitor::run(),

@@ -4,11 +4,14 @@
 //! writes down, in one more, what to do and which file is what. The child asks for the same memory in the same order
 //! ([`Sharing`]) and goes on with the code that a forked child would execute.
 
-use std::ffi::{CStr, OsString};
+mod plain;
+
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::str::FromStr;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -76,12 +79,9 @@ impl Role {
         }
     }
 
-    fn from_words(words: &[&str]) -> anyhow::Result<Self> {
-        let number = |place: usize| -> anyhow::Result<u64> {
-            let word = words.get(place).with_context(|| format!("a child without argument {place}"))?;
-            word.parse().with_context(|| format!("'{word}' is not a number"))
-        };
-        match words.first().copied() {
+    fn from_words(words: &[&OsStr]) -> anyhow::Result<Self> {
+        let number = |place: usize| -> anyhow::Result<u64> { number(words, place) };
+        match words.first().and_then(|word| word.to_str()) {
             Some("worker") => {
                 Ok(Self::Worker { station: number(1)? as usize, inherited: (number(2)?, number(3)?) })
             }
@@ -92,6 +92,13 @@ impl Role {
             other => anyhow::bail!("a child cannot be {other:?}"),
         }
     }
+}
+
+/// The number that the word at `place` is.
+fn number<N: FromStr>(words: &[&OsStr], place: usize) -> anyhow::Result<N> {
+    let word = words.get(place).with_context(|| format!("a child without argument {place}"))?;
+    let parsed = word.to_str().and_then(|word| word.parse().ok());
+    parsed.with_context(|| format!("'{}' is not a number", word.display()))
 }
 
 /// Starts children.
@@ -122,9 +129,12 @@ impl Spawner {
             stamp_stride: round.stamp_stride,
             descriptors: sharing.descriptors(),
         };
-        let text = serde_json::to_vec(&handover)?;
+        let file = match plain::written(&handover) {
+            Some(numbers) => unnamed_file_with(&numbers)?,
+            None => unnamed_file_with(&serde_json::to_vec(&handover)?)?,
+        };
         Ok(Some(Self {
-            file: unnamed_file_with(&text)?,
+            file,
             spawner: spawn::Spawner::new(None)?,
             words: Words::default(),
             _sharing: sharing,
@@ -168,21 +178,28 @@ pub fn sharing_of(round: &Round<'_>) -> Sharing {
 ///
 /// # Errors
 /// If it was not started by a runner, or its workload or its memory cannot be had.
-pub fn run(words: &[OsString]) -> anyhow::Result<()> {
-    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-    let words = words.context("a child is told in UTF-8 what to be")?;
-    let (descriptor, words) = words.split_first().context("a child without a handover")?;
-    let descriptor: RawFd = descriptor.parse().context("a child's handover is a descriptor")?;
-    let handover: Handover =
-        serde_json::from_slice(&read(descriptor)?).context("failed to understand the handover")?;
-    let role = Role::from_words(words)?;
+pub fn run(words: &[&OsStr]) -> anyhow::Result<()> {
+    let handover = read(number(words, 0)?)?;
+    let role = Role::from_words(&words[1..])?;
     let sharing = Sharing::from_parent(handover.descriptors.clone());
-    workload::visit(&handover.workload, Child { handover: &handover, role, sharing })?
+    let outcome = workload::visit(&handover.workload, Child { handover: &handover, role, sharing })?;
+    // The process ends here, and all that it has with it.
+    std::mem::forget(handover);
+    outcome
 }
 
-/// What is in the file `descriptor`, whose offset belongs to all children together: so it is read without one.
-fn read(descriptor: RawFd) -> anyhow::Result<Vec<u8>> {
+/// The handover in the file `descriptor`, whose offset belongs to all children together: so it is read without one.
+fn read(descriptor: RawFd) -> anyhow::Result<Handover> {
     let file = inherited_file(descriptor);
+    let mut numbers = [0; plain::BYTES];
+    let read = file.read_at(&mut numbers, 0).context("failed to read the handover")?;
+    match plain::read(&numbers).filter(|_| read == numbers.len()) {
+        Some(handover) => Ok(handover),
+        None => serde_json::from_slice(&read_all(&file)?).context("failed to understand the handover"),
+    }
+}
+
+fn read_all(file: &File) -> anyhow::Result<Vec<u8>> {
     let mut text = vec![0; 4096];
     let mut end = 0;
     loop {

@@ -233,8 +233,8 @@ impl<L: Lean> Method<L> {
             runner: crew.runner,
             stamp_stride: crew.board.stamps.stride(),
         };
-        let keep: Vec<&Mapping> = [crew.post.cells_mapping].into_iter().chain(parent_memory).collect();
-        Ok(LeanFork::prepare(child, &keep)?.map_or(Self::Full, Self::Lean))
+        let keep: Vec<&Mapping> = parent_memory.into_iter().collect();
+        Ok(LeanFork::prepare(child, crew.post.cells_mapping, &keep)?.map_or(Self::Full, Self::Lean))
     }
 }
 

@@ -5,10 +5,10 @@
 //! more for that than for the task. The C library calls what is listed in `.init_array` before it gives way to the
 //! runtime; GNU's hands over the command line too. Elsewhere nothing is listed, and `main` does the same a little later.
 
-use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
-/// Has the process live `$life`, a `fn(&[OsString]) -> i32`, in place of `main` if `$word` (a `&CStr`) is its first argument.
+/// Has the process live `$life`, a `fn(&[&OsStr]) -> i32`, in place of `main` if `$word` (a `&CStr`) is its first argument.
 /// It is told the arguments that follow; what it returns is the exit code.
 macro_rules! instead_of_main {
     ($word:expr, $life:expr) => {
@@ -28,19 +28,18 @@ pub(crate) use instead_of_main;
 
 /// Does not return if `word` is the first argument. For [`instead_of_main`] only: `words` is what the C library said.
 #[doc(hidden)]
-pub(crate) fn divert(count: c_int, words: *const *const c_char, word: &CStr, life: fn(&[OsString]) -> i32) {
+pub(crate) fn divert(count: c_int, words: *const *const c_char, word: &CStr, life: fn(&[&OsStr]) -> i32) {
     let Ok(count) = usize::try_from(count) else { return };
     if count < 2 {
         return;
     }
     // SAFETY: the C library hands over `count` pointers to strings, none of which is null, and all of which live as long
     // as the process.
-    let words: Vec<&CStr> = (1..count).map(|place| unsafe { CStr::from_ptr(*words.add(place)) }).collect();
-    if words[0] != word {
+    let at = |place: usize| unsafe { CStr::from_ptr(*words.add(place)) };
+    if at(1) != word {
         return;
     }
-    let words: Vec<OsString> =
-        words[1..].iter().map(|word| OsStr::from_bytes(word.to_bytes()).into()).collect();
+    let words: Vec<&OsStr> = (2..count).map(|place| OsStr::from_bytes(at(place).to_bytes())).collect();
     let code = life(&words);
     // SAFETY: ends the process; nothing is open that would have to be written out.
     unsafe { libc::_exit(code) }

@@ -18,6 +18,7 @@
 //! ([`super::raw`]), nothing else. If it breaks the rule, that one child dies of SIGSEGV and is reported.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use procfs::process::{MemoryMap, Process};
 
@@ -36,8 +37,10 @@ pub trait LeanTask: Copy + Sync + 'static {
 
 /// A process prepared to fork lean children. It stays so: made for a runner that ends after its round.
 pub struct LeanFork<T: LeanTask> {
-    /// Holds the `T`. Shared, so that a fork has no page of it to mark for copying.
-    task: Mapping,
+    /// Where the `T` is. Shared, so that a fork has no page of it to mark for copying.
+    task: usize,
+    /// What it lies in, where that is memory of its own.
+    task_mapping: Option<Mapping>,
     stack: Mapping,
     kind: std::marker::PhantomData<T>,
 }
@@ -46,31 +49,42 @@ pub struct LeanFork<T: LeanTask> {
 const STACK_PAGES: usize = 16;
 
 impl<T: LeanTask> LeanFork<T> {
-    /// Prepares this process; `keep` are the mappings that `task` uses besides the program itself.
+    /// Prepares this process. `host` is shared memory that `task` uses, and in whose last page it is kept if it has room there:
+    /// one mapping less for each fork to copy, and perhaps one page less for each child to find. `keep` are other mappings that
+    /// children are to have besides the program itself.
     /// `Ok(None)` where this architecture or C library offers no way to do it.
     ///
     /// # Errors
     /// If this process has more than one thread, or memory cannot be had.
-    pub fn prepare(task: T, keep: &[&Mapping]) -> io::Result<Option<Self>> {
+    pub fn prepare(task: T, host: &'static Mapping, keep: &[&Mapping]) -> io::Result<Option<Self>> {
         if !raw::AVAILABLE {
             return Ok(None);
         }
         require_single_thread()?;
+        let (place, own_mapping) = match room_behind::<T>(host) {
+            Some(place) => (place, None),
+            None => {
+                let mapping = Mapping::near_program(size_of::<T>(), Visibility::Shared)?;
+                (mapping.address(), Some(mapping))
+            }
+        };
         let this = Self {
-            task: Mapping::new(size_of::<T>(), Visibility::Shared)?,
-            stack: Mapping::new(STACK_PAGES * page_bytes(), Visibility::Private)?,
+            task: place,
+            task_mapping: own_mapping,
+            stack: Mapping::near_program(STACK_PAGES * page_bytes(), Visibility::Private)?,
             kind: std::marker::PhantomData,
         };
-        // SAFETY: the mapping is at least as large as a `T`, page-aligned, and nobody else's; `T: Copy`
-        // needs no destructor.
-        unsafe { (this.task.address() as *mut T).write(task) };
+        // SAFETY: the place is aligned, has room for a `T`, and is nobody else's: in a mapping of its own, or behind the bytes
+        // that views of `host` lead to, in its last page. Both stay mapped as long as this value. `T: Copy` needs no
+        // destructor.
+        unsafe { (this.task as *mut T).write(task) };
 
         let Ok(maps) = Process::myself().and_then(|process| process.maps()) else { return Ok(None) };
         if !unregister_restartable_sequence() {
             return Ok(None);
         }
         let mut kept: Vec<(u64, u64)> =
-            keep.iter().copied().chain([&this.task, &this.stack]).map(span).collect();
+            keep.iter().copied().chain([host, &this.stack]).chain(&this.task_mapping).map(span).collect();
         kept.extend(program(&maps.0));
         for map in &maps.0 {
             withhold(map.address, &kept);
@@ -89,7 +103,7 @@ impl<T: LeanTask> LeanFork<T> {
         let top = (self.stack.address() + self.stack.len()) & !15;
         // SAFETY: the flags ask for a process with memory of its own, so the child runs on its own copy of
         // the stack, which nothing else uses; `enter` never returns to it. `task` holds a valid `T`.
-        let result = unsafe { clone_onto(top, enter::<T>, self.task.address(), first, second) };
+        let result = unsafe { clone_onto(top, enter::<T>, self.task, first, second) };
         if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(result as Pid) }
     }
 }
@@ -162,6 +176,15 @@ unsafe fn clone_onto(stack: usize, entry: Entry, task: usize, first: u64, second
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 unsafe fn clone_onto(_: usize, _: Entry, _: usize, _: u64, _: u64) -> isize {
     -(libc::ENOSYS as isize)
+}
+
+/// Where a `T` has room between the last byte of `host` and the end of its last page. Given away once only, whoever asks.
+fn room_behind<T>(host: &Mapping) -> Option<usize> {
+    static GIVEN: AtomicBool = AtomicBool::new(false);
+
+    let start = (host.address() + host.len()).next_multiple_of(align_of::<T>());
+    let end = host.address() + host.len().next_multiple_of(page_bytes());
+    (start + size_of::<T>() <= end && !GIVEN.swap(true, Ordering::Relaxed)).then_some(start)
 }
 
 fn page_bytes() -> usize {

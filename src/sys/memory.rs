@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -51,7 +52,7 @@ impl Mapping {
             Visibility::Shared => libc::MAP_SHARED,
             Visibility::Private | Visibility::ParentOnly => libc::MAP_PRIVATE,
         };
-        let mapping = Self::map(len, kind | libc::MAP_ANONYMOUS, -1)?;
+        let mapping = Self::map(len, kind | libc::MAP_ANONYMOUS, -1, 0)?;
         if visibility == Visibility::ParentOnly {
             // SAFETY: the range is the mapping just made; the advice changes nothing in this process.
             if unsafe { libc::madvise(mapping.start.as_ptr().cast(), len, libc::MADV_DONTFORK) } != 0 {
@@ -61,20 +62,42 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// The same just behind the program itself, if there is room. A process that touches nothing but its program and such
+    /// memory has page tables for one part of its address space only: several pages that nobody has to make for each fork.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn near_program(len: usize, visibility: Visibility) -> io::Result<Self> {
+        /// More than this is nobody's to put in the way of the heap, which grows there too.
+        const MOST: usize = 16 << 20;
+        /// What comes next, as far from the program's end.
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+        let page = procfs::page_size() as usize;
+        let room = len.next_multiple_of(page);
+        if len == 0 || visibility == Visibility::ParentOnly || TAKEN.load(Ordering::Relaxed) + room > MOST {
+            return Self::new(len, visibility);
+        }
+        let kind = if visibility == Visibility::Shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
+        let place = program_end().next_multiple_of(page) + TAKEN.fetch_add(room, Ordering::Relaxed);
+        Self::map(len, kind | libc::MAP_ANONYMOUS, -1, place)
+    }
+
     /// Maps the first `len` bytes of `file`, shared with everybody who does so.
     fn of_file(len: usize, file: &File) -> io::Result<Self> {
         if file.metadata()?.len() < len as u64 {
             return Err(io::Error::other("the memory that was handed over is smaller than it should be"));
         }
-        Self::map(len, libc::MAP_SHARED, file.as_raw_fd())
+        Self::map(len, libc::MAP_SHARED, file.as_raw_fd(), 0)
     }
 
-    fn map(len: usize, flags: i32, fd: RawFd) -> io::Result<Self> {
+    /// At `wish`, if nothing is there.
+    fn map(len: usize, flags: i32, fd: RawFd, wish: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing. A file is at least `len` bytes and
-        // cannot shrink: whoever made it has sealed its size.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags | libc::MAP_NORESERVE, fd, 0) };
+        let wish = std::ptr::without_provenance_mut(wish);
+        // SAFETY: a fresh mapping overlaps nothing: without `MAP_FIXED` an address is a wish, and the kernel takes another
+        // where something lies. A file is at least `len` bytes and cannot shrink: whoever made it has sealed its size.
+        let start = unsafe { libc::mmap(wish, len, protection, flags | libc::MAP_NORESERVE, fd, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -119,6 +142,15 @@ impl Drop for Mapping {
     }
 }
 
+/// Where this program's own memory ends: what the linker has placed last.
+fn program_end() -> usize {
+    unsafe extern "C" {
+        /// Set by the linker; only its address means something.
+        static _end: u8;
+    }
+    &raw const _end as usize
+}
+
 /// Where the memory comes from that a parent shares with its children, who may be copies of it or programs of their own.
 ///
 /// Those who execute a program anew ask for the same memory in the same order as their parent did, and are given the
@@ -161,7 +193,7 @@ impl Sharing {
     /// What the kernel says, or if the parent has not asked for as much.
     pub fn map(&mut self, len: usize) -> io::Result<Mapping> {
         match self {
-            Self::WithForked => Mapping::new(len, Visibility::Shared),
+            Self::WithForked => Mapping::near_program(len, Visibility::Shared),
             _ if len == 0 => Mapping::new(0, Visibility::Shared),
             Self::WithExeced(files) => {
                 let file = unnamed_file(len)?;

@@ -1,7 +1,8 @@
 //! A fresh cgroup for one round, of version 2 or 1.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,6 +18,50 @@ pub(super) struct Cgroup {
     runner: Option<u64>,
     highest: Sample,
     samples: u64,
+    stat: Account,
+    usage: Account,
+    /// In version 1 only: the other has it in `stat`.
+    kernel: Account,
+}
+
+/// A file of a cgroup that is read again and again: opened once, and into room that is there already, so that a sample takes
+/// the controller as little as it can.
+struct Account {
+    path: PathBuf,
+    file: Option<File>,
+    room: Vec<u8>,
+}
+
+impl Account {
+    fn new(path: PathBuf) -> Self {
+        Self { path, file: None, room: Vec::new() }
+    }
+
+    /// What it says now.
+    fn text(&mut self) -> Option<&str> {
+        const ROOM: usize = 8 << 10;
+        if self.file.is_none() {
+            self.file = Some(File::open(&self.path).ok()?);
+            self.room.resize(ROOM, 0);
+        }
+        let file = self.file.as_ref()?;
+        let mut end = 0;
+        loop {
+            let read = file.read_at(&mut self.room[end..], end as u64).ok()?;
+            end += read;
+            if read == 0 {
+                return std::str::from_utf8(&self.room[..end]).ok();
+            }
+            if end == self.room.len() {
+                self.room.resize(2 * end, 0);
+            }
+        }
+    }
+
+    /// The one number that it says.
+    fn number(&mut self) -> Option<u64> {
+        self.text()?.trim().parse().ok()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +104,7 @@ impl Cgroup {
     pub(super) fn create(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir(&folder)?;
         let version = version_of(&folder);
-        let this = Self { folder, version, runner: None, highest: Sample::default(), samples: 0 };
+        let this = Self::of(folder, version);
         // A folder that does not account for memory, or that nobody may enter, is of no use (and is removed by the drop).
         if this.peak().is_none() {
             return Err(io::Error::other("the cgroup has no account of peak memory"));
@@ -68,6 +113,24 @@ impl Cgroup {
             return Err(io::Error::other("the cgroup can be made, but not entered"));
         }
         Ok(this)
+    }
+
+    fn of(folder: PathBuf, version: Version) -> Self {
+        let account = |file: &str| Account::new(folder.join(file));
+        let usage = match version {
+            Version::One => "memory.usage_in_bytes",
+            Version::Two => "memory.current",
+        };
+        Self {
+            stat: account("memory.stat"),
+            usage: account(usage),
+            kernel: account("memory.kmem.usage_in_bytes"),
+            folder,
+            version,
+            runner: None,
+            highest: Sample::default(),
+            samples: 0,
+        }
     }
 
     pub(super) fn admit(&self, command: &mut Command) -> io::Result<()> {
@@ -135,21 +198,24 @@ impl Cgroup {
         })
     }
 
-    fn read(&self) -> Option<Sample> {
-        let stat = fs::read_to_string(self.folder.join("memory.stat")).ok()?;
+    fn read(&mut self) -> Option<Sample> {
+        let usage = self.usage.number()?;
+        let kernel = match self.version {
+            Version::One => self.kernel.number().unwrap_or(0),
+            Version::Two => 0,
+        };
+        let stat = self.stat.text()?;
         let field = |name: &str| {
             stat.lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
         };
         // In both versions what lies in shared memory is counted with the page cache.
         Some(match self.version {
-            Version::One => Sample {
-                usage: self.number("memory.usage_in_bytes")?,
-                kernel: self.number("memory.kmem.usage_in_bytes").unwrap_or(0),
-                page_cache: field("cache")?.saturating_sub(field("shmem")?),
-            },
+            Version::One => {
+                Sample { usage, kernel, page_cache: field("cache")?.saturating_sub(field("shmem")?) }
+            }
             Version::Two => Sample {
-                usage: self.number("memory.current")?,
+                usage,
                 kernel: field("kernel")?,
                 page_cache: field("file")?.saturating_sub(field("shmem")?),
             },
@@ -193,8 +259,7 @@ mod tests {
         for (name, content) in files {
             fs::write(folder.path().join(name), content).unwrap();
         }
-        let highest = Sample::default();
-        let cgroup = Cgroup { folder: folder.path().to_owned(), version, runner: None, highest, samples: 0 };
+        let cgroup = Cgroup::of(folder.path().to_owned(), version);
         (folder, cgroup)
     }
 
