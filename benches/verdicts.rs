@@ -41,7 +41,13 @@ fn main() {
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let limits = Limits::read();
-    let machine = Machine { effective_cores: cores, limits, parked_process_bytes: 100 << 10, python: None };
+    let machine = Machine {
+        effective_cores: cores,
+        limits,
+        parked_process_bytes: 100 << 10,
+        python: None,
+        tools: Vec::new(),
+    };
     let setting = Setting {
         started_at: String::new(),
         machine,
