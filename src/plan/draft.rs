@@ -361,7 +361,8 @@ impl FromStr for StrategyDraft {
 }
 
 /// The settings that a row can have, as typed.
-const SETTINGS: &str = "workers, chunk, in-flight, transport, start, engine, api, max-tasks-per-child";
+const SETTINGS: [&str; 8] =
+    ["workers", "chunk", "in-flight", "transport", "start", "engine", "api", "max-tasks-per-child"];
 
 impl StrategyDraft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -380,7 +381,7 @@ impl StrategyDraft {
             "engine" => once(&mut self.engine, key, parse_engine(value)),
             "api" => once(&mut self.api, key, parse_api(value)),
             "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
-            _ => Err(format!("unknown setting '{key}': expected one of {SETTINGS}")),
+            _ => by_name("setting", key, &SETTINGS, |name| name).map(|_| ()),
         }
     }
 }
@@ -487,7 +488,10 @@ mod tests {
             "unknown mode 'poool' (did you mean pool?): expected serial, threads, pool, process"
         );
         let error = "pool:wrokers=2".parse::<StrategyDraft>().unwrap_err();
-        assert!(error.contains("unknown setting 'wrokers'"), "{error}");
+        assert!(
+            error.contains("unknown setting 'wrokers' (did you mean workers?): expected workers"),
+            "{error}"
+        );
         let error = "pool:chunk=1:chunk=2".parse::<StrategyDraft>().unwrap_err();
         assert!(error.contains("given twice"), "{error}");
     }
