@@ -12,12 +12,11 @@ mod help;
 mod report;
 mod returns;
 mod sweep;
+mod typed;
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-use clap::Parser;
 
 use crate::cli::{Cli, Verb};
 use crate::engine::{guardian, native, tool};
@@ -27,6 +26,7 @@ use crate::mode::exec;
 use crate::sys::early::instead_of_main;
 use crate::sys::fork;
 use failure::Failure;
+use typed::typed;
 
 instead_of_main!(exec::CHILD_WORD, child);
 
@@ -60,7 +60,7 @@ pub fn main() -> i32 {
         Some(tool::MARK) => tool::mark(),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
-        _ => return as_asked(&Cli::parse()).unwrap_or_else(Failure::show),
+        _ => return as_asked(&typed()).unwrap_or_else(Failure::show),
     };
     outcome.map_or_else(|error| Failure::from(error).show(), |()| exit::SUCCESS)
 }

@@ -85,7 +85,8 @@ fn a_number_of_tasks_that_is_none_is_refused_with_what_was_expected() {
 #[test]
 fn an_unknown_flag_is_named_and_the_right_one_suggested() {
     refused(&["--taks", "5"], &["'--taks'", "'--tasks'"]);
-    refused(&["--tasks", "5", "surplus"], &["'surplus'"]);
+    refused(&["--tasks", "5", "surplus"], &["'surplus'", "a command of your own stands behind --"]);
+    refused(&["--tasks", "5", "--"], &["nothing stands behind the --", "expected a command"]);
     refused(&["--tasks", "5", "--tasks", "6"], &["--tasks"]);
     refused(&["--tasks"], &["--tasks", "value"]);
 }
@@ -102,14 +103,21 @@ fn an_unknown_name_is_answered_with_those_there_are() {
     refused(&["--tasks", "5", "--engine", "ruby"], &["'ruby'", "expected native"]);
     refused(&["--tasks", "5", "--transport", "telepathy"], &["'telepathy'", "expected shared-memory"]);
     refused(&["--tasks", "5", "--start", "spoon"], &["'spoon'", "expected fork"]);
+    refused(
+        &["--tasks", "5", "--start", "spawn"],
+        &["--start is spawn", "expected fork or exec", "--engine python"],
+    );
     refused(&["--tasks", "5", "--spread", "gaussian"], &["'gaussian'", "expected"]);
+    refused(&["--tasks", "5", "--spread", "lognormal"], &["has no σ", "expected lognormal:SIGMA"]);
+    refused(&["--tasks", "5", "--spread", "uniform"], &["has no width", "expected uniform:WIDTH"]);
+    refused(&["--tasks", "5", "--spread", "constant:1"], &["takes no number", "'constant:1'"]);
 }
 
 #[test]
 fn settings_of_a_row_are_checked_one_by_one() {
     refused(
         &["-n5", "-m", "pool:wrokers=2"],
-        &["unknown setting 'wrokers'", "expected one of workers", "pool:wrokers=2"],
+        &["unknown setting 'wrokers'", "did you mean workers?", "expected workers", "pool:wrokers=2"],
     );
     refused(&["-n5", "-m", "pool:workers=2:workers=3"], &["'workers' is given twice"]);
     refused(&["-n5", "-m", "pool:8"], &["'8'", "expected KEY=VALUE"]);

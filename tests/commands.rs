@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -126,7 +126,13 @@ fn what_the_kernel_refuses_to_start_is_told_too() {
 fn a_command_that_is_not_there_is_refused_before_anything_starts() {
     let sandbox = Sandbox::new();
     let plain = sandbox.write("plain.txt", "no program");
+    for (name, first_line) in [("old.sh", "#! /no/such/interpreter -x"), ("dos.sh", "#!/bin/sh\r")] {
+        let script = sandbox.write(name, format!("{first_line}\n"));
+        fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    }
     for (command, told) in [
+        ("./old.sh", "asks for the interpreter \"/no/such/interpreter\", which was not found"),
+        ("./dos.sh", "asks for the interpreter \"/bin/sh\\r\", which was not found"),
         ("no-such-program", "'no-such-program' was not found in PATH"),
         ("./no-such-file", "'./no-such-file' was not found"),
         (plain.to_str().expect("UTF-8"), "is not executable"),

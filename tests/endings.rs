@@ -121,6 +121,12 @@ fn after_a_failure_nothing_else_is_started_where_that_was_asked_for() {
         assert_eq!(report.tasks_completed + report.tasks_failed + report.tasks_not_tried, 40, "{report:?}");
         let told = format!("{} were not tried", report.tasks_not_tried);
         assert!(finished.stderr.replace('\n', " ").contains(&told), "{finished:?}");
+        let rounds = document.strategies[0].rounds.len();
+        let told = match rounds {
+            1 => format!("{mode}: 1 task failed in the timed round;"),
+            _ => format!("{mode}: 1 task failed in {rounds} timed rounds;"),
+        };
+        assert!(finished.stderr.replace('\n', " ").contains(&told), "no {told:?}: {finished:?}");
         let times = fs::read_to_string(sandbox.path("times")).expect("a file").lines().count();
         assert_eq!(times, 10, "{mode}: no other round was started");
     }

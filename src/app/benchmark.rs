@@ -19,6 +19,9 @@ use crate::{exit, report};
 
 /// Runs what was typed, shows and exports it.
 pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
+    if flags.command.is_empty() && std::env::args_os().next_back().is_some_and(|last| last == "--") {
+        return Err(usage("nothing stands behind the --: expected a command"));
+    }
     let mut bench = Workbench::new()?;
     let checked = bench.check(draft(flags)?)?;
     let exports = exports(flags)?;

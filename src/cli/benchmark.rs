@@ -293,6 +293,9 @@ impl Benchmark {
             let rows = by_engines(rows, &self.engine, StrategyDraft::handed_to);
             rows.into_iter().map(implied).map(|row| row.overridden_by_flags(&flags)).collect()
         };
+        if let Some(wrong) = flags.start_of_nobody(&strategies) {
+            return Err(wrong);
+        }
         if let Some(setting) = flags.unused_by(&strategies) {
             return Err(format!("{setting} was given, but none of the strategies has such a setting"));
         }

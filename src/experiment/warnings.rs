@@ -1,5 +1,7 @@
 //! What a reader should know before he believes the numbers: every warning, and its advice, in one place.
 
+mod failed;
+
 use std::fmt;
 
 use super::summary::tells_per_alive;
@@ -12,6 +14,7 @@ use crate::mode::verify::TaskFailure;
 use crate::report::numbers::{bytes, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
 use crate::workload::{Io, OnFailure};
+use failed::{Failed, hint, timed_rounds};
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
 const SHORT_ROUND_SECONDS: f64 = 0.005;
@@ -24,9 +27,9 @@ const FAILURES_SHOWN: usize = 3;
 enum Notice<'a> {
     Interrupted,
     Stopped,
-    TasksFailed { strategy: &'a str, failed: u64, not_tried: u64, first: Vec<&'a TaskFailure>, hint: bool },
-    LeftRunning { strategy: &'a str, processes: u64 },
-    Retries { strategy: &'a str, retries: u64 },
+    TasksFailed(Failed<'a>),
+    LeftRunning { strategy: &'a str, processes: u64, rounds: usize },
+    Retries { strategy: &'a str, retries: u64, rounds: usize },
     TooFewRounds { fewest: usize },
     ShortRounds { strategies: Vec<&'a str> },
     SlowFirstRound { strategy: &'a str, slowdown: f64 },
@@ -48,7 +51,7 @@ impl Notice<'_> {
             Self::Interrupted => "interrupted",
             Self::Stopped => "stopped",
             Self::LeftRunning { .. } => "left_running",
-            Self::TasksFailed { .. } => "tasks_failed",
+            Self::TasksFailed(_) => "tasks_failed",
             Self::Retries { .. } => "retries",
             Self::TooFewRounds { .. } => "too_few_rounds",
             Self::ShortRounds { .. } => "short_rounds",
@@ -77,31 +80,17 @@ impl fmt::Display for Notice<'_> {
                     "stopped after the first failed task (--on-failure stop): only what was finished is shown"
                 )
             }
-            Self::TasksFailed { strategy, failed, not_tried, first, hint } => {
-                let tasks = if *failed == 1 { "task" } else { "tasks" };
-                write!(f, "{strategy}: {failed} {tasks} failed")?;
-                if *not_tried > 0 {
-                    write!(f, ", {not_tried} were not tried after that")?;
-                }
-                for TaskFailure { task, reason, line } in first {
-                    match line {
-                        Some(line) => write!(f, "; task {task} ({line:?}): {reason}")?,
-                        None => write!(f, "; task {task}: {reason}")?,
-                    }
-                }
-                if *hint {
-                    write!(f, " (--output DIR keeps what programs write)")?;
-                }
-                Ok(())
-            }
-            Self::LeftRunning { strategy, processes } => write!(
+            Self::TasksFailed(failed) => write!(f, "{failed}"),
+            Self::LeftRunning { strategy, processes, rounds } => write!(
                 f,
-                "{strategy}: {processes} processes were left running by what tasks had started, and were killed after their \
-                 round; they disturbed what came after them"
+                "{strategy}: {processes} processes were left running in {} by what tasks had started, and were killed after \
+                 their round; they disturbed what came after them",
+                timed_rounds(*rounds)
             ),
-            Self::Retries { strategy, retries } => write!(
+            Self::Retries { strategy, retries, rounds } => write!(
                 f,
-                "{strategy}: {retries} tasks were executed again because they had failed, or their worker had died"
+                "{strategy}: {retries} tasks were executed again in {} because they had failed, or their worker had died",
+                timed_rounds(*rounds)
             ),
             Self::TooFewRounds { fewest } => {
                 write!(
@@ -288,8 +277,9 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     let name = strategy.name.as_str();
     let times: Vec<f64> = strategy.rounds.iter().map(|round| round.report.total_seconds).collect();
     let mut notices = Vec::new();
-    let failed = strategy.tasks_failed();
-    if failed > 0 {
+    let (all_failed, untimed, rounds) =
+        (strategy.tasks_failed(), strategy.untimed_tasks_failed, strategy.rounds.len());
+    if all_failed > 0 {
         let timed = strategy.rounds.iter().flat_map(|round| &round.report.failures);
         let mut first: Vec<&TaskFailure> = Vec::new();
         for failure in strategy.untimed_failures.iter().chain(timed) {
@@ -299,17 +289,18 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
             }
         }
         let not_tried = strategy.tasks_not_tried();
-        let program = document.plan.workload.program.as_ref();
-        let hint = program.is_some_and(|program| program.output.is_none()) && !strategy.engine.is_tool();
-        notices.push(Notice::TasksFailed { strategy: name, failed, not_tried, first, hint });
+        let failed = all_failed - untimed;
+        let hint = if strategy.engine.is_tool() { "" } else { hint(&document.plan.workload, &first) };
+        let told = Failed { strategy: name, failed, rounds, untimed, not_tried, first, hint };
+        notices.push(Notice::TasksFailed(told));
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();
     if processes > 0 {
-        notices.push(Notice::LeftRunning { strategy: name, processes });
+        notices.push(Notice::LeftRunning { strategy: name, processes, rounds });
     }
     let retries: u64 = strategy.rounds.iter().map(|round| round.report.retries).sum();
     if retries > 0 {
-        notices.push(Notice::Retries { strategy: name, retries });
+        notices.push(Notice::Retries { strategy: name, retries, rounds });
     }
     let waits: Vec<f64> =
         strategy.rounds.iter().filter_map(|round| round.report.io_overshoot_mean_seconds).collect();

@@ -363,8 +363,17 @@ impl FromStr for StrategyDraft {
 }
 
 /// The settings that a row can have, as typed.
-const SETTINGS: &str =
-    "workers, chunk, in-flight, transport, start, engine, api, max-tasks-per-child, evaluator";
+const SETTINGS: [&str; 9] = [
+    "workers",
+    "chunk",
+    "in-flight",
+    "transport",
+    "start",
+    "engine",
+    "api",
+    "max-tasks-per-child",
+    "evaluator",
+];
 
 impl StrategyDraft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -384,7 +393,7 @@ impl StrategyDraft {
             "api" => once(&mut self.api, key, parse_api(value)),
             "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
             "evaluator" => once(&mut self.evaluator, key, parse_evaluator(value)),
-            _ => Err(format!("unknown setting '{key}': expected one of {SETTINGS}")),
+            _ => by_name("setting", key, &SETTINGS, |name| name).map(|_| ()),
         }
     }
 }
@@ -499,7 +508,10 @@ mod tests {
             "unknown mode 'poool' (did you mean pool?): expected serial, threads, pool, process"
         );
         let error = "pool:wrokers=2".parse::<StrategyDraft>().unwrap_err();
-        assert!(error.contains("unknown setting 'wrokers'"), "{error}");
+        assert!(
+            error.contains("unknown setting 'wrokers' (did you mean workers?): expected workers"),
+            "{error}"
+        );
         let error = "pool:chunk=1:chunk=2".parse::<StrategyDraft>().unwrap_err();
         assert!(error.contains("given twice"), "{error}");
     }

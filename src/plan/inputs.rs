@@ -1,10 +1,11 @@
 //! What a plan needs to have found before it can be made: the user's program, and the lines of its tasks.
 
+use std::ffi::OsStr;
 use std::fs::{File, create_dir_all};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::found::utf8;
@@ -113,7 +114,13 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
     }
     let in_path = if name.contains('/') { "" } else { " in PATH" };
     let kind = kind.name();
-    find(name.as_bytes()).or_else(|why| match why {
+    let found = find(name.as_bytes());
+    if let Some(interpreter) = found.as_deref().ok().and_then(missing_interpreter) {
+        return usage(format!(
+            "the {kind} '{name}' asks for the interpreter {interpreter:?}, which was not found: expected another first line"
+        ));
+    }
+    found.or_else(|why| match why {
         Failure::NotExecutable => usage(format!(
             "the {kind} '{name}' is not executable: expected a program (chmod +x makes a file one)"
         )),
@@ -122,6 +129,19 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
             usage(format!("the {kind} '{name}' was not found{in_path}{hint}"))
         }
     })
+}
+
+/// The interpreter that the script `file` asks for in its first line, if there is no such file.
+fn missing_interpreter(file: &Path) -> Option<String> {
+    /// The kernel reads no more of it.
+    const FIRST_LINE: u64 = 256;
+    let mut beginning = Vec::new();
+    File::open(file).ok()?.take(FIRST_LINE).read_to_end(&mut beginning).ok()?;
+    let line = beginning.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    // A carriage return is part of the name, as it is for the kernel.
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    let name = OsStr::from_bytes(words.next()?);
+    (!Path::new(name).exists()).then(|| name.to_string_lossy().into_owned())
 }
 
 fn shown(from: &str) -> &str {

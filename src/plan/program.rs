@@ -136,7 +136,8 @@ impl WorkloadDraft {
                     kind.name()
                 )),
                 Some(name) => Err(format!(
-                    "{name} belongs to the command, worker and call workloads, but this one is {}",
+                    "{name} belongs to the command, worker and call workloads, but this one is {}: expected -- COMMAND, \
+                     --worker or --call with it",
                     kind.name()
                 )),
                 None => Ok(None),

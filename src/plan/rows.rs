@@ -78,6 +78,28 @@ impl StrategyDraft {
         }
     }
 
+    /// What is wrong with a start method that none of the engines of `rows` has, though there are processes to start.
+    pub fn start_of_nobody(&self, rows: &[Self]) -> Option<String> {
+        let start = self.start?;
+        let starting = |row: &&Self| matches!(row.mode, Some(Mode::Pool | Mode::Process));
+        let engines: Vec<Engine> =
+            rows.iter().filter(starting).map(|row| row.engine.unwrap_or(Engine::Native)).collect();
+        let first = *engines.first()?;
+        if engines.iter().any(|engine| engine.starts().contains(&start)) {
+            return None;
+        }
+        let has: Vec<_> = first.starts().iter().map(|start| start.name()).collect();
+        let theirs = Engine::ALL.iter().find(|engine| engine.starts().contains(&start));
+        let theirs = theirs.map(|engine| format!(" ({} is of --engine {})", start.name(), engine.name()));
+        Some(format!(
+            "--start is {}, which the {} engine has not: expected {}{}",
+            start.name(),
+            first.name(),
+            has.join(" or "),
+            theirs.unwrap_or_default()
+        ))
+    }
+
     /// A setting among `self` that none of `rows` has.
     pub fn unused_by(&self, rows: &[Self]) -> Option<&'static str> {
         type IsSet = fn(&StrategyDraft) -> bool;

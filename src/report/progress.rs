@@ -30,10 +30,23 @@ impl Progress {
             let style = ProgressStyle::with_template("{msg} {wide_bar} {prefix}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             // Hidden until it is worth showing.
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style)
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
+            show_later(bar.clone());
+            bar
         });
         Self { bar, run_started: now, label: String::new(), round_started: now, expected: None }
     }
+}
+
+/// Shows `bar` once patience has run out, also where nothing is heard of tasks: as of one that never ends.
+fn show_later(bar: ProgressBar) {
+    std::thread::spawn(move || {
+        std::thread::sleep(PATIENCE);
+        if !bar.is_finished() {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            bar.tick();
+        }
+    });
 }
 
 impl Observer for Progress {

@@ -48,19 +48,19 @@ pub fn verdict(document: &Document) -> String {
         beats_too && speed_up.ratio <= CLEARLY_LONGER
     };
     let (ties, unclear): (Vec<_>, Vec<_>) = tied.iter().partition(is_tie);
-    let names = |rows: &[&(&StrategyResult, SpeedUp)], word: &str| {
-        rows.iter().map(|(row, _)| row.name.as_str()).collect::<Vec<_>>().join(word)
-    };
     let mut text = String::new();
     if !unclear.is_empty() {
-        let unclear = names(&unclear, " and ");
+        let unclear = list(&names(&unclear), "and");
         text = format!(
             "The rounds differ too much to be sure of {unclear} (more --rounds, a quieter machine). "
         );
     }
     text += &match ties.as_slice() {
         [] => format!("Use {}", best.name),
-        ties => format!("Use {} or {}, which are not distinguished", best.name, names(ties, " or ")),
+        ties => {
+            let all = [vec![best.name.as_str()], names(ties)].concat();
+            format!("Use {}, which are not distinguished", list(&all, "or"))
+        }
     };
     let Some((next, speed_up)) = beaten else {
         let rest = if unclear.is_empty() {
@@ -85,6 +85,18 @@ pub fn verdict(document: &Document) -> String {
         next.name,
         slowest.unwrap_or_default()
     )
+}
+
+fn names<'a>(rows: &[&(&'a StrategyResult, SpeedUp)]) -> Vec<&'a str> {
+    rows.iter().map(|(row, _)| row.name.as_str()).collect()
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn list(names: &[&str], word: &str) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} {word} {last}", others.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 fn median(strategy: &StrategyResult) -> f64 {

@@ -117,6 +117,15 @@ impl FromStr for Spread {
             ("lognormal", Some(sigma)) => {
                 Err(format!("lognormal:{sigma} is out of range: expected a σ from 0 to 3"))
             }
+            ("uniform", None) => {
+                Err("uniform has no width: expected uniform:WIDTH, such as uniform:0.5".into())
+            }
+            ("lognormal", None) => {
+                Err("lognormal has no σ: expected lognormal:SIGMA, such as lognormal:1.0".into())
+            }
+            ("constant" | "exponential", Some(_)) => {
+                Err(format!("{name} takes no number: expected {name} alone, not '{text}'"))
+            }
             _ => Err(format!(
                 "unknown spread '{text}': expected constant, uniform:WIDTH, exponential, lognormal:SIGMA or \
                  trace:FILE, such as uniform:0.5"

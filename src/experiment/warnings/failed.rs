@@ -1,0 +1,72 @@
+//! What is said of tasks that failed: how many, in which rounds, and what may help.
+
+use std::fmt;
+
+use crate::mode::verify::TaskFailure;
+use crate::workload::{Kind, WorkloadSpec};
+
+/// What is told of the failed tasks of a strategy.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Failed<'a> {
+    /// Whose.
+    pub strategy: &'a str,
+    /// In timed rounds.
+    pub failed: u64,
+    /// How many timed rounds there were.
+    pub rounds: usize,
+    /// In rounds that were not timed.
+    pub untimed: u64,
+    /// In all rounds.
+    pub not_tried: u64,
+    /// The first of them.
+    pub first: Vec<&'a TaskFailure>,
+    /// What may help.
+    pub hint: &'static str,
+}
+
+impl fmt::Display for Failed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { strategy, failed, rounds, untimed, not_tried, first, hint } = self;
+        let tasks = |count: u64| if count == 1 { "task" } else { "tasks" };
+        match (*failed, *untimed) {
+            (0, untimed) => {
+                write!(f, "{strategy}: {untimed} {} failed before the timed rounds", tasks(untimed))?;
+            }
+            (failed, untimed) => {
+                write!(f, "{strategy}: {failed} {} failed in {}", tasks(failed), timed_rounds(*rounds))?;
+                if untimed > 0 {
+                    write!(f, ", and {untimed} before those")?;
+                }
+            }
+        }
+        if *not_tried > 0 {
+            write!(f, "; {not_tried} were not tried after that")?;
+        }
+        for TaskFailure { task, reason, line } in first {
+            match line {
+                Some(line) => write!(f, "; task {task} ({line:?}): {reason}")?,
+                None => write!(f, "; task {task}: {reason}")?,
+            }
+        }
+        f.write_str(hint)
+    }
+}
+
+/// In which rounds something was counted.
+pub(super) fn timed_rounds(rounds: usize) -> String {
+    if rounds == 1 { "the timed round".into() } else { format!("{rounds} timed rounds") }
+}
+
+/// What may help somebody whose programs fail so.
+pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure]) -> &'static str {
+    let is = |beginning: &str| failures.iter().any(|failure| failure.reason.starts_with(beginning));
+    let Some(program) = &workload.program else { return "" };
+    if workload.kind == Kind::Worker && is("timed out") {
+        return " (does it write each answer at once, such as by flush=True, python3 -u or sed -u?)";
+    }
+    let never_ran = failures.iter().all(|failure| failure.reason.starts_with("could not be started"));
+    match program.output.is_none() && workload.kind != Kind::Call && !never_ran {
+        true => " (--output DIR keeps what programs write)",
+        false => "",
+    }
+}
