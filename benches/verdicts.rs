@@ -5,7 +5,11 @@
 //! *not distinguished*; 5 % more work should be found in at least 36 of 40. Two more tables say what stamping tasks costs,
 //! and the bystander.
 //!
-//! `cargo bench --bench verdicts`
+//! A pool is looked at in short rounds and in long ones: whoever else is given a core for a few milliseconds takes those from
+//! the round, however long that is.
+//!
+//! `cargo bench --bench verdicts`, or `cargo bench --bench verdicts -- PART` for one part: `serial-same`, `serial-more`, `pool-same`,
+//! `pool-more`, `long-pool-same`, `long-pool-more`, `stamping` or `bystander`.
 
 mod common;
 
@@ -21,16 +25,16 @@ use procbench::measure::bystander::Bystander;
 use procbench::measure::environment::Environment;
 use procbench::measure::limits::Limits;
 use procbench::mode::{Mode, Settings};
+use procbench::plan::Machine;
 use procbench::plan::draft::{Draft, StrategyDraft};
 use procbench::plan::found::Found;
-use procbench::plan::{Machine, units::Count};
+use procbench::plan::units::{self, Count};
 use procbench::stats::{DEFAULT_MARGIN, Verdict, compare};
 use procbench::sys::wait::CpuTime;
 use procbench::workload::{WorkloadSpec, cpu};
 
 const BENCHMARKS: u64 = 40;
 const ROUNDS: u64 = 10;
-const TASKS: u64 = 2_000;
 const CPU_SECONDS: f64 = 20e-6;
 
 fn main() {
@@ -59,9 +63,25 @@ fn main() {
         returns: None,
         warnings: Vec::new(),
     };
-    verdicts(&setting);
-    stamping(&setting);
-    bystander();
+    let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    println!("{BENCHMARKS} runs of {ROUNDS} rounds each, tasks of 20 µs, margin 1 %\n");
+    println!("{:<44} {:>17} {:>7} {:>7}   target", "comparison", "not distinguished", "slower", "faster");
+    for (part, mode, tasks) in
+        [("serial", Mode::Serial, 2_000), ("pool", Mode::Pool, 2_000), ("long-pool", Mode::Pool, 20_000)]
+    {
+        for (against, factor) in [("same", 1.0), ("more", 1.05)] {
+            if wanted(&format!("{part}-{against}")) {
+                verdicts(&setting, mode, tasks, factor);
+            }
+        }
+    }
+    if wanted("stamping") {
+        stamping(&setting);
+    }
+    if wanted("bystander") {
+        bystander();
+    }
 }
 
 struct Nobody;
@@ -70,29 +90,25 @@ impl Observer for Nobody {
     fn notice(&mut self, _: Event<'_>) {}
 }
 
-fn verdicts(setting: &Setting) {
-    println!("{BENCHMARKS} runs of {ROUNDS} rounds each, {TASKS} tasks of 20 µs, margin 1 %\n");
-    println!("{:<30} {:>17} {:>7} {:>7}   target", "comparison", "not distinguished", "slower", "faster");
-    for mode in [Mode::Serial, Mode::Pool] {
-        for (factor, target) in [(1.0, "at least 38 not distinguished"), (1.05, "at least 36 slower")] {
-            let verdicts: Vec<Verdict> =
-                (1..=BENCHMARKS).map(|seed| verdict(setting, mode, factor, seed)).collect();
-            let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
-            println!(
-                "{:<30} {:>17} {:>7} {:>7}   {target}",
-                format!("{mode} against itself × {factor}"),
-                count(Verdict::NotDistinguished),
-                count(Verdict::Slower),
-                count(Verdict::Faster)
-            );
-        }
-    }
+/// `mode` with `tasks` tasks against itself, or against a copy with `factor` times the work.
+fn verdicts(setting: &Setting, mode: Mode, tasks: u64, factor: f64) {
+    let verdicts: Vec<Verdict> =
+        (1..=BENCHMARKS).map(|seed| verdict(setting, (mode, tasks), factor, seed)).collect();
+    let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+    println!(
+        "{:<44} {:>17} {:>7} {:>7}   {}",
+        format!("{mode}, {} tasks, against itself × {factor}", units::count(tasks)),
+        count(Verdict::NotDistinguished),
+        count(Verdict::Slower),
+        count(Verdict::Faster),
+        if factor > 1.0 { "at least 36 slower" } else { "at least 38 not distinguished" }
+    );
 }
 
 /// What a run says of `mode` with `factor` times the work, compared with `mode`.
-fn verdict(setting: &Setting, mode: Mode, factor: f64, seed: u64) -> Verdict {
+fn verdict(setting: &Setting, (mode, tasks): (Mode, u64), factor: f64, seed: u64) -> Verdict {
     let mut draft = Draft::default();
-    draft.workload.tasks = Some(Count(TASKS));
+    draft.workload.tasks = Some(Count(tasks));
     draft.run.rounds = Some(Count(ROUNDS));
     draft.run.seed = Some(seed);
     draft.strategies = vec![StrategyDraft { mode: Some(mode), ..StrategyDraft::default() }; 2];

@@ -241,8 +241,28 @@ pub struct Memory {
     pub peak_alive: u64,
     /// How it was measured.
     pub method: Method,
-    /// Rounds that were measured.
+    /// Rounds that were measured: several where memory is sampled. What is above is that of the one with the median peak.
     pub rounds: u64,
+    /// What each of them found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<MemoryRound>,
+}
+
+/// What one round found of memory, each figure as in [`Memory`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemoryRound {
+    /// The most processes alive at one time in it.
+    pub peak_alive: u64,
+    /// The most that existed at one time.
+    pub peak_bytes: Option<u64>,
+    /// The kernel's share of it.
+    pub kernel_bytes: Option<u64>,
+    /// The processes' share of it.
+    pub user_bytes: Option<u64>,
+    /// Page cache.
+    pub page_cache_bytes: Option<u64>,
+    /// What the runner alone needed.
+    pub runner_bytes: Option<u64>,
 }
 
 /// The code of warnings that say why something about the machine is null.

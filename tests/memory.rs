@@ -20,7 +20,8 @@ fn alone() -> MutexGuard<'static, ()> {
 /// The memory of the one strategy of a run, if `method` could be had.
 fn measured(test: &str, method: &str, arguments: &str) -> Option<Memory> {
     let sandbox = Sandbox::new();
-    let all = format!("{arguments} --rounds 1 --memory-method {method} --json out.json");
+    let rounds = if arguments.contains("--rounds") { "" } else { "--rounds 1 " };
+    let all = format!("{arguments} {rounds}--memory-method {method} --json out.json");
     let finished = sandbox.run(all.split(' '));
     if finished.code() != Some(0) && finished.stderr.contains("failed to measure memory by") {
         skip(test, &format!("{method} cannot be had here: {}", finished.stderr.trim()));
@@ -43,13 +44,17 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
     for method in ["cgroup", "pss", "meminfo"] {
         let Some(memory) = measured("two_hundred_processes", method, workload) else { continue };
         assert_eq!(memory.peak_alive, 200);
-        let user = memory.user_bytes.expect("the processes' share");
-        let held = user.saturating_sub(memory.runner_bytes.expect("the runner's share"));
         if memory.method == Method::Meminfo {
             // Whatever others did meanwhile is in these figures too, so they are only required to belong together.
-            assert_eq!(memory.peak_bytes, Some(user + memory.kernel_bytes.expect("the kernel's share")));
+            let parts = memory.user_bytes.zip(memory.kernel_bytes);
+            assert!(
+                parts.is_none_or(|(user, kernel)| memory.peak_bytes == Some(user + kernel)),
+                "{memory:?}"
+            );
             continue;
         }
+        let user = memory.user_bytes.expect("the processes' share");
+        let held = user.saturating_sub(memory.runner_bytes.expect("the runner's share"));
         assert!(is_within(held, 200 * MIB, 0.05), "{method}: {held} bytes: {memory:?}");
         match memory.method {
             Method::Pss => assert_eq!(memory.kernel_bytes, None, "PSS does not see what the kernel holds"),
@@ -59,6 +64,26 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
                 assert!(kernel >= 200 * 16 * 1024, "a kernel stack for each at least: {memory:?}");
             }
         }
+    }
+}
+
+#[test]
+fn memory_that_is_sampled_is_the_median_of_three_rounds_and_an_account_of_the_kernels_is_of_one() {
+    let _alone = alone();
+    let test = "memory_that_is_sampled";
+    for (method, rounds, sampled) in
+        [("cgroup", 4, false), ("pss", 4, true), ("meminfo", 4, true), ("meminfo", 2, true)]
+    {
+        let arguments =
+            format!("-n 20 --memory 1MiB --io-wait 200ms --warmup 1 -m process --rounds {rounds}");
+        let Some(memory) = measured(test, method, &arguments) else { continue };
+        let expected = if sampled { rounds.min(3) } else { 1 };
+        assert_eq!((memory.rounds, memory.each.len()), (expected, expected as usize), "{method}: {memory:?}");
+        let mut peaks: Vec<u64> = memory.each.iter().filter_map(|round| round.peak_bytes).collect();
+        peaks.sort_unstable();
+        let middle = peaks.len().saturating_sub(1) / 2;
+        assert_eq!(memory.peak_bytes, peaks.get(middle).copied(), "{method}: {memory:?}");
+        assert!(memory.each.iter().all(|round| round.peak_bytes != Some(0)), "never zero: {memory:?}");
     }
 }
 

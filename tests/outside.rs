@@ -139,6 +139,42 @@ fn no_more_are_alive_than_the_cgroup_has_seen() {
     assert!((alive..=alive + OTHERS).contains(&seen), "{alive} alive, the cgroup saw {seen}");
 }
 
+/// Lets a runner into a cgroup and does not look.
+struct Doorman<'a>(&'a Cgroup);
+
+impl Observer for Doorman<'_> {
+    fn admit(&self, runner: &mut Command) {
+        self.0.admit(runner);
+    }
+}
+
+#[test]
+fn as_many_are_alive_at_once_as_the_kernel_must_allow_and_not_one_more() {
+    const IN_FLIGHT: u64 = 30;
+    let test = "as_many_are_alive_at_once_as_the_kernel_must_allow_and_not_one_more";
+    let Some(cgroup) = Cgroup::with("pids", "pids.current", "most") else {
+        return skip(test, "no cgroup that counts processes can be made");
+    };
+    let refused = || {
+        let events = fs::read_to_string(cgroup.folder.join("pids.events")).expect("the account of refusals");
+        let most = events.lines().find_map(|line| line.strip_prefix("max "));
+        most.and_then(|count| count.parse::<u64>().ok()).expect("a count of refusals")
+    };
+    let waiting = WorkloadSpec { io_wait_seconds: 0.1, ..nothing(3 * IN_FLIGHT) };
+    let settings = Settings { in_flight: Some(IN_FLIGHT), ..Settings::default() };
+    // The runner alone is there beside them.
+    for (allowed, alive, is_refused) in [(IN_FLIGHT + 1, IN_FLIGHT, false), (IN_FLIGHT, IN_FLIGHT - 1, true)]
+    {
+        fs::write(cgroup.folder.join("pids.max"), allowed.to_string()).expect("a limit on processes");
+        let before = refused();
+        let mut doorman = Doorman(&cgroup);
+        let (report, _) = observed(Mode::Process, settings.clone(), waiting.clone(), false, &mut doorman);
+        assert_eq!(report.peak_alive, alive, "of {allowed} that may exist");
+        assert_eq!(report.processes_started, 3 * IN_FLIGHT);
+        assert_eq!(refused() > before, is_refused, "refused when {allowed} may exist");
+    }
+}
+
 /// Times a round with a clock of its own.
 #[derive(Default)]
 struct Stopwatch {

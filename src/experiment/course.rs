@@ -180,16 +180,19 @@ impl Course {
         Ok(took)
     }
 
-    /// A round of the strategy at `place` in which memory is measured, and which warms up.
+    /// Rounds of the strategy at `place` in which memory is measured, and which warm up.
     ///
     /// # Errors
     /// As [`Self::pilot`].
     pub fn memory(&mut self, place: usize, observer: &mut dyn Observer) -> Result<(), RunError> {
         let signals = self.signals.clone();
         let completed = self.session(&signals, observer, |session, rows, tables| {
-            session.round(&rows[place], Phase::Memory, 1, 1, &mut tables[place])
+            let rounds = session.memory_rounds();
+            let mut round =
+                |number| session.round(&rows[place], Phase::Memory, number, rounds, &mut tables[place]);
+            (1..=rounds).map(&mut round).collect::<Result<Vec<_>, _>>()
         })?;
-        self.tables[place].memory = Some(completed);
+        self.tables[place].memory = completed;
         Ok(())
     }
 

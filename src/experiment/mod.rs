@@ -9,7 +9,7 @@ pub mod schedule;
 mod session;
 pub mod signals;
 pub mod summary;
-mod warnings;
+pub mod warnings;
 pub mod workbench;
 
 use std::path::{Path, PathBuf};
@@ -320,8 +320,8 @@ fn emptied(workload: WorkloadSpec) -> WorkloadSpec {
 pub struct Records {
     /// The timed ones, with their numbers and places in the run.
     pub timed: Vec<(u64, u64, Completed)>,
-    /// The one in which memory was measured.
-    pub memory: Option<Completed>,
+    /// Those in which memory was measured.
+    pub memory: Vec<Completed>,
     /// Tasks that failed in rounds that were not timed, and the first few of them.
     untimed_tasks_failed: u64,
     untimed_tasks_not_tried: u64,

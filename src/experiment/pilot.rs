@@ -62,7 +62,9 @@ impl Session<'_> {
             };
             rounds.push(RoundEstimate { strategy: row.name(), round_seconds, pilot_tasks });
         }
-        let all_rounds: f64 = rounds.iter().map(|round| self.rounds_seconds(round.round_seconds)).sum();
+        let untimed = self.memory_rounds().max(self.plan.run.warmup);
+        let seconds = |round: &RoundEstimate| self.rounds_seconds(untimed, round.round_seconds);
+        let all_rounds: f64 = rounds.iter().map(seconds).sum();
         let run_seconds = all_rounds + started.elapsed().as_secs_f64() + self.setting.idle.as_secs_f64();
         Ok(Estimate { run_seconds, rounds })
     }
@@ -99,14 +101,14 @@ impl Session<'_> {
         }
     }
 
-    /// What all rounds of a strategy take if one takes `seconds`.
-    fn rounds_seconds(&self, seconds: f64) -> f64 {
+    /// What all rounds of a strategy, `untimed` ones before the others, take if one takes `seconds`.
+    fn rounds_seconds(&self, untimed: u64, seconds: f64) -> f64 {
         let Plan { run, .. } = self.plan;
         let timed = match run.time_budget_seconds {
             Some(budget) => (run.rounds as f64).min((budget / seconds).floor().max(1.0)),
             None => run.rounds as f64,
         };
-        seconds * (timed + run.warmup.max(1) as f64)
+        seconds * (timed + untimed as f64)
     }
 }
 

@@ -5,6 +5,9 @@ use super::*;
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
 const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
 
+/// Rounds in which memory is measured where it is sampled: a median of three leaves out the one in which others took some.
+const SAMPLED_MEMORY_ROUNDS: u64 = 3;
+
 /// What the results of a workload's tasks are, as the first strategy said.
 pub(super) struct Agreed {
     strategy: String,
@@ -29,6 +32,8 @@ pub(super) struct Session<'a> {
     pub(super) estimate: Option<Estimate>,
     /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
     pub(super) input: Option<(Folder, u64)>,
+    /// See [`Self::memory_rounds()`].
+    memory_rounds: Option<u64>,
     /// Where what functions return is to be written: by one round, since all return the same.
     pub(super) returns: Option<PathBuf>,
 }
@@ -56,6 +61,7 @@ impl<'a> Session<'a> {
             own_cpu_seconds: 0.0,
             estimate: None,
             input: None,
+            memory_rounds: None,
             returns: setting.returns.clone(),
         }
     }
@@ -65,12 +71,16 @@ impl<'a> Session<'a> {
         let estimate = self.pilot(rows, tables)?;
         self.observer.notice(Event::Estimated { run_seconds: estimate.run_seconds });
         self.estimate = Some(estimate);
-        for place in schedule::order(rows.len(), run.seed, Phase::Memory, 1) {
-            let completed = self.round(&rows[place], Phase::Memory, 1, 1, &mut tables[place])?;
-            tables[place].memory = Some(completed);
+        let memory_rounds = self.memory_rounds();
+        for number in 1..=memory_rounds {
+            for place in schedule::order(rows.len(), run.seed, Phase::Memory, number) {
+                let completed =
+                    self.round(&rows[place], Phase::Memory, number, memory_rounds, &mut tables[place])?;
+                tables[place].memory.push(completed);
+            }
         }
-        // The round that measured memory has warmed up as well as any.
-        for number in 2..=run.warmup {
+        // The rounds that measured memory have warmed up as well as any.
+        for number in memory_rounds + 1..=run.warmup {
             for place in schedule::order(rows.len(), run.seed, Phase::WarmUp, number) {
                 self.round(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
             }
@@ -242,6 +252,17 @@ impl<'a> Session<'a> {
             }
         };
         Ok(self.input.insert(input).0.path())
+    }
+
+    /// In how many rounds of each strategy memory is measured: one, if the kernel keeps an account of the round alone; where
+    /// memory is looked at from time to time, several, but no more than are timed.
+    pub(super) fn memory_rounds(&mut self) -> u64 {
+        if let Some(known) = self.memory_rounds {
+            return known;
+        }
+        let is_sampled = self.open_gauge().is_ok_and(|gauge| gauge.method().is_sampled());
+        let rounds = if is_sampled { SAMPLED_MEMORY_ROUNDS.min(self.plan.run.rounds).max(1) } else { 1 };
+        *self.memory_rounds.insert(rounds)
     }
 
     fn open_gauge(&mut self) -> anyhow::Result<Gauge> {

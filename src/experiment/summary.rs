@@ -5,13 +5,14 @@ use hdrhistogram::Histogram;
 use super::round::Completed;
 use super::{Records, Row, Seen, Setting, warnings};
 use crate::document::{
-    Document, Environment, Latency, Memory, Percentiles, Round, SCHEMA_VERSION, SpeedUp, StrategyResult,
-    StrategySummary, Tool,
+    Document, Environment, Latency, Memory, MemoryRound, Percentiles, Round, SCHEMA_VERSION, SpeedUp,
+    StrategyResult, StrategySummary, Tool,
 };
 use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
+use crate::measure::memory::MemoryReading;
 use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
@@ -89,10 +90,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,
-        memory: records
-            .memory
-            .as_ref()
-            .and_then(|completed| memory(completed, &row.strategy, &row.workload, latency.as_ref())),
+        memory: memory(&records.memory, &row.strategy, &row.workload, latency.as_ref()),
         latency,
     }
 }
@@ -171,20 +169,23 @@ fn compare(document: &mut Document) {
 }
 
 fn memory(
-    completed: &Completed,
+    completed: &[Completed],
     strategy: &Strategy,
     workload: &WorkloadSpec,
     latency: Option<&Latency>,
 ) -> Option<Memory> {
-    let reading = completed.memory?;
-    let peak_alive = completed.report.peak_alive;
+    let each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
+    let method = completed.iter().find_map(|completed| completed.memory)?.method;
+    let reading = *typical(&each)?;
+    let peak_alive = reading.peak_alive;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
     // What a tool takes itself would be counted among what it has started.
     let tells = tells_per_alive(strategy.mode, workload, latency) && !strategy.engine.is_tool();
     let per_alive = tells.then(|| {
         let (peak, runner) = reading.peak_bytes.zip(reading.runner_bytes)?;
-        peak.saturating_sub(runner).saturating_sub(board).checked_div(peak_alive)
+        // Where no more was found than the runner has without them, they cannot be told from it.
+        peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0)?.checked_div(peak_alive)
     });
     Some(Memory {
         peak_bytes: reading.peak_bytes,
@@ -194,9 +195,26 @@ fn memory(
         runner_bytes: reading.runner_bytes,
         per_task_alive_bytes: per_alive.flatten(),
         peak_alive,
-        method: reading.method,
-        rounds: 1,
+        method,
+        rounds: each.len() as u64,
+        each,
     })
+}
+
+fn memory_round(completed: &Completed) -> Option<MemoryRound> {
+    let MemoryReading { peak_bytes, user_bytes, kernel_bytes, page_cache_bytes, runner_bytes, .. } =
+        completed.memory?;
+    let peak_alive = completed.report.peak_alive;
+    Some(MemoryRound { peak_alive, peak_bytes, kernel_bytes, user_bytes, page_cache_bytes, runner_bytes })
+}
+
+/// The round with the median peak, of those that have one (of an even number the lower of the two in the middle): figures of
+/// one round belong together, medians of each figure would not.
+fn typical(each: &[MemoryRound]) -> Option<&MemoryRound> {
+    let mut known: Vec<&MemoryRound> = each.iter().filter(|round| round.peak_bytes.is_some()).collect();
+    known.sort_by_key(|round| round.peak_bytes);
+    let middle = known.len().saturating_sub(1) / 2;
+    known.get(middle).copied().or(each.first())
 }
 
 /// Bytes of what each task's result takes in the parent: a word on the board, or a number and a place in a list.

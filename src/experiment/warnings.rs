@@ -19,6 +19,9 @@ use failed::{Failed, hint, timed_rounds};
 /// A round shorter than this is mostly set-up, tear-down and chance.
 const SHORT_ROUND_SECONDS: f64 = 0.005;
 
+/// Memory of one strategy that differs by more than this part of its median between rounds is reported.
+const MEMORY_SPREAD_LIMIT: f64 = 0.25;
+
 /// Failed tasks of a strategy that are told one by one.
 const FAILURES_SHOWN: usize = 3;
 
@@ -42,6 +45,7 @@ enum Notice<'a> {
     ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
     MemoryNotMeasured { strategies: Vec<&'a str> },
     KernelMemoryNotMeasured { strategies: Vec<&'a str> },
+    MemoryDiffers { strategies: Vec<(&'a str, [u64; 2])> },
     NotMeasured { what: String },
 }
 
@@ -65,6 +69,7 @@ impl Notice<'_> {
             Self::ReadFromMemory { .. } => "read_from_memory",
             Self::MemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[0],
             Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
+            Self::MemoryDiffers { .. } => "memory_differs",
             Self::NotMeasured { .. } => NOT_MEASURED,
         }
     }
@@ -156,8 +161,8 @@ impl fmt::Display for Notice<'_> {
             Self::MemoryNotMeasured { strategies } => {
                 write!(
                     f,
-                    "memory of {} was not measured: no account of it could be read, or its processes came and went faster than \
-                     they can be looked at",
+                    "memory of {} was not measured: no account of it could be read, its processes came and went faster than \
+                     they can be looked at, or others gave back more than it took",
                     strategies.join(", ")
                 )
             }
@@ -167,13 +172,25 @@ impl fmt::Display for Notice<'_> {
                  with one delegated) and a round that lasts long enough to be looked at",
                 strategies.join(", ")
             ),
+            Self::MemoryDiffers { strategies } => {
+                let ranges: Vec<String> = strategies
+                    .iter()
+                    .map(|(name, [low, high])| format!("{name} ({} to {})", bytes(*low), bytes(*high)))
+                    .collect();
+                write!(
+                    f,
+                    "rounds differ widely in the memory that was found for {}, and the median is shown: others took or gave back \
+                     memory meanwhile. Stop them, or have it measured in a cgroup (as root, or with one delegated)",
+                    ranges.join(", ")
+                )
+            }
             Self::NotMeasured { what } => write!(f, "not measured: {what}"),
         }
     }
 }
 
 /// All warnings of `document`.
-pub(super) fn all(document: &Document) -> Vec<Warning> {
+pub fn all(document: &Document) -> Vec<Warning> {
     let machine = &document.environment;
     let before = conditions::before_start(&machine.machine, &machine.before);
     let meanwhile = conditions::meanwhile(&machine.change);
@@ -221,6 +238,10 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     if !without_kernel.is_empty() {
         notices.push(Notice::KernelMemoryNotMeasured { strategies: without_kernel });
     }
+    let differing: Vec<(&str, [u64; 2])> = strategies().filter_map(memory_range).collect();
+    if !differing.is_empty() {
+        notices.push(Notice::MemoryDiffers { strategies: differing });
+    }
     let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
     if fewest < MIN_ROUNDS {
         notices.push(Notice::TooFewRounds { fewest });
@@ -233,6 +254,19 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         let name = &strategy.name;
         let what = format!(
             "memory per process alive of {name}: its tasks end sooner than the kernel takes back what they had"
+        );
+        notices.push(Notice::NotMeasured { what });
+    }
+    let untold = |strategy: &&StrategyResult| {
+        let memory = strategy.memory.as_ref().filter(|memory| memory.peak_bytes.is_some());
+        memory.is_some_and(|memory| memory.per_task_alive_bytes.is_none())
+            && tells_per_alive(strategy.mode, &document.plan.workload, strategy.latency.as_ref())
+    };
+    for strategy in document.strategies.iter().filter(untold) {
+        let name = &strategy.name;
+        let what = format!(
+            "memory per process alive of {name}: no more was found than the runner has without them, or it is not known what \
+             that has"
         );
         notices.push(Notice::NotMeasured { what });
     }
@@ -262,15 +296,36 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         );
         notices.push(Notice::NotMeasured { what });
     }
-    if document.environment.change.busy_share.is_none() {
+    let environment = &document.environment;
+    let change = &environment.change;
+    // Where a counter is not known at all, that is told with its reason below.
+    let ticks_are_known = [&environment.before, &environment.after].map(|state| state.cpu_time.is_some());
+    if change.busy_share.is_none() && ticks_are_known == [true, true] {
         let what =
             "shares of CPU time: less than a second of it was used, which the kernel counts in ticks".into();
         notices.push(Notice::NotMeasured { what });
     }
-    let environment = &document.environment;
+    if change.forks.is_some() && change.foreign_forks.is_none() {
+        let what = match document.plan.workload.kind.is_program() {
+            true => "processes started by others: how many those of the tasks' programs are is not known",
+            false => {
+                "processes started by others: the kernel counted fewer than were started by the run itself"
+            }
+        };
+        notices.push(Notice::NotMeasured { what: what.into() });
+    }
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
     notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));
     notices
+}
+
+/// The least and the most memory that rounds of `strategy` found, where those are far from each other.
+fn memory_range(strategy: &StrategyResult) -> Option<(&str, [u64; 2])> {
+    let memory = strategy.memory.as_ref()?;
+    let peaks = || memory.each.iter().filter_map(|round| round.peak_bytes);
+    let (low, high) = peaks().min().zip(peaks().max())?;
+    let is_wide = (high - low) as f64 > MEMORY_SPREAD_LIMIT * memory.peak_bytes? as f64;
+    is_wide.then_some((strategy.name.as_str(), [low, high]))
 }
 
 fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Notice<'a>> {

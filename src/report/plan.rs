@@ -200,7 +200,8 @@ pub fn write(
         policy => format!("; on failure {policy}"),
     };
     let lines = format!(
-        "Up to {} timed rounds of each strategy{}{}, after {} to warm up (memory is measured in the first); seed {}; \
+        "Up to {} timed rounds of each strategy{}{}, after {} to warm up (memory is measured in the first, \
+         where it is sampled in the first three); seed {}; \
          baseline {}; margin {}{on_failure}. {expected}",
         run.rounds,
         budget.unwrap_or_default(),

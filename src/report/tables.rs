@@ -113,8 +113,8 @@ pub fn disturbance(document: &Document) -> Grid {
 pub const IDLE: &str = "(nothing run)";
 
 /// What the columns of the disturbance table mean.
-pub const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p99 takes 100 wake-ups · \
-     the more wake-ups, the larger a maximum";
+pub const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p99 takes 100 wake-ups, \
+     the others one: — where there were fewer · the more wake-ups, the larger a maximum";
 
 /// What the columns of the latency table mean.
 pub fn latency_legend(document: &Document) -> String {
@@ -135,13 +135,21 @@ pub fn latency_legend(document: &Document) -> String {
     )
 }
 
-/// Why something in the memory table was not measured; `None` if all was.
+/// Why something in the memory table was not measured, or has no value; `None` if all is there.
 pub fn memory_legend(document: &Document) -> Option<String> {
     let reasons =
         document.warnings.iter().filter(|warning| MEMORY_NOT_MEASURED.contains(&warning.code.as_str()));
-    let reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
+    let mut reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
+    let mut rows = document.strategies.iter().filter_map(|row| row.memory.as_ref());
+    if rows.any(|memory| memory.per_task_alive_bytes.is_none()) {
+        reasons.push(PER_ALIVE_LEGEND);
+    }
     (!reasons.is_empty()).then(|| reasons.join(" · "))
 }
+
+/// Why a row has no memory per process alive.
+const PER_ALIVE_LEGEND: &str = "per alive: — where no processes are started, they end sooner than the kernel takes back what they had, or no more was found \
+     than without them";
 
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> Grid {

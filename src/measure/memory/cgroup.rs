@@ -178,16 +178,20 @@ impl Cgroup {
         };
         self.remove();
         MemoryReading {
-            method: match self.version {
-                Version::One => Method::CgroupV1,
-                Version::Two => Method::CgroupV2,
-            },
+            method: self.method(),
             peak_bytes,
             user_bytes: peak_bytes.zip(kernel_bytes).map(|(peak, kernel)| peak.saturating_sub(kernel)),
             kernel_bytes,
             page_cache_bytes: Some(page_cache),
             runner_bytes: self.runner,
             samples: self.samples,
+        }
+    }
+
+    pub(super) fn method(&self) -> Method {
+        match self.version {
+            Version::One => Method::CgroupV1,
+            Version::Two => Method::CgroupV2,
         }
     }
 

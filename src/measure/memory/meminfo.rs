@@ -4,7 +4,7 @@ use std::io;
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{pss_bytes, sum_of_group};
+use super::pss::{Pages, pss_bytes, sum_of_group};
 use super::{MemoryReading, Method};
 
 /// Samples the machine's use of memory.
@@ -24,7 +24,7 @@ impl Sampler {
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
-        self.runner = pss_bytes(pid);
+        self.runner = pss_bytes(pid, Pages::WithoutFiles);
         // The runner is there already; what it had then is counted apart.
         if let Some(used) = used_bytes() {
             self.before = used.saturating_sub(self.runner.unwrap_or(0));
@@ -34,18 +34,19 @@ impl Sampler {
     pub(super) fn sample(&mut self, pid: i32) {
         self.samples += 1;
         self.used = self.used.max(used_bytes());
-        self.user = self.user.max(sum_of_group(pid));
+        self.user = self.user.max(sum_of_group(pid, Pages::WithoutFiles));
     }
 
     pub(super) fn finish(self) -> MemoryReading {
-        let peak = self.used.map(|used| used.saturating_sub(self.before));
-        // Memory shared with programs outside the round is in their use, not in ours.
-        let user = self.user.zip(peak).map(|(user, peak)| user.min(peak));
+        // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
+        // what the round took, and the difference says nothing of it.
+        let peak = self.used.and_then(|used| used.checked_sub(self.before));
+        let peak = peak.filter(|peak| *peak > self.user.unwrap_or(0));
         MemoryReading {
             method: Method::Meminfo,
             peak_bytes: peak,
-            user_bytes: user,
-            kernel_bytes: peak.zip(user).map(|(peak, user)| peak - user),
+            user_bytes: self.user,
+            kernel_bytes: peak.zip(self.user).map(|(peak, user)| peak - user),
             page_cache_bytes: None,
             runner_bytes: self.runner,
             samples: self.samples,

@@ -65,6 +65,12 @@ impl Choice {
 }
 
 impl Method {
+    /// Whether it looks from time to time, and at more than the round: what it finds in one round differs from what it finds in
+    /// the next, where an account that the kernel keeps of the round alone does not.
+    pub const fn is_sampled(self) -> bool {
+        matches!(self, Self::Meminfo | Self::Pss)
+    }
+
     /// As the tables name it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -132,6 +138,15 @@ impl Gauge {
             Choice::Pss => Layer::Pss(pss::Sampler::default()),
         };
         Ok(Self { layer })
+    }
+
+    /// By what it measures.
+    pub fn method(&self) -> Method {
+        match &self.layer {
+            Layer::Cgroup(cgroup) => cgroup.method(),
+            Layer::Meminfo(_) => Method::Meminfo,
+            Layer::Pss(_) => Method::Pss,
+        }
     }
 
     /// Arranges that what `command` starts is measured from its first instruction on.

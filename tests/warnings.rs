@@ -1,0 +1,117 @@
+//! What must be known before numbers are believed: one real run, whose times and memory are then made what they would be on a
+//! worse machine, and what is said of it.
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::Sandbox;
+use procbench::document::{Document, MemoryRound};
+use procbench::experiment::warnings;
+use procbench::stats;
+
+static RUN: LazyLock<Document> =
+    LazyLock::new(|| Sandbox::new().measure("-n 4 --io-wait 10ms --rounds 12 -m serial"));
+
+/// The run, whose rounds took `seconds`.
+fn with_rounds(seconds: &[f64]) -> Document {
+    let mut document = RUN.clone();
+    let strategy = &mut document.strategies[0];
+    strategy.rounds.truncate(seconds.len());
+    for (round, seconds) in strategy.rounds.iter_mut().zip(seconds) {
+        round.report.total_seconds = *seconds;
+        round.report.io_overshoot_mean_seconds = Some(0.0);
+    }
+    let summary = strategy.summary.as_mut().expect("a summary");
+    summary.total_seconds = stats::summarise(seconds, 1).expect("rounds");
+    document
+}
+
+/// What is said under `code`, if anything.
+fn said(document: &Document, code: &str) -> Option<String> {
+    warnings::all(document).into_iter().find(|warning| warning.code == code).map(|warning| warning.message)
+}
+
+/// What is said under `code` of rounds of `seconds`, while nothing of it is said of calm ones.
+#[track_caller]
+fn said_of(seconds: &[f64], code: &str) -> String {
+    let calm: Vec<f64> = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003].repeat(2);
+    assert_eq!(said(&with_rounds(&calm), code), None, "of calm rounds");
+    said(&with_rounds(seconds), code).unwrap_or_else(|| panic!("no {code} of {seconds:?}"))
+}
+
+#[test]
+fn a_slow_first_round_needs_warming_up() {
+    let mut seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003].repeat(2);
+    seconds[0] = 1.5;
+    assert!(said_of(&seconds, "slow_first_round").contains("--warmup 2"));
+}
+
+#[test]
+fn times_that_drift_are_told_with_their_direction() {
+    let seconds: Vec<f64> = (0..12).map(|round| 1.0 + 0.02 * f64::from(round)).collect();
+    assert!(said_of(&seconds, "drift").contains("grew longer by 2"), "{}", said_of(&seconds, "drift"));
+}
+
+#[test]
+fn a_spread_beyond_a_tenth_is_told() {
+    let seconds = [1.0, 1.4, 0.9, 1.3, 0.8, 1.2, 1.4, 0.9, 1.1, 0.8, 1.3, 1.0];
+    assert!(said_of(&seconds, "spread").contains("--rounds"));
+}
+
+#[test]
+fn outliers_are_counted_and_stay() {
+    let mut seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003].repeat(2);
+    seconds[7] = 3.0;
+    assert!(
+        said_of(&seconds, "outliers").contains("1 of 12 rounds lie far from the others; they are counted")
+    );
+    assert_eq!(with_rounds(&seconds).strategies[0].rounds.len(), 12);
+}
+
+#[test]
+fn rounds_shorter_than_five_milliseconds_need_more_tasks() {
+    assert!(said_of(&[0.004; 12], "short_rounds").contains("raise --tasks"));
+}
+
+#[test]
+fn fewer_than_five_rounds_are_too_few() {
+    assert!(said_of(&[1.0; 4], "too_few_rounds").contains("too few rounds for a verdict: 4"));
+}
+
+#[test]
+fn memory_that_differs_widely_between_rounds_is_told_with_its_range() {
+    let with_peaks = |mebibytes: [u64; 3]| {
+        let mut document = RUN.clone();
+        let memory = document.strategies[0].memory.as_mut().expect("memory");
+        let one = MemoryRound {
+            peak_alive: 0,
+            peak_bytes: None,
+            kernel_bytes: None,
+            user_bytes: None,
+            page_cache_bytes: None,
+            runner_bytes: None,
+        };
+        memory.each = mebibytes.map(|peak| MemoryRound { peak_bytes: Some(peak << 20), ..one }).to_vec();
+        memory.peak_bytes = Some(mebibytes[1] << 20);
+        document
+    };
+    assert_eq!(said(&with_peaks([19, 20, 22]), "memory_differs"), None);
+    let said = said(&with_peaks([19, 20, 170]), "memory_differs").expect("a warning");
+    assert!(said.contains("serial (19.0 MiB to 170 MiB)"), "{said}");
+}
+
+#[test]
+fn what_could_not_be_measured_is_told_with_its_reason() {
+    let mut document = RUN.clone();
+    document.strategies[0].memory = None;
+    assert!(said(&document, "memory_not_measured").is_some_and(|said| said.contains("memory of serial")));
+    let mut document = RUN.clone();
+    let memory = document.strategies[0].memory.as_mut().expect("memory");
+    (memory.peak_bytes, memory.kernel_bytes) = (Some(1 << 20), None);
+    assert!(said(&document, "kernel_memory_not_measured").is_some_and(|said| said.contains("of serial")));
+    let mut document = RUN.clone();
+    (document.environment.change.forks, document.environment.change.foreign_forks) = (Some(3), None);
+    let all = warnings::all(&document);
+    assert!(all.iter().any(|warning| warning.message.contains("processes started by others")), "{all:?}");
+}
