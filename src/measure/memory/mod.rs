@@ -107,7 +107,7 @@ pub struct Gauge {
 }
 
 enum Layer {
-    Cgroup(cgroup::Cgroup),
+    Cgroup(Box<cgroup::Cgroup>),
     Meminfo(meminfo::Sampler),
     Pss(pss::Sampler),
 }
@@ -127,7 +127,7 @@ impl Gauge {
         let cgroup = || {
             let folder =
                 folder.ok_or_else(|| io::Error::other("no cgroup that accounts for memory was found"))?;
-            cgroup::Cgroup::create(folder).map(Layer::Cgroup)
+            cgroup::Cgroup::create(folder).map(|cgroup| Layer::Cgroup(Box::new(cgroup)))
         };
         let layer = match choice {
             Choice::Auto => cgroup()
