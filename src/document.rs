@@ -272,8 +272,15 @@ impl Document {
     /// # Errors
     /// One sentence that names the file and what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let text = saved::read_text(path, "the saved run")?;
-        let document: Self = saved::parse(&text, path, saved::RUN)?;
+        Self::parse(&saved::read_text(path, "the saved run")?, path)
+    }
+
+    /// Reads the export of a run from `text`; `path` is only shown.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let document: Self = saved::parse(text, path, saved::RUN)?;
         match document.strategies.is_empty() {
             true => Err(format!("{} has no strategies: there is nothing to show", path.display())),
             false => Ok(document),

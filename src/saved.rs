@@ -18,27 +18,39 @@ pub const RUN: &str = "run";
 /// The kind of an export that compares two runs.
 pub const COMPARISON: &str = "comparison";
 
-/// What is larger was not written by a person, nor by a procbench.
+/// The kind of an export that is a sweep.
+pub const SWEEP: &str = "sweep";
+
+/// What is larger was not written by a person, nor by a procbench, unless it is a sweep.
 const LARGEST_BYTES: u64 = 64 << 20;
+
+/// Room for as many cells as a sweep may have, each as large as runs are.
+pub const LARGEST_SWEEP_BYTES: u64 = 1 << 30;
 
 /// Reads the text at `path`, or standard input for `-`; `what` it should be is only shown.
 ///
 /// # Errors
 /// One sentence that names the file: it cannot be read, is too large, or is no text.
 pub fn read_text(path: &Path, what: &str) -> Result<String, String> {
+    read_text_up_to(LARGEST_BYTES, path, what)
+}
+
+/// The same of at most `most` bytes.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_text_up_to(most: u64, path: &Path, what: &str) -> Result<String, String> {
     let shown = path.display();
     let mut bytes = Vec::new();
     // What a pipe or a device has to say is known only when it has been read.
     let read = if path == Path::new("-") {
-        io::stdin().lock().take(LARGEST_BYTES + 1).read_to_end(&mut bytes)
+        io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
     } else {
-        File::open(path).and_then(|file| file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes))
+        File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
     };
     read.map_err(|error| format!("failed to read {what} {shown}: {error}"))?;
-    if bytes.len() as u64 > LARGEST_BYTES {
-        return Err(format!(
-            "failed to read {what} {shown}: it is too large, expected at most {LARGEST_BYTES} bytes"
-        ));
+    if bytes.len() as u64 > most {
+        return Err(format!("failed to read {what} {shown}: it is too large, expected at most {most} bytes"));
     }
     String::from_utf8(bytes)
         .map_err(|error| format!("failed to read {what} {shown}: not UTF-8 text ({error})"))

@@ -20,6 +20,7 @@ use crate::plan::vary::{Flags, Variable};
 use crate::report::json::export;
 use crate::report::progress::{Part, Progress};
 use crate::report::target::Target;
+use crate::saved;
 use crate::study::sweep::{self, Cell, Kind, MOST_CELLS, MOST_VARIABLES, SCHEMA_VERSION, Sweep};
 use crate::workload::OnFailure;
 use crate::{exit, report};
@@ -75,22 +76,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
 
 /// The sweep that was exported to `path`.
 fn read(path: &Path) -> Result<Sweep, Failure> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| usage(format!("failed to read the sweep {shown}: {error}")))?;
-    let value: Json =
-        serde_json::from_str(&text).map_err(|error| usage(format!("{shown}: not JSON: {error}")))?;
-    if value["kind"] != "sweep" {
-        return Err(usage(format!(
-            "{shown}: not the export of a sweep: expected what procbench sweep --json wrote"
-        )));
-    }
-    if value["schema_version"] != SCHEMA_VERSION {
-        let version = &value["schema_version"];
-        return Err(usage(format!("{shown}: schema version {version}: expected {SCHEMA_VERSION}")));
-    }
-    serde_json::from_value(value)
-        .map_err(|error| usage(format!("{shown}: not the export of a sweep: {error}")))
+    let text = saved::read_text_up_to(saved::LARGEST_SWEEP_BYTES, path, "the sweep").map_err(usage)?;
+    saved::parse(&text, path, saved::SWEEP).map_err(usage)
 }
 
 /// Whether nothing but `--resume` was typed that says which sweep it is.

@@ -10,8 +10,7 @@ use crate::document::{Document, Tool};
 use crate::plan::vary::Variable;
 use crate::seed::Rng;
 
-/// Raised whenever a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
+pub use crate::saved::SCHEMA_VERSION;
 
 /// The most cells that a sweep may have.
 pub const MOST_CELLS: usize = 400;
