@@ -124,11 +124,99 @@ fn an_export_takes_the_place_of_a_link_and_not_of_what_it_points_to() {
         assert!(!sandbox.path("nowhere").exists());
         count.survived();
     }
+    let others = [
+        ("--csv", "-n 4 --rounds 1 -q -m serial"),
+        ("--html", "-n 4 --rounds 1 -q -m serial"),
+        ("--markdown", "-n 4 --rounds 1 -q -m serial"),
+        ("--json", "sweep --vary tasks=2,4 --rounds 1 -q -m serial"),
+        ("--output", "report out.json"),
+        ("--csv", "report out.json"),
+        ("--markdown", "report out.json"),
+        ("--json", "compare out.json out.json"),
+        ("--markdown", "compare out.json out.json"),
+    ];
+    for (flag, arguments) in others {
+        let link = sandbox.path("link");
+        let _ = fs::remove_file(&link);
+        symlink("precious", &link).expect("a link");
+        sandbox.run(arguments.split(' ').chain([flag, "link"])).expect_code(0);
+        assert!(fs::symlink_metadata(&link).expect("the export").is_file(), "{arguments} {flag}");
+        assert_eq!(fs::read_to_string(sandbox.path("precious")).expect("as before"), "not to be lost");
+        count.survived();
+    }
+    if has_python("an_export_takes_the_place_of_a_link_and_not_of_what_it_points_to") {
+        sandbox.write("tasks.py", "def work(line):\n    return line\n");
+        let link = sandbox.path("returned");
+        symlink("precious", &link).expect("a link");
+        let arguments = "-n 2 --rounds 1 -q -m serial --call tasks:work --returns returned";
+        sandbox.run(arguments.split(' ')).expect_code(0);
+        assert!(fs::symlink_metadata(&link).expect("what was returned").is_file());
+        assert_eq!(fs::read_to_string(sandbox.path("precious")).expect("as before"), "not to be lost");
+        count.survived();
+    }
     // A device under another name is not written to; one under its own is.
     symlink("/dev/null", sandbox.path("device")).expect("a link");
     let finished = sandbox.run(["-n", "4", "-q", "-m", "serial", "--json", "device"]).expect_code(2);
     assert!(finished.error().contains("is a link to what is no file"), "{finished:?}");
     sandbox.run(["-n", "4", "--rounds", "1", "-q", "-m", "serial", "--json", "/dev/null"]).expect_code(0);
+    count.survived();
+}
+
+#[test]
+fn what_programs_write_is_kept_in_the_folder_that_was_named_and_nowhere_else() {
+    let mut count = Count::of("links at the place of what programs write");
+    let sandbox = Sandbox::new();
+    sandbox.write("precious", "not to be lost");
+    fs::create_dir_all(sandbox.path("kept/pool")).expect("folders of our own");
+    symlink("../../precious", sandbox.path("kept/pool/0.out")).expect("a link");
+    let run = || sandbox.run("-n 2 --rounds 1 -q -m pool --output kept -- echo {}".split(' '));
+    run().expect_code(0);
+    assert_eq!(fs::read_to_string(sandbox.path("precious")).expect("as before"), "not to be lost");
+    assert_eq!(fs::read_to_string(sandbox.path("kept/pool/0.out")).expect("the output"), "0\n");
+    count.survived();
+    // A strategy's folder that leads elsewhere is not written to.
+    fs::remove_dir_all(sandbox.path("kept/pool")).expect("our own");
+    fs::create_dir(sandbox.path("elsewhere")).expect("a folder");
+    symlink("../elsewhere", sandbox.path("kept/pool")).expect("a link");
+    let finished = run();
+    assert_ne!(finished.code(), Some(0), "{finished:?}");
+    assert!(finished.error().contains("kept/pool"), "{finished:?}");
+    assert_eq!(fs::read_dir(sandbox.path("elsewhere")).expect("a folder").count(), 0);
+    count.survived();
+}
+
+#[test]
+fn a_path_that_leads_through_the_current_folder_does_not_lead_to_what_lies_there() {
+    let test = "a_path_that_leads_through_the_current_folder_does_not_lead_to_what_lies_there";
+    let mut count = Count::of("traps in the current folder, with a PATH that has it in front");
+    let sandbox = Sandbox::new();
+    for name in ["procbench", "python3", "sh", "true", "uname", "git"] {
+        trap(&sandbox, name);
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    let python = has_python(test).then_some("-n 2 --rounds 1 -q -m py-serial,py-pool,py-process");
+    let runs = [
+        "-n 2 --rounds 1 -q -m serial,threads,pool,process,pool:start=exec,process:start=exec",
+        "-n 2 --rounds 1 -q -m serial,pool,process -- true",
+    ];
+    for front in [".", "", "./"] {
+        for arguments in runs.into_iter().chain(python) {
+            let mut command = sandbox.command(arguments.split(' '));
+            command.env("PATH", format!("{front}:{path}"));
+            sandbox.run_command(command).expect_code(0);
+            assert_not_executed(&sandbox);
+            count.survived();
+        }
+    }
+    // Who wants what lies there says so.
+    trap(&sandbox, "here");
+    let mut command = sandbox.command("-n 1 -q -m process -- here".split(' '));
+    command.env("PATH", format!(".:{path}"));
+    let finished = sandbox.run_command(command).expect_code(2);
+    assert!(finished.error().contains("say ./here"), "{finished:?}");
+    assert_not_executed(&sandbox);
+    sandbox.run("-n 1 --rounds 1 -q -m process -- ./here".split(' ')).expect_code(0);
+    assert!(sandbox.path("executed").exists());
     count.survived();
 }
 

@@ -16,7 +16,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::Context;
-use nix::sys::resource::{Resource, getrlimit};
 
 use super::native::own_program;
 use super::{Equipment, guardian};
@@ -242,11 +241,10 @@ pub const fn evaluating_seconds(evaluator: Option<Evaluator>) -> f64 {
     }
 }
 
-/// How many processes can be alive at once for the files that Python has open for each.
-pub fn file_limit() -> Option<Limit> {
+/// How many processes can be alive at once for the files that Python has open for each, where it may open `hard`.
+pub fn files_of_processes(hard: u64) -> Limit {
     const FILES_OF_A_PROCESS: u64 = 2;
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    Some(Limit {
+    Limit {
         name: format!(
             "RLIMIT_NOFILE ÷ {FILES_OF_A_PROCESS} (Python keeps so many files open for each process)"
         ),
@@ -254,7 +252,7 @@ pub fn file_limit() -> Option<Limit> {
         value: hard / FILES_OF_A_PROCESS,
         in_use: 0,
         advice: "raise the hard limit of `ulimit -n`".into(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod cgroup;
 mod change;
-mod source;
+pub(in crate::measure) mod source;
 mod state;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,13 @@
 //! What limits the number of processes on this machine, and how much of it is in use.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::environment::Root;
+use super::environment::source::{meminfo_bytes, number_field};
 
 /// Everything that limits how many processes can be alive at once.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +25,7 @@ pub struct Limit {
     pub kind: LimitKind,
     /// Its value, in processes, bytes or files.
     pub value: u64,
-    /// How much of it is in use.
+    /// How much of it is in use, or kept back by the kernel.
     pub in_use: u64,
     /// How to raise it.
     pub advice: String,
@@ -41,93 +43,54 @@ pub enum LimitKind {
     Files,
 }
 
+/// Limits of this process alone, which system calls tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OfProcess {
+    /// `RLIMIT_NPROC` and how many threads the user has; `None` where it does not hold.
+    pub processes: Option<(u64, u64)>,
+    /// The most files that this process may let itself open; `None` if there is no such limit.
+    pub open_files: Option<u64>,
+}
+
+/// Process ids that the kernel does not give out again once it has begun anew from the lowest (`RESERVED_PIDS`).
+const RESERVED_PIDS: u64 = 300;
+
 impl Limits {
     /// Reads the limits that hold for this process and its children.
     pub fn read() -> Self {
-        let threads_now = threads_on_this_machine();
-        let mut all = Vec::new();
-        let mut add = |name: &str, kind, value: Option<u64>, in_use: u64, advice: String| {
-            if let Some(value) = value {
-                all.push(Limit { name: name.into(), kind, value, in_use, advice });
-            }
-        };
-        let pid_max = number_in("/proc/sys/kernel/pid_max");
-        add(
-            "kernel.pid_max",
-            LimitKind::Processes,
-            pid_max,
-            threads_now,
-            "sysctl -w kernel.pid_max=4194304 (as root)".into(),
-        );
-        let threads_max = number_in("/proc/sys/kernel/threads-max");
-        add(
-            "kernel.threads-max",
-            LimitKind::Processes,
-            threads_max,
-            threads_now,
-            "sysctl -w kernel.threads-max=N (as root)".into(),
-        );
-        if let Some((value, in_use)) = process_limit_of_user() {
-            add(
-                "RLIMIT_NPROC",
-                LimitKind::Processes,
-                Some(value),
-                in_use,
-                "ulimit -u N, or nproc in /etc/security/limits.conf".into(),
-            );
-        }
-        if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-            && hard != RLIM_INFINITY
-        {
-            // Whoever needs many raises its own limit as far as it may.
-            let advice = "ulimit -Hn N (as root), or nofile in /etc/security/limits.conf".into();
-            add("RLIMIT_NOFILE", LimitKind::Files, Some(hard), 0, advice);
-        }
-        if let Ok(meminfo) = meminfo() {
-            add(
-                "MemAvailable",
-                LimitKind::Memory,
-                meminfo.mem_available,
-                0,
-                "free memory, or give each task less".into(),
-            );
-        }
-        for folder in cgroup_folders("pids") {
-            let (value, in_use) =
-                (number_in(folder.join("pids.max")), number_in(folder.join("pids.current")));
-            let file = folder.join("pids.max");
-            add(
-                &format!("pids.max of {}", folder.display()),
-                LimitKind::Processes,
-                value,
-                in_use.unwrap_or(0),
-                format!("echo max > {} (as root), or TasksMax= of the systemd unit", file.display()),
-            );
-        }
-        for folder in cgroup_folders("memory") {
-            for (limit, usage) in
-                [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]
-            {
-                // Version 1 says "no limit" with a number larger than any memory.
-                let value = number_in(folder.join(limit)).filter(|value| *value < 1 << 60);
-                let reclaimable = reclaimable_bytes(&folder);
-                let in_use = number_in(folder.join(usage)).unwrap_or(0).saturating_sub(reclaimable);
-                add(
-                    &format!("{limit} of {}", folder.display()),
-                    LimitKind::Memory,
-                    value,
-                    in_use,
-                    format!("raise {}", folder.join(limit).display()),
-                );
-            }
-        }
-        Self { all }
+        Self::read_under(&Root::system(), OfProcess::read())
     }
 
-    /// Those on open files alone.
-    pub fn of_files(&self) -> Self {
-        let of_files = self.all.iter().filter(|limit| limit.kind == LimitKind::Files);
-        Self { all: of_files.cloned().collect() }
+    /// Reads what files tell under `root`; what system calls tell is `own`.
+    pub fn read_under(root: &Root, own: OfProcess) -> Self {
+        let processes = own.processes.map(|(value, in_use)| Limit {
+            name: "RLIMIT_NPROC".into(),
+            kind: LimitKind::Processes,
+            value,
+            in_use,
+            advice: "ulimit -u N, or nproc in /etc/security/limits.conf".into(),
+        });
+        let files = own.open_files.map(|value| Limit {
+            name: "RLIMIT_NOFILE".into(),
+            kind: LimitKind::Files,
+            value,
+            in_use: 0,
+            // Whoever needs many raises its own limit as far as it may.
+            advice: "ulimit -Hn N (as root), or nofile in /etc/security/limits.conf".into(),
+        });
+        let all = of_machine(root).into_iter().chain(processes).chain(files).chain(of_cgroups(root));
+        Self { all: all.collect() }
+    }
+
+    /// Those of `kinds` alone.
+    pub fn of(&self, kinds: &[LimitKind]) -> Self {
+        let of_kinds = self.all.iter().filter(|limit| kinds.contains(&limit.kind));
+        Self { all: of_kinds.cloned().collect() }
+    }
+
+    /// How many files a process may open, at most; `None` if there is no such limit.
+    pub fn open_files(&self) -> Option<u64> {
+        self.all.iter().filter(|limit| limit.kind == LimitKind::Files).map(|limit| limit.value).min()
     }
 
     /// Bytes that are free under every limit on memory.
@@ -140,31 +103,90 @@ impl Limits {
     }
 }
 
-fn meminfo() -> procfs::ProcResult<procfs::Meminfo> {
-    use procfs::Current;
-    procfs::Meminfo::current()
+impl OfProcess {
+    /// Those of this process.
+    pub fn read() -> Self {
+        let open_files = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(_, hard)| hard);
+        Self {
+            processes: process_limit_of_user(),
+            open_files: open_files.filter(|hard| *hard != RLIM_INFINITY),
+        }
+    }
+}
+
+/// What holds for everybody on this machine, or in this container.
+fn of_machine(root: &Root) -> Vec<Limit> {
+    let kernel = |name: &str| root.number(Path::new("/proc/sys/kernel").join(name)).ok();
+    let threads = threads_on_this_machine(root);
+    let pid_max = kernel("pid_max").map(|value| Limit {
+        name: "kernel.pid_max".into(),
+        kind: LimitKind::Processes,
+        value,
+        in_use: threads + RESERVED_PIDS,
+        advice: "sysctl -w kernel.pid_max=4194304 (as root)".into(),
+    });
+    let threads_max = kernel("threads-max").map(|value| Limit {
+        name: "kernel.threads-max".into(),
+        kind: LimitKind::Processes,
+        value,
+        in_use: threads,
+        advice: "sysctl -w kernel.threads-max=N (as root)".into(),
+    });
+    let available = root.text("/proc/meminfo").and_then(|text| meminfo_bytes(&text, "MemAvailable"));
+    let available = available.ok().map(|value| Limit {
+        name: "MemAvailable".into(),
+        kind: LimitKind::Memory,
+        value,
+        in_use: 0,
+        advice: "free memory, or give each task less".into(),
+    });
+    [pid_max, threads_max, available].into_iter().flatten().collect()
+}
+
+/// What holds for the cgroups that this process is in, up to the outermost.
+fn of_cgroups(root: &Root) -> Vec<Limit> {
+    let mut all = Vec::new();
+    for folder in cgroup_folders_under(root, "pids") {
+        let file = folder.join("pids.max");
+        all.extend(root.number(&file).ok().map(|value| Limit {
+            name: format!("pids.max of {}", folder.display()),
+            kind: LimitKind::Processes,
+            value,
+            in_use: root.number(folder.join("pids.current")).unwrap_or(0),
+            advice: format!("echo max > {} (as root), or TasksMax= of the systemd unit", file.display()),
+        }));
+    }
+    for folder in cgroup_folders_under(root, "memory") {
+        for (limit, usage) in
+            [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]
+        {
+            let file = folder.join(limit);
+            // Version 1 says "no limit" with a number larger than any memory.
+            let value = root.number(&file).ok().filter(|value| *value < 1 << 60);
+            let in_use = root.number(folder.join(usage)).unwrap_or(0);
+            all.extend(value.map(|value| Limit {
+                name: format!("{limit} of {}", folder.display()),
+                kind: LimitKind::Memory,
+                value,
+                in_use: in_use.saturating_sub(reclaimable_bytes(root, &folder)),
+                advice: format!("raise {}", file.display()),
+            }));
+        }
+    }
+    all
 }
 
 /// Page cache that the kernel gives back when a cgroup needs memory.
-fn reclaimable_bytes(folder: &Path) -> u64 {
-    let Ok(text) = fs::read_to_string(folder.join("memory.stat")) else { return 0 };
-    let field = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
-    };
-    field("inactive_file").unwrap_or(0)
-}
-
-/// A file that holds one number. `None` if it is not there, or says `max`.
-fn number_in(path: impl AsRef<Path>) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+fn reclaimable_bytes(root: &Root, folder: &Path) -> u64 {
+    let text = root.text(folder.join("memory.stat"));
+    text.and_then(|text| number_field(&text, "inactive_file", "memory.stat")).unwrap_or(0)
 }
 
 /// Processes and threads that exist now, from the last but one field of /proc/loadavg.
-fn threads_on_this_machine() -> u64 {
-    fs::read_to_string("/proc/loadavg")
-        .ok()
-        .and_then(|text| text.split_whitespace().nth(3)?.split('/').nth(1)?.parse().ok())
-        .unwrap_or(0)
+fn threads_on_this_machine(root: &Root) -> u64 {
+    let text = root.text("/proc/loadavg").unwrap_or_default();
+    let field = text.split_whitespace().nth(3).and_then(|field| field.split('/').nth(1));
+    field.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// `RLIMIT_NPROC` and how many threads the user has; `None` where the limit does not hold for this process.
@@ -193,24 +215,29 @@ fn process_limit_of_user() -> Option<(u64, u64)> {
 
 /// The folder of this process's cgroup for `controller`, and those above it, as far as they can be seen.
 pub fn cgroup_folders(controller: &str) -> Vec<PathBuf> {
-    let Ok(text) = fs::read_to_string("/proc/self/cgroup") else { return Vec::new() };
+    cgroup_folders_under(&Root::system(), controller)
+}
+
+/// The same under `root`; the paths are those that the system there would have.
+fn cgroup_folders_under(root: &Root, controller: &str) -> Vec<PathBuf> {
+    let Ok(text) = root.text("/proc/self/cgroup") else { return Vec::new() };
     let mut found = Vec::new();
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
         let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        let roots: &[PathBuf] = if controllers.is_empty() {
+        let mounts: &[PathBuf] = if controllers.is_empty() {
             &["/sys/fs/cgroup".into(), "/sys/fs/cgroup/unified".into()]
         } else if controllers.split(',').any(|name| name == controller) {
             &[Path::new("/sys/fs/cgroup").join(controllers), Path::new("/sys/fs/cgroup").join(controller)]
         } else {
             continue;
         };
-        for root in roots {
-            let own = root.join(path.trim_start_matches('/'));
-            for folder in own.ancestors().take_while(|folder| folder.starts_with(root)) {
-                if folder.join("cgroup.procs").exists() && !found.contains(&folder.to_path_buf()) {
+        for mount in mounts {
+            let own = mount.join(path.trim_start_matches('/'));
+            for folder in own.ancestors().take_while(|folder| folder.starts_with(mount)) {
+                if root.exists(folder.join("cgroup.procs")) && !found.contains(&folder.to_path_buf()) {
                     found.push(folder.to_path_buf());
                 }
             }

@@ -125,7 +125,13 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
             "the {kind} '{name}' is not executable: expected a program (chmod +x makes a file one)"
         )),
         _ => {
-            let hint = if name.contains(' ') { "; without --shell each word is taken as it is" } else { "" };
+            let hint = if name.contains(' ') {
+                "; without --shell each word is taken as it is".to_owned()
+            } else if !name.contains('/') && Path::new(name).is_file() {
+                format!("; for the file in the current folder say ./{name}")
+            } else {
+                String::new()
+            };
             usage(format!("the {kind} '{name}' was not found{in_path}{hint}"))
         }
     })

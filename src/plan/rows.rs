@@ -222,7 +222,9 @@ pub(super) fn resolve_settings(
     Ok(with_evaluator(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
-            let verdict = guard::judge(workers, &machine.limits.of_files(), cost);
+            // A thread has no memory of its own to speak of.
+            let limits = machine.limits.of(&[LimitKind::Processes, LimitKind::Files]);
+            let verdict = guard::judge(workers, &limits, cost);
             if let Some(binding) = &verdict.binding {
                 return Err(no_room(name, workers, "threads", verdict.allowed, binding));
             }
@@ -253,10 +255,9 @@ pub(super) fn resolve_settings(
             };
             let start = start.filter(|_| !of_program);
             let mut limits = machine.limits.clone();
-            limits.all.extend(open_files_limit().filter(|_| workload.kind == Kind::Worker));
-            if of_python {
-                limits.all.extend(python::file_limit());
-            }
+            let files = limits.open_files();
+            limits.all.extend(files.map(files_of_workers).filter(|_| workload.kind == Kind::Worker));
+            limits.all.extend(files.map(python::files_of_processes).filter(|_| of_python));
             let verdict = guard::judge(wanted, &limits, cost);
             let settings = Settings { in_flight: Some(verdict.allowed), start, ..Settings::default() };
             (settings, verdict.binding.is_some().then_some(verdict))
@@ -267,18 +268,16 @@ pub(super) fn resolve_settings(
 /// What a process of a program that nobody knows is taken to need: an interpreter with its libraries.
 pub const PROGRAM_BYTES: u64 = 8 << 20;
 
-/// Each worker that is alive in `process` mode is listened to through a file of its own.
-fn open_files_limit() -> Option<Limit> {
-    use nix::sys::resource::{Resource, getrlimit};
+/// Each worker that is alive in `process` mode is listened to through a file of its own, of the `hard` limit on them.
+fn files_of_workers(hard: u64) -> Limit {
     const OWN: u64 = 64;
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    Some(Limit {
+    Limit {
         name: "RLIMIT_NOFILE".into(),
         kind: LimitKind::Processes,
         value: hard,
         in_use: OWN,
         advice: "ulimit -Hn N, or nofile in /etc/security/limits.conf".into(),
-    })
+    }
 }
 
 /// That a row cannot have as many `executors` as it wants.

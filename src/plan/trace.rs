@@ -135,10 +135,12 @@ fn parse(
     if durations == 0 {
         return Err(Trouble::Whole(format!("there is no duration in it: {EXPECTED} in each line")));
     }
-    if sum == 0.0 {
+    let mean_seconds = sum / durations as f64;
+    // Of some that are hardly more, it is no number that anything could be divided by.
+    if mean_seconds == 0.0 {
         return Err(Trouble::Whole("every duration in it is 0: expected at least one that is longer".into()));
     }
-    Ok(TraceSummary { durations, mean_seconds: sum / durations as f64 })
+    Ok(TraceSummary { durations, mean_seconds })
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_trace_of_nothing_is_refused() {
-        for text in [&b""[..], b"\n\n", b"# only\n", b"0\n0s\n"] {
+        for text in [&b""[..], b"\n\n", b"# only\n", b"0\n0s\n", b"5e-324\n0\n0\n"] {
             assert!(matches!(parsed(text), Err(Trouble::Whole(_))), "{text:?}");
         }
     }

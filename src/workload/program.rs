@@ -102,7 +102,8 @@ impl ProgramSpec {
     }
 }
 
-/// Where the program called `name` lies: that very file if there is a slash in it, else the first in `PATH`.
+/// Where the program called `name` lies: that very file if there is a slash in it, else the first in `PATH`, of whose folders
+/// only those are looked in that are the same wherever one is. So nothing of the current folder is executed unless that is said.
 ///
 /// # Errors
 /// [`Failure::NotFound`] or [`Failure::NotExecutable`].
@@ -122,9 +123,8 @@ pub fn find(name: &[u8]) -> Result<PathBuf, Failure> {
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| WITHOUT_PATH.into());
     let mut why = Failure::NotFound;
-    for folder in std::env::split_paths(&path) {
-        // An empty entry is the current folder.
-        let file = if folder.as_os_str().is_empty() { Path::new(".").join(name) } else { folder.join(name) };
+    for folder in std::env::split_paths(&path).filter(|folder| folder.is_absolute()) {
+        let file = folder.join(name);
         if is_program(&file) {
             return Ok(file);
         }

@@ -6,17 +6,32 @@ use std::time::Duration;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-/// Set to `full`, each fault is tried as often as results/faults.md says.
+/// Set to `full`, each fault is tried as often as results/faults.md says; set to `3/8`, the third eighth of those tries, at moments
+/// of its own.
 const VARIABLE: &str = "PROCBENCH_FAULTS";
 
-/// Whether the full counts are asked for.
-pub fn full() -> bool {
-    std::env::var(VARIABLE).is_ok_and(|value| value == "full")
+/// Which part of the full counts is asked for, from 1, and of how many; `None` where few tries have to do.
+fn part() -> Option<(u32, u32)> {
+    let value = std::env::var(VARIABLE).ok()?;
+    if value == "full" {
+        return Some((1, 1));
+    }
+    let number = |text: &str| text.parse::<u32>().ok();
+    let part = value.split_once('/').and_then(|(part, of)| Some((number(part)?, number(of)?)));
+    let part = part.filter(|(part, of)| (1..=*of).contains(part));
+    Some(part.unwrap_or_else(|| panic!("{VARIABLE} is {value}: expected full, or a part such as 3/8")))
 }
 
-/// How often a fault is tried: `few` times, or `all` where that was asked for.
+/// Whether the full counts are asked for, or a part of them.
+pub fn full() -> bool {
+    part().is_some()
+}
+
+/// How often a fault is tried: `few` times, or `all` where that was asked for. Each part has one try at least.
 pub fn times(few: u32, all: u32) -> u32 {
-    if full() { all } else { few }
+    let Some((part, of)) = part() else { return few };
+    let up_to = |part: u32| (u64::from(all) * u64::from(part) / u64::from(of)) as u32;
+    (up_to(part) - up_to(part - 1)).max(1)
 }
 
 /// Counts one kind of fault.
@@ -57,12 +72,13 @@ impl Drop for Count {
     }
 }
 
-/// Random moments, the same in each run of the test.
+/// Random moments, the same in each run of the test; those of one part of the full counts are not those of another.
 pub struct Moments(u64);
 
 impl Moments {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        let (part, of) = part().unwrap_or((1, 1));
+        Self(seed ^ u64::from(part - 1) << 32 ^ u64::from(of - 1) << 48)
     }
 
     /// A number below `end`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::mode::settings::Start;
 use crate::sys::fork;
 use crate::sys::wait::has_ended;
+use crate::workload::{Failure, program};
 
 /// What is started unless a path is given.
 const NAME: &str = "python3";
@@ -168,6 +170,14 @@ const LONGEST_ANSWER: u64 = 64 << 10;
 /// Between two looks at whether there is an answer.
 const LOOK_UP: Duration = Duration::from_millis(2);
 
+/// The file of the program called `name`, which is never one of the current folder unless that is said.
+fn located(name: &Path) -> io::Result<PathBuf> {
+    program::find(name.as_os_str().as_bytes()).map_err(|why| match why {
+        Failure::NotFound => io::Error::from_raw_os_error(libc::ENOENT),
+        _ => io::Error::from_raw_os_error(libc::EACCES),
+    })
+}
+
 /// Runs `name` with `arguments` and hears it out, as long as it stays within bounds. Nothing of it is left afterwards.
 pub(in crate::engine) fn ask(
     name: &Path,
@@ -182,7 +192,7 @@ pub(in crate::engine) fn ask(
         _ => ProbeError::Unusable(format!("failed to start {shown}: {error}")),
     };
     let (stdout, stderr) = (Paper::new().map_err(failed)?, Paper::new().map_err(failed)?);
-    let mut command = Command::new(name);
+    let mut command = Command::new(located(name).map_err(failed)?);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
     command.stdout(stdout.pen().map_err(failed)?).stderr(stderr.pen().map_err(failed)?);
     fork::bind_on_start(&mut command);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct Root(PathBuf);
 
 /// A value, or why it cannot be had.
-pub(super) type Found<T> = Result<T, String>;
+pub(in crate::measure) type Found<T> = Result<T, String>;
 
 impl Root {
     /// The running system's.
@@ -36,17 +36,17 @@ impl Root {
     }
 
     /// Where `path` is.
-    pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(in crate::measure) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.0.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    pub(super) fn exists(&self, path: impl AsRef<Path>) -> bool {
+    pub(in crate::measure) fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.path(path).exists()
     }
 
     /// The text of a file without the white space and zero bytes around it. An empty file is an error.
-    pub(super) fn text(&self, path: impl AsRef<Path>) -> Found<String> {
+    pub(in crate::measure) fn text(&self, path: impl AsRef<Path>) -> Found<String> {
         let path = path.as_ref();
         let bytes = fs::read(self.path(path)).map_err(|error| reason(path, &error))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -67,7 +67,7 @@ impl Root {
     }
 
     /// The number that is all of a file.
-    pub(super) fn number(&self, path: impl AsRef<Path>) -> Found<u64> {
+    pub(in crate::measure) fn number(&self, path: impl AsRef<Path>) -> Found<u64> {
         let path = path.as_ref();
         let text = self.text(path)?;
         text.parse().map_err(|_| format!("{} says {}", path.display(), quoted(&text)))
@@ -111,13 +111,13 @@ pub(super) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The number in such a line of the file `path`, whose text is `text`.
-pub(super) fn number_field(text: &str, name: &str, path: &str) -> Found<u64> {
+pub(in crate::measure) fn number_field(text: &str, name: &str, path: &str) -> Found<u64> {
     let value = field(text, name).ok_or_else(|| format!("{path} has no {name}"))?;
     value.parse().map_err(|_| format!("{path} says {} for {name}", quoted(value)))
 }
 
 /// The same of /proc/meminfo, in bytes.
-pub(super) fn meminfo_bytes(text: &str, name: &str) -> Found<u64> {
+pub(in crate::measure) fn meminfo_bytes(text: &str, name: &str) -> Found<u64> {
     let value = field(text, name).ok_or_else(|| format!("/proc/meminfo has no {name}"))?;
     let kibibytes = value.strip_suffix("kB").and_then(|number| number.trim_end().parse::<u64>().ok());
     kibibytes
