@@ -170,18 +170,22 @@ pub fn enter_on_start(command: &mut std::process::Command, procs_file: &std::pat
     use std::os::unix::process::CommandExt;
 
     let path = std::ffi::CString::new(procs_file.as_os_str().as_bytes())?;
+    let parent = std::process::id() as Pid;
     let enter = move || {
         // SAFETY: system calls on a path and a buffer that outlive them.
-        let written = unsafe {
+        let failed = unsafe {
             let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-            if file < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            let written = libc::write(file, b"0".as_ptr().cast(), 1);
-            libc::close(file);
-            written
+            file < 0 || libc::write(file, b"0".as_ptr().cast(), 1) != 1 || libc::close(file) != 0
         };
-        if written == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if !failed {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        // Where the parent was killed meanwhile, its cgroup has gone with it, and there is nobody to tell.
+        if raw::parent_pid() != parent {
+            raw::exit(1);
+        }
+        Err(error)
     };
     // SAFETY: between fork and exec the closure makes async-signal-safe calls only and allocates nothing.
     unsafe { command.pre_exec(enter) };

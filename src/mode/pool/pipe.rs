@@ -126,6 +126,12 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
     })
 }
 
+/// Whether a chunk may wait behind the `held` tasks that a worker has in hand, with `left` that nobody has been given. The last chunks
+/// wait for nobody: one of them behind a long task would keep the round from its end while the other workers have nothing to do.
+fn may_wait(held: usize, chunk: usize, left: u64, workers: usize) -> bool {
+    held <= chunk && left > (workers as u64).saturating_mul(chunk as u64)
+}
+
 /// The parent's side of one worker.
 struct Worker {
     pid: Pid,
@@ -237,14 +243,22 @@ impl Pool {
         Ok(())
     }
 
-    /// Gives tasks, in order, to all who have at most one chunk in hand; says goodbye to who has none when there are no more.
+    /// Gives tasks, in order: a chunk to each who has none, then another to wait in its pipe, while there are plenty. Says
+    /// goodbye to who has none when there are no more.
     fn hand_out<W: Workload>(&mut self, workload: &W) {
         let Self { workers, next, tasks, chunk, argument, .. } = self;
+        let mut give = |worker: &mut Worker, next: &mut u64| {
+            let end = next.saturating_add(*chunk as u64).min(*tasks);
+            (*next..end).for_each(|task| worker.give(workload, task, argument));
+            *next = end;
+        };
+        for worker in workers.iter_mut().filter(|worker| worker.in_hand.is_empty()) {
+            give(worker, next);
+        }
+        let crew = workers.len();
         for worker in workers.iter_mut() {
-            while *next < *tasks && worker.in_hand.len() <= *chunk {
-                let end = next.saturating_add(*chunk as u64).min(*tasks);
-                (*next..end).for_each(|task| worker.give(workload, task, argument));
-                *next = end;
+            while may_wait(worker.in_hand.len(), *chunk, *tasks - *next, crew) {
+                give(worker, next);
             }
             // A worker that is told so ends; while others are busy it might still have to stand in for one.
             if *next == *tasks && worker.in_hand.is_empty() && worker.outgoing.is_empty() {
@@ -486,4 +500,36 @@ pub(in crate::mode) fn exec_worker<W: Workload>(
     let promptly = handover.workload.task_timeout().is_some();
     let manner = Manner { result_size: workload.result_size(), promptly };
     work(workload, &stamps, manner, (requests, answers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of `tasks` are given to each of `workers` before any has answered.
+    fn given_at_first(tasks: u64, chunk: u64, workers: usize) -> Vec<u64> {
+        let mut held = vec![0; workers];
+        let mut left = tasks;
+        let give = |held: &mut u64, left: &mut u64| {
+            let now = chunk.min(*left);
+            *held += now;
+            *left -= now;
+        };
+        held.iter_mut().for_each(|held| give(held, &mut left));
+        for held in &mut held {
+            while may_wait(*held as usize, chunk as usize, left, workers) {
+                give(held, &mut left);
+            }
+        }
+        held
+    }
+
+    #[test]
+    fn nobody_has_a_task_waiting_while_another_has_none() {
+        assert_eq!(given_at_first(2, 1, 2), [1, 1]);
+        assert_eq!(given_at_first(3, 1, 2), [1, 1], "the third is for whoever is done first");
+        assert_eq!(given_at_first(100, 1, 2), [2, 2]);
+        assert_eq!(given_at_first(16, 4, 2), [4, 4]);
+        assert_eq!(given_at_first(100, 8, 3), [16, 16, 16]);
+    }
 }
