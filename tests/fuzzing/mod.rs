@@ -175,7 +175,10 @@ fn edit(text: &mut String, place: prop::sample::Index, length: usize, what: usiz
         0 => text.replace_range(start..end, token),
         1 => text.insert_str(start, token),
         2 => text.replace_range(start..end, ""),
-        3 => text.insert_str(end, &text[start..end].to_owned()),
+        3 => {
+            let again = text[start..end].to_owned();
+            text.insert_str(end, &again);
+        }
         _ => {
             if let Some(number) = number_behind(text, start) {
                 text.replace_range(number, NUMBERS[what % NUMBERS.len()]);
