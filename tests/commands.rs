@@ -52,6 +52,24 @@ fn a_placeholder_is_the_tasks_number_or_its_line() {
 }
 
 #[test]
+fn whoever_claims_a_chunk_executes_it_one_task_after_another() {
+    // The first task waits for what the second one does: for ever, if both are in one chunk.
+    let script = "case {} in 0) until test -e done; do sleep 0.01; done;; 1) touch done;; esac";
+    for mode in ["threads:workers=2", "pool:workers=2"] {
+        let chunk = |size: u64, more: &[&str]| {
+            let mode = format!("{mode}:chunk={size}");
+            let arguments = ["-n", "2", "--rounds", "1", "--warmup", "0", "-m", &mode];
+            let sandbox = Sandbox::new();
+            let command = ["--prepare", "rm -f done", "--shell", "--", script];
+            let (document, _) = run(&sandbox, &[&arguments[..], more, &command].concat());
+            last(&document, &mode).clone()
+        };
+        assert_eq!(chunk(1, &[]).report.tasks_completed, 2, "{mode}");
+        assert_eq!(reasons(&chunk(2, &["--timeout", "300ms"])), [(0, "timed out after 300 ms")], "{mode}");
+    }
+}
+
+#[test]
 fn a_line_is_never_executed_whatever_is_in_it() {
     let sandbox = Sandbox::new();
     let line = "$(touch evil) `touch evil` ; touch evil # ' \"";

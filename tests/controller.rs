@@ -18,6 +18,8 @@ use procbench::plan::draft::Draft;
 use procbench::plan::{Machine, spec};
 
 const HELD_BYTES: usize = 500 << 20;
+/// By meminfo, a figure has in it what the whole machine took meanwhile: only less than the controller holds can be asked for.
+const MOST_BYTES_OF_A_MACHINE: u64 = (HELD_BYTES / 2) as u64;
 const MOST_BYTES: u64 = 64 << 20;
 const TRIES: usize = 20;
 const SPEC: &str = "[workload]\ntasks = 40\nio_wait = \"20ms\"\n[run]\nrounds = 1\n";
@@ -39,7 +41,7 @@ fn main() {
         let figures = smallest_of_tries(choice);
         assert_eq!(figures.len(), 4, "all four modes");
         for (name, memory) in figures {
-            let right = is_small(memory.as_ref());
+            let right = is_small(memory.as_ref(), choice);
             println!("test {name} by {} ... {}", choice.name(), if right { "ok" } else { "FAILED" });
             if !right {
                 failed += 1;
@@ -70,7 +72,7 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
                 }
             }
         }
-        if smallest.iter().all(|(_, memory)| is_small(memory.as_ref())) {
+        if smallest.iter().all(|(_, memory)| is_small(memory.as_ref(), choice)) {
             break;
         }
         println!("try {} by {}: the machine itself took more memory meanwhile", attempt + 1, choice.name());
@@ -78,8 +80,9 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
     smallest
 }
 
-fn is_small(memory: Option<&Memory>) -> bool {
-    memory.and_then(|memory| memory.peak_bytes).is_some_and(|peak| peak < MOST_BYTES)
+fn is_small(memory: Option<&Memory>, choice: Choice) -> bool {
+    let most = if choice == Choice::Meminfo { MOST_BYTES_OF_A_MACHINE } else { MOST_BYTES };
+    memory.and_then(|memory| memory.peak_bytes).is_some_and(|peak| peak < most)
 }
 
 fn run(choice: Choice) -> Document {

@@ -56,9 +56,6 @@ fn workers_killed_at_random_moments_cost_nothing_but_their_unfinished_tasks() {
         let (mut killed, mut retried) = (0, 0);
         let workload =
             format!("-n 3000 --cpu 60us {work} --on-failure retry:20 --rounds 3 -m pool:workers=3{kind}");
-        // Workers that are executed anew know nothing of each other's failures, so three tries have to do.
-        let workload =
-            if kind.contains("exec") { workload.replace("--on-failure retry:20 ", "") } else { workload };
         let sandbox = Sandbox::new();
         let undisturbed = sandbox.measure(&workload.trim().replace("  ", " "));
         while killed < wanted {
@@ -166,10 +163,7 @@ fn a_task_that_kills_its_workers_fails_with_its_reason_and_the_others_are_done()
 fn a_stopped_worker_is_found_by_the_timeout() {
     let mut count = Count::of("worker stopped (SIGSTOP) in a task, --timeout");
     for kind in POOLS {
-        for policy in ["continue", "retry:1"] {
-            if policy != "continue" && kind.contains("exec") {
-                continue;
-            }
+        for policy in ["continue", "retry:1", "stop"] {
             for _ in 0..times(1, 10) {
                 let sandbox = Sandbox::new();
                 let mode = format!("pool:workers=2:chunk=1{kind}");
@@ -181,16 +175,21 @@ fn a_stopped_worker_is_found_by_the_timeout() {
                 let finished = running.finish();
                 let document = export(&sandbox, &finished);
                 let round = last(&document, &mode);
-                if policy == "continue" {
+                let report = &round.report;
+                if policy == "retry:1" {
+                    assert_eq!((report.tasks_completed, report.tasks_failed), (10, 0), "{report:?}");
+                } else {
                     let found = reasons(round);
                     // Stopped between two tasks, it costs none.
                     let told = found.iter().all(|(_, reason)| *reason == "timed out after 700 ms");
                     assert!(told && found.len() <= 1, "{mode}: {found:?}");
-                } else {
-                    let report = &round.report;
-                    assert_eq!((report.tasks_completed, report.tasks_failed), (10, 0), "{report:?}");
                 }
-                assert_eq!(round.report.processes_started, 3, "{mode}: {:?}", round.report);
+                let all = report.tasks_completed + report.tasks_failed + report.tasks_not_tried;
+                assert_eq!(all, 10, "{report:?}");
+                assert!(report.tasks_not_tried == 0 || policy == "stop", "{report:?}");
+                // Whoever is not tried needs no other worker.
+                let started = report.processes_started;
+                assert!(started == 3 || policy == "stop" && started == 2, "{mode}: {report:?}");
                 count.survived();
             }
         }

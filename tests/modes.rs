@@ -124,8 +124,8 @@ fn argument_and_result_bytes_cross_in_every_mode() {
 #[test]
 fn more_arguments_than_the_ring_holds_cross_in_order() {
     // A ring of 1 MiB holds 69,905 slots of 7 bytes and their length.
-    let document =
-        Sandbox::new().measure("-n 80000 --arg-size 7 --rounds 1 -m serial,threads,pool:workers=3:chunk=5");
+    let document = Sandbox::new()
+        .measure("-n 80000 --arg-size 7 --rounds 1 -m serial,threads,threads:chunk=7,pool:workers=3:chunk=5");
     assert_every_count_is_right(&document);
     assert_eq!(digest(&document), expected_digest(1, 80_000, 7, 0));
 }

@@ -102,6 +102,30 @@ fn memory_that_differs_widely_between_rounds_is_told_with_its_range() {
 }
 
 #[test]
+fn waits_that_last_longer_than_asked_for_are_told_with_how_much() {
+    let longer_by = |seconds: f64| {
+        let mut document = RUN.clone();
+        for round in &mut document.strategies[0].rounds {
+            round.report.io_overshoot_mean_seconds = Some(seconds);
+        }
+        said(&document, "wait_overshoot")
+    };
+    // The tasks wait for 10 ms.
+    assert_eq!(longer_by(0.0004), None);
+    let said = longer_by(0.002).expect("a warning");
+    assert!(said.contains("2.00 ms longer than asked for") && said.contains("20.0 % of them"), "{said}");
+}
+
+#[test]
+fn what_the_machine_did_meanwhile_is_told_beside_what_rounds_show() {
+    let mut document = RUN.clone();
+    document.environment.change.steal_share = Some(0.0);
+    assert_eq!(said(&document, "steal"), None);
+    document.environment.change.steal_share = Some(0.2);
+    assert!(said(&document, "steal").is_some_and(|said| said.contains("20.0 %")));
+}
+
+#[test]
 fn what_could_not_be_measured_is_told_with_its_reason() {
     let mut document = RUN.clone();
     document.strategies[0].memory = None;

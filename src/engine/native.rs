@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Write};
+use std::os::fd::RawFd;
 use std::process::Command;
 
 use anyhow::Context;
@@ -14,7 +15,7 @@ use crate::measure::shortage::{self, Lack};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
 use crate::mode::verify::{Violation, verify};
-use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings};
+use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings, exec};
 use crate::sys::fork;
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::strays::end_strays;
@@ -139,11 +140,14 @@ impl Visitor for Execute<'_> {
         // The tasks of `process` mode are each somebody's own, so the mode itself has to see to those that fail.
         let outcome = match self.request.on_failure {
             policy if policy != OnFailure::Continue && self.request.strategy.mode != Mode::Process => {
-                Policed::new(workload, policy)
+                let mut sharing = exec::sharing_of(&self.request.strategy.settings);
+                Policed::new(workload, policy, &mut sharing)
                     .map_err(|error| Failed::Round(error.into()))
-                    .and_then(|policed| execute(&policed, self.request))
+                    .and_then(|policed| {
+                        execute(&policed, self.request, sharing.descriptors().first().copied())
+                    })
             }
-            _ => execute(&workload, self.request),
+            _ => execute(&workload, self.request, None),
         };
         match outcome {
             Ok(report) => Message::Report(Box::new(report)),
@@ -183,7 +187,11 @@ enum Failed {
     Violation(Violation),
 }
 
-fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, Failed> {
+fn execute<W: Workload>(
+    workload: &W,
+    request: &Request,
+    failure_counts: Option<RawFd>,
+) -> Result<RoundReport, Failed> {
     let Request { workload: spec, strategy, .. } = request;
     let parent_memory = hold_memory(spec.parent_memory_bytes).map_err(Failed::Round)?;
     if let Some(text) = spec.program.as_ref().and_then(|program| program.prepare.as_deref()) {
@@ -203,6 +211,7 @@ fn execute<W: Workload>(workload: &W, request: &Request) -> Result<RoundReport, 
         progress: Progress::new(&mut report),
         parent_memory: parent_memory.as_ref(),
         on_failure: request.on_failure,
+        failure_counts,
     };
     let before = CpuTime::of_this_process_and_reaped_children();
     let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;

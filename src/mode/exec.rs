@@ -16,11 +16,12 @@ use std::str::FromStr;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::settings::Start;
+use super::settings::{Settings, Start};
 use super::{Round, pool, process};
 use crate::sys::fork::Pid;
 use crate::sys::memory::{Sharing, inherited_file, unnamed_file_with};
 use crate::sys::spawn::{self, Words};
+use crate::workload::on_failure::{OnFailure, Policed};
 use crate::workload::{self, Visitor, Workload, WorkloadSpec};
 
 /// The hidden first argument under which procbench is a child of its runner.
@@ -41,7 +42,15 @@ pub struct Handover {
     pub in_flight: u64,
     /// Every how many-th task is stamped.
     pub stamp_stride: Option<u64>,
+    policed: Option<PolicedBy>,
     descriptors: Vec<RawFd>,
+}
+
+/// What a child does about a failed task, and where it finds whether others have failed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct PolicedBy {
+    policy: OnFailure,
+    counts: RawFd,
 }
 
 /// Whom a child is to be.
@@ -127,6 +136,7 @@ impl Spawner {
             chunk: round.settings.chunk.unwrap_or(1),
             in_flight: round.settings.in_flight.unwrap_or(u64::MAX),
             stamp_stride: round.stamp_stride,
+            policed: round.failure_counts.map(|counts| PolicedBy { policy: round.on_failure, counts }),
             descriptors: sharing.descriptors(),
         };
         let file = match plain::written(&handover) {
@@ -166,8 +176,8 @@ impl Spawner {
 }
 
 /// The memory of a round that is shared as its children are started.
-pub fn sharing_of(round: &Round<'_>) -> Sharing {
-    match round.settings.start {
+pub fn sharing_of(settings: &Settings) -> Sharing {
+    match settings.start {
         Some(Start::Exec) => Sharing::WithExeced(Vec::new()),
         // The others are not this engine's.
         Some(Start::Fork | Start::Spawn | Start::Forkserver | Start::Loky) | None => Sharing::WithForked,
@@ -224,20 +234,33 @@ impl Visitor for Child<'_> {
     type Output = anyhow::Result<()>;
 
     fn visit<W: Workload>(self, workload: W) -> anyhow::Result<()> {
+        match self.handover.policed {
+            None => self.join(&workload),
+            Some(PolicedBy { policy, counts }) => {
+                let mut sharing = Sharing::from_parent(vec![counts]);
+                self.join(&Policed::new(workload, policy, &mut sharing)?)
+            }
+        }
+        .context("failed to join the round")
+    }
+}
+
+impl Child<'_> {
+    fn join<W: Workload>(self, workload: &W) -> anyhow::Result<()> {
         let Self { handover, role, mut sharing } = self;
         let tasks = handover.workload.tasks;
         match role {
             Role::Worker { station, inherited } => {
-                pool::exec_worker(&workload, handover, tasks, station, inherited, &mut sharing)
+                pool::exec_worker(workload, handover, tasks, station, inherited, &mut sharing)
             }
             Role::PipeWorker { requests, answers } => {
                 let pipes = (inherited_file(requests), inherited_file(answers));
-                pool::pipe::exec_worker(&workload, handover, tasks, pipes)
+                pool::pipe::exec_worker(workload, handover, tasks, pipes)
             }
             Role::Task { task, cell } => {
-                process::exec_task(&workload, handover, tasks, task, cell, &mut sharing)
+                process::exec_task(workload, handover, tasks, task, cell, &mut sharing)
             }
-        }
-        .context("failed to join the round")
+        }?;
+        Ok(())
     }
 }

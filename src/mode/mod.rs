@@ -23,6 +23,8 @@ pub use board::Board;
 pub use progress::Progress;
 pub use settings::Settings;
 
+use std::os::fd::RawFd;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +49,9 @@ pub struct Round<'a> {
     pub parent_memory: Option<&'a Mapping>,
     /// What is done when whoever executes a task dies. What executors notice themselves they see to themselves.
     pub on_failure: OnFailure,
+    /// Where executors count each other's failures, for those that are programs of their own: an open file of the parent's.
+    /// None where nobody counts.
+    pub failure_counts: Option<RawFd>,
 }
 
 /// The four instants of a round, in nanoseconds on `CLOCK_MONOTONIC`.

@@ -205,7 +205,7 @@ struct Pool {
 impl Pool {
     fn new<W: Workload>(workload: &W, round: &Round<'_>, workers: usize) -> io::Result<Self> {
         let settings = (workers as u64, round.settings.chunk.unwrap_or(1).max(1));
-        let mut sharing = exec::sharing_of(round);
+        let mut sharing = exec::sharing_of(round.settings);
         let common = Common::new(workload, round.tasks, settings, round.stamp_stride, &mut sharing)?;
         Ok(Self {
             common,

@@ -124,7 +124,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     // What the runner itself wants to know of the machine is no part of what the mode costs.
     let machine = Bounds::read();
     let begin = monotonic_nanoseconds();
-    let mut sharing = exec::sharing_of(&round);
+    let mut sharing = exec::sharing_of(round.settings);
     let mut crew = Crew::new(workload, &round, limit as usize, &machine, &mut sharing)?;
     let mut method = match Spawner::prepare(&round, sharing)? {
         Some(spawner) => Method::Exec(spawner),

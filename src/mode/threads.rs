@@ -1,7 +1,7 @@
 //! `threads`: rayon's thread pool, with results in task order.
 //!
 //! Without argument bytes the tasks are a parallel iterator. With them, the calling thread makes each argument, as in
-//! every mode, and hands it over in a buffer from a fixed set, first in, first out.
+//! every mode, and hands over a chunk of them at a time, in a buffer from a fixed set, first in, first out.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -53,7 +53,7 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
                 if workload.argument_capacity() == 0 {
                     iterate(pool, workload, &mut board, chunk, &mut progress);
                 } else {
-                    hand_over(pool, workload, &mut board, workers as usize, &mut progress);
+                    hand_over(pool, workload, &mut board, (workers as usize, chunk), &mut progress);
                 }
                 collected = monotonic_nanoseconds();
                 meter = tear_down::<W>(pool);
@@ -164,12 +164,42 @@ fn watched<R>(words: &[AtomicU64], progress: &mut Progress<'_>, work: impl FnOnc
     })
 }
 
-/// Arguments made by the calling thread, each handed over in a buffer.
+/// The arguments of a chunk of tasks.
+#[derive(Default)]
+struct Arguments {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Arguments {
+    /// Takes the place of what was there: the arguments of `count` tasks from `first` on.
+    fn make<W: Workload>(&mut self, workload: &W, first: usize, count: usize) {
+        let capacity = workload.argument_capacity();
+        self.ends.clear();
+        let mut end = 0;
+        for task in first..first + count {
+            // Only as much as the arguments so far have taken: most are shorter than the longest.
+            if self.bytes.len() < end + capacity {
+                self.bytes.resize(end + capacity, 0);
+            }
+            end += workload.write_argument(task as u64, &mut self.bytes[end..]);
+            self.ends.push(end);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+}
+
+/// Arguments made by the calling thread and handed over by chunks.
 fn hand_over<W: Workload>(
     pool: &ThreadPool,
     workload: &W,
     board: &mut Board,
-    workers: usize,
+    (workers, chunk): (usize, usize),
     progress: &mut Progress<'_>,
 ) {
     const BUFFERS_PER_WORKER: usize = 4;
@@ -178,26 +208,32 @@ fn hand_over<W: Workload>(
     let (words, mut results, stamps) = board.parts_mut();
     let (give_back, free) = mpsc::channel();
     for _ in 0..buffers {
-        give_back.send(vec![0; workload.argument_capacity()]).expect("the receiver is alive");
+        give_back.send(Arguments::default()).expect("the receiver is alive");
     }
     pool.in_place_scope_fifo(|scope| {
-        for (task, word) in words.iter().enumerate() {
-            let mut argument = free.recv().expect("a sender is alive");
-            let length = workload.write_argument(task as u64, &mut argument);
-            let result;
-            (result, results) = results.split_at_mut(size);
+        for (place, words) in words.chunks(chunk).enumerate() {
+            let first = place * chunk;
+            let mut arguments = free.recv().expect("a sender is alive");
+            arguments.make(workload, first, words.len());
+            let handed_back;
+            (handed_back, results) = results.split_at_mut(words.len() * size);
             let give_back = give_back.clone();
             scope.spawn_fifo(move |_| {
                 at_station::<W>(|executor, meter| {
-                    let argument = &argument[..length];
-                    let task = task as u64;
-                    let outcome = timed(stamps, task, || executor.execute(task, argument, result, meter));
-                    word.store(meter.count(outcome).0, Relaxed);
+                    for (offset, (word, argument)) in words.iter().zip(arguments.iter()).enumerate() {
+                        let task = (first + offset) as u64;
+                        let result = &mut handed_back[offset * size..][..size];
+                        let outcome = timed(stamps, task, || executor.execute(task, argument, result, meter));
+                        word.store(meter.count(outcome).0, Relaxed);
+                    }
                 });
                 // The receiver is gone once every argument has been made.
-                let _ = give_back.send(argument);
+                let _ = give_back.send(arguments);
             });
-            progress.tick(Status { tasks_done: (task + 1).saturating_sub(buffers) as u64, alive: 0 });
+            progress.tick(Status {
+                tasks_done: (place + 1).saturating_sub(buffers) as u64 * chunk as u64,
+                alive: 0,
+            });
         }
     });
 }

@@ -25,7 +25,6 @@ use crate::measure::limits::Limits;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::chunk::ChunkPolicy;
-use crate::mode::settings::Start;
 use crate::workload::formula::MAX_ARGUMENTS;
 use crate::workload::spec::Ready;
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
@@ -265,16 +264,6 @@ impl Draft {
         let mut guarded = Vec::new();
         for (row, name) in rows.iter().zip(names) {
             let (settings, verdict) = resolve_settings(row, &name, &workload, machine)?;
-            let policy = self.run.on_failure.unwrap_or_default();
-            if settings.start == Some(Start::Exec)
-                && row.mode == Some(Mode::Pool)
-                && policy != OnFailure::Continue
-            {
-                return usage(format!(
-                    "on-failure is {policy}, but workers that are executed anew know nothing of each other's failures: \
-                     expected start=fork (in '{name}')"
-                ));
-            }
             guarded.extend(verdict.map(|verdict| Guarded { strategy: name.clone(), verdict }));
             let (engine, mode) = (row.engine.unwrap_or(Engine::Native), row.mode.unwrap_or(Mode::Serial));
             strategies.push(Strategy { name, engine, mode, settings });

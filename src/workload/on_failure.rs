@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::program::tally::Tally;
 use super::{Executor, Failure, Meter, NeverLean, Programs, Workload};
 use crate::sys::atomic::AtomicU64;
-use crate::sys::memory::{SharedSlice, Visibility};
+use crate::sys::memory::{SharedSlice, Sharing};
 
 /// What is done when a task fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -99,12 +99,12 @@ impl Police {
 }
 
 impl<W> Policed<W> {
-    /// `inner` under `policy`.
+    /// `inner` under `policy`, in memory that is shared as `sharing` says.
     ///
     /// # Errors
-    /// `ENOMEM`.
-    pub fn new(inner: W, policy: OnFailure) -> io::Result<Self> {
-        let counts = Arc::new(SharedSlice::new(2, Visibility::Shared)?);
+    /// `ENOMEM`, or that the parent has shared nothing.
+    pub fn new(inner: W, policy: OnFailure, sharing: &mut Sharing) -> io::Result<Self> {
+        let counts = Arc::new(SharedSlice::shared(2, sharing)?);
         Ok(Self { inner, police: Police { policy, counts } })
     }
 }
@@ -230,7 +230,8 @@ mod tests {
     }
 
     fn executor(failures: u32, policy: OnFailure) -> PolicedExecutor<Unreliable> {
-        PolicedExecutor { inner: Unreliable(failures), police: Policed::new((), policy).unwrap().police }
+        let police = Policed::new((), policy, &mut Sharing::WithForked).unwrap().police;
+        PolicedExecutor { inner: Unreliable(failures), police }
     }
 
     fn execute(executor: &mut PolicedExecutor<Unreliable>, task: u64) -> Result<u32, Failure> {
@@ -252,6 +253,16 @@ mod tests {
         let mut stops = executor(1, OnFailure::Stop);
         assert_eq!(execute(&mut stops, 0), Err(Failure::Formula));
         assert_eq!(execute(&mut stops, 1), Err(Failure::NotTried));
+    }
+
+    #[test]
+    fn what_one_program_counts_another_one_sees() {
+        let mut sharing = Sharing::WithExeced(Vec::new());
+        let parent = Policed::new((), OnFailure::Stop, &mut sharing).unwrap();
+        let child = Policed::new((), OnFailure::Stop, &mut sharing.as_a_child_has_it()).unwrap();
+        child.police.failed().fetch_add(1, Relaxed);
+        let mut stops = PolicedExecutor { inner: Unreliable(0), police: parent.police };
+        assert_eq!(execute(&mut stops, 0), Err(Failure::NotTried));
     }
 
     #[test]

@@ -20,7 +20,10 @@ const MARK: u64 = 0x0070_6c61_696e_0001;
 
 /// `handover` as bytes; `None` if it says more than numbers.
 pub(super) fn written(handover: &Handover) -> Option<[u8; BYTES]> {
-    let Handover { workload, workers, chunk, in_flight, stamp_stride, descriptors } = handover;
+    let Handover { workload, workers, chunk, in_flight, stamp_stride, policed: None, descriptors } = handover
+    else {
+        return None;
+    };
     // All fields by name: a new one has to be seen to here.
     let WorkloadSpec {
         kind,
@@ -140,8 +143,10 @@ pub(super) fn read(bytes: &[u8; BYTES]) -> Option<Handover> {
         ready: Ready::default(),
     };
     let count = row.take()? as usize;
-    let descriptors = row.numbers.get(row.next..row.next + count)?.iter().map(|number| *number as RawFd);
-    Some(Handover { workload, workers, chunk, in_flight, stamp_stride, descriptors: descriptors.collect() })
+    let end = row.next.checked_add(count)?;
+    let descriptors = row.numbers.get(row.next..end)?.iter().map(|number| *number as RawFd);
+    let descriptors = descriptors.collect();
+    Some(Handover { workload, workers, chunk, in_flight, stamp_stride, policed: None, descriptors })
 }
 
 struct Row {
@@ -179,11 +184,20 @@ fn place<T: PartialEq>(all: &[T], one: &T) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PolicedBy;
     use super::*;
+    use crate::workload::OnFailure;
 
     fn handover(workload: WorkloadSpec) -> Handover {
-        let descriptors = vec![3, 9, 1021];
-        Handover { workload, workers: 3, chunk: 64, in_flight: u64::MAX, stamp_stride: Some(7), descriptors }
+        Handover {
+            workload,
+            workers: 3,
+            chunk: 64,
+            in_flight: u64::MAX,
+            stamp_stride: Some(7),
+            policed: None,
+            descriptors: vec![3, 9, 1021],
+        }
     }
 
     /// No two fields alike, so that swapped ones are seen.
@@ -247,6 +261,11 @@ mod tests {
         ] {
             assert!(written(&handover(workload)).is_none());
         }
+        let policed = Some(PolicedBy { policy: OnFailure::Stop, counts: 9 });
+        assert!(
+            written(&Handover { policed, ..handover(numbers()) }).is_none(),
+            "a policy is not lost either"
+        );
         let many = Handover { descriptors: (3..100).collect(), ..handover(numbers()) };
         assert!(written(&many).is_none(), "nor is a file that there is no room for");
     }

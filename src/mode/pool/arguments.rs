@@ -88,7 +88,8 @@ impl ArgumentRing {
                 && !is_done(before)
             {
                 self.announce(task);
-                if !self.await_done(before, &is_done) {
+                // Until half of the ring is free: whoever waited for the next slot alone would be woken for each.
+                if !self.await_done(before + slots / 2, &is_done) && !is_done(before) {
                     return task;
                 }
             }

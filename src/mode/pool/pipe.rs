@@ -181,7 +181,7 @@ impl Pool {
             tasks: round.tasks,
             chunk: round.settings.chunk.unwrap_or(1).max(1) as usize,
             parent: std::process::id() as Pid,
-            spawner: Spawner::prepare(round, exec::sharing_of(round))?,
+            spawner: Spawner::prepare(round, exec::sharing_of(round.settings))?,
             board: Board::new(round, workload.result_size(), Visibility::Private)?,
             workers: Vec::new(),
             next: 0,
