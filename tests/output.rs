@@ -353,24 +353,29 @@ fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
         String::from_utf8(out.into_inner()).expect("text")
     };
     let run = recorded("cpu-bound");
-    for columns in [None, Some(80), Some(99)] {
+    for columns in [None, Some(80)] {
         assert!(!drawn(&run, columns).contains('┃'), "{columns:?}");
     }
     let longest = |text: &str, row: &str| {
         let bar = text.lines().find(|line| line.starts_with(row) && line.contains('┃')).expect("a bar");
-        bar.chars().position(|character| character == '┃').expect("a median")
+        let place = |wanted: &[char]| bar.chars().position(|character| wanted.contains(&character));
+        place(&['┃']).expect("a median") + 1 - place(&['█', '├', '┃']).expect("a bar")
     };
     for columns in [100, 120, 500] {
         let text = drawn(&run, Some(columns));
         assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
         assert_eq!(text.matches('┃').count(), run.strategies.len() + 1, "a bar each, and the key: {text}");
-        // 414 ms and 920 ms, from 0 on the same scale, behind the name and the time.
-        let (serial, process) = (longest(&text, "serial") - 17, longest(&text, "process") - 17);
+        // 414 ms and 920 ms, from 0 on the same scale.
+        let (serial, process) = (longest(&text, "serial"), longest(&text, "process"));
         let ratio = process as f64 / serial as f64;
         assert!((2.1..2.4).contains(&ratio), "{columns}: {ratio}\n{text}");
         assert!(text.contains("scale from 0"), "{text}");
+        let first = text.lines().find(|line| line.contains('┃')).expect("a bar");
+        assert!(first.starts_with("serial") && first.contains("baseline"), "beside its figures: {text}");
     }
     let text = drawn(&recorded("python-start-methods"), Some(120));
     assert!(text.contains("logarithmic scale from"), "13.8 ms to 1.02 s: {text}");
+    let beside = |line: &str| line.contains('┃') && line.contains(" … ");
+    assert!(!text.lines().any(beside), "names leave no room beside the table, but below it: {text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
 }

@@ -52,10 +52,7 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
         }
     }
     writeln!(out)?;
-    write_table(&tables::timing(document), tables::timing_legend(document), out)?;
-    if let Some(picture) = columns.and_then(|columns| bars::of_times(document, columns)) {
-        writeln!(out, "\n{picture}")?;
-    }
+    write_times(document, columns, out)?;
     if let Some(python) = &document.environment.python {
         write_dim(&plan::python_in_words(python), out)?;
     }
@@ -79,6 +76,21 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// The table of times, with bars beside it where there is room for both, or below it where there is for each.
+fn write_times(document: &Document, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    let (table, legend) = (tables::timing(document), tables::timing_legend(document));
+    let text = table.for_terminal();
+    if let Some(both) = columns.and_then(|columns| bars::beside(document, text.trim_end(), columns)) {
+        writeln!(out, "{both}")?;
+        return legend.map_or(Ok(()), |legend| write_dim(&legend, out));
+    }
+    write_table(&table, legend, out)?;
+    match columns.and_then(|columns| bars::below(document, columns)) {
+        Some(picture) => writeln!(out, "\n{picture}"),
+        None => Ok(()),
+    }
 }
 
 fn write_table(table: &Grid, legend: Option<String>, out: &mut dyn Write) -> io::Result<()> {

@@ -126,6 +126,32 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
     })
 }
 
+/// Shares `left` tasks out by chunks: one to each of `crew` who holds none, then another to whoever may have one waiting.
+fn share_out<T>(
+    crew: &mut [T],
+    chunk: usize,
+    mut left: u64,
+    held: impl Fn(&T) -> usize,
+    mut give: impl FnMut(&mut T, u64),
+) {
+    let mut give = |one: &mut T, left: &mut u64| {
+        let given = (chunk as u64).min(*left);
+        if given > 0 {
+            give(one, given);
+        }
+        *left -= given;
+    };
+    for one in crew.iter_mut().filter(|one| held(one) == 0) {
+        give(one, &mut left);
+    }
+    let workers = crew.len();
+    for one in crew {
+        while may_wait(held(one), chunk, left, workers) {
+            give(one, &mut left);
+        }
+    }
+}
+
 /// Whether a chunk may wait behind the `held` tasks that a worker has in hand, with `left` that nobody has been given. The last chunks
 /// wait for nobody: one of them behind a long task would keep the round from its end while the other workers have nothing to do.
 fn may_wait(held: usize, chunk: usize, left: u64, workers: usize) -> bool {
@@ -247,19 +273,17 @@ impl Pool {
     /// goodbye to who has none when there are no more.
     fn hand_out<W: Workload>(&mut self, workload: &W) {
         let Self { workers, next, tasks, chunk, argument, .. } = self;
-        let mut give = |worker: &mut Worker, next: &mut u64| {
-            let end = next.saturating_add(*chunk as u64).min(*tasks);
-            (*next..end).for_each(|task| worker.give(workload, task, argument));
-            *next = end;
-        };
-        for worker in workers.iter_mut().filter(|worker| worker.in_hand.is_empty()) {
-            give(worker, next);
-        }
-        let crew = workers.len();
+        share_out(
+            workers,
+            *chunk,
+            *tasks - *next,
+            |worker| worker.in_hand.len(),
+            |worker, given| {
+                (*next..*next + given).for_each(|task| worker.give(workload, task, argument));
+                *next += given;
+            },
+        );
         for worker in workers.iter_mut() {
-            while may_wait(worker.in_hand.len(), *chunk, *tasks - *next, crew) {
-                give(worker, next);
-            }
             // A worker that is told so ends; while others are busy it might still have to stand in for one.
             if *next == *tasks && worker.in_hand.is_empty() && worker.outgoing.is_empty() {
                 worker.requests = None;
@@ -507,20 +531,9 @@ mod tests {
     use super::*;
 
     /// How many of `tasks` are given to each of `workers` before any has answered.
-    fn given_at_first(tasks: u64, chunk: u64, workers: usize) -> Vec<u64> {
+    fn given_at_first(tasks: u64, chunk: usize, workers: usize) -> Vec<u64> {
         let mut held = vec![0; workers];
-        let mut left = tasks;
-        let give = |held: &mut u64, left: &mut u64| {
-            let now = chunk.min(*left);
-            *held += now;
-            *left -= now;
-        };
-        held.iter_mut().for_each(|held| give(held, &mut left));
-        for held in &mut held {
-            while may_wait(*held as usize, chunk as usize, left, workers) {
-                give(held, &mut left);
-            }
-        }
+        share_out(&mut held, chunk, tasks, |held| *held as usize, |held, given| *held += given);
         held
     }
 
