@@ -2,7 +2,10 @@
 //!
 //! The parent makes them in task order, ahead of the workers by as many as the ring has slots. A slot is free again once
 //! the word of the task before it in the same slot is published, so an argument outlives the worker that read it and is
-//! still there for its successor.
+//! still there for its successor. Every order of its steps is gone through in `arguments/model.rs`.
+
+#[cfg(test)]
+mod model;
 
 use std::io;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -88,8 +91,10 @@ impl ArgumentRing {
                 && !is_done(before)
             {
                 self.announce(task);
-                // Until half of the ring is free: whoever waited for the next slot alone would be woken for each.
-                if !self.await_done(before + slots / 2, &is_done) && !is_done(before) {
+                // Until half of the ring is free: whoever waited for the next slot alone would be woken for each. Tasks end in
+                // any order, so that may say nothing of the next slot.
+                self.await_done(before + slots / 2, &is_done);
+                if !is_done(before) && !self.await_done(before, &is_done) {
                     return task;
                 }
             }
