@@ -10,12 +10,13 @@ mount -t devtmpfs none /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts none /dev/pts
 mount -t tmpfs -o mode=1777 none /dev/shm
-mount -t tmpfs -o mode=1777 none /tmp
+# Not mounted anew: what was built may lie in it.
+chmod 1777 /tmp
 mount -t cgroup2 none /sys/fs/cgroup
 exec </dev/console >/dev/console 2>&1
 
-# Of one part; emulated, the slowest takes a third of this.
-SECONDS_EACH=400
+# Of one part.
+SECONDS_EACH=600
 printf 'root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n' >/etc/passwd
 printf 'root:x:0:\nuser:x:1000:\n' >/etc/group
 procbench=$(cat /procbench)
@@ -44,10 +45,15 @@ within() (
 # tests PLACE CGROUP USER: all tests there, one after another, so that none is in what another measures.
 tests() {
     while read -r name executable; do
+        filter=
+        # Its other limits have nothing to do with cgroups, and take long where everything is emulated.
+        if [ "$name" = limits ]; then filter=cgroup; fi
         echo "== $name, $1"
-        within "$2" "$3" "$executable" --test-threads=1 >/tmp/said 2>&1
-        code=$?
-        cat /tmp/said
+        {
+            within "$2" "$3" "$executable" $filter --test-threads=1 </dev/null 2>&1
+            echo $? >/tmp/code
+        } | tee /tmp/said
+        code=$(cat /tmp/code)
         # A test that found no cgroup here has shown nothing.
         if grep 'SKIPPED.*cgroup' /tmp/said >/dev/null; then code=1; fi
         verdict $code "tests/$name.rs, $1"
@@ -57,23 +63,12 @@ tests() {
 enable() { echo "+cpu +memory +pids" >"$1/cgroup.subtree_control"; }
 
 enable /sys/fs/cgroup
-tests "root in the root cgroup" /sys/fs/cgroup root
-
-# As an administrator delegates a subtree (cgroups(7)): these files are the user's, and it starts in a leaf of its own.
-delegated=/sys/fs/cgroup/delegated
-mkdir -p $delegated
-enable $delegated
-mkdir $delegated/leaf
-for folder in $delegated $delegated/leaf; do
-    chown user:user $folder $folder/cgroup.procs $folder/cgroup.subtree_control $folder/cgroup.threads
-done
-tests "an ordinary user in a delegated cgroup" $delegated/leaf user
 
 quota=/sys/fs/cgroup/quota
 mkdir $quota
 echo "50000 100000" >$quota/cpu.max
-echo "== a quota"
-within $quota root "$procbench" -n 100 --cpu 10ms --rounds 2 -m pool:workers=2 --json /tmp/quota.json
+echo "== procbench within half a core"
+within $quota root "$procbench" -q -n 100 --cpu 10ms --rounds 2 -m pool:workers=2 --json /tmp/quota.json
 verdict $? "procbench within half a core"
 # says WHAT PATTERN: the export does.
 says() {
@@ -96,6 +91,18 @@ if [ -r /proc/pressure/cpu ]; then
 else
     echo "SKIPPED: pressure: this kernel does not measure it"
 fi
+
+tests "root in the root cgroup" /sys/fs/cgroup root
+
+# As an administrator delegates a subtree (cgroups(7)): these files are the user's, and it starts in a leaf of its own.
+delegated=/sys/fs/cgroup/delegated
+mkdir -p $delegated
+enable $delegated
+mkdir $delegated/leaf
+for folder in $delegated $delegated/leaf; do
+    chown user:user $folder $folder/cgroup.procs $folder/cgroup.subtree_control $folder/cgroup.threads
+done
+tests "an ordinary user in a delegated cgroup" $delegated/leaf user
 
 echo "cgroup v2: $passed passed, $failed failed"
 sync
