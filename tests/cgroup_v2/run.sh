@@ -11,8 +11,9 @@
 #     busybox-static cpio | awk '/^Inst/ { print $2 }')
 #   for package in *.deb; do dpkg -x "$package" FOLDER; done
 #
-# It takes ten minutes without KVM, so it is not part of cargo test. Emulated, what tests/memory.rs holds for a second may end before
-# all of it is there: such a failure says how many were alive, and nothing about cgroups. init.sh is what happens in the guest.
+# It takes ten minutes without KVM, so it is not part of cargo test. Emulated, tests of tests/memory.rs whose tasks hold memory for
+# a moment may fail, since the moment can be over before all are alive or were looked at. What such a test would have compared is
+# then not shown. init.sh is what happens in the guest.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 unpacked=$(readlink -f "${1:-/}")
