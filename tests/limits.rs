@@ -12,10 +12,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::faults::Count;
-use common::{Finished, Sandbox, digest, has_python, parse, skip};
+use common::{Finished, Sandbox, cgroup_to_make, digest, has_python, parse, skip};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
-use procbench::measure::limits::cgroup_folders;
 use procbench::sys::fork::enter_on_start;
 
 /// procbench with `arguments`, apart by spaces, under `limit`.
@@ -176,11 +175,9 @@ fn processes_of_a_user() {
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// One below this process's own of `controller`, in which the first of `files` that there is says `limit`: of version 2, and
-    /// of version 1.
+    /// One that has `controller`, in which the first of `files` that there is says `limit`: of version 2, and of version 1.
     fn with(controller: &str, files: [&str; 2], limit: &str) -> Option<Self> {
-        let own = cgroup_folders(controller).into_iter().next()?;
-        let this = Self(own.join(format!("limits-{}-{controller}", std::process::id())));
+        let this = Self(cgroup_to_make(controller, &format!("limits-{}-{controller}", std::process::id()))?);
         fs::create_dir(&this.0).ok()?;
         files.iter().any(|file| fs::write(this.0.join(file), limit).is_ok()).then_some(this)
     }

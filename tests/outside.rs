@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Sandbox, rounds, skip};
+use common::{Sandbox, cgroup_to_make, rounds, skip};
 use direct::{Observer, nothing, observed};
 use procbench::measure::kernel;
-use procbench::measure::limits::cgroup_folders;
 use procbench::mode::{Mode, Settings};
 use procbench::sys::fork::enter_on_start;
 use procbench::workload::{WorkloadSpec, cpu};
@@ -23,10 +22,9 @@ struct Cgroup {
 }
 
 impl Cgroup {
-    /// One that has the account `file`, below this process's own of `controller`.
+    /// One that has `controller`, and its account `file`.
     fn with(controller: &str, file: &str, name: &str) -> Option<Self> {
-        let own = cgroup_folders(controller).into_iter().next()?;
-        let folder = own.join(format!("outside-{}-{name}", std::process::id()));
+        let folder = cgroup_to_make(controller, &format!("outside-{}-{name}", std::process::id()))?;
         fs::create_dir(&folder).ok()?;
         let this = Self { folder };
         this.number(file).is_some().then_some(this)

@@ -5,20 +5,18 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Sandbox, parse, skip};
+use common::{Sandbox, cgroup_to_make, parse, skip};
 use procbench::document::Document;
 use procbench::measure::environment::Quota;
-use procbench::measure::limits::cgroup_folders;
 use procbench::sys::fork::enter_on_start;
 
 /// A cgroup of the test's own whose processes may use half of a core, removed with it.
 struct HalfACore(PathBuf);
 
 impl HalfACore {
-    /// Of version 2 or 1, below this process's own.
+    /// Of version 2 or 1.
     fn new(name: &str) -> Option<Self> {
-        let own = cgroup_folders("cpu").into_iter().next()?;
-        let this = Self(own.join(format!("quota-{}-{name}", std::process::id())));
+        let this = Self(cgroup_to_make("cpu", &format!("quota-{}-{name}", std::process::id()))?);
         fs::create_dir(&this.0).ok()?;
         let quotas = [("cpu.max", "10000 20000"), ("cpu.cfs_quota_us", "50000")];
         quotas.iter().any(|(file, quota)| fs::write(this.0.join(file), quota).is_ok()).then_some(this)

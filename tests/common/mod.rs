@@ -176,6 +176,14 @@ pub fn has_python(test: &str) -> bool {
     found
 }
 
+/// Where a test may make a cgroup of its own that has `controller`: below this process's own or, in version 2, beside it. There a
+/// cgroup with processes has none below it with controllers, but for the outermost.
+pub fn cgroup_to_make(controller: &str, name: &str) -> Option<PathBuf> {
+    let own = procbench::measure::limits::cgroup_folders(controller).into_iter().next()?;
+    let above = own.parent().filter(|parent| parent.join("cgroup.subtree_control").exists());
+    Some(above.unwrap_or(&own).join(name))
+}
+
 /// Cgroups that the procbench with process id `controller` has made.
 fn cgroups_of(controller: i32) -> Vec<PathBuf> {
     let prefix = format!("procbench-{controller}-");

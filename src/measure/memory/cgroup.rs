@@ -87,6 +87,19 @@ impl Sample {
 /// How much of the exact peak the highest sample must have seen for its parts to speak for the peak.
 const SEEN: f64 = 0.9;
 
+/// What a cgroup of version 2 can be held to, its parts of what there is included.
+const LIMITS: [&str; 9] = [
+    "cpu.max",
+    "cpu.weight",
+    "cpuset.cpus",
+    "cpuset.mems",
+    "io.max",
+    "memory.high",
+    "memory.max",
+    "memory.swap.max",
+    "pids.max",
+];
+
 impl Cgroup {
     /// The folder of a cgroup called `name`, below the one that this process is in or, in version 2, beside it: a cgroup
     /// with processes may not have children that account for memory.
@@ -105,6 +118,11 @@ impl Cgroup {
         fs::create_dir(&folder)?;
         let version = version_of(&folder);
         let this = Self::of(folder, version);
+        if version == Version::Two
+            && let Some(own) = cgroup_folders("memory").into_iter().next()
+        {
+            hold_to_limits_of(&own, &this.folder)?;
+        }
         // A folder that does not account for memory, or that nobody may enter, is of no use (and is removed by the drop).
         if this.peak().is_none() {
             return Err(io::Error::other("the cgroup has no account of peak memory"));
@@ -249,6 +267,20 @@ impl Drop for Cgroup {
     }
 }
 
+/// Holds a cgroup of version 2 to the limits that `own` has itself. Beside it, a round would run outside them.
+fn hold_to_limits_of(own: &Path, beside: &Path) -> io::Result<()> {
+    for name in LIMITS {
+        let limit = |folder: &Path| fs::read_to_string(folder.join(name));
+        // A controller that is not enabled has no files, and the outermost cgroup has no limits.
+        let (Ok(limit), Ok(new)) = (limit(own), limit(beside)) else { continue };
+        if limit != new {
+            // Of devices there is one to a line, and the kernel takes one at a time.
+            limit.lines().try_for_each(|line| fs::write(beside.join(name), line))?;
+        }
+    }
+    Ok(())
+}
+
 fn version_of(folder: &Path) -> Version {
     if folder.join("cgroup.controllers").exists() { Version::Two } else { Version::One }
 }
@@ -268,6 +300,20 @@ mod tests {
     }
 
     const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn a_cgroup_beside_ones_own_is_held_to_the_same_limits() {
+        let both = [("cpu.max", "max 100000\n"), ("memory.max", "max\n"), ("pids.max", "max\n")];
+        let (own, _) = accounts(Version::Two, &both);
+        let (beside, _) = accounts(Version::Two, &both);
+        fs::write(own.path().join("cpu.max"), "50000 100000\n").unwrap();
+        fs::write(own.path().join("memory.max"), "209715200\n").unwrap();
+        fs::write(own.path().join("io.max"), "of a controller that is enabled nowhere else").unwrap();
+        hold_to_limits_of(own.path(), beside.path()).unwrap();
+        let limit = |name: &str| fs::read_to_string(beside.path().join(name)).unwrap_or_default();
+        assert_eq!(["cpu.max", "memory.max", "pids.max"].map(limit), ["50000 100000", "209715200", "max\n"]);
+        assert_eq!(limit("io.max"), "");
+    }
 
     #[test]
     fn version_two_tells_the_kernels_share_and_leaves_out_page_cache_but_not_shared_memory() {
