@@ -12,11 +12,19 @@ fn main() {
     link_unwinder();
 
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=.git/logs/HEAD");
-    let commit = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    let commit = commit.ok().filter(|output| output.status.success());
-    let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
-    println!("cargo:rustc-env=PROCBENCH_COMMIT={}", commit.trim());
+    // In a worktree it lies elsewhere, and a file that is not there would have everything built anew each time.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
+        println!("cargo:rerun-if-changed={log}");
+    }
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
+    println!("cargo:rustc-env=PROCBENCH_COMMIT={commit}");
+}
+
+/// What git says; nothing where there is no git, or no repository.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 /// Links the unwinder into the program where the C compiler has it as an archive. Otherwise it is a shared library of its own:

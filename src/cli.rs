@@ -26,7 +26,8 @@ pub use sweep::Sweep;
 /// Runs N tasks serially, by threads, through a core-sized pool of worker processes, and as one process per task, and
 /// prints what each costs in time and memory.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "procbench", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "procbench", version, max_term_width = 100)]
+#[command(after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, subcommand_help_heading = "Instead of a benchmark")]
 pub struct Cli {
     /// What to do instead of one benchmark.
@@ -67,6 +68,19 @@ pub enum Verb {
     /// Print the manual page, for man -l -
     Man,
 }
+
+/// The last line of each `-h` that does not show everything.
+const MORE_HELP: &str = "These are the flags that most questions take: --help shows all of them.";
+
+/// Whoever asks for a little has a minute.
+const AFTER_SHORT_HELP: &str = "\
+Examples:
+  procbench --tasks 20000 --cpu 20us            four modes in one run
+  procbench --tasks 64 --io-wait 100ms          where pool and process part company
+  procbench -n 1000 -m serial,pool:workers=4x   several settings in one run
+  procbench --tasks 200 -- gzip -kf file-{}     your own command as the task
+
+These are the flags that most questions take: --help shows all of them, with examples and exit codes.";
 
 const AFTER_HELP: &str = "\
 Examples:

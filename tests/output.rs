@@ -332,6 +332,28 @@ fn whoever_closes_the_pipe_has_seen_enough() {
 }
 
 #[test]
+fn a_short_help_is_read_in_a_minute_and_says_that_there_is_more() {
+    for verb in [None, Some("sweep"), Some("crossover"), Some("advise")] {
+        let help = |flag| {
+            let arguments = verb.into_iter().chain([flag]);
+            Sandbox::new().run(arguments).expect_code(0).stdout
+        };
+        let (short, long) = (help("-h"), help("--help"));
+        assert!(short.lines().count() <= 80, "{} lines: {short}", short.lines().count());
+        let last = short.trim_end().lines().last().expect("a line");
+        assert!(last.contains("--help"), "{verb:?} does not say that there is more: {last}");
+        for flag in
+            ["--tasks", "--cpu", "--io-wait", "--mode", "--workers", "--engine", "--args-from", "--json"]
+        {
+            assert!(short.contains(flag), "{verb:?} does not show {flag}: {short}");
+        }
+        for flag in ["--transport", "--memory-method", "--evaluator"] {
+            assert!(!short.contains(flag) && long.contains(flag), "{verb:?} {flag}: {short}");
+        }
+    }
+}
+
+#[test]
 fn help_names_every_exit_code_and_fits() {
     let finished = Sandbox::new().run(["--help"]).expect_code(0);
     for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  130 "] {

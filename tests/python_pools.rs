@@ -322,3 +322,38 @@ fn a_release_of_loky_that_has_other_names_is_refused_and_not_mistaken() {
         }
     }
 }
+
+#[test]
+fn a_release_of_mpire_that_has_other_names_is_refused_and_not_mistaken() {
+    let test = "a_release_of_mpire_that_has_other_names_is_refused_and_not_mistaken";
+    let engine = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/python");
+    for (python, _, _) in installed(test).into_iter().filter(|(_, library, _)| *library == "mpire") {
+        for (worker, expected) in [
+            ("property()", "there is no Worker in its"),
+            // It has the name, but starts others.
+            (
+                "property(lambda pool: pool.own, lambda pool, worker: pool.__dict__.setdefault('own', worker))",
+                "it does not use WorkerPool.Worker",
+            ),
+        ] {
+            let script = format!(
+                "import sys; sys.path.insert(0, {engine:?})\n\
+                 import mpire, procbench_crew, procbench_modes\n\
+                 class WorkerPool(mpire.WorkerPool):\n\
+                 \x20   def __init__(self, *words, **named):\n\
+                 \x20       super().__init__(*words, **named)\n\
+                 \x20       type(self).Worker = {worker}\n\
+                 \x20       self.own = self.__dict__.pop('Worker')\n\
+                 mpire.WorkerPool = WorkerPool\n\
+                 tasks = procbench_modes.tasks\n\
+                 tasks.items, tasks.execute, tasks.begin_worker = lambda spec: [1, 2], int, print\n\
+                 spec, settings = {{'kind': 'synthetic', 'arg_size': 0}}, {{'workers': 2, 'start': 'fork', 'chunk': 1}}\n\
+                 try:\n    procbench_modes._mpire(spec, settings, None)\nexcept procbench_crew.Unsuited as error:\n    print(error)"
+            );
+            let output = Command::new(&python).args(["-I", "-B", "-c", &script]).output().expect("python");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("is not one that procbench can measure"), "{worker}: {output:?}");
+            assert!(said.contains(expected), "{worker}: {said}");
+        }
+    }
+}

@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use super::Benchmark;
+use super::{Benchmark, MORE_HELP};
 use crate::plan::units::Seconds;
 
 /// Which strategy to use.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = MORE_HELP, after_long_help = "")]
 pub struct Advise {
     /// How long the search may take altogether [default: 60s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = ADVISE)]

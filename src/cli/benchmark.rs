@@ -15,7 +15,8 @@ use crate::plan::units::{Count, Length, Percent, Seconds, Size};
 use crate::plan::vary::Flags;
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
-/// A workload, its strategies, and how they are measured. Everything ends in a [`Draft`].
+/// A workload, its strategies, and how they are measured. Everything ends in a [`Draft`]. `-h` shows those flags that most
+/// questions take, `--help` all of them.
 #[derive(Debug, Clone, Args)]
 pub struct Benchmark {
     /// How many tasks: 1000000, 1_000_000, 1e6 and 1M are the same [default with a trace: as many as it has]
@@ -23,7 +24,7 @@ pub struct Benchmark {
     pub tasks: Option<Count>,
 
     /// What a task does: synthetic, file, expression, command, worker or call [default: synthetic]
-    #[arg(long, value_name = "KIND", value_parser = draft::parse_kind, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "KIND", value_parser = draft::parse_kind, hide_short_help = true, help_heading = WORKLOAD)]
     pub workload: Option<Kind>,
 
     /// CPU work of each task, such as 20us; trace for what the trace says
@@ -36,48 +37,48 @@ pub struct Benchmark {
 
     /// What it does to wait: sleep, echo (a round trip to another process), fsync (writes a file), read (from a file
     /// that is not in memory) [default: sleep]
-    #[arg(long, value_name = "KIND", value_parser = draft::parse_io, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "KIND", value_parser = draft::parse_io, hide_short_help = true, help_heading = WORKLOAD)]
     pub io: Option<Io>,
 
     /// Bytes that each task sends, writes or reads for that [default: 64 for echo, 4KiB for fsync and read]
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub io_size: Option<Size>,
 
     /// Folder on the disk that fsync and read are to use; what is made there is removed afterwards
-    #[arg(long, value_name = "DIR", help_heading = WORKLOAD)]
+    #[arg(long, value_name = "DIR", hide_short_help = true, help_heading = WORKLOAD)]
     pub io_folder: Option<PathBuf>,
 
     /// How task durations vary: constant, uniform:0.5, exponential, lognormal:1.0, or trace:FILE with one in each line
     /// [default: constant]
-    #[arg(long, value_name = "DIST", help_heading = WORKLOAD)]
+    #[arg(long, value_name = "DIST", hide_short_help = true, help_heading = WORKLOAD)]
     pub spread: Option<Spread>,
 
     /// Bytes handed to each task, such as 64KiB
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub arg_size: Option<Size>,
 
     /// Bytes handed back by each task
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub result_size: Option<Size>,
 
     /// Private memory that each task touches and holds until its work is done
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub memory: Option<Size>,
 
     /// Bytes that every task reads, all of them, and that lie in memory once
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub shared: Option<Size>,
 
     /// Memory that the parent holds and has touched before the clock starts: a fork pays for it
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub parent_memory: Option<Size>,
 
     /// CPU work that an executing process or thread does once, before its first task
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub init: Option<Seconds>,
 
     /// Arguments in each Excel expression [default: 10]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = WORKLOAD)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = WORKLOAD)]
     pub expression_args: Option<Count>,
 
     /// The task is a command of your own; {} stands for the task's line, or its number. It is executed by every round of
@@ -95,7 +96,7 @@ pub struct Benchmark {
     pub call: Option<String>,
 
     /// Write what that function has returned as JSON lines, one for each task
-    #[arg(long, value_name = "FILE", requires = "call", help_heading = PROGRAMS)]
+    #[arg(long, value_name = "FILE", requires = "call", hide_short_help = true, help_heading = PROGRAMS)]
     pub returns: Option<PathBuf>,
 
     /// Where tasks' lines come from, one each; - is standard input [default: the tasks' numbers]
@@ -103,24 +104,24 @@ pub struct Benchmark {
     pub args_from: Option<String>,
 
     /// Have /bin/sh execute the command or the worker; {} is then a parameter, which is never executed itself
-    #[arg(long, help_heading = PROGRAMS)]
+    #[arg(long, hide_short_help = true, help_heading = PROGRAMS)]
     pub shell: bool,
 
     /// How long a task may take; then its whole process group is killed, and it has failed. Tasks that are no programs have that
     /// in pool and process only: the worker or the process is killed
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = PROGRAMS)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, hide_short_help = true, help_heading = PROGRAMS)]
     pub timeout: Option<Seconds>,
 
     /// Keep what commands write, in DIR/STRATEGY/TASK.out and .err; what was there is replaced
-    #[arg(long, value_name = "DIR", help_heading = PROGRAMS)]
+    #[arg(long, value_name = "DIR", hide_short_help = true, help_heading = PROGRAMS)]
     pub output: Option<String>,
 
     /// Have /bin/sh execute this before each round, outside the clock
-    #[arg(long, value_name = "COMMAND", help_heading = PROGRAMS)]
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, help_heading = PROGRAMS)]
     pub prepare: Option<String>,
 
     /// Do not compare what workers answer and functions return: for what differs each time, such as the time
-    #[arg(long, help_heading = PROGRAMS)]
+    #[arg(long, hide_short_help = true, help_heading = PROGRAMS)]
     pub ignore_answers: bool,
 
     /// Modes to compare: any of serial, threads, pool, process, with settings after colons, such as
@@ -133,20 +134,20 @@ pub struct Benchmark {
     pub workers: Option<Workers>,
 
     /// Tasks a worker claims at a time: auto, python (Pool.map's own), or a number [default: auto]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = STRATEGIES)]
     pub chunk: Option<Chunk>,
 
     /// Processes alive at once in process mode: all (as far as this machine can bear it), or a number [default: all]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = STRATEGIES)]
     pub in_flight: Option<InFlight>,
 
     /// How arguments and results travel in the pool: shared-memory or pipe [default: shared-memory]
-    #[arg(long, value_name = "T", value_parser = draft::parse_transport, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "T", value_parser = draft::parse_transport, hide_short_help = true, help_heading = STRATEGIES)]
     pub transport: Option<Transport>,
 
     /// How a process starts: fork (a copy of its parent), or exec (procbench executed anew); in Python fork, spawn or
     /// forkserver [default: fork, or Python's own]
-    #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "METHOD", value_parser = draft::parse_start, hide_short_help = true, help_heading = STRATEGIES)]
     pub start: Option<Start>,
 
     /// Who executes: native, python, and for commands xargs and parallel, each of which then has a row for each mode
@@ -156,20 +157,20 @@ pub struct Benchmark {
 
     /// How Python hands tasks to a pool: map, imap, imap_unordered, apply_async, executor
     /// (concurrent.futures), or, where they are installed, loky or mpire [default: map]
-    #[arg(long, value_name = "CALL", value_parser = draft::parse_api, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "CALL", value_parser = draft::parse_api, hide_short_help = true, help_heading = STRATEGIES)]
     pub api: Option<Api>,
 
     /// Chunks that a worker of Python's pool executes before another takes its place [default: no limit]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = STRATEGIES)]
     pub max_tasks_per_child: Option<Count>,
 
     /// By what Python evaluates expressions: own (a few lines that know these alone), or, where it is installed, the
     /// package formulas [default: own]
-    #[arg(long, value_name = "NAME", value_parser = draft::parse_evaluator, help_heading = STRATEGIES)]
+    #[arg(long, value_name = "NAME", value_parser = draft::parse_evaluator, hide_short_help = true, help_heading = STRATEGIES)]
     pub evaluator: Option<Evaluator>,
 
     /// Python's interpreter, 3.8 or later [default: python3]
-    #[arg(long, value_name = "PATH", help_heading = STRATEGIES)]
+    #[arg(long, value_name = "PATH", hide_short_help = true, help_heading = STRATEGIES)]
     pub python: Option<PathBuf>,
 
     /// Timed rounds of each strategy [default: 10, or as many as fit into 30 s, at least 1]
@@ -177,43 +178,43 @@ pub struct Benchmark {
     pub rounds: Option<Count>,
 
     /// Rounds before those, not timed; memory is measured in the first [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub warmup: Option<Count>,
 
     /// Time that the timed rounds of one strategy may take together; at least one is run
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = MEASURING)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub time_budget: Option<Seconds>,
 
     /// Where the order of strategies, arguments and durations are drawn from [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub seed: Option<u64>,
 
     /// Strategy that the others are compared with [default: serial where it runs]
-    #[arg(long, value_name = "STRATEGY", help_heading = MEASURING)]
+    #[arg(long, value_name = "STRATEGY", hide_short_help = true, help_heading = MEASURING)]
     pub baseline: Option<String>,
 
     /// By how much two strategies must differ to be told apart [default: 1%]
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, help_heading = MEASURING)]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub margin: Option<Percent>,
 
     /// Stop a strategy's rounds once half the width of its interval is below this part of its median, such as 2%
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, help_heading = MEASURING)]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub precision: Option<Percent>,
 
     /// Measure the cost of an empty task for each strategy too, as rows of their own
-    #[arg(long, help_heading = MEASURING)]
+    #[arg(long, hide_short_help = true, help_heading = MEASURING)]
     pub overhead: bool,
 
     /// How memory is measured: auto (the best that can be had), cgroup, meminfo or pss [default: auto]
-    #[arg(long, value_name = "METHOD", value_parser = draft::parse_memory_method, help_heading = MEASURING)]
+    #[arg(long, value_name = "METHOD", value_parser = draft::parse_memory_method, hide_short_help = true, help_heading = MEASURING)]
     pub memory_method: Option<Choice>,
 
     /// Do not stamp tasks with their start and end: no latency, and nothing at all between two tasks
-    #[arg(long, help_heading = MEASURING)]
+    #[arg(long, hide_short_help = true, help_heading = MEASURING)]
     pub no_latency: bool,
 
     /// What is done when a task fails: continue, stop (no other is started) or retry:N [default: continue]
-    #[arg(long, value_name = "POLICY", help_heading = MEASURING)]
+    #[arg(long, value_name = "POLICY", hide_short_help = true, help_heading = MEASURING)]
     pub on_failure: Option<OnFailure>,
 
     /// Read a workload spec (TOML), or the plan of a JSON export; a flag overrides the file's value
@@ -225,11 +226,11 @@ pub struct Benchmark {
     pub json: Option<PathBuf>,
 
     /// Write every round as a row of a table, for pandas or R; - is standard output, in place of the tables
-    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = FILES)]
     pub csv: Option<PathBuf>,
 
     /// Write the tables as Markdown; - is standard output, in place of the tables
-    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = FILES)]
     pub markdown: Option<PathBuf>,
 
     /// Write a report to open in a browser: one file, which needs nothing else; - is standard output, in place of the tables
@@ -237,7 +238,7 @@ pub struct Benchmark {
     pub html: Option<PathBuf>,
 
     /// Title of the run
-    #[arg(long, value_name = "TEXT", help_heading = FILES)]
+    #[arg(long, value_name = "TEXT", hide_short_help = true, help_heading = FILES)]
     pub workload_name: Option<String>,
 
     /// Show the resolved plan, with its expected time and memory, and run nothing but the few tasks it takes to tell

@@ -2,12 +2,13 @@
 
 use clap::Args;
 
-use super::Benchmark;
+use super::{Benchmark, MORE_HELP};
 use crate::plan::draft::StrategyDraft;
 use crate::plan::units::{Count, Percent, Seconds};
 
 /// Where the faster of two strategies changes.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = MORE_HELP, after_long_help = "")]
 pub struct Crossover {
     /// The two strategies, with settings after colons, such as pool,process or pool,pool:workers=4x
     #[arg(long, value_name = "A,B", value_delimiter = ',', required = true, help_heading = CROSSOVER)]

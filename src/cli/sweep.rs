@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Benchmark;
+use super::{Benchmark, MORE_HELP};
 use crate::plan::units::Seconds;
 
 /// A benchmark for each value of a flag, or for each pair of values of two.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = MORE_HELP, after_long_help = "")]
 pub struct Sweep {
     /// What varies, once or twice: a flag and its values, such as tasks=10,100,1000, or a range on a logarithmic scale:
     /// tasks=1..1e6, io-wait=0..1s:7 (seven values)

@@ -301,6 +301,9 @@ def _mpire(spec, settings, progress):
     pool.stop_and_join()
     crew.look_no_more()
     outcome.end = now()
+    if not crew.started:
+        # It has the name, but starts others.
+        raise crew.Unsuited(crew.unsuited("mpire", "it does not use WorkerPool.Worker"))
     del pool
     return _of_workers(outcome, board)
 

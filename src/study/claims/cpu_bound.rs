@@ -71,7 +71,16 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(judged.why, "the pool wins with tasks of 20.0 µs, but not with tasks of 20.0 ms");
         assert_eq!(verdict(&around(4.0), &scattered(0.8)).verdict, Verdict::Holds, "long ones are an aside");
-        assert_eq!(verdict(&scattered(0.8), &around(1.0)).verdict, Verdict::NotTested);
-        assert!(judge(&[]).is_err());
+        assert_eq!(verdict(&around(0.9), &scattered(0.8)).verdict, Verdict::DoesNotHold, "nor save a lost claim");
+        let judged = verdict(&around(0.9), &around(1.1));
+        assert_eq!(judged.verdict, Verdict::Depends);
+        assert_eq!(judged.why, "the pool wins with tasks of 20.0 ms, but not with tasks of 20.0 µs");
+        for long in [around(1.0), scattered(0.8)] {
+            let judged = verdict(&scattered(0.8), &long);
+            assert_eq!(judged.verdict, Verdict::NotTested);
+            assert!(judged.why.contains("9 rounds do not tell"), "{}", judged.why);
+        }
+        assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
+        assert_eq!(judge(&[run(2), run(2)]).unwrap_err(), "there is no pool to compare");
     }
 }

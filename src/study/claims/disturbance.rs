@@ -108,10 +108,14 @@ mod tests {
     }
 
     fn sample(process: &[f64], limited: f64) -> Sample {
+        sample_of(process, &around(limited))
+    }
+
+    fn sample_of(process: &[f64], limited: &[f64]) -> Sample {
         let sample = run(1_000)
             .with_points("pool", Mode::Pool, points(&around(3e-3)))
             .with_points("process", Mode::Process, points(process))
-            .with_points("process:in-flight=2", Mode::Process, points(&around(limited)));
+            .with_points("process:in-flight=2", Mode::Process, points(limited));
         Sample { idle_late_seconds: [Some(1e-3); 2], ..sample }
     }
 
@@ -131,6 +135,22 @@ mod tests {
         let mut unsure = sample(&scattered(6e-3), 5e-3);
         unsure.idle_late_seconds = [Some(8e-3); 2];
         assert_eq!(judge(&[unsure]).unwrap().verdict, Verdict::NotTested, "later than a pool, perhaps than nothing");
+        let judged = judge(&[sample_of(&around(6e-3), &scattered(2e-3))]).unwrap();
+        assert_eq!(judged.verdict, Verdict::Holds, "a limit is an aside");
+        assert!(judged.why.contains("with no more than 1 at once the rounds do not tell"), "{}", judged.why);
+    }
+
+    #[test]
+    fn it_is_not_tested_where_nothing_can_be_compared_and_says_why() {
+        assert_eq!(judge(&[]).unwrap_err(), "it was not run");
+        let mut unlimited = sample(&around(6e-3), 5e-3);
+        unlimited.rows.pop();
+        assert_eq!(judge(&[unlimited]).unwrap_err(), "there is no process to compare");
+        let mut unheard = sample(&around(6e-3), 5e-3);
+        unheard.idle_late_seconds = [None; 2];
+        assert!(judge(&[unheard]).unwrap_err().contains("too short"), "nothing run is what it is compared with");
+        let doubt = judge(&[sample(&scattered(2e-3), 3e-3)]).unwrap().why;
+        assert!(doubt.contains("9 rounds do not tell"), "{doubt}");
     }
 
     #[test]
@@ -140,6 +160,6 @@ mod tests {
         let judged = judge(std::slice::from_ref(&short)).unwrap();
         assert!(judged.evidence[0].what.contains("p50"), "{judged:?}");
         short.rows[0].rounds[0].late_seconds[0] = None;
-        assert!(judge(&[short]).is_err());
+        assert!(judge(&[short]).unwrap_err().contains("rounds are too short"));
     }
 }

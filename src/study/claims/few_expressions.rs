@@ -91,7 +91,14 @@ mod tests {
         let turns = judge(&[at(10, &around(1.3)), at(100, &around(0.8))]).unwrap();
         assert_eq!(turns.verdict, Verdict::Depends);
         assert_eq!(turns.why, "with 10 the pool loses, but no longer with 100; it wins from 100 on");
-        assert_eq!(judge(&[at(100, &scattered(0.8))]).unwrap().verdict, Verdict::NotTested);
-        assert!(judge(&[at(10, &around(1.3))]).is_err(), "the article's count is missing");
+        let later = judge(&[at(100, &around(0.8)), at(1000, &around(1.3))]).unwrap();
+        assert_eq!(later.verdict, Verdict::DoesNotHold, "the claim is not about more");
+        let never = judge(&[at(100, &around(1.3)), at(1000, &around(1.0))]).unwrap();
+        assert_eq!(never.why, "with 100 the pool loses; it wins with none of the counts");
+        let untold = judge(&[at(10, &around(1.3)), at(100, &scattered(0.8))]).unwrap();
+        assert_eq!(untold.verdict, Verdict::NotTested);
+        assert!(untold.why.contains("9 rounds do not tell"), "{}", untold.why);
+        assert_eq!(judge(&[at(10, &around(1.3))]).unwrap_err(), "a hundred were not run");
+        assert_eq!(judge(&[run(100)]).unwrap_err(), "there is no pool to compare");
     }
 }

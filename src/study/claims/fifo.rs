@@ -111,8 +111,23 @@ mod tests {
         assert!(judged.why.contains("in chunks of 25"), "{}", judged.why);
         assert_eq!(verdict([near, far, far]).verdict, Verdict::Depends);
         assert_eq!(verdict([far, near, far]).verdict, Verdict::Depends);
-        assert_eq!(verdict([[0, 9, 0, 9, 0, 9], near, far]).verdict, Verdict::NotTested);
-        let unstamped = run(4).with("pool", Mode::Pool, &[1.0]).with("process", Mode::Process, &[1.0]);
-        assert!(judge(&[unstamped]).is_err());
+        assert_eq!(verdict([far, far, near]).verdict, Verdict::DoesNotHold, "whatever chunks do");
+        let scattered = [0, 9, 0, 9, 0, 9];
+        for (displacements, who) in
+            [([scattered, near, far], "pool:chunk=1"), ([near, scattered, far], "process"), ([near, near, scattered], "pool:chunk=25")]
+        {
+            let judged = verdict(displacements);
+            assert_eq!(judged.verdict, Verdict::NotTested);
+            assert!(judged.why.contains(who) && judged.why.contains("6 rounds do not tell"), "{}", judged.why);
+        }
+    }
+
+    #[test]
+    fn it_is_not_tested_where_nothing_can_be_compared_and_says_why() {
+        assert_eq!(judge(&[]).unwrap_err(), "it was not run");
+        let one_pool = || run(4).with("pool", Mode::Pool, &[1.0]).with("process", Mode::Process, &[1.0]);
+        assert_eq!(judge(&[one_pool()]).unwrap_err(), "there is no pool to compare");
+        let unstamped = one_pool().with("pool:chunk=25", Mode::Pool, &[1.0]);
+        assert!(judge(&[unstamped]).unwrap_err().contains("not measured"));
     }
 }

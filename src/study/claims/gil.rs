@@ -100,6 +100,18 @@ mod tests {
         assert_eq!(verdict(&scattered(0.8), 0.5, 0.5), Verdict::NotTested);
         assert_eq!(verdict(&around(1.0), 1.0, 0.5), Verdict::NotTested, "one core");
         assert_eq!(of(&around(1.0), 0.5, &scattered(0.8)), Verdict::NotTested, "waiting is not told");
-        assert!(judge(&[run(2), run(2)]).is_err());
+        assert_eq!(verdict(&around(0.5), 1.0, 0.5), Verdict::DoesNotHold, "whatever native threads do");
+    }
+
+    #[test]
+    fn it_is_not_tested_where_nothing_can_be_told_and_says_why() {
+        let why = |computing: &[f64], native, waiting: &[f64]| {
+            judge(&[sample(computing, native), sample(waiting, 0.5)]).unwrap().why
+        };
+        assert!(why(&scattered(0.8), 0.5, &around(0.5)).contains("9 rounds do not tell"));
+        assert!(why(&around(1.0), 0.5, &scattered(0.8)).starts_with("of tasks that wait: "));
+        assert!(why(&around(1.0), 1.0, &around(0.5)).contains("too few cores"));
+        assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
+        assert!(judge(&[run(2), run(2)]).unwrap_err().starts_with("there is no "));
     }
 }

@@ -71,7 +71,14 @@ mod tests {
             judged.why,
             "Process wins over a pool of 2 workers, but not over a pool of 64 workers, with waits of 100 ms"
         );
-        assert_eq!(verdict(&scattered(0.08), 0.1).verdict, Verdict::NotTested);
-        assert!(judge(&[]).is_err());
+        let judged = verdict(&around(3.5), 3.3);
+        assert_eq!(judged.verdict, Verdict::Depends, "the other way round");
+        assert!(judged.why.contains("64 workers, but not over a pool of 2 workers"), "{}", judged.why);
+        let judged = verdict(&scattered(0.08), 0.1);
+        assert_eq!(judged.verdict, Verdict::NotTested);
+        assert!(judged.why.contains("9 rounds do not tell"), "{}", judged.why);
+        assert_eq!(judge(&[]).unwrap_err(), "it was not run");
+        let one_pool = run(64).with("pool", Mode::Pool, &around(3.2));
+        assert_eq!(judge(&[one_pool]).unwrap_err(), "there is no pool to compare");
     }
 }

@@ -62,7 +62,13 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(judged.why, "the pool wins over a process for each, but not over serial");
         assert_eq!(verdict(1.0, &around(0.5), 0.9).verdict, Verdict::DoesNotHold);
-        assert_eq!(verdict(1.0, &scattered(0.8), 9.0).verdict, Verdict::NotTested);
-        assert!(judge(&[run(2)]).is_err());
+        let judged = verdict(1.0, &around(2.0), 0.9);
+        assert_eq!(judged.verdict, Verdict::Depends, "the other way round");
+        assert_eq!(judged.why, "the pool wins over serial, but not over a process for each");
+        let judged = verdict(1.0, &scattered(0.8), 9.0);
+        assert_eq!(judged.verdict, Verdict::NotTested);
+        assert!(judged.why.contains("9 rounds do not tell"), "{}", judged.why);
+        assert_eq!(judge(&[run(2)]).unwrap_err(), "not all of it was run");
+        assert_eq!(judge(&[run(2), run(2)]).unwrap_err(), "there is no pool to compare");
     }
 }

@@ -169,10 +169,34 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert!(judged.why.contains("of 1,000 short ones about 60 were alive"), "{}", judged.why);
         assert_eq!(verdict([5, 100, 100], [50, 60]), Verdict::Depends, "queued ones hold, ended ones do not");
-        let few = judge(&samples([5, 100, 30], [50, 60], 4)).unwrap();
-        assert_eq!(few.verdict, Verdict::NotTested);
+        let judged = judge(&samples([5, 100, 30], [50, 1000], 5)).unwrap();
+        assert_eq!(judged.verdict, Verdict::Depends, "ended ones hold, queued ones do not");
+        assert!(judged.why.contains("those that have ended hold it too"), "{}", judged.why);
+    }
+
+    #[test]
+    fn it_is_not_tested_where_nothing_can_be_told_and_says_why() {
+        let of = |samples: &[Sample]| {
+            let judged = judge(samples).unwrap();
+            assert_eq!(judged.verdict, Verdict::NotTested, "{judged:?}");
+            judged.why
+        };
+        assert!(of(&samples([5, 100, 30], [50, 60], 4)).contains("too few"));
+        // Twice as much in every other run.
+        let mut scattered = samples([5, 100, 30], [50, 60], 5);
+        for run in scattered.iter_mut().take(5).step_by(2) {
+            run.rows[2].peak_bytes = Some(100 << 20);
+        }
+        let why = of(&scattered);
+        assert!(why.contains("process:in-flight=16") && why.contains("do not tell"), "{why}");
+        let mut scattered = samples([5, 100, 30], [50, 60], 5);
+        for point in scattered[5].rows[0].rounds.iter_mut().step_by(2) {
+            point.peak_alive = 1000;
+        }
+        assert!(of(&scattered).contains("alive at once by process, of 1,000 tasks: the rounds do not tell"));
         let mut unmeasured = samples([5, 100, 30], [50, 60], 5);
         unmeasured[0].rows[0].peak_bytes = None;
-        assert!(judge(&unmeasured).is_err());
+        assert_eq!(judge(&unmeasured).unwrap_err(), "memory cannot be measured on this machine");
+        assert_eq!(judge(&[]).unwrap_err(), "nothing was run");
     }
 }

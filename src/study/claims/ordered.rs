@@ -30,6 +30,10 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
 /// In how many rounds `row` returned the results of `sample`'s serial rounds, all and in order.
 fn agreeing(sample: &Sample, serial: &Row, row: &Row) -> Result<(Evidence, Answer), String> {
     let expected = &serial.rounds.first().ok_or("serial was not run")?.digest;
+    // Two that say nothing would agree.
+    if expected.is_empty() {
+        return Err("what serial returned is not known".into());
+    }
     let agrees = |round: &super::sample::Point| {
         f64::from(u8::from(round.digest == *expected && round.completed == sample.tasks))
     };
@@ -117,6 +121,22 @@ mod tests {
         assert!(judged.why.contains("pool:api=imap_unordered had 3 of them"), "{}", judged.why);
         assert_eq!(verdict(("abc", 10), Some(0)).verdict, Verdict::Holds, "by chance in order");
         assert_eq!(verdict(("cba", 10), Some(0)).verdict, Verdict::Depends);
-        assert!(judge(&[run(10)]).is_err());
+    }
+
+    #[test]
+    fn it_is_not_tested_where_nothing_can_be_compared_and_says_why() {
+        let why = |samples: &[Sample]| judge(samples).unwrap_err();
+        let made_of = |serial: Vec<Point>, pool: Vec<Point>| {
+            run(10).with_points("serial", Mode::Serial, serial).with_points("pool", Mode::Pool, pool)
+        };
+        let good = || points("abc", 10, None);
+        assert_eq!(why(&[]), "it was not run");
+        assert_eq!(why(&[run(10)]), "there is no serial to compare");
+        let alone = run(10).with_points("serial", Mode::Serial, good());
+        assert_eq!(why(&[alone]), "there is no pool to look at");
+        assert_eq!(why(&[made_of(Vec::new(), good())]), "serial was not run");
+        assert!(why(&[made_of(good(), Vec::new())]).contains("not measured"));
+        let mute = || points("", 10, None);
+        assert_eq!(why(&[made_of(mute(), mute())]), "what serial returned is not known");
     }
 }

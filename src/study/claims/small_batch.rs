@@ -123,6 +123,7 @@ mod tests {
         let judged = judge(&[few]).unwrap();
         assert_eq!(judged.verdict, Verdict::NotTested);
         assert!(judged.why.contains("too few"), "{}", judged.why);
-        assert!(judge(&[run(2)]).is_err(), "there is nothing to compare");
+        assert_eq!(judge(&[run(2)]).unwrap_err(), "there is no process to compare");
+        assert_eq!(judge(&[]).unwrap_err(), "nothing was run");
     }
 }

@@ -62,7 +62,13 @@ mod tests {
         let judged = verdict(&around(0.5), 1.4);
         assert_eq!(judged.verdict, Verdict::Depends);
         assert!(judged.why.starts_with("the pool wins with 5,000 expressions, but not with as many"), "{judged:?}");
-        assert_eq!(verdict(&scattered(0.7), 0.7).verdict, Verdict::NotTested);
-        assert!(judge(&[]).is_err());
+        let judged = verdict(&around(1.4), 0.7);
+        assert_eq!(judged.verdict, Verdict::Depends, "the other way round");
+        assert!(judged.why.contains("but not with 5,000 expressions"), "{}", judged.why);
+        let judged = verdict(&scattered(0.7), 0.7);
+        assert_eq!(judged.verdict, Verdict::NotTested);
+        assert!(judged.why.contains("9 rounds do not tell"), "{}", judged.why);
+        assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
+        assert_eq!(judge(&[run(2), run(2)]).unwrap_err(), "there is no pool to compare");
     }
 }
