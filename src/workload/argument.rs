@@ -44,7 +44,9 @@ pub fn is_result(task: u64, checksum: u32, buffer: &[u8]) -> bool {
     let pattern = result_pattern(task, checksum);
     let words = buffer.chunks_exact(8);
     let rest = words.remainder();
-    rest == &pattern.to_le_bytes()[..rest.len()]
+    // Not for nothing: comparing no bytes at an address that nothing is mapped at was measured to take 100 ns, since the
+    // vector load whose lanes are all masked takes a fault in microcode.
+    (rest.is_empty() || rest == &pattern.to_le_bytes()[..rest.len()])
         && words
             .map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
             .all(|word| word == pattern)
