@@ -171,6 +171,32 @@ fn processes_of_a_user() {
     }
 }
 
+#[test]
+fn processes_of_a_user_by_way_of_xargs() {
+    let test = "processes_of_a_user_by_way_of_xargs";
+    let version = Command::new("xargs").arg("--version").output();
+    if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU")) {
+        return skip(test, "GNU xargs is not installed");
+    }
+    let mut count = Count::of("ulimit -u, with xargs");
+    let sandbox = Sandbox::new();
+    // The fewer there may be, the earlier somebody finds no room: procbench, its guardian, its runner, xargs. Others of the same
+    // user may come and go, so who it is is not foreseen.
+    for room in 0..=9 {
+        let limit = threads_in_use() + room;
+        let arguments = "-n 3 --rounds 1 -m xargs-serial,serial -- /bin/true";
+        let mut command = limited(&sandbox, arguments, Resource::RLIMIT_NPROC, limit);
+        if !as_ordinary_user(&sandbox, &mut command, test) {
+            return;
+        }
+        let finished = sandbox.run_command(command);
+        if finished.code() != Some(0) {
+            assert_refused(finished, &["RLIMIT_NPROC", &limit.to_string()]);
+        }
+        count.survived();
+    }
+}
+
 /// A cgroup of the test's own with a limit, removed with it.
 struct Cgroup(PathBuf);
 

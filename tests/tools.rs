@@ -147,15 +147,138 @@ fn a_tool_that_is_missing_or_only_has_the_name_is_not_installed() {
         let finished = sandbox.run_command(missing).expect_code(3);
         assert!(finished.error().contains(&format!("{engine} is not installed")), "{finished:?}");
         assert!(finished.error().contains(&format!("package {package}")), "{finished:?}");
-        // As that of moreutils: the same name, other options.
-        let file = other.join(engine);
-        fs::write(&file, "#!/bin/sh\necho 'parallel [OPTIONS] command -- arguments' >&2\nexit 1\n")
-            .expect("a file");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
+        // As that of moreutils does (0.67), whose program has the same name and other options.
+        let script = "#!/bin/sh\necho \"$0: invalid option -- '-'\" >&2\n\
+                      echo 'parallel [OPTIONS] command -- arguments'\n\
+                      printf '\\tfor each argument, run command with argument, in parallel\\n'\n\
+                      echo 'parallel [OPTIONS] -- commands'\nexit 1\n";
+        executable(&other.join(engine), script);
         let mut other_one = sandbox.command(arguments);
         other_one.env("PATH", path_with(&other));
         let finished = sandbox.run_command(other_one).expect_code(3);
-        assert!(finished.error().contains("is another program of that name"), "{finished:?}");
+        for says in ["is another program of that name: asked for its --version", "invalid option -- '-'"] {
+            assert!(finished.error().contains(says), "{finished:?}");
+        }
+    }
+}
+
+/// Makes `file` a program that is `script`.
+fn executable(file: &std::path::Path, script: &str) {
+    fs::write(file, script).expect("a file");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("its mode");
+}
+
+#[test]
+fn what_a_tool_is_told_is_shown_word_by_word_before_anything_is_started() {
+    for engine in installed("what_a_tool_is_told_is_shown_word_by_word_before_anything_is_started") {
+        let sandbox = Sandbox::new();
+        let name = engine.name();
+        let rows = format!("{name}-serial,{name}-pool:workers=3,{name}-process");
+        sandbox.write("lines.txt", "a\nb\n");
+        let shown = |words: &[&str]| {
+            let all = ["-n", "2", "--dry-run", "-m", &rows, "--args-from", "lines.txt", "--"];
+            let shown = sandbox.run_command(command(&sandbox, &[&all[..], words].concat())).expect_code(0);
+            assert_eq!(sandbox.listing().len(), 1, "nothing was executed: {shown:?}");
+            let lines = shown.stdout.lines().filter(|line| line.contains(&format!("/{name} -0 -P ")));
+            lines.map(|line| shlex::split(line).expect("words as a shell takes them")).collect::<Vec<_>>()
+        };
+        let touch = which("touch");
+        let [mine, of_others] = [shown(&["touch", "two words", "{}"]), shown(&["touch", "to-{}", "{}"])];
+        for (lines, rest, every) in [
+            (&mine, vec![touch.as_str(), "two words"], "-n 1"),
+            (&of_others, vec![touch.as_str(), "to-{}", "{}"], "-I {}"),
+        ] {
+            assert_eq!(lines.len(), 3, "a line for each row: {lines:?}");
+            for (line, at_once) in lines.iter().zip(["1", "3", "2"]) {
+                assert_eq!(line[0], which(name), "the tool as the file that is found: {line:?}");
+                assert_eq!(line[1..4], ["-0", "-P", at_once], "{line:?}");
+                let mut expected: Vec<&str> = match engine {
+                    Engine::Parallel => "--will-cite -u -q --joblog FILE".split(' ').collect(),
+                    _ => every.split(' ').collect(),
+                };
+                expected.extend(&rest);
+                if engine == Engine::Parallel && every == "-n 1" {
+                    expected.push("{}");
+                }
+                assert_eq!(line[4..], expected, "{line:?}");
+            }
+        }
+        // What a file would have executed is seen before it is.
+        let spec = format!(
+            "[workload]\ntasks = 1\ncommand = [\"true\"]\n[run]\nrounds = 1\n[[strategy]]\nmode = \"pool\"\nengine = \"{name}\"\n"
+        );
+        sandbox.write("spec.toml", &spec);
+        let finished =
+            sandbox.run_command(command(&sandbox, &["-q", "--config", "spec.toml"])).expect_code(0);
+        assert!(finished.stderr.contains(&format!("/{name} -0 -P ")), "{finished:?}");
+    }
+}
+
+/// The file of `name`, as a shell would find it.
+fn which(name: &str) -> String {
+    let folders = std::env::var_os("PATH").expect("a PATH");
+    let file = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|file| file.is_file());
+    file.unwrap_or_else(|| panic!("no {name}")).display().to_string()
+}
+
+#[test]
+fn a_tool_starts_the_file_that_was_shown_whatever_lies_in_the_current_folder() {
+    for engine in installed("a_tool_starts_the_file_that_was_shown_whatever_lies_in_the_current_folder") {
+        let sandbox = Sandbox::new();
+        executable(&sandbox.path("true"), "#!/bin/sh\ntouch executed\n");
+        let row = format!("{}-pool", engine.name());
+        let mut command = command(&sandbox, &["-n", "2", "--rounds", "1", "-q", "-m", &row, "--", "true"]);
+        let mut path = OsString::from(".:");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        command.env("PATH", path);
+        sandbox.run_command(command).expect_code(0);
+        assert!(!sandbox.path("executed").exists(), "{row} has executed what lies in the current folder");
+    }
+}
+
+/// A tool that says of itself what the real one does, and then does what `script` says.
+fn made_up(sandbox: &Sandbox, engine: Engine, script: &str) {
+    let version = match engine {
+        Engine::Parallel => "GNU parallel 20221122",
+        _ => "xargs (GNU findutils) 4.9.0",
+    };
+    let folder = sandbox.path("bin");
+    fs::create_dir_all(&folder).expect("a folder");
+    let script =
+        format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n{script}\n");
+    executable(&folder.join(engine.name()), &script);
+}
+
+#[test]
+fn a_tool_that_finds_no_room_has_met_a_limit_of_the_machine() {
+    for (engine, code) in [(Engine::Xargs, 1), (Engine::Parallel, 255), (Engine::Parallel, 11)] {
+        let name = engine.name();
+        let row = format!("{name}-pool");
+        let sandbox = Sandbox::new();
+        let arguments = ["-n", "3", "--rounds", "2", "-q", "-m", &row, "--", "/bin/true"];
+        let run = |script: &str| {
+            made_up(&sandbox, engine, script);
+            let mut command = command(&sandbox, &arguments);
+            command.env("PATH", path_with(&sandbox.path("bin")));
+            sandbox.run_command(command)
+        };
+        // In the first round it is heard.
+        let says = format!("echo '{name}: cannot fork: Resource temporarily unavailable' >&2; exit {code}");
+        let finished = run(&says).expect_code(3);
+        assert!(finished.error().contains("cannot fork: Resource temporarily unavailable"), "{finished:?}");
+        // What it says of anything else is told, and is no limit.
+        let finished = run(&format!("echo '{name}: something else' >&2; exit {code}")).expect_code(1);
+        assert!(finished.error().contains(&format!("{name}: something else")), "{finished:?}");
+        // In one that is timed it is not heard, but the same words have been executed before.
+        if installed("a_tool_that_finds_no_room_has_met_a_limit_of_the_machine").contains(&engine) {
+            let real = which(name);
+            let says = format!("case \"$*\" in *__mark*) exec '{real}' \"$@\";; esac; exit {code}");
+            let finished = run(&says).expect_code(3);
+            assert!(finished.error().contains("a limit of the machine"), "{finished:?}");
+        }
+        // Who is killed has met somebody.
+        let finished = run("kill -9 $$").expect_code(1);
+        assert!(finished.error().contains(name), "{finished:?}");
     }
 }
 

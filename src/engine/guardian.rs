@@ -14,6 +14,7 @@ use anyhow::Context;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid as NixPid;
 
+use super::native::{UNGUARDED, failed, say};
 use crate::sys::fork::{self, Pid};
 use crate::sys::raw;
 use crate::sys::strays::end_strays;
@@ -31,7 +32,9 @@ pub fn run(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let mut word = || words.next().context("a guardian is told whom to guard");
     let controller = word()?.to_str().and_then(|number| number.parse().ok()).context("no process id")?;
     let (folder, program) = (word()?, word()?);
-    stand_over(controller)?;
+    if let Err(error) = stand_over(controller) {
+        return say(&failed(&error.context(UNGUARDED)));
+    }
     fork::become_subreaper()?;
     fork::minimise_timer_slack();
     let error = Command::new(&program).args(words).current_dir(folder).exec();

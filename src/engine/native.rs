@@ -27,6 +27,9 @@ use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, duration
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
 
+/// What it says where there is no room for who stands over it.
+pub(super) const UNGUARDED: &str = "failed to stand over the runner";
+
 /// procbench as a runner.
 ///
 /// # Errors
@@ -72,7 +75,9 @@ pub fn run_round() -> anyhow::Result<()> {
         anyhow::bail!("the request speaks protocol {}, this engine speaks {VERSION}", request.protocol);
     }
     if request.workload.kind.is_program() {
-        guardian::stand_over(request.controller).context("failed to stand over the runner")?;
+        if let Err(error) = guardian::stand_over(request.controller) {
+            return say(&failed(&error.context(UNGUARDED)));
+        }
     } else {
         fork::die_with(request.controller);
     }
@@ -122,7 +127,7 @@ fn await_go() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say(message: &Message) -> anyhow::Result<()> {
+pub(super) fn say(message: &Message) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     let mut stdout = io::stdout().lock();
@@ -159,7 +164,7 @@ impl Visitor for Execute<'_> {
 }
 
 /// That the round cannot be had because of `error`: the machine's fault, if it has not enough of something.
-fn failed(error: &anyhow::Error) -> Message {
+pub(super) fn failed(error: &anyhow::Error) -> Message {
     match shortage::behind(error) {
         Some(message) => Message::Limit { message },
         None => Message::Error { message: format!("{error:#}") },

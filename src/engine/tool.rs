@@ -6,7 +6,8 @@
 //! How single tasks have ended only the tool knows. GNU parallel writes it down (`--joblog`). xargs says in its exit code
 //! whether all have succeeded, and no more; so where one has failed the round ends with an error. That xargs has handed each line
 //! to one command is proved in a round that is not timed: there, procbench itself is started first each time, notes the
-//! words that it was given, and becomes the command.
+//! words that it was given, and becomes the command. In that round GNU parallel is held to the same, and what the tool itself says
+//! is heard: it may be that the machine has not enough for it.
 
 mod proof;
 mod records;
@@ -28,7 +29,8 @@ use serde::{Deserialize, Serialize};
 use super::native::{RUNNER, hold_memory, own_program};
 use super::protocol::{Message, Request, RoundReport};
 use super::python::interpreter::{ProbeError, ask};
-use super::{Engine, Equipment};
+use super::{Engine, Equipment, Strategy};
+use crate::measure::shortage;
 use crate::mode::Mode;
 use crate::mode::verify::{FAILURES_REPORTED, Folder, TaskFailure};
 use crate::sys::clock::monotonic_nanoseconds;
@@ -77,10 +79,11 @@ impl Tool {
         };
         let answer = ask(&path, &["--version"], stop_wanted)?;
         let said = answer.stdout.lines().next().unwrap_or_default().trim();
-        match said.starts_with(begins) {
-            true => Ok(Self { engine, path, version: said.to_owned() }),
-            false => missing(format!("{} is another program of that name, by its --version", path.display())),
+        if said.starts_with(begins) {
+            return Ok(Self { engine, path, version: said.to_owned() });
         }
+        let other = format!("{} is another program of that name", path.display());
+        missing(format!("{other}: asked for its --version, it said {}", answer.in_words()))
     }
 }
 
@@ -127,6 +130,21 @@ pub fn refusal(engine: Engine, workload: &WorkloadSpec) -> Option<String> {
     })
 }
 
+/// Why the tool of `engine` cannot be handed the program in `file` by its whole name; `None` if it can.
+pub fn refusal_of_file(engine: Engine, file: &Path) -> Option<String> {
+    let file = file.to_string_lossy();
+    let holds = file.contains(PLACEHOLDER).then_some(PLACEHOLDER);
+    let taken = match engine {
+        Engine::Xargs => holds,
+        Engine::Parallel => holds.or_else(|| taken_by_parallel(&file)),
+        Engine::Native | Engine::Python => None,
+    };
+    let name = engine.name();
+    taken.map(|taken| {
+        format!("{name} would put something else in the place of {taken} in the program's path {file}")
+    })
+}
+
 /// What GNU parallel replaces in a command besides the placeholder.
 fn taken_by_parallel(word: &str) -> Option<&str> {
     word.match_indices('{').find_map(|(start, _)| {
@@ -169,14 +187,30 @@ fn tool_words(engine: Engine, at_once: u64, words: &[String], log: Option<&Path>
     all
 }
 
-/// How many commands run at once in a row of `mode`.
-fn at_once(request: &Request) -> u64 {
-    let settings = &request.strategy.settings;
-    match request.strategy.mode {
+/// How many of `tasks` commands run at once in a row of `strategy`.
+fn at_once(strategy: &Strategy, tasks: u64) -> u64 {
+    let settings = &strategy.settings;
+    match strategy.mode {
         Mode::Serial | Mode::Threads => 1,
         Mode::Pool => settings.workers.unwrap_or(1),
-        Mode::Process => settings.in_flight.unwrap_or(request.workload.tasks),
+        Mode::Process => settings.in_flight.unwrap_or(tasks),
     }
+}
+
+/// What stands for the file of a round's own in [`command_line`].
+pub const ROUNDS_OWN_FILE: &str = "FILE";
+
+/// What a round of `strategy` starts, the tool as the file that is found; `None` if it is no tool's, or there is no command.
+pub fn command_line(strategy: &Strategy, workload: &WorkloadSpec) -> Option<Vec<String>> {
+    let engine = Some(strategy.engine).filter(|engine| engine.is_tool())?;
+    let spec = workload.program.as_ref()?;
+    let words = spec.located(spec.command_words());
+    let log = Path::new(ROUNDS_OWN_FILE);
+    let mut all = tool_words(engine, at_once(strategy, workload.tasks), &words, Some(log));
+    if let (Some(first), Ok(file)) = (all.first_mut(), program::find(engine.name().as_bytes())) {
+        *first = file.to_string_lossy().into_owned();
+    }
+    Some(all)
 }
 
 /// Executes one round: the runner is what `Request` asks for, made ready apart from what the clock includes.
@@ -192,36 +226,87 @@ pub(super) fn execute(
     let spec = request.workload.program.as_ref().context("there is no command")?;
     let tool = std::env::args_os().nth(2).context("a runner is told which tool to start")?;
     let tasks = Tasks::new(spec, request.workload.tasks)?;
-    let proof = (request.verify && engine == Engine::Xargs).then(Proof::begin).transpose()?;
+    let proof = request.verify.then(Proof::begin).transpose()?;
     let records = (engine == Engine::Parallel).then(Records::begin).transpose()?;
-    let mut words = spec.command_words();
+    // The file that was found, so that a tool does not look for another of that name, and what is started is what was shown.
+    let meant = spec.located(spec.command_words());
+    let mut words = meant.clone();
     if let Some(proof) = &proof {
-        words.splice(0..0, proof.words()?);
+        words.splice(0..0, proof.words());
     }
-    let words = tool_words(engine, at_once(request), &words, records.as_ref().map(Records::path));
-    let mut round = Started::make_ready(&tool, &words, tasks.input()?)?;
+    let at_once = at_once(&request.strategy, request.workload.tasks);
+    let words = tool_words(engine, at_once, &words, records.as_ref().map(Records::path));
+    let mut round = Started::make_ready(&tool, &words, tasks.input()?, proof.as_ref().map(Proof::said))?;
     let _held: Option<Mapping> = hold_memory(request.workload.parent_memory_bytes)?;
     if let Some(text) = &spec.prepare {
         program::prepare(text)?;
     }
     say(&Message::Ready).and_then(|()| await_go())?;
     let before = CpuTime::of_this_process_and_reaped_children();
-    let seen = round.run(at_once(request), request.workload.tasks)?;
+    let seen = round.run(at_once, request.workload.tasks)?;
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
     say(&Message::Over)?;
     let left_running = if has_children() { end_strays(&[]) } else { 0 };
     let outcome = match &records {
-        Some(records) => records.read(&tasks)?,
-        None => all_or_nothing(seen.exit, &words, &tasks)?,
+        Some(records) => records.read(&tasks),
+        None => all_or_nothing(seen.exit, &words, &tasks),
+    };
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return unfinished(error, engine, seen.exit, proof.as_ref()),
     };
     if let Some(proof) = proof
-        && let Err(message) = proof.check(&tasks, spec)
+        && let Err(message) = proof.check(&tasks, &meant)
     {
         return Ok(Message::Violation { message });
     }
     // What xargs does not say of single tasks is not said for it.
     let known = records.is_some() || request.verify;
     Ok(Message::Report(Box::new(report(&tasks, outcome, &seen, cpu, known, left_running))))
+}
+
+/// What a round comes to in which not all tasks can be accounted for, since the tool ended with `exit`: the machine's fault, if
+/// there was not enough of something.
+///
+/// # Errors
+/// `error` itself, where nothing says so.
+fn unfinished(
+    error: anyhow::Error,
+    engine: Engine,
+    exit: Exit,
+    proof: Option<&Proof>,
+) -> anyhow::Result<Message> {
+    let by_itself = match (engine, exit) {
+        // Other codes are about its commands.
+        (Engine::Xargs, Exit::Code(code)) => matches!(code, 1 | 126 | 127),
+        (_, Exit::Code(code)) => code != 0,
+        (_, Exit::Signal(_)) => false,
+    };
+    if !by_itself {
+        return Err(error);
+    }
+    let name = engine.name();
+    match proof.map(|proof| proof.text()) {
+        Some(said) => {
+            let error = match said.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+                Some(line) => error.context(format!("{name} said {line:?}")),
+                None => error,
+            };
+            Err(match shortage::told_of(&said) {
+                Some(errno) => {
+                    anyhow::Error::from(io::Error::from_raw_os_error(errno)).context(format!("{error:#}"))
+                }
+                None => error,
+            })
+        }
+        // The round that was not timed has proved that these very words can be executed: what can be missing now is room.
+        None if !matches!(exit, Exit::Code(126 | 127)) || engine == Engine::Parallel => {
+            let limits = shortage::limits_on_processes().join(", ");
+            let why = "which a round before this one did not meet, so it is a limit of the machine";
+            Ok(Message::Limit { message: format!("{error:#}, {why}: {limits}") })
+        }
+        None => Err(error),
+    }
 }
 
 /// What is known of each task.
@@ -342,6 +427,8 @@ struct Started {
     program: std::ffi::CString,
     words: Words,
     input: File,
+    /// Where its standard error leads.
+    error: File,
 }
 
 /// What was seen of it.
@@ -357,20 +444,26 @@ struct Seen {
 const LOOK_UP: Duration = Duration::from_millis(10);
 
 impl Started {
-    fn make_ready(tool: &std::ffi::OsStr, all: &[String], input: File) -> anyhow::Result<Self> {
+    fn make_ready(
+        tool: &std::ffi::OsStr,
+        all: &[String],
+        input: File,
+        said: Option<&File>,
+    ) -> anyhow::Result<Self> {
         let mut words = Words::default();
         for word in all {
             words.begin();
             words.add(word.as_bytes());
         }
         let spawner = Spawner::new(Some(raise_open_files()?))?;
-        Ok(Self { spawner, program: std::ffi::CString::new(tool.as_bytes())?, words, input })
+        let error = said.unwrap_or(spawner.null()).try_clone()?;
+        Ok(Self { spawner, program: std::ffi::CString::new(tool.as_bytes())?, words, input, error })
     }
 
     /// Starts it and waits for its end.
     fn run(&mut self, at_once: u64, tasks: u64) -> io::Result<Seen> {
         let null = self.spawner.null().try_clone()?;
-        let streams = Streams { input: self.input.as_fd(), output: null.as_fd(), error: null.as_fd() };
+        let streams = Streams { input: self.input.as_fd(), output: null.as_fd(), error: self.error.as_fd() };
         let begin = monotonic_nanoseconds();
         let pid = self.spawner.spawn(&self.program, &self.words, streams)?;
         let started = monotonic_nanoseconds();
@@ -424,5 +517,18 @@ mod tests {
         for word in ["{}", "a{}b{}", "{print $1}", "{", "}{", "{=}", "{a,b}", "{-}"] {
             assert_eq!(taken_by_parallel(word), None, "{word}");
         }
+    }
+
+    #[test]
+    fn a_path_in_which_a_tool_would_replace_something_is_refused() {
+        let refused = |engine, file: &str| refusal_of_file(engine, Path::new(file)).is_some();
+        for engine in [Engine::Xargs, Engine::Parallel] {
+            assert!(refused(engine, "/opt/{}/bin/tool"), "{engine:?}");
+            assert!(!refused(engine, "/opt/{a}/bin/tool"), "{engine:?}");
+        }
+        assert!(
+            refused(Engine::Parallel, "/opt/{.}/bin/tool") && !refused(Engine::Xargs, "/opt/{.}/bin/tool")
+        );
+        assert!(!refused(Engine::Native, "/opt/{}/bin/tool"));
     }
 }

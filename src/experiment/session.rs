@@ -171,7 +171,8 @@ impl<'a> Session<'a> {
             strategy: row.strategy.clone(),
             latency: self.plan.run.latency && phase == Phase::Timed,
             on_failure: self.plan.run.on_failure,
-            verify: phase == Phase::Memory,
+            // The first of all is the one that meets what the machine has not.
+            verify: matches!(phase, Phase::Pilot | Phase::Memory),
         };
         let observer = &mut *self.observer;
         let started = Instant::now();

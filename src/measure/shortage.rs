@@ -24,10 +24,39 @@ pub fn is_shortage(errno: i32) -> bool {
 
 /// The shortage that `error` comes from, with the limits behind it, if it does.
 pub fn behind(error: &anyhow::Error) -> Option<String> {
-    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    let shortage = causes.filter_map(io::Error::raw_os_error).find(|errno| is_shortage(*errno))?;
+    let errno = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<nix::errno::Errno>() {
+        Some(errno) => Some(*errno as i32),
+        None => cause.downcast_ref::<io::Error>()?.raw_os_error(),
+    };
+    let shortage = error.chain().filter_map(errno).find(|errno| is_shortage(*errno))?;
     let limits = limits_behind(shortage);
     Some(if limits.is_empty() { format!("{error:#}") } else { format!("{error:#}; {}", limits.join(", ")) })
+}
+
+/// What another program's words say that there was not enough of, as an `errno`: in English, as they are where nobody has asked
+/// for another language.
+pub fn told_of(text: &str) -> Option<i32> {
+    const SAID: [(&str, i32); 9] = [
+        ("resource temporarily unavailable", libc::EAGAIN),
+        ("no more processes", libc::EAGAIN),
+        ("cannot allocate memory", libc::ENOMEM),
+        ("out of memory", libc::ENOMEM),
+        ("memory exhausted", libc::ENOMEM),
+        // The dynamic loader's.
+        ("failed to map segment", libc::ENOMEM),
+        ("too many open files", libc::EMFILE),
+        ("no space left on device", libc::ENOSPC),
+        // GNU parallel starts processes to find out how long a command line may be; where it may start none, the answer is
+        // "Command line too long (48 >= -1338)".
+        (" >= -", libc::EAGAIN),
+    ];
+    let text = text.to_lowercase();
+    SAID.iter().find(|(words, _)| text.contains(words)).map(|(_, errno)| *errno)
+}
+
+/// What limits how many processes there can be, each with its value.
+pub fn limits_on_processes() -> Vec<String> {
+    limits_behind(libc::EAGAIN)
 }
 
 /// Each limit that the kernel may mean by `errno`, with its value.
@@ -54,3 +83,31 @@ fn limits_behind(errno: i32) -> Vec<String> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Lack(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_seen_behind_whatever_error_and_in_the_words_of_others() {
+        let of_nix = anyhow::Error::from(nix::errno::Errno::ENOMEM).context("no file in memory");
+        assert!(behind(&of_nix).is_some_and(|text| text.starts_with("no file in memory: ENOMEM")));
+        let of_io = anyhow::Error::from(io::Error::from_raw_os_error(libc::EAGAIN));
+        assert!(behind(&of_io).is_some());
+        assert_eq!(behind(&anyhow::Error::from(nix::errno::Errno::ENOENT)), None);
+        for (said, errno) in [
+            ("xargs: cannot fork: Resource temporarily unavailable", Some(libc::EAGAIN)),
+            ("parallel: Error: Command line too long (48 >= -1338) at input 0: 0", Some(libc::EAGAIN)),
+            (
+                "true: error while loading shared libraries: libc.so.6: failed to map segment",
+                Some(libc::ENOMEM),
+            ),
+            ("Out of memory!", Some(libc::ENOMEM)),
+            ("parallel: Error: Command line too long (140000 >= 131063) at input 0: 0", None),
+            ("xargs: argument line too long", None),
+            ("", None),
+        ] {
+            assert_eq!(told_of(said), errno, "{said}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::found::utf8;
 use super::units::Count;
 use super::{Machine, Plan, PlanError, usage};
+use crate::engine::tool;
 use crate::workload::program::json_lines;
 use crate::workload::program::lines::{self, LinesSpec};
 use crate::workload::program::{PLACEHOLDER, find};
@@ -77,6 +78,10 @@ impl Inputs {
                 bytesize::ByteSize(lines.bytes),
                 bytesize::ByteSize(available)
             )));
+        }
+        let rows = plan.strategies.iter().map(|row| row.engine);
+        if let Some(wrong) = rows.filter_map(|engine| tool::refusal_of_file(engine, &self.file)).next() {
+            return usage(wrong);
         }
         program.file.clone_from(&self.file);
         program.lines.clone_from(&self.lines);
@@ -188,14 +193,10 @@ impl Plan {
     /// The words that are executed for each task, the first of them as the file that was found.
     pub fn words(&self) -> Option<Vec<String>> {
         let program = self.workload.program.as_ref()?;
-        let mut words = match self.workload.kind {
-            Kind::Command => program.command_words(),
-            Kind::Call => return Some(program.words.clone()),
-            _ => program.worker_words(),
-        };
-        if let (Some(first), false) = (words.first_mut(), program.file.as_os_str().is_empty()) {
-            *first = String::from_utf8_lossy(program.file.as_os_str().as_bytes()).into_owned();
-        }
-        Some(words)
+        Some(match self.workload.kind {
+            Kind::Command => program.located(program.command_words()),
+            Kind::Call => program.words.clone(),
+            _ => program.located(program.worker_words()),
+        })
     }
 }

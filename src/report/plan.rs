@@ -7,6 +7,7 @@ use super::grid::wrap;
 use super::numbers::{bytes, count, percent, seconds};
 use super::style::{TITLE, paint};
 use crate::engine::python::Interpreter;
+use crate::engine::{Engine, tool};
 use crate::experiment::pilot::Estimate;
 use crate::measure::environment::Environment;
 use crate::measure::storage::Storage;
@@ -128,11 +129,37 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         Kind::Worker => writeln!(out, "and is told {of_lines} for each task")?,
         _ => {}
     }
+    write_tools(plan, out)?;
     if let Some(text) = &program.prepare {
         writeln!(out, "Before each round {SHELL} executes:\n    {}", quoted(text, true))?;
     }
     if let Some(folder) = &program.output {
         writeln!(out, "What they write is kept in {}", folder.display())?;
+    }
+    Ok(())
+}
+
+/// Says what the rows of tools start, which then start those commands.
+fn write_tools(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let mut logs = false;
+    for row in &plan.strategies {
+        let Some(words) = tool::command_line(row, &plan.workload) else { continue };
+        writeln!(out, "To start these, each round of {} executes:", row.name)?;
+        let words: Vec<String> = words.iter().map(|word| quoted(word, false)).collect();
+        writeln!(out, "    {}", words.join(" "))?;
+        logs |= row.engine == Engine::Parallel;
+    }
+    if plan.strategies.iter().any(|row| row.engine.is_tool()) {
+        let log = if logs {
+            format!("; {} is one in memory, for its log", tool::ROUNDS_OWN_FILE)
+        } else {
+            String::new()
+        };
+        let lines = format!(
+            "It reads what is handed to commands, each ended by a zero byte{log}. In the first rounds, which are not timed, procbench itself \
+             stands before the command's words, notes them and becomes the command."
+        );
+        wrap(&lines).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     Ok(())
 }

@@ -87,6 +87,14 @@ impl ProgramSpec {
         words
     }
 
+    /// `words`, the first of them as the file that was found.
+    pub fn located(&self, mut words: Vec<String>) -> Vec<String> {
+        if let (Some(first), false) = (words.first_mut(), self.file.as_os_str().is_empty()) {
+            *first = String::from_utf8_lossy(self.file.as_os_str().as_bytes()).into_owned();
+        }
+        words
+    }
+
     /// The words of a worker: nothing is put in their place.
     pub fn worker_words(&self) -> Vec<String> {
         if self.shell {

@@ -138,9 +138,7 @@ fn not_python(name: &Path, answer: &Answer, stop_wanted: &dyn Fn() -> bool) -> R
     if stop_wanted() {
         return Err(ProbeError::Interrupted);
     }
-    let said = [&answer.stderr, &answer.stdout].into_iter().find(|text| !text.trim().is_empty());
-    let said = said.map_or_else(|| "nothing".to_owned(), |text| quoted(text));
-    Ok(format!("{shown} is not a Python that works: given a program, it said {said}{}", answer.end))
+    Ok(format!("{shown} is not a Python that works: given a program, it said {}", answer.in_words()))
 }
 
 /// The last line of `text` that is not empty, cut short.
@@ -161,6 +159,14 @@ pub(in crate::engine) struct Answer {
     pub(in crate::engine) stdout: String,
     stderr: String,
     end: String,
+}
+
+impl Answer {
+    /// The last line of what it said, and how it ended if not well.
+    pub(in crate::engine) fn in_words(&self) -> String {
+        let said = [&self.stderr, &self.stdout].into_iter().find(|text| !text.trim().is_empty());
+        format!("{}{}", said.map_or_else(|| "nothing".to_owned(), |text| quoted(text)), self.end)
+    }
 }
 
 /// Nothing that answers takes this long, calibration included.

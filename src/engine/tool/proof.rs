@@ -1,11 +1,12 @@
 //! The proof that each line was handed to one command, as the words that were meant.
 
+use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::fd::AsRawFd;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -13,7 +14,6 @@ use sha2::{Digest, Sha256};
 
 use super::Tasks;
 use crate::sys::spawn::Words;
-use crate::workload::program::ProgramSpec;
 use crate::workload::program::template::Template;
 
 /// The hidden first argument under which procbench notes the words that it was given, and becomes the command that they
@@ -23,25 +23,42 @@ pub const MARK: &str = "__mark";
 /// What stands for the words of one command.
 const MARK_BYTES: usize = 32;
 
-/// A file in memory to which each command that is started adds its mark.
+/// A file in memory to which each command that is started adds its mark, and one for what the tool itself says.
 pub(super) struct Proof {
     marks: File,
+    said: File,
 }
 
 impl Proof {
     pub(super) fn begin() -> anyhow::Result<Self> {
-        Ok(Self { marks: memfd_create(c"procbench-marks", MFdFlags::MFD_CLOEXEC)?.into() })
+        let file = |name: &CStr| memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(io::Error::from);
+        Ok(Self { marks: file(c"procbench-marks")?.into(), said: file(c"procbench-said")?.into() })
     }
 
     /// What stands in front of a command so that it leaves its mark.
-    pub(super) fn words(&self) -> anyhow::Result<[String; 3]> {
+    pub(super) fn words(&self) -> [String; 3] {
         let own = std::process::id();
-        Ok([format!("/proc/{own}/exe"), MARK.into(), format!("/proc/{own}/fd/{}", self.marks.as_raw_fd())])
+        [format!("/proc/{own}/exe"), MARK.into(), format!("/proc/{own}/fd/{}", self.marks.as_raw_fd())]
     }
 
-    /// Whether the marks are those of all `tasks`, each as often as its words are asked for.
-    pub(super) fn check(mut self, tasks: &Tasks, spec: &ProgramSpec) -> Result<(), String> {
-        let template = Template::new(&spec.command_words());
+    /// Where the tool's standard error is to lead: that of its commands does not.
+    pub(super) fn said(&self) -> &File {
+        &self.said
+    }
+
+    /// What the tool has said.
+    pub(super) fn text(&self) -> String {
+        const LONGEST: u64 = 64 << 10;
+        let mut bytes = Vec::new();
+        let mut said = &self.said;
+        // What cannot be read is not known.
+        let _ = said.rewind().and_then(|()| said.take(LONGEST).read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether the marks are those of all `tasks`, whose commands are meant to be `command`.
+    pub(super) fn check(mut self, tasks: &Tasks, command: &[String]) -> Result<(), String> {
+        let template = Template::new(command);
         let mut words = Words::default();
         let mut expected: Vec<[u8; MARK_BYTES]> = (0..tasks.count)
             .map(|task| {
@@ -88,5 +105,9 @@ pub fn mark() -> anyhow::Result<()> {
     file.write_all(&mark_of(&bytes)).context("no mark could be left")?;
     drop(file);
     let (program, rest) = words.split_first().context("there is no command")?;
-    Err(Command::new(program).args(rest).exec()).context("the command could not be started")
+    // What commands write is discarded, so that the tool's own words are heard alone.
+    let mut own = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let error = Command::new(program).args(rest).stderr(Stdio::null()).exec();
+    let _ = writeln!(own, "the command could not be started: {error}");
+    Err(error).context("the command could not be started")
 }
