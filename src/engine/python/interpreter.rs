@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::shortage;
 use crate::mode::settings::Start;
 use crate::sys::fork;
 use crate::sys::wait::has_ended;
@@ -195,7 +196,7 @@ pub(in crate::engine) fn ask(
         io::ErrorKind::NotFound if name == Path::new(NAME) => ProbeError::Unusable(format!(
             "the python engine needs {NAME}, which was not found in PATH: install it, or see --python"
         )),
-        _ => ProbeError::Unusable(format!("failed to start {shown}: {error}")),
+        _ => ProbeError::Unusable(format!("failed to start {shown}: {}", shortage::explained(&error))),
     };
     let (stdout, stderr) = (Paper::new().map_err(failed)?, Paper::new().map_err(failed)?);
     let mut command = Command::new(located(name).map_err(failed)?);
