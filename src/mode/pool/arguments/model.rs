@@ -256,7 +256,7 @@ impl State {
                 }
                 self.slots[place] = self.task + 1;
                 self.task += 1;
-                let is_round = self.task % scope.announce_every == 0;
+                let is_round = self.task.is_multiple_of(scope.announce_every);
                 if is_round || self.sleepers > 0 { Parent::Announce(After::Next) } else { Parent::Look }
             }
             Parent::Asleep(_) | Parent::Gone => unreachable!("it takes no step"),
