@@ -113,7 +113,7 @@ fn waits_that_last_longer_than_asked_for_are_told_with_how_much() {
     // The tasks wait for 10 ms.
     assert_eq!(longer_by(0.0004), None);
     let said = longer_by(0.002).expect("a warning");
-    assert!(said.contains("2.00 ms longer than asked for") && said.contains("20.0 % of them"), "{said}");
+    assert!(said.contains("2.00 ms longer than asked for") && said.contains("20 % of them"), "{said}");
 }
 
 #[test]
