@@ -111,6 +111,11 @@ pub trait Executor {
         result: &mut [u8],
         meter: &mut Meter,
     ) -> Result<u32, Failure>;
+
+    /// Whether a task may change what the meter says of work and waits. Where none can, nobody has to pass it on between two.
+    fn meters(&self) -> bool {
+        true
+    }
 }
 
 /// A workload whose tasks need neither argument bytes nor a heap.

@@ -208,6 +208,10 @@ impl<E: Executor> Executor for PolicedExecutor<E> {
         }
         outcome
     }
+
+    fn meters(&self) -> bool {
+        self.inner.meters()
+    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,10 @@ impl Executor for Performer {
         }
         Ok(checksum)
     }
+
+    fn meters(&self) -> bool {
+        !self.hand.does_nothing()
+    }
 }
 
 /// The synthetic task without bytes in or out.

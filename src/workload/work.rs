@@ -152,6 +152,11 @@ pub struct Hand {
 }
 
 impl Hand {
+    /// Whether there is nothing that a task would have to do.
+    pub fn does_nothing(&self) -> bool {
+        self.work.is_nothing
+    }
+
     /// Does the work of `task`, holding its private memory meanwhile: reads what is shared, computes, does I/O. Carries
     /// `checksum` on over all bytes that were read.
     ///

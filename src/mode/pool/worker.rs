@@ -138,17 +138,24 @@ impl<E: Executor> Worker<'_, E> {
 
     /// The same for tasks that have neither argument nor result bytes. A function of its own, so that what is claimed task by
     /// task has the registers to itself: what else is done between two claims shows.
-    #[inline(never)]
     fn execute_bare(&mut self, queue: &Queue<'_>) {
+        let station = self.station;
+        // What no task can change was said when the worker had started.
+        match self.executor.meters() {
+            true => self.claim_bare(queue, |meter| station.publish(meter)),
+            false => self.claim_bare(queue, |_| {}),
+        }
+    }
+
+    #[inline(never)]
+    fn claim_bare(&mut self, queue: &Queue<'_>, note: impl Fn(&Meter)) {
         let (station, mut meter, mut cursor) = (self.station, self.meter, self.cursor);
         let (words, stamps) = (self.board.words(0..queue.tasks), &self.board.stamps);
         while let Some(range) = queue.claim() {
             station.hold(&range, meter.executed);
             let words = &words[range.start as usize..range.end as usize];
             let stamps = (stamps, &mut cursor);
-            execute_bare(&mut self.executor, range.start, words, stamps, &mut meter, |meter| {
-                station.publish(meter)
-            });
+            execute_bare(&mut self.executor, range.start, words, stamps, &mut meter, &note);
         }
         self.meter = meter;
     }
