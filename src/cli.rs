@@ -70,7 +70,7 @@ pub enum Verb {
 }
 
 /// The last line of each `-h` that does not show everything.
-const MORE_HELP: &str = "These are the flags that most questions take: --help shows all of them.";
+const MORE_HELP: &str = "These flags are those that most questions take: --help shows all.";
 
 /// Whoever asks for a little has a minute.
 const AFTER_SHORT_HELP: &str = "\
@@ -80,7 +80,7 @@ Examples:
   procbench -n 1000 -m serial,pool:workers=4x   several settings in one run
   procbench --tasks 200 -- gzip -kf file-{}     your own command as the task
 
-These are the flags that most questions take: --help shows all of them, with examples and exit codes.";
+These flags are those that most questions take: --help shows all, and exit codes.";
 
 const AFTER_HELP: &str = "\
 Examples:
