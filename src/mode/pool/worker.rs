@@ -136,8 +136,7 @@ impl<E: Executor> Worker<'_, E> {
         }
     }
 
-    /// The same for tasks that have neither argument nor result bytes. A function of its own, so that what is claimed task by
-    /// task has the registers to itself: what else is done between two claims shows.
+    /// The same for tasks that have neither argument nor result bytes.
     fn execute_bare(&mut self, queue: &Queue<'_>) {
         let station = self.station;
         // What no task can change was said when the worker had started.
@@ -147,6 +146,8 @@ impl<E: Executor> Worker<'_, E> {
         }
     }
 
+    /// A function of its own, so that what is claimed task by task has the registers to itself: what else is done between two
+    /// claims shows.
     #[inline(never)]
     fn claim_bare(&mut self, queue: &Queue<'_>, note: impl Fn(&Meter)) {
         let (station, mut meter, mut cursor) = (self.station, self.meter, self.cursor);
