@@ -17,10 +17,12 @@
 //! task must use its arguments, its stack, atomics in the mappings it named, and direct system calls
 //! ([`super::raw`]), nothing else. If it breaks the rule, that one child dies of SIGSEGV and is reported.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use procfs::process::{MemoryMap, Process};
+use procfs::process::{MMPermissions, MemoryMap, MemoryPageFlags, PageInfo, Process};
 
 use super::fork::{Pid, require_single_thread};
 use super::memory::{Mapping, Visibility};
@@ -195,24 +197,22 @@ fn span(mapping: &Mapping) -> (u64, u64) {
     (mapping.address() as u64, (mapping.address() + mapping.len()).next_multiple_of(page_bytes()) as u64)
 }
 
-/// What of this program a child needs: its code, its constants, and the table through which one part of it calls another.
+/// What of this program a child needs: its code, its constants, and what is read-only after relocation, which is where one part of
+/// it finds another.
 ///
-/// The loader has filled in that table, so its pages are this process's own, and each fork would have to keep them apart.
-/// They never change again: so they are replaced by equal ones that are shared, which costs a fork nothing. Where they
-/// cannot be found, all of the program's mappings are kept.
+/// Some of the latter's pages were filled in before `main`, and since then all of them are this process's own: each fork would have
+/// to copy their page tables. They never change again, so they are replaced by equal ones that cost a fork nothing. Where that
+/// cannot be done, all of the program's mappings are kept.
 fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
+    // Anything that is not filled in.
+    static CONSTANT: [u8; 16] = *b"lean child's own";
     let of_address =
         |address: usize| maps.iter().find(|map| (map.address.0..map.address.1).contains(&(address as u64)));
     let Some(code) = of_address(span as *const () as usize) else { return Vec::new() };
-    match loader_table().filter(|table| share(table.0, table.1)) {
+    match read_only_after_relocation().and_then(of_address).filter(|table| lend(table)) {
         Some(table) => {
-            // Anything that the loader did not have to fill in.
-            static CONSTANT: [u8; 16] = *b"lean child's own";
             let constants = of_address(CONSTANT.as_ptr() as usize).map(|map| map.address);
-            [Some(code.address), constants, Some((table.0 as u64, table.1 as u64))]
-                .into_iter()
-                .flatten()
-                .collect()
+            [Some(code.address), constants, Some(table.address)].into_iter().flatten().collect()
         }
         None => {
             let of_program = maps.iter().filter(|map| map.pathname == code.pathname);
@@ -221,35 +221,80 @@ fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
     }
 }
 
-/// The pages, first and behind the last, that the loader has filled in and then made read-only: from the program's dynamic
-/// section to the end of what is "read-only after relocation". What lies before that is not written to in a program with
-/// a fixed address.
-fn loader_table() -> Option<(usize, usize)> {
-    /// Notes the segments of the first object that is listed: the program itself.
+/// An address in what is read-only after relocation.
+fn read_only_after_relocation() -> Option<usize> {
+    /// Notes where that begins in the first object that is listed: the program itself.
     unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, found: *mut libc::c_void) -> i32 {
-        // SAFETY: the C library passes a valid description, and `found` is the vector below.
-        let (info, found) = unsafe { (&*info, &mut *found.cast::<Vec<(u32, usize, usize)>>()) };
+        // SAFETY: the C library passes a valid description, and `found` is the option below.
+        let (info, found) = unsafe { (&*info, &mut *found.cast::<Option<usize>>()) };
         // SAFETY: as many headers as it says are there, for as long as the program is.
         let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-        for header in headers {
-            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
-            found.push((header.p_type, start, start + header.p_memsz as usize));
-        }
+        let relro = headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO);
+        *found = relro.map(|header| info.dlpi_addr as usize + header.p_vaddr as usize);
         1
     }
-    let mut segments: Vec<(u32, usize, usize)> = Vec::new();
-    // SAFETY: `note` is called before this returns, with the pointer to the live vector, and does not unwind.
-    unsafe { libc::dl_iterate_phdr(Some(note), std::ptr::from_mut(&mut segments).cast()) };
-    let find = |kind: u32| segments.iter().find(|segment| segment.0 == kind);
-    let (dynamic, read_only) = (find(libc::PT_DYNAMIC)?, find(libc::PT_GNU_RELRO)?);
-    let (start, end) = (dynamic.1 & !(page_bytes() - 1), read_only.2 & !(page_bytes() - 1));
-    (read_only.1 <= dynamic.1 && start < end).then_some((start, end))
+    let mut found: Option<usize> = None;
+    // SAFETY: `note` is called before this returns, with the pointer to the live option, and does not unwind.
+    unsafe { libc::dl_iterate_phdr(Some(note), std::ptr::from_mut(&mut found).cast()) };
+    found
 }
 
-/// Replaces the pages from `start` to `end`, which nobody will ever write again, by equal ones that are shared with
+/// Replaces the pages of `map`, which lies in the program's file and which nobody will ever write again, by equal ones that a fork
+/// need not look at: those that were filled in by shared ones, the others by those of the file. False if something of it is refused;
+/// what has been replaced by then is as good as before.
+fn lend(map: &MemoryMap) -> bool {
+    // After relocation the loader took the right to write; where it did not, somebody may still do so.
+    if map.perms.contains(MMPermissions::WRITE) {
+        return false;
+    }
+    let page = page_bytes();
+    let (start, end) = (map.address.0 as usize, map.address.1 as usize);
+    let (Ok(file), Ok(pages)) = (
+        File::open("/proc/self/exe"),
+        Process::myself()
+            .and_then(|process| process.pagemap())
+            .and_then(|mut pages| pages.get_range_info(start / page..end / page)),
+    ) else {
+        return false;
+    };
+    let filled_in: Vec<bool> = pages.iter().map(is_own).collect();
+    let mut from = start;
+    filled_in.chunk_by(|one, next| one == next).all(|run| {
+        let (begin, len) = (from, run.len() * page);
+        from += len;
+        if run[0] {
+            share(begin, len)
+        } else {
+            map_anew(begin, len, &file, map.offset as usize + (begin - start))
+        }
+    })
+}
+
+/// Whether a page is no longer that of the file.
+fn is_own(page: &PageInfo) -> bool {
+    match page {
+        PageInfo::MemoryPage(flags) => {
+            flags.contains(MemoryPageFlags::PRESENT) && !flags.contains(MemoryPageFlags::FILE)
+        }
+        PageInfo::SwapPage(_) => true,
+    }
+}
+
+/// Maps `len` bytes of `file` in the place of the same bytes at `start`. False if that is refused; then everything is as it was.
+fn map_anew(start: usize, len: usize, file: &File, offset: usize) -> bool {
+    let flags = (libc::MAP_PRIVATE | libc::MAP_FIXED) as usize;
+    let descriptor = file.as_raw_fd() as usize;
+    // SAFETY: the range is mapped from `offset` of this file, which cannot be written while it is executed, and was not changed
+    // since: whoever reads it finds the same before and after.
+    unsafe {
+        raw::syscall(libc::SYS_mmap, [start, len, libc::PROT_READ as usize, flags, descriptor, offset])
+            == start as isize
+    }
+}
+
+/// Replaces `len` bytes of pages from `start`, which nobody will ever write again, by equal ones that are shared with
 /// children. False if that is refused; then everything is as it was.
-fn share(start: usize, end: usize) -> bool {
-    let len = end - start;
+fn share(start: usize, len: usize) -> bool {
     let Ok(mut copy) = Mapping::new(len, Visibility::Shared) else { return false };
     // SAFETY: the range is mapped and readable, and nothing writes to it.
     copy.bytes_mut().copy_from_slice(unsafe { std::slice::from_raw_parts(start as *const u8, len) });
@@ -296,19 +341,7 @@ fn unregister_restartable_sequence() -> bool {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
     const SIGNATURE: usize = 0;
 
-    // SAFETY: looks up names; both symbols, where they exist, are plain constants of the C library.
-    let (offset, size) = unsafe {
-        (
-            libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()).cast::<libc::ptrdiff_t>(),
-            libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_size".as_ptr()).cast::<libc::c_uint>(),
-        )
-    };
-    if offset.is_null() || size.is_null() {
-        // A C library without it; or one linked in whole, in which names cannot be looked up.
-        return !cfg!(target_feature = "crt-static");
-    }
-    // SAFETY: the pointers are to initialised constants of the types that the C library's header declares.
-    let (offset, size) = unsafe { (*offset, *size) };
+    let Some((offset, size)) = registered_sequence() else { return true };
     if size == 0 {
         return true;
     }
@@ -318,6 +351,32 @@ fn unregister_restartable_sequence() -> bool {
         // SAFETY: asks the kernel to forget the area; it refuses if anything does not match.
         unsafe { raw::syscall(libc::SYS_rseq, [area, len, UNREGISTER, SIGNATURE, 0]) == 0 }
     })
+}
+
+/// Where, from the thread pointer, the C library has registered a restartable sequence, and of which size; `None` from a C library
+/// that registers none.
+#[cfg(rseq_symbols)]
+fn registered_sequence() -> Option<(libc::ptrdiff_t, libc::c_uint)> {
+    unsafe extern "C" {
+        static __rseq_offset: libc::ptrdiff_t;
+        static __rseq_size: libc::c_uint;
+    }
+    // SAFETY: constants of the C library, of the types that its header declares; `build.rs` has seen that they are there.
+    unsafe { Some((__rseq_offset, __rseq_size)) }
+}
+
+/// As above; where the names were not there when this was built, they are looked up.
+#[cfg(not(rseq_symbols))]
+fn registered_sequence() -> Option<(libc::ptrdiff_t, libc::c_uint)> {
+    // SAFETY: looks up names; both symbols, where they exist, are plain constants of the C library.
+    let (offset, size) = unsafe {
+        (
+            libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()).cast::<libc::ptrdiff_t>(),
+            libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_size".as_ptr()).cast::<libc::c_uint>(),
+        )
+    };
+    // SAFETY: the pointers are to initialised constants of the types that the C library's header declares.
+    (!offset.is_null() && !size.is_null()).then(|| unsafe { (*offset, *size) })
 }
 
 #[cfg(target_arch = "x86_64")]
