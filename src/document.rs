@@ -24,6 +24,7 @@ use crate::mode::verify::TaskFailure;
 use crate::plan::Plan;
 use crate::saved;
 use crate::stats::{Comparison, Summary, Verdict};
+use crate::sys;
 use head::Kind;
 
 pub use crate::saved::SCHEMA_VERSION;
@@ -63,6 +64,10 @@ pub struct Tool {
     pub version: String,
     /// The commit it was built from, where that is known.
     pub commit: Option<String>,
+    /// Whether the C library is linked into the program: its forks and executed children take less then. Absent from documents
+    /// that older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statically_linked: Option<bool>,
 }
 
 /// The machine.
@@ -287,6 +292,7 @@ impl Tool {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("PROCBENCH_COMMIT").filter(|commit| !commit.is_empty()).map(Into::into),
+            statically_linked: Some(!sys::fork::has_loader()),
         }
     }
 }

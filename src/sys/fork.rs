@@ -17,14 +17,20 @@ pub const PANICKED: i32 = 101;
 /// Whether this program was started with rights that whoever started it does not have: its file is setuid or setgid, or has
 /// capabilities.
 pub fn has_borrowed_rights() -> bool {
-    // What the kernel wrote beside the arguments when it executed this program: no system call is needed.
-    let said = |what| {
-        // SAFETY: takes an integer and returns one.
-        unsafe { libc::getauxval(what) }
-    };
-    said(libc::AT_SECURE) != 0
-        || said(libc::AT_UID) != said(libc::AT_EUID)
-        || said(libc::AT_GID) != said(libc::AT_EGID)
+    told(libc::AT_SECURE) != 0
+        || told(libc::AT_UID) != told(libc::AT_EUID)
+        || told(libc::AT_GID) != told(libc::AT_EGID)
+}
+
+/// Whether a loader made this program ready, and mapped the libraries that it needs. Without one, it has them inside.
+pub fn has_loader() -> bool {
+    told(libc::AT_BASE) != 0
+}
+
+/// What the kernel wrote beside the arguments when it executed this program: no system call is needed.
+fn told(what: libc::c_ulong) -> libc::c_ulong {
+    // SAFETY: takes an integer and returns one.
+    unsafe { libc::getauxval(what) }
 }
 
 /// Forks. The child runs `child`, leaves with the code it returns, and never unwinds past it.
