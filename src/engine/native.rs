@@ -16,10 +16,10 @@ use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
 use crate::mode::verify::{Violation, verify};
 use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings, exec};
-use crate::sys::fork;
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::strays::end_strays;
 use crate::sys::wait::{CpuTime, has_children, hold_child_signals};
+use crate::sys::{fork, lean};
 use crate::workload::on_failure::Policed;
 use crate::workload::program::{self, tally::Tally};
 use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, durations, shared};
@@ -84,6 +84,10 @@ pub fn run_round() -> anyhow::Result<()> {
     fork::become_subreaper().context("failed to become a subreaper")?;
     fork::minimise_timer_slack();
     hold_child_signals().context("failed to hold SIGCHLD")?;
+    if matches!(request.strategy.mode, Mode::Pool | Mode::Process) {
+        // What a larger program costs its forks is not the mode's doing.
+        lean::share_read_only();
+    }
     let ready = match make_ready(&mut request.workload) {
         Ok(ready) => ready,
         Err(error) => {

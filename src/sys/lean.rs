@@ -20,6 +20,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use procfs::process::{MMPermissions, MemoryMap, MemoryPageFlags, PageInfo, Process};
@@ -81,6 +82,8 @@ impl<T: LeanTask> LeanFork<T> {
         // destructor.
         unsafe { (this.task as *mut T).write(task) };
 
+        // Before the mappings are read, which it changes.
+        share_read_only();
         let Ok(maps) = Process::myself().and_then(|process| process.maps()) else { return Ok(None) };
         if !unregister_restartable_sequence() {
             return Ok(None);
@@ -200,19 +203,17 @@ fn span(mapping: &Mapping) -> (u64, u64) {
 /// What of this program a child needs: its code, its constants, and what is read-only after relocation, which is where one part of
 /// it finds another.
 ///
-/// Some of the latter's pages were filled in before `main`, and since then all of them are this process's own: each fork would have
-/// to copy their page tables. They never change again, so they are replaced by equal ones that cost a fork nothing. Where that
-/// cannot be done, all of the program's mappings are kept.
+/// Where the latter could not be shared, all of the program's mappings are kept.
 fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
     // Anything that is not filled in.
     static CONSTANT: [u8; 16] = *b"lean child's own";
     let of_address =
         |address: usize| maps.iter().find(|map| (map.address.0..map.address.1).contains(&(address as u64)));
     let Some(code) = of_address(span as *const () as usize) else { return Vec::new() };
-    match read_only_after_relocation().and_then(of_address).filter(|table| lend(table)) {
+    match read_only_after_relocation().filter(|_| share_read_only()) {
         Some(table) => {
             let constants = of_address(CONSTANT.as_ptr() as usize).map(|map| map.address);
-            [Some(code.address), constants, Some(table.address)].into_iter().flatten().collect()
+            [Some(code.address), constants, Some(table)].into_iter().flatten().collect()
         }
         None => {
             let of_program = maps.iter().filter(|map| map.pathname == code.pathname);
@@ -221,26 +222,45 @@ fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
     }
 }
 
-/// An address in what is read-only after relocation.
-fn read_only_after_relocation() -> Option<usize> {
-    /// Notes where that begins in the first object that is listed: the program itself.
+/// Has forks find what is read-only after relocation without a look at it: of any kind, and as early as one likes. False if that
+/// is not to be had.
+///
+/// Some of its pages were filled in before `main`, and since then all of them are this process's own: each fork has to copy their
+/// page tables, of several hundred pages. They never change again, so they are replaced by equal ones that cost a fork nothing.
+pub fn share_read_only() -> bool {
+    static DONE: OnceLock<bool> = OnceLock::new();
+    *DONE.get_or_init(|| {
+        let Some(table) = read_only_after_relocation() else { return false };
+        let maps = Process::myself().and_then(|process| process.maps());
+        // As long as nothing of it has been replaced, it is one mapping.
+        maps.is_ok_and(|maps| maps.0.iter().find(|map| map.address == table).is_some_and(lend))
+    })
+}
+
+/// The pages, first and behind the last, that were made read-only after relocation.
+fn read_only_after_relocation() -> Option<(u64, u64)> {
+    /// Notes where they lie in the first object that is listed: the program itself.
     unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, found: *mut libc::c_void) -> i32 {
         // SAFETY: the C library passes a valid description, and `found` is the option below.
-        let (info, found) = unsafe { (&*info, &mut *found.cast::<Option<usize>>()) };
+        let (info, found) = unsafe { (&*info, &mut *found.cast::<Option<(usize, usize)>>()) };
         // SAFETY: as many headers as it says are there, for as long as the program is.
         let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
         let relro = headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO);
-        *found = relro.map(|header| info.dlpi_addr as usize + header.p_vaddr as usize);
+        *found = relro.map(|header| {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            (start, start + header.p_memsz as usize)
+        });
         1
     }
-    let mut found: Option<usize> = None;
+    let mut found: Option<(usize, usize)> = None;
     // SAFETY: `note` is called before this returns, with the pointer to the live option, and does not unwind.
     unsafe { libc::dl_iterate_phdr(Some(note), std::ptr::from_mut(&mut found).cast()) };
-    found
+    let whole = |address: usize| (address & !(page_bytes() - 1)) as u64;
+    found.map(|(start, end)| (whole(start), whole(end)))
 }
 
 /// Replaces the pages of `map`, which lies in the program's file and which nobody will ever write again, by equal ones that a fork
-/// need not look at: those that were filled in by shared ones, the others by those of the file. False if something of it is refused;
+/// need not look at: those that were filled in, and what lies between, by shared ones, the others by those of the file. False if something of it is refused;
 /// what has been replaced by then is as good as before.
 fn lend(map: &MemoryMap) -> bool {
     // After relocation the loader took the right to write; where it did not, somebody may still do so.
@@ -257,17 +277,13 @@ fn lend(map: &MemoryMap) -> bool {
     ) else {
         return false;
     };
-    let filled_in: Vec<bool> = pages.iter().map(is_own).collect();
-    let mut from = start;
-    filled_in.chunk_by(|one, next| one == next).all(|run| {
-        let (begin, len) = (from, run.len() * page);
-        from += len;
-        if run[0] {
-            share(begin, len)
-        } else {
-            map_anew(begin, len, &file, map.offset as usize + (begin - start))
-        }
-    })
+    // From the first that was filled in to the last: the fewer mappings, the less a fork has to copy.
+    let first = pages.iter().position(is_own).map_or(end, |place| start + place * page);
+    let behind = pages.iter().rposition(is_own).map_or(end, |place| start + (place + 1) * page);
+    let anew = |from: usize, to: usize| {
+        from == to || map_anew(from, to - from, &file, map.offset as usize + (from - start))
+    };
+    anew(start, first) && (first == behind || share(first, behind - first)) && anew(behind, end)
 }
 
 /// Whether a page is no longer that of the file.
