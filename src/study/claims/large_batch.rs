@@ -17,8 +17,8 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// Against serial a part of the million; against process as many as it can do in about as long.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let many = at.pick(100_000, 20_000);
-    let affordable = at.by_engine(at.pick(4_000, 1_000), at.pick(1_000, 300));
+    let many = at.pick(100_000, 8_000);
+    let affordable = at.by_engine(at.pick(4_000, 400), at.pick(1_000, 120));
     let replay = |tasks| Replay::of(MILLION_EXPRESSIONS, at.pick(7, 6)).tasks(tasks);
     vec![
         replay(many).only(&[Mode::Serial, Mode::Pool]),

@@ -21,10 +21,10 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// Memory is measured once in a run, so there are as many runs as it takes for an interval; then one of short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let wait = at.pick(50e-3, 30e-3);
+    let wait = at.pick(50e-3, 20e-3);
     let tasks = at.pick(40, 24);
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).seed(seed);
-    let finished = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 200));
+    let finished = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 100));
     let finished = Replay::of(FINISHED_TASKS, at.pick(7, 6)).only(&[Mode::Process]).tasks(finished);
     (1..=MIN_ROUNDS as u64).map(parked).chain([finished]).collect()
 }
