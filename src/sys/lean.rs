@@ -6,7 +6,7 @@
 //!
 //! * every mapping but the program's code and constants, what the task names, and a stack made for the child is marked
 //!   `MADV_DONTFORK`: it exists in the parent only. What the loader has filled in is replaced by shared pages (see
-//!   `program` below, and `build.rs` for why there is little of it);
+//!   `share_read_only` below, and `build.rs` for why there is little of it);
 //! * the child gets a stack of its own that nobody has ever touched, so neither the parent's next call nor the
 //!   child's first one copies a page;
 //! * the C library's restartable sequence is unregistered: the kernel would write to the parent's
