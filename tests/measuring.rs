@@ -43,7 +43,7 @@ fn the_overhead_of_each_mode_is_a_row_of_its_own() {
     let sandbox = Sandbox::new();
     let (document, finished) = sandbox.report("-n 30 --cpu 1ms --rounds 5 --overhead -m serial,pool");
     let names: Vec<&str> = document.overhead.iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(names, ["serial (empty task)", "pool (empty task)"]);
+    assert_eq!(names, ["serial (no-op)", "pool (no-op)"]);
     for strategy in &document.overhead {
         assert_eq!(strategy.rounds.len(), 5);
         assert!(

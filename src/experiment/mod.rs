@@ -251,7 +251,7 @@ pub struct Row {
 impl Row {
     fn name(&self) -> String {
         let name = &self.strategy.name;
-        if self.empty { format!("{name} (empty task)") } else { name.clone() }
+        if self.empty { format!("{name} (no-op)") } else { name.clone() }
     }
 }
 

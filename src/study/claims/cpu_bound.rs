@@ -18,10 +18,10 @@ pub(super) const CLAIM: Claim = Claim {
 /// Tasks as short as the spec's, and tasks a thousand times as long, beside which a process costs little.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let replay = |rounds| Replay::of(CPU_BOUND, rounds).only(&[Mode::Pool, Mode::Process]);
-    let short = at.by_engine(at.pick(20_000, 3_000), at.pick(1_000, 200));
+    let short = at.by_engine(at.pick(20_000, 3_000), at.pick(1_000, 80));
     vec![
-        replay(at.pick(10, 7)).tasks(short),
-        replay(at.pick(10, 6)).tasks(at.cores * at.pick(20, 6)).cpu(20e-3),
+        replay(at.pick(10, 6)).tasks(short),
+        replay(at.pick(10, 5)).tasks(at.cores * at.pick(20, 5)).cpu(20e-3),
     ]
 }
 

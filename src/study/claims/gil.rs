@@ -18,8 +18,8 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// The same tasks twice: once they compute, once they wait, for which Python lets go of its lock.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let tasks = at.pick(200, 100);
-    let replay = Replay::of(GIL, at.pick(10, 6)).as_written().tasks(tasks);
+    let tasks = at.pick(200, 60);
+    let replay = Replay::of(GIL, at.pick(10, 5)).as_written().tasks(tasks);
     vec![replay.clone(), replay.cpu(0.0).io_wait(1e-3)]
 }
 

@@ -19,7 +19,7 @@ pub(super) const CLAIM: Claim = Claim {
 
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let replay = Replay::of(IO_BOUND, 5).only(&[Mode::Pool, Mode::Process]);
-    vec![at.pick(replay.clone(), replay.io_wait(20e-3))]
+    vec![at.pick(replay.clone(), replay.io_wait(15e-3))]
 }
 
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {

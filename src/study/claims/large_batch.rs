@@ -17,9 +17,9 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// Against serial a part of the million; against process as many as it can do in about as long.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let many = at.pick(100_000, 8_000);
-    let affordable = at.by_engine(at.pick(4_000, 400), at.pick(1_000, 120));
-    let replay = |tasks| Replay::of(MILLION_EXPRESSIONS, at.pick(7, 6)).tasks(tasks);
+    let many = at.pick(100_000, 5_000);
+    let affordable = at.by_engine(at.pick(4_000, 400), at.pick(1_000, 60));
+    let replay = |tasks| Replay::of(MILLION_EXPRESSIONS, at.pick(7, 5)).tasks(tasks);
     vec![
         replay(many).only(&[Mode::Serial, Mode::Pool]),
         // The article has none, and so has the spec.

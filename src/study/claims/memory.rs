@@ -25,7 +25,7 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
     let tasks = at.pick(40, 24);
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).seed(seed);
     let finished = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 100));
-    let finished = Replay::of(FINISHED_TASKS, at.pick(7, 6)).only(&[Mode::Process]).tasks(finished);
+    let finished = Replay::of(FINISHED_TASKS, at.pick(7, 5)).only(&[Mode::Process]).tasks(finished);
     (1..=MIN_ROUNDS as u64).map(parked).chain([finished]).collect()
 }
 

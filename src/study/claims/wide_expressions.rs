@@ -17,8 +17,8 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// Enough for the pool's creation to be nothing, and as few as its workers.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let many = at.pick(5_000, 250);
-    let rounds = at.pick(7, 6);
+    let many = at.pick(5_000, 200);
+    let rounds = at.pick(7, 5);
     let replay = |tasks| Replay::of(WIDE_EXPRESSIONS, rounds).only(&[Mode::Serial, Mode::Pool]).tasks(tasks);
     vec![replay(many), replay(at.cores)]
 }
