@@ -52,7 +52,7 @@ fn the_overhead_of_each_mode_is_a_row_of_its_own() {
         );
         assert!(strategy.rounds.iter().all(|round| round.report.tasks_completed == 30));
     }
-    assert!(finished.stdout.contains("empty task"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("pool (no-op)"), "{}", finished.stdout);
     let without = sandbox.measure("-n 30 --rounds 1 -m serial");
     assert!(without.overhead.is_empty(), "only where it is asked for");
 }
