@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use procfs::process::{MMPermissions, MemoryMap, MemoryPageFlags, PageInfo, Process};
 
+#[cfg(not(rseq_symbols))]
+use super::fork::has_loader;
 use super::fork::{Pid, require_single_thread};
 use super::memory::{Mapping, Visibility};
 use super::raw;
@@ -83,14 +85,14 @@ impl<T: LeanTask> LeanFork<T> {
         unsafe { (this.task as *mut T).write(task) };
 
         // Before the mappings are read, which it changes.
-        share_read_only();
+        let table = share_read_only();
         let Ok(maps) = Process::myself().and_then(|process| process.maps()) else { return Ok(None) };
         if !unregister_restartable_sequence() {
             return Ok(None);
         }
         let mut kept: Vec<(u64, u64)> =
             keep.iter().copied().chain([host, &this.stack]).chain(&this.task_mapping).map(span).collect();
-        kept.extend(program(&maps.0));
+        kept.extend(program(&maps.0, table));
         for map in &maps.0 {
             withhold(map.address, &kept);
         }
@@ -201,16 +203,14 @@ fn span(mapping: &Mapping) -> (u64, u64) {
 }
 
 /// What of this program a child needs: its code, its constants, and what is read-only after relocation, which is where one part of
-/// it finds another.
-///
-/// Where the latter could not be shared, all of the program's mappings are kept.
-fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
+/// it finds another (`table`). Where the latter could not be shared, all of the program's mappings are kept.
+fn program(maps: &[MemoryMap], table: Option<(u64, u64)>) -> Vec<(u64, u64)> {
     // Anything that is not filled in.
     static CONSTANT: [u8; 16] = *b"lean child's own";
     let of_address =
         |address: usize| maps.iter().find(|map| (map.address.0..map.address.1).contains(&(address as u64)));
     let Some(code) = of_address(span as *const () as usize) else { return Vec::new() };
-    match read_only_after_relocation().filter(|_| share_read_only()) {
+    match table {
         Some(table) => {
             let constants = of_address(CONSTANT.as_ptr() as usize).map(|map| map.address);
             [Some(code.address), constants, Some(table)].into_iter().flatten().collect()
@@ -222,18 +222,19 @@ fn program(maps: &[MemoryMap]) -> Vec<(u64, u64)> {
     }
 }
 
-/// Has forks find what is read-only after relocation without a look at it: of any kind, and as early as one likes. False if that
-/// is not to be had.
+/// Has forks, of any kind, find what is read-only after relocation without a look at it. Returns where that lies, first page and behind
+/// the last; `None` where it could not be done. What it takes, it takes once in a process.
 ///
 /// Some of its pages were filled in before `main`, and since then all of them are this process's own: each fork has to copy their
 /// page tables, of several hundred pages. They never change again, so they are replaced by equal ones that cost a fork nothing.
-pub fn share_read_only() -> bool {
-    static DONE: OnceLock<bool> = OnceLock::new();
-    *DONE.get_or_init(|| {
-        let Some(table) = read_only_after_relocation() else { return false };
-        let maps = Process::myself().and_then(|process| process.maps());
+pub fn share_read_only() -> Option<(u64, u64)> {
+    static SHARED: OnceLock<Option<(u64, u64)>> = OnceLock::new();
+    *SHARED.get_or_init(|| {
+        let table = read_only_after_relocation()?;
+        let maps = Process::myself().and_then(|process| process.maps()).ok()?;
         // As long as nothing of it has been replaced, it is one mapping.
-        maps.is_ok_and(|maps| maps.0.iter().find(|map| map.address == table).is_some_and(lend))
+        let map = maps.0.iter().find(|map| map.address == table)?;
+        lend(map).then_some(table)
     })
 }
 
@@ -260,8 +261,8 @@ fn read_only_after_relocation() -> Option<(u64, u64)> {
 }
 
 /// Replaces the pages of `map`, which lies in the program's file and which nobody will ever write again, by equal ones that a fork
-/// need not look at: those that were filled in, and what lies between, by shared ones, the others by those of the file. False if something of it is refused;
-/// what has been replaced by then is as good as before.
+/// need not look at: those that were filled in, and what lies between, by shared ones, the others by those of the file. False if
+/// something of it is refused; what has been replaced by then is as good as before.
 fn lend(map: &MemoryMap) -> bool {
     // After relocation the loader took the right to write; where it did not, somebody may still do so.
     if map.perms.contains(MMPermissions::WRITE) {
@@ -357,7 +358,7 @@ fn unregister_restartable_sequence() -> bool {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
     const SIGNATURE: usize = 0;
 
-    let Some((offset, size)) = registered_sequence() else { return true };
+    let Some((offset, size)) = registered_sequence() else { return false };
     if size == 0 {
         return true;
     }
@@ -369,8 +370,8 @@ fn unregister_restartable_sequence() -> bool {
     })
 }
 
-/// Where, from the thread pointer, the C library has registered a restartable sequence, and of which size; `None` from a C library
-/// that registers none.
+/// Where, from the thread pointer, the C library has registered a restartable sequence, and of which size: 0 if it has not. `None`
+/// where that cannot be found out.
 #[cfg(rseq_symbols)]
 fn registered_sequence() -> Option<(libc::ptrdiff_t, libc::c_uint)> {
     unsafe extern "C" {
@@ -391,8 +392,12 @@ fn registered_sequence() -> Option<(libc::ptrdiff_t, libc::c_uint)> {
             libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_size".as_ptr()).cast::<libc::c_uint>(),
         )
     };
+    if offset.is_null() || size.is_null() {
+        // A C library without it; or one linked in whole, in which names cannot be looked up.
+        return has_loader().then_some((0, 0));
+    }
     // SAFETY: the pointers are to initialised constants of the types that the C library's header declares.
-    (!offset.is_null() && !size.is_null()).then(|| unsafe { (*offset, *size) })
+    Some(unsafe { (*offset, *size) })
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -20,7 +20,7 @@ pub(super) const CLAIM: Claim = Claim {
 /// As many tasks as keep all cores busy for so long that a pool, too, can be seen to disturb.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let (cpu, for_a_second) = at.by_engine((100e-6, 10_600), (1e-3, 1_060));
-    let tasks = at.cores * for_a_second / at.pick(1, at.by_engine(8, 14));
+    let tasks = at.cores * for_a_second / at.pick(1, 8);
     vec![Replay::of(BYSTANDER, 5).tasks(tasks).cpu(cpu).with_idle()]
 }
 
