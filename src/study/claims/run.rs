@@ -105,7 +105,7 @@ impl ClaimsReport {
 }
 
 /// `--quick` begins no run after this: the last ones are short.
-const QUICK: Duration = Duration::from_secs(114);
+const QUICK: Duration = Duration::from_secs(108);
 /// What the timed rounds of one strategy may take in a quick run, in seconds.
 const QUICK_BUDGET_SECONDS: f64 = 6.0;
 
