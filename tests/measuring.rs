@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, row};
+use common::{Sandbox, row, skip};
 use procbench::stats::Verdict;
 
 #[test]
@@ -107,6 +107,18 @@ fn the_machine_is_described_and_what_cannot_be_known_has_its_reason() {
     }
     assert!(document.environment.after.monotonic_seconds > document.environment.before.monotonic_seconds);
     assert!(document.environment.idle_disturbance.count > 0);
+}
+
+#[test]
+fn no_process_of_its_own_is_counted_twice_and_taken_from_those_of_others() {
+    let documents = ["", "--overhead", "--io echo", "--start exec -m pool,process", "--memory-method meminfo"]
+        .map(|more| Sandbox::new().measure(&format!("-n 20 --rounds 2 {more}")));
+    let changes = documents.map(|document| document.environment.change);
+    if changes[0].forks.is_none() {
+        return skip("processes of others", "there is no /proc/stat that counts processes");
+    }
+    // One too many, and the kernel would have counted fewer than these, unless others started some just then.
+    assert!(changes.iter().all(|change| change.foreign_forks.is_some()), "{changes:#?}");
 }
 
 #[test]

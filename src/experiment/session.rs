@@ -34,6 +34,8 @@ pub(super) struct Session<'a> {
     pub(super) input: Option<(Folder, u64)>,
     /// See [`Self::memory_rounds()`].
     memory_rounds: Option<u64>,
+    /// Opened to learn by what memory is measured, and not used yet.
+    next_gauge: Option<Gauge>,
     /// Where what functions return is to be written: by one round, since all return the same.
     pub(super) returns: Option<PathBuf>,
 }
@@ -62,6 +64,7 @@ impl<'a> Session<'a> {
             estimate: None,
             input: None,
             memory_rounds: None,
+            next_gauge: None,
             returns: setting.returns.clone(),
         }
     }
@@ -157,7 +160,7 @@ impl<'a> Session<'a> {
             workload.folder = folder;
         }
         let watch = match phase {
-            Phase::Memory => Watch::Memory(self.open_gauge()?),
+            Phase::Memory => Watch::Memory(self.take_gauge()?),
             Phase::Timed => Watch::Bystander,
             Phase::Pilot | Phase::WarmUp => Watch::Nothing,
         };
@@ -261,9 +264,15 @@ impl<'a> Session<'a> {
         if let Some(known) = self.memory_rounds {
             return known;
         }
-        let is_sampled = self.open_gauge().is_ok_and(|gauge| gauge.method().is_sampled());
+        // It stays for the first of these rounds; why there is none, that round says.
+        self.next_gauge = self.open_gauge().ok();
+        let is_sampled = self.next_gauge.as_ref().is_some_and(|gauge| gauge.method().is_sampled());
         let rounds = if is_sampled { SAMPLED_MEMORY_ROUNDS.min(self.plan.run.rounds).max(1) } else { 1 };
         *self.memory_rounds.insert(rounds)
+    }
+
+    fn take_gauge(&mut self) -> anyhow::Result<Gauge> {
+        self.next_gauge.take().map_or_else(|| self.open_gauge(), Ok)
     }
 
     fn open_gauge(&mut self) -> anyhow::Result<Gauge> {
@@ -272,7 +281,10 @@ impl<'a> Session<'a> {
             self.janitor.expect(folder).context("failed to announce the round's cgroup")?;
         }
         let choice = self.plan.run.memory_method;
-        Gauge::open(choice, folder).with_context(|| format!("failed to measure memory by {}", choice.name()))
+        let gauge = Gauge::open(choice, folder)
+            .with_context(|| format!("failed to measure memory by {}", choice.name()))?;
+        self.own_forks += gauge.processes_started();
+        Ok(gauge)
     }
 
     /// All strategies give the same results, in every round. A failed task has none to agree on.
@@ -332,7 +344,9 @@ struct Props {
 
 /// Processes and threads that a round created, as the kernel counts them: the runner, all that it started, and the bystander.
 fn created_by(completed: &Completed) -> u64 {
-    const RUNNER_AND_BYSTANDER: u64 = 2;
+    let runner = 1;
+    // A round that is not timed has none, and what was counted too often would be missed among those of others.
+    let bystander = u64::from(completed.lateness.is_some());
     let peer = u64::from(completed.peer_cpu_seconds.is_some());
-    RUNNER_AND_BYSTANDER + peer + completed.report.helpers_started + completed.report.processes_started
+    runner + bystander + peer + completed.report.helpers_started + completed.report.processes_started
 }

@@ -114,7 +114,8 @@ impl Cgroup {
         }
     }
 
-    pub(super) fn create(folder: PathBuf) -> io::Result<Self> {
+    /// Makes the cgroup `folder`, and adds to `processes_started` how many it took to try whether it can be entered.
+    pub(super) fn create(folder: PathBuf, processes_started: &mut u64) -> io::Result<Self> {
         fs::create_dir(&folder)?;
         let version = version_of(&folder);
         let this = Self::of(folder, version);
@@ -127,6 +128,7 @@ impl Cgroup {
         if this.peak().is_none() {
             return Err(io::Error::other("the cgroup has no account of peak memory"));
         }
+        *processes_started += 1;
         if !fork::can_enter(&this.folder.join("cgroup.procs")) {
             return Err(io::Error::other("the cgroup can be made, but not entered"));
         }

@@ -104,6 +104,7 @@ pub struct MemoryReading {
 /// Measures one round.
 pub struct Gauge {
     layer: Layer,
+    processes_started: u64,
 }
 
 enum Layer {
@@ -124,10 +125,11 @@ impl Gauge {
     /// # Errors
     /// Why a gauge that was asked for by name cannot be had.
     pub fn open(choice: Choice, folder: Option<PathBuf>) -> io::Result<Self> {
+        let mut processes_started = 0;
         let cgroup = || {
             let folder =
                 folder.ok_or_else(|| io::Error::other("no cgroup that accounts for memory was found"))?;
-            cgroup::Cgroup::create(folder).map(|cgroup| Layer::Cgroup(Box::new(cgroup)))
+            cgroup::Cgroup::create(folder, &mut processes_started).map(|cgroup| Layer::Cgroup(Box::new(cgroup)))
         };
         let layer = match choice {
             Choice::Auto => cgroup()
@@ -137,7 +139,12 @@ impl Gauge {
             Choice::Meminfo => Layer::Meminfo(meminfo::Sampler::open()?),
             Choice::Pss => Layer::Pss(pss::Sampler::default()),
         };
-        Ok(Self { layer })
+        Ok(Self { layer, processes_started })
+    }
+
+    /// How many processes it took to find out whether this can be had.
+    pub const fn processes_started(&self) -> u64 {
+        self.processes_started
     }
 
     /// By what it measures.
