@@ -135,6 +135,16 @@ fn all_exports_of_one_run_are_written_beside_the_tables() {
 }
 
 #[test]
+fn hyperfines_names_of_what_is_the_same_are_understood() {
+    let sandbox = Sandbox::new();
+    let arguments = "-n 20 --runs 2 -m serial --export-json a.json --export-csv a.csv --export-markdown a.md";
+    sandbox.run(arguments.split(' ')).expect_code(0);
+    let document = parse(&fs::read_to_string(sandbox.path("a.json")).expect("the export"));
+    assert_eq!(document.strategies[0].rounds.len(), 2);
+    assert!(sandbox.path("a.csv").exists() && sandbox.path("a.md").exists());
+}
+
+#[test]
 fn each_export_alone_takes_the_place_of_the_tables() {
     let sandbox = Sandbox::new();
     for (flag, start) in

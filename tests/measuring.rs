@@ -111,8 +111,9 @@ fn the_machine_is_described_and_what_cannot_be_known_has_its_reason() {
 
 #[test]
 fn no_process_of_its_own_is_counted_twice_and_taken_from_those_of_others() {
-    let documents = ["", "--overhead", "--io echo", "--start exec -m pool,process", "--memory-method meminfo"]
-        .map(|more| Sandbox::new().measure(&format!("-n 20 --rounds 2 {more}")));
+    let documents =
+        ["", "--overhead", "--io echo", "--start exec -m pool,process", "--memory-method meminfo"]
+            .map(|more| Sandbox::new().measure(&format!("-n 20 --rounds 2 {more}")));
     let changes = documents.map(|document| document.environment.change);
     if changes[0].forks.is_none() {
         return skip("processes of others", "there is no /proc/stat that counts processes");

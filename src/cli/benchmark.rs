@@ -174,7 +174,7 @@ pub struct Benchmark {
     pub python: Option<PathBuf>,
 
     /// Timed rounds of each strategy [default: 10, or as many as fit into 30 s, at least 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
+    #[arg(long, alias = "runs", value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
     pub rounds: Option<Count>,
 
     /// Rounds before those, not timed; memory is measured in the first [default: 1]
@@ -222,19 +222,19 @@ pub struct Benchmark {
     pub config: Option<PathBuf>,
 
     /// Write every raw value and every summary as JSON; - is standard output, in place of the tables
-    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    #[arg(long, alias = "export-json", value_name = "FILE", help_heading = FILES)]
     pub json: Option<PathBuf>,
 
     /// Write every round as a row of a table, for pandas or R; - is standard output, in place of the tables
-    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = FILES)]
+    #[arg(long, alias = "export-csv", value_name = "FILE", hide_short_help = true, help_heading = FILES)]
     pub csv: Option<PathBuf>,
 
     /// Write the tables as Markdown; - is standard output, in place of the tables
-    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = FILES)]
+    #[arg(long, alias = "export-markdown", value_name = "FILE", hide_short_help = true, help_heading = FILES)]
     pub markdown: Option<PathBuf>,
 
     /// Write a report to open in a browser: one file, which needs nothing else; - is standard output, in place of the tables
-    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    #[arg(long, alias = "export-html", value_name = "FILE", help_heading = FILES)]
     pub html: Option<PathBuf>,
 
     /// Title of the run

@@ -350,7 +350,10 @@ impl FromStr for StrategyDraft {
         let mut of_engine =
             prefixed.filter_map(|engine| Some((Some(*engine), mode.strip_prefix(engine.prefix())?)));
         let (engine, mode) = of_engine.next().unwrap_or((None, mode));
-        let mode = by_name("mode", mode, Mode::ALL, Mode::name)?;
+        let mode = by_name("mode", mode, Mode::ALL, Mode::name).map_err(|error| match mode {
+            "all" => format!("{error}; without --mode it is all of them"),
+            _ => error,
+        })?;
         let mut draft = Self { mode: Some(mode), engine, ..Self::default() };
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| {
@@ -507,6 +510,8 @@ mod tests {
             error,
             "unknown mode 'poool' (did you mean pool?): expected serial, threads, pool, process"
         );
+        let error = "all".parse::<StrategyDraft>().unwrap_err();
+        assert!(error.ends_with("; without --mode it is all of them"), "{error}");
         let error = "pool:wrokers=2".parse::<StrategyDraft>().unwrap_err();
         assert!(
             error.contains("unknown setting 'wrokers' (did you mean workers?): expected workers"),

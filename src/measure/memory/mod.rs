@@ -129,7 +129,8 @@ impl Gauge {
         let cgroup = || {
             let folder =
                 folder.ok_or_else(|| io::Error::other("no cgroup that accounts for memory was found"))?;
-            cgroup::Cgroup::create(folder, &mut processes_started).map(|cgroup| Layer::Cgroup(Box::new(cgroup)))
+            cgroup::Cgroup::create(folder, &mut processes_started)
+                .map(|cgroup| Layer::Cgroup(Box::new(cgroup)))
         };
         let layer = match choice {
             Choice::Auto => cgroup()
