@@ -77,10 +77,6 @@ shared_record! {
     }
 }
 
-/// Naps that the parent takes before an argument that nobody fetches, after a worker has died, is taken for one of a range
-/// that was claimed and never noted.
-const STALLED_FOR_GOOD: u32 = 10;
-
 /// How long the parent sleeps at most before it looks at progress.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -100,15 +96,12 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         pool.start(workload, station, None)?;
     }
     // Argument by argument where there are any; otherwise the counter is all that workers need.
-    let (mut made, mut stalled) = (0, 0);
     while pool.alive > 0 || pool.hand_out_what_is_missing(workload)? {
-        if made < round.tasks && pool.common.arguments.capacity() > 0 {
-            let before = made;
-            made = pool.make_arguments(workload, made)?;
-            stalled = if made == before { stalled + 1 } else { 0 };
-            if stalled >= STALLED_FOR_GOOD && pool.casualties.lost > 0 {
+        if pool.made < round.tasks {
+            let before = pool.made;
+            pool.make_arguments(workload);
+            if pool.made == before && pool.casualties.lost > 0 {
                 pool.fill_gap(workload)?;
-                stalled = 0;
             }
         } else if let Some(reaped) = wait_timeout(pool.overseer.nap(NAP))? {
             pool.bury(workload, &reaped)?;
@@ -193,6 +186,8 @@ struct Pool {
     alive: usize,
     peak: usize,
     started: u64,
+    /// Tasks below this have their arguments.
+    made: u64,
     casualties: Casualties,
     overseer: Overseer,
     /// Sums over the workers that have been buried.
@@ -208,8 +203,9 @@ impl Pool {
         let mut sharing = exec::sharing_of(round.settings);
         let common = Common::new(workload, round.tasks, settings, round.stamp_stride, &mut sharing)?;
         Ok(Self {
-            common,
             parent: std::process::id() as Pid,
+            made: if common.arguments.capacity() == 0 { round.tasks } else { 0 },
+            common,
             spawner: Spawner::prepare(round, sharing)?,
             pids: vec![0; workers + 1],
             alive: 0,
@@ -258,14 +254,15 @@ impl Pool {
         Ok(())
     }
 
-    fn make_arguments<W: Workload>(&mut self, workload: &W, made: u64) -> Result<u64, RoundError> {
+    /// Makes arguments until all are made, or the ring has been full for a nap.
+    fn make_arguments<W: Workload>(&mut self, workload: &W) {
         let board = &self.common.board;
-        Ok(self.common.arguments.make(
-            made,
+        self.made = self.common.arguments.make(
+            self.made,
             self.common.tasks,
             |task| board.word(task).is_published(),
             |task, buffer| workload.write_argument(task, buffer),
-        ))
+        );
     }
 
     /// Kills workers that have been at one task for too long.
@@ -277,7 +274,8 @@ impl Pool {
                 continue;
             }
             let note = self.common.stations[place].note();
-            let task = self.first_unpublished(&note.held()).filter(|_| note.ready);
+            // Whoever waits for an argument is not at the task yet.
+            let task = self.first_unpublished(&note.held()).filter(|task| note.ready && *task < self.made);
             if self.overseer.is_overdue(now, pid, task.map_or(At::NoTask, At::Task)) {
                 // It is not reaped yet, so its number is its own.
                 let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
@@ -300,13 +298,17 @@ impl Pool {
             self.common.board.give_up(task, failure);
             workload.note_failure();
         }
+        if station == self.spare() && succession.inherited.is_none() {
+            return Ok(());
+        }
         self.start(workload, station, succession.inherited)
     }
 
     /// Adds up what the worker of `station` has left there, and clears it.
     fn take_leave(&mut self, station: usize) -> Estate {
         let station = &self.common.stations[station];
-        let estate = station.note().settle(|task| self.common.board.word(task).is_published());
+        let is_published = |task| self.common.board.word(task).is_published();
+        let estate = station.note().settle(is_published, |task| task < self.made);
         let take = |field: &AtomicU64| field.swap(0, Acquire);
         for field in [
             &station.held_start_and_side,
@@ -337,10 +339,15 @@ impl Pool {
         first_unpublished(tasks, |task| self.common.board.word(task).is_published())
     }
 
-    /// Starts one more worker for a [`ledger::gap`]. Only where the others cannot go on without it; else the sweep at the end
-    /// finds it.
+    /// The station of a worker for a [`ledger::gap`].
+    fn spare(&self) -> usize {
+        self.pids.len() - 1
+    }
+
+    /// Starts one more worker for a [`ledger::gap`], and for that alone: it would hold up the next gap otherwise. Only where the
+    /// others cannot go on without it; else the sweep at the end finds it.
     fn fill_gap<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
-        let spare = self.pids.len() - 1;
+        let spare = self.spare();
         if self.pids[spare] != 0 {
             return Ok(());
         }

@@ -105,6 +105,7 @@ impl Parent {
             common,
             parent: 0,
             spawner: None,
+            made: TASKS,
             pids: vec![0; WORKERS + 1],
             alive: 0,
             peak: 0,

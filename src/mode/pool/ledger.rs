@@ -29,6 +29,8 @@ pub(super) struct Estate {
     pub first_left: Option<u64>,
     /// Tasks it has executed in all its life.
     pub executed: u64,
+    /// Whether it was ready, and the argument of [`Self::first_left`] was there: it may have begun.
+    may_have_begun: bool,
     ready: bool,
 }
 
@@ -38,13 +40,18 @@ impl Note {
         self.held_start_and_side / 2..self.held_end
     }
 
-    /// What is left of a worker that can write no more. It went through what it held in order.
-    pub(super) fn settle(&self, is_published: impl Fn(u64) -> bool) -> Estate {
+    /// What is left of a worker that can write no more. It went through what it held in order, as far as arguments were there.
+    pub(super) fn settle(
+        &self,
+        is_published: impl Fn(u64) -> bool,
+        has_argument: impl Fn(u64) -> bool,
+    ) -> Estate {
         let held = self.held();
         let first_left = first_unpublished(&held, is_published);
         let done = first_left.unwrap_or(held.end.max(held.start)) - held.start;
         let before = self.executed_before[(self.held_start_and_side % 2) as usize];
-        Estate { held, first_left, executed: before + done, ready: self.ready }
+        let may_have_begun = self.ready && first_left.is_some_and(has_argument);
+        Estate { held, first_left, executed: before + done, may_have_begun, ready: self.ready }
     }
 }
 
@@ -72,8 +79,8 @@ impl Estate {
         if exit == Exit::Code(0) {
             return Ok(None);
         }
-        // Tasks that were handed down to one that died before it was ready have not killed it.
-        let busy_with = self.first_left.filter(|_| self.ready);
+        // Tasks that it held and could not have begun have not killed it.
+        let busy_with = self.first_left.filter(|_| self.may_have_begun);
         let death = Death {
             exit,
             took_tasks: self.ready && !self.held.is_empty(),

@@ -249,7 +249,7 @@ impl State {
     fn bury(&mut self, scope: &Scope, place: usize, killed: bool) {
         let note = std::mem::take(&mut self.notes[place]);
         self.workers[place].life = Life::Nobody;
-        let mut estate = note.settle(|task| self.is_published(task));
+        let mut estate = note.settle(|task| self.is_published(task), |_| true);
         self.executed += estate.executed;
         if scope.mistake == Some(Mistake::InheritsWhatIsDone) && !estate.held.is_empty() {
             estate.first_left = Some(estate.held.start);
@@ -261,7 +261,9 @@ impl State {
             self.published |= 1 << task;
             self.given_up |= 1 << task;
         }
-        self.start(place, succession.inherited);
+        if place != scope.workers || succession.inherited.is_some() {
+            self.start(place, succession.inherited);
+        }
     }
 
     /// One step of the worker at `place`: at most one access to what others see.
@@ -343,6 +345,11 @@ impl State {
                 Some(Next::NoteBefore(purpose))
             }
         };
+        // The spare one claims nothing.
+        let then = then.map(|next| match next {
+            Next::Claim if place == scope.workers => Next::NoteBefore(Purpose::End),
+            next => next,
+        });
         worker.life = then.map_or(Life::Dead(false), Life::Alive);
     }
 

@@ -13,7 +13,8 @@ use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::workload::{Executor, Meter, Workload};
 
-/// Takes what is left of `inherited`, then claims chunk after chunk until there are no more.
+/// Takes what is left of `inherited`, then claims chunk after chunk until there are no more: the one at the spare station, who
+/// is there for what he inherits, claims nothing.
 pub(super) fn work<W: Workload>(
     common: &mut Common,
     workload: &W,
@@ -21,6 +22,7 @@ pub(super) fn work<W: Workload>(
     inherited: Option<Range<u64>>,
 ) {
     let Common { board, arguments, counter, stations, chunk, tasks } = common;
+    let is_spare = station + 1 == stations.len();
     let station = &stations[station];
     let queue = Queue { next: &counter[0].next, chunk: *chunk, tasks: *tasks };
     if let Some(range) = &inherited {
@@ -39,10 +41,11 @@ pub(super) fn work<W: Workload>(
             }
         }
     }
-    if worker.arguments.capacity() == 0 && workload.result_size() == 0 {
-        worker.execute_bare(&queue);
-    } else {
-        worker.execute_all(&queue);
+    let is_bare = worker.arguments.capacity() == 0 && workload.result_size() == 0;
+    match is_bare {
+        _ if is_spare => {}
+        true => worker.execute_bare(&queue),
+        false => worker.execute_all(&queue),
     }
     station.hold(&(queue.tasks..queue.tasks), worker.meter.executed);
     station.finished_at.store(monotonic_nanoseconds(), Release);
