@@ -6,11 +6,11 @@
 mod common;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
 use common::programs::{last, reasons};
-use common::{Finished, Running, Sandbox, digest, has_python, parse, rounds};
+use common::{Finished, Running, Sandbox, digest, has_python, parse, rounds, skip};
 use nix::sys::signal::Signal;
 use procbench::document::Document;
 use procfs::process::Process;
@@ -26,8 +26,12 @@ fn export(sandbox: &Sandbox, finished: &Finished) -> Document {
 }
 
 fn start<'a>(sandbox: &'a Sandbox, arguments: &str) -> Running<'a> {
-    let all = arguments.split(' ').chain(["-q", "--json", "out.json"]);
-    sandbox.start(sandbox.command(all))
+    start_of(sandbox, "-q --json out.json", arguments)
+}
+
+/// With a command behind the rest.
+fn start_of<'a>(sandbox: &'a Sandbox, arguments: &str, last: &str) -> Running<'a> {
+    sandbox.start(sandbox.command(arguments.split(' ').chain(last.split(' '))))
 }
 
 /// Kills children of runners at random moments until the run ends. Returns how many were killed.
@@ -263,6 +267,78 @@ fn processes_of_tasks_killed_or_stopped_are_reported_or_retried() {
         }
     }
     drop(count.lost("its task, or nothing with retry"));
+}
+
+/// The children of `parent`, by a file that is read in no time; `None` where the kernel has none such.
+fn children_at_once(parent: i32) -> Option<Vec<i32>> {
+    let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    Some(text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// Stops a child of `parent` that has been created and has executed nothing yet, which takes many tries. `None` if none was met
+/// before `deadline`, or before `parent` ended.
+fn stop_before_exec(parent: i32, deadline: Instant) -> Option<i32> {
+    let stat = |pid| Process::new(pid).ok()?.stat().ok();
+    while Instant::now() < deadline {
+        for child in children_at_once(parent)? {
+            send(child, Signal::SIGSTOP);
+            let stopped = stat(child).filter(|child| child.state == 'T');
+            // Its parent has not been given back control, and it has its parent's memory still.
+            let is_awaited = stopped.zip(stat(parent)).is_some_and(|(child, parent)| {
+                parent.state == 'D' && parent.vsize == child.vsize && child.ppid == parent.pid
+            });
+            if is_awaited {
+                return Some(child);
+            }
+            send(child, Signal::SIGCONT);
+        }
+    }
+    None
+}
+
+#[test]
+fn one_that_is_stopped_before_it_executes_anything_is_found_by_the_timeout_too() {
+    let test = "one_that_is_stopped_before_it_executes_anything_is_found_by_the_timeout_too";
+    if children_at_once(std::process::id() as i32).is_none() {
+        return skip(test, "this kernel lists no children in /proc");
+    }
+    let mut count = Count::of("process of a task stopped (SIGSTOP) before its exec, --timeout");
+    for (workload, depth) in [("-m process:in-flight=2:start=exec", 0), ("-m process:in-flight=2 -- true", 1)]
+    {
+        for _ in 0..times(1, 20) {
+            let sandbox = Sandbox::new();
+            let mut running = start_of(&sandbox, "-n 1000000 --timeout 300ms --rounds 1", workload);
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let stopped = loop {
+                let runner = running.wait_for("a runner at work", |running| {
+                    let mut runner = running.runner()?;
+                    // Between a runner whose tasks are programs and the controller stands another process.
+                    for _ in 0..depth {
+                        runner = *children_at_once(runner)?.first()?;
+                    }
+                    (!children_at_once(runner)?.is_empty()).then_some(runner)
+                });
+                let stopped = stop_before_exec(runner, deadline);
+                if stopped.is_some() || Instant::now() >= deadline {
+                    break stopped;
+                }
+            };
+            let Some(stopped) = stopped else {
+                skip(test, &format!("{workload}: nobody was met at that moment"));
+                running.signal(Signal::SIGINT);
+                running.finish().expect_code(130);
+                continue;
+            };
+            running.wait_for("its end", |_| {
+                let state = Process::new(stopped).and_then(|process| process.stat()).map(|stat| stat.state);
+                (state.ok() != Some('T')).then_some(())
+            });
+            running.signal(Signal::SIGINT);
+            running.finish().expect_code(130);
+            count.survived();
+        }
+    }
+    drop(count.lost("its task"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
-use crate::sys::strays::{children, end_strays};
+use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec};
 use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
@@ -80,6 +80,9 @@ pub enum RoundFailure {
 
 /// How often the controller looks up while nothing happens.
 const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// A runner that has said nothing for this long, and for longer than a task may take, may be held up.
+const LONGEST_SILENCE: Duration = Duration::from_millis(500);
 /// How long it waits for processes that have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
@@ -207,13 +210,25 @@ fn converse(
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
     let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
     let mut has_gone = false;
+    // Longer than a runner that goes on ever says nothing.
+    let longest_silence = request.workload.any_timeout().map(|timeout| timeout.max(LONGEST_SILENCE));
+    let mut heard_at = Instant::now();
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
             runner.end(End::AtOnce);
             return Err(RoundFailure::Interrupted);
         }
-        match lines.next(every)? {
+        let heard = lines.next(every)?;
+        match heard {
+            Heard::Nothing if longest_silence.is_some_and(|longest| heard_at.elapsed() > longest) => {
+                end_those_stopped_before_exec(runner.pid());
+                heard_at = Instant::now();
+            }
+            Heard::Nothing => {}
+            _ => heard_at = Instant::now(),
+        }
+        match heard {
             // What it has started may hold its pipe open.
             Heard::Nothing if has_gone => break,
             Heard::Nothing => has_gone = has_ended_by(runner.pid(), Instant::now()).is_some(),

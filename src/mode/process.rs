@@ -590,7 +590,9 @@ impl Crew {
             self.failures.publish(&self.board, task, word);
         } else {
             self.never_begun += u64::from(!word.is_published());
-            let overdue = self.started_at.get(cell).is_some_and(|at| at.load(Relaxed) == OVERDUE);
+            // Somebody else kills one that is stopped before it has executed anything: this one waits in the kernel for that.
+            let overdue = self.started_at.get(cell).is_some_and(|at| at.load(Relaxed) == OVERDUE)
+                || self.time_left(cell, monotonic_nanoseconds()) == Some(Duration::ZERO);
             let failure = match reaped.exit {
                 Exit::Signal(libc::SIGKILL) if overdue => {
                     Failure::timed_out(self.timeout.unwrap_or_default())

@@ -21,7 +21,7 @@ use super::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::Pid;
 use crate::sys::memory::Visibility;
-use crate::sys::wait::{Reaped, Which, try_wait};
+use crate::sys::wait::{Exit, Reaped, Which, try_wait};
 use crate::workload::program::Launcher;
 use crate::workload::{Failure, Meter, Programs, Word, Workload, argument};
 
@@ -298,7 +298,13 @@ impl<'a> Crew<'a> {
             // What it had said last may still be on its way; what its own children might say is not its answer.
             read_available(&mut file, &mut said)?;
         }
-        let result = match alive.failure {
+        let now = monotonic_nanoseconds();
+        // Somebody else kills one that is stopped before it has executed anything: this one waits in the kernel for that.
+        let overdue = self.programs.timeout().filter(|timeout| {
+            reaped.exit == Exit::Signal(libc::SIGKILL)
+                && now.saturating_sub(alive.started_at) >= timeout.as_nanos() as u64
+        });
+        let result = match alive.failure.or(overdue.map(Failure::timed_out)) {
             Some(failure) => Err(failure),
             None if said.len() > LONGEST_ANSWER => Err(Failure::LongAnswer),
             None => self.programs.outcome(alive.checksum, reaped.exit, &said),
@@ -307,7 +313,7 @@ impl<'a> Crew<'a> {
             self.meter.executed += 1;
         }
         if self.board.stamps.includes(alive.task) {
-            self.board.stamps.note(alive.task, alive.started_at, monotonic_nanoseconds());
+            self.board.stamps.note(alive.task, alive.started_at, now);
         }
         self.done += 1;
         self.failures.publish(&self.board, alive.task, Word::new(result));

@@ -4,9 +4,11 @@
 //! children, reaps them, and does so again until it has none, has ended everything below it, whatever process groups and
 //! sessions there were.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use procfs::process::Stat;
 
 use super::fork::Pid;
 use super::wait::wait_until;
@@ -32,6 +34,28 @@ pub fn end_strays(spared: &[Pid]) -> u64 {
         for (pid, running) in strays {
             ended += u64::from(running);
             let _ = wait_until(pid, Some(deadline));
+        }
+    }
+}
+
+/// Kills each descendant of `root`, or child, that somebody has stopped between its creation and its `exec`. As after any
+/// vfork, its parent sleeps in the kernel until then: it cannot look for it itself.
+pub fn end_those_stopped_before_exec(root: Pid) {
+    let Ok(processes) = procfs::process::all_processes() else { return };
+    let all: HashMap<Pid, Stat> =
+        processes.flatten().filter_map(|process| process.stat().ok()).map(|stat| (stat.pid, stat)).collect();
+    let parent_of = |stat: &Stat| all.get(&stat.ppid);
+    let is_below_root = |stat: &Stat| {
+        // What was read at different times need not have an end.
+        std::iter::successors(Some(stat), |stat| parent_of(stat)).take(all.len()).any(|stat| stat.pid == root)
+    };
+    for stopped in all.values().filter(|stat| stat.state == 'T') {
+        // One that has executed something has memory of its own, and a parent that goes on.
+        let is_awaited =
+            parent_of(stopped).is_some_and(|parent| parent.state == 'D' && parent.vsize == stopped.vsize);
+        if is_awaited && is_below_root(stopped) {
+            // Its parent, who alone could reap it, sleeps, so its number is still its own.
+            let _ = kill(nix::unistd::Pid::from_raw(stopped.pid), Signal::SIGKILL);
         }
     }
 }

@@ -141,6 +141,11 @@ impl WorkloadSpec {
         self.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
+    /// How long a task may take, whoever executes it.
+    pub fn any_timeout(&self) -> Option<Duration> {
+        self.program.as_ref().and_then(ProgramSpec::timeout).or_else(|| self.task_timeout())
+    }
+
     /// How long one task takes, as far as the specification says: CPU work and waiting, in seconds.
     /// What it does besides (the kernel's part of a file, a formula) is a rule of thumb.
     pub fn expected_task_seconds(&self) -> f64 {
