@@ -81,7 +81,7 @@ pub enum RoundFailure {
 /// How often the controller looks up while nothing happens.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// A runner that has said nothing for this long, and for longer than a task may take, may be held up.
+/// A runner that has said nothing for this much longer than a task may take may be held up.
 const LONGEST_SILENCE: Duration = Duration::from_millis(500);
 /// How long it waits for processes that have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -210,8 +210,9 @@ fn converse(
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
     let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
     let mut has_gone = false;
-    // Longer than a runner that goes on ever says nothing.
-    let longest_silence = request.workload.any_timeout().map(|timeout| timeout.max(LONGEST_SILENCE));
+    // By then a runner that goes on has looked after its tasks itself, and said something.
+    let longest_silence =
+        request.workload.any_timeout().map(|timeout| timeout.saturating_add(LONGEST_SILENCE));
     let mut heard_at = Instant::now();
     while report.is_none() {
         if signals.stop_wanted() {
