@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
 use common::programs::{last, reasons};
-use common::{Finished, Running, Sandbox, digest, has_python, parse, rounds, skip};
+use common::{Finished, Running, Sandbox, children_at_once, digest, has_python, parse, rounds, skip};
 use nix::sys::signal::Signal;
 use procbench::document::Document;
 use procfs::process::Process;
@@ -267,12 +267,6 @@ fn processes_of_tasks_killed_or_stopped_are_reported_or_retried() {
         }
     }
     drop(count.lost("its task, or nothing with retry"));
-}
-
-/// The children of `parent`, by a file that is read in no time; `None` where the kernel has none such.
-fn children_at_once(parent: i32) -> Option<Vec<i32>> {
-    let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
-    Some(text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// Stops a child of `parent` that has been created and has executed nothing yet, which takes many tries. `None` if none was met

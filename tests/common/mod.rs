@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -284,8 +284,7 @@ impl Running<'_> {
 
     /// The runner of the current round, if there is one now.
     pub fn runner(&self) -> Option<i32> {
-        let of_ours = members(self.session).into_iter().filter(|stat| stat.ppid == self.pid());
-        of_ours.map(|stat| stat.pid).find(|pid| is_runner(*pid))
+        self.children_of(self.pid()).into_iter().find(|pid| is_runner(*pid))
     }
 
     /// Waits for the runner of the `number`-th round, from 1.
@@ -303,8 +302,10 @@ impl Running<'_> {
 
     /// The children of `parent`, if it is one of ours.
     pub fn children_of(&self, parent: i32) -> Vec<i32> {
-        let all = members(self.session).into_iter();
-        all.filter(|stat| stat.ppid == parent).map(|stat| stat.pid).collect()
+        children_at_once(parent).unwrap_or_else(|| {
+            let all = members(self.session).into_iter();
+            all.filter(|stat| stat.ppid == parent).map(|stat| stat.pid).collect()
+        })
     }
 
     /// Waits until `runner` has `count` children, all of them asleep: they are in the middle of their tasks.
@@ -369,6 +370,16 @@ fn text_of(received: Option<Receiver<Vec<u8>>>) -> String {
     let Some(received) = received else { return String::new() };
     let bytes = received.recv_timeout(GONE_WITHIN).expect("whoever held the pipe is gone, so it ends");
     String::from_utf8(bytes).expect("procbench prints UTF-8")
+}
+
+/// The children of `parent`, whose threads have started them, by files that are read in no time: what lives for milliseconds only
+/// is seen too. `None` where the kernel has none such.
+pub fn children_at_once(parent: i32) -> Option<Vec<i32>> {
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).ok()?;
+    let of_thread =
+        |thread: io::Result<fs::DirEntry>| fs::read_to_string(thread.ok()?.path().join("children")).ok();
+    let lists: Vec<String> = threads.map(of_thread).collect::<Option<_>>()?;
+    Some(lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// All processes of a session, dead but not yet reaped ones included.
