@@ -159,18 +159,20 @@ fn check(result: i32) -> io::Result<()> {
 }
 
 /// Whether a program that this process starts may put itself into the cgroup of `procs_file`: found out by a child that
-/// enters and then gives up before it executes anything.
+/// enters and leaves before it executes anything.
 pub fn can_enter(procs_file: &std::path::Path) -> bool {
     use std::os::unix::process::CommandExt;
 
-    const ENTERED: i32 = libc::ECANCELED;
+    const ENTERED: i32 = 42;
     let mut child = std::process::Command::new("/proc/self/exe");
     if enter_on_start(&mut child, procs_file).is_err() {
         return false;
     }
-    // SAFETY: between fork and exec nothing is called or allocated; an error of this kind is a plain number.
-    unsafe { child.pre_exec(|| Err(io::Error::from_raw_os_error(ENTERED))) };
-    child.spawn().is_err_and(|error| error.raw_os_error() == Some(ENTERED))
+    // It says so by its end: an error is told through a pipe, which a parent that is killed just then no longer reads, and the
+    // standard library complains of that on standard error.
+    // SAFETY: between fork and exec nothing is called but `_exit`, and nothing allocated.
+    unsafe { child.pre_exec(|| raw::exit(ENTERED)) };
+    child.spawn().and_then(|mut child| child.wait()).is_ok_and(|status| status.code() == Some(ENTERED))
 }
 
 /// Arranges that the program which `command` starts puts itself into the cgroup of `procs_file` before it begins.
