@@ -127,6 +127,34 @@ fn each_way_to_fail_is_told_with_the_task_and_its_line() {
 }
 
 #[test]
+fn every_failed_task_is_listed_and_each_reason_is_shown() {
+    let sandbox = Sandbox::new();
+    let command = "[ {} -lt 30 ] || kill -SEGV $$; exit 3";
+    let arguments = ["-n", "31", "--rounds", "1", "-m", "serial", "--shell", "--", command];
+    let (document, finished) = run(&sandbox, &arguments);
+    assert_eq!(finished.code(), Some(1), "{finished:?}");
+    let found = reasons(last(&document, "serial"));
+    assert_eq!(found.len(), 31);
+    assert_eq!(found[29..], [(29, "exit code 3"), (30, "killed by SIGSEGV")]);
+    assert!(finished.stderr.contains("SIGSEGV"), "whatever the first ones have failed of: {finished:?}");
+}
+
+#[test]
+fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
+    let sandbox = Sandbox::new();
+    for (flags, name) in [
+        ("-P 4", "--workers N"),
+        ("--jobs=4", "--in-flight N"),
+        ("-0", "--args-from"),
+        ("-r 5", "--rounds N"),
+        ("--ignore-failure", "--on-failure"),
+    ] {
+        let finished = sandbox.run(flags.split(' ').chain(["--", "true"])).expect_code(2);
+        assert!(finished.stderr.contains("tip: ") && finished.stderr.contains(name), "{finished:?}");
+    }
+}
+
+#[test]
 fn what_the_kernel_refuses_to_start_is_told_too() {
     let sandbox = Sandbox::new();
     sandbox.write("long.txt", format!("short\n{}\n", "x".repeat(200_000)));
@@ -396,5 +424,11 @@ fn the_lines_that_a_spec_names_lie_beside_it() {
     sandbox.write("sub/lines.txt", "one\ntwo\n");
     sandbox.write("sub/spec.toml", "[workload]\ncommand = \"true\"\nargs_from = \"lines.txt\"\n");
     let finished = sandbox.run(["--config", "sub/spec.toml", "--dry-run"]).expect_code(0);
+    assert!(finished.stdout.contains("2 tasks"), "{finished:?}");
+
+    // Other lines are other tasks, however many the file has.
+    sandbox.write("sub/spec.toml", "[workload]\ncommand = \"true\"\ntasks = 7\n");
+    let arguments = ["--config", "sub/spec.toml", "--args-from", "sub/lines.txt", "--dry-run"];
+    let finished = sandbox.run(arguments).expect_code(0);
     assert!(finished.stdout.contains("2 tasks"), "{finished:?}");
 }

@@ -8,9 +8,10 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 
-/// What was typed. Whoever gives a word where none is expected has probably forgotten the `--` before his command.
+/// What was typed. Whoever gives a word where none is expected has probably forgotten the `--` before his command; whoever gives
+/// a flag of a tool that he knows is told what that is called here.
 pub fn typed() -> Cli {
-    const TIP: &str =
+    const FORGOTTEN: &str =
         "a command of your own stands behind --, such as: procbench --tasks 200 -- gzip -kf file-{}";
     Cli::try_parse().unwrap_or_else(|mut error| {
         let stray = match error.kind() {
@@ -18,12 +19,49 @@ pub fn typed() -> Cli {
             ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),
             _ => None,
         };
-        let is_word = matches!(stray, Some(ContextValue::String(word)) if !word.starts_with('-'));
+        let word = match stray {
+            Some(ContextValue::String(word)) => word.as_str(),
+            _ => "-",
+        };
         let first = std::env::args_os().nth(1).unwrap_or_default();
-        if is_word && !Cli::command().get_subcommands().any(|verb| OsStr::new(verb.get_name()) == first) {
-            let tip = ContextValue::StyledStrs(vec![StyledStr::from(TIP)]);
-            error.insert(ContextKind::Suggested, tip);
+        let is_of_benchmark =
+            !Cli::command().get_subcommands().any(|verb| OsStr::new(verb.get_name()) == first);
+        let tip = match word.starts_with('-') {
+            true => of_other_tools(word),
+            false => Some(FORGOTTEN),
+        };
+        if let Some(tip) = tip.filter(|_| is_of_benchmark) {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
         }
         error.exit()
+    })
+}
+
+/// What a flag of xargs, GNU parallel, make or hyperfine is called here, or that it takes none.
+fn of_other_tools(flag: &str) -> Option<&'static str> {
+    let name = flag.split('=').next().unwrap_or(flag);
+    Some(match name {
+        "-P" | "-j" | "--jobs" | "--max-procs" | "--parallel" => {
+            "how many at once is --workers N for pool and threads, --in-flight N for process"
+        }
+        "-0" | "--null" | "-d" | "--delimiter" => {
+            "tasks are lines: tr '\\0' '\\n' makes some, and --args-from FILE or - reads them"
+        }
+        "-a" | "--arg-file" | "-L" | "--parameter-list" | "--parameter-scan" => {
+            "--args-from FILE has a task in each line"
+        }
+        "-I" | "--replace" => "{} is replaced by the task's line without being told",
+        "-r" | "--min-runs" | "--max-runs" => "how many rounds are timed is --rounds N",
+        "-w" => "rounds that are not timed are --warmup N",
+        "-p" => "what is executed before each round is --prepare COMMAND",
+        "-i" | "--ignore-failure" | "--halt" => {
+            "what a failed task leads to is --on-failure POLICY; going on is the default"
+        }
+        "-N" | "-S" => "no shell is the default; --shell has /bin/sh execute the command",
+        "--joblog" | "--results" => {
+            "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"
+        }
+        "--retries" => "--on-failure retry:N tries a task again",
+        _ => return None,
     })
 }

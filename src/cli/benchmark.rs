@@ -300,10 +300,14 @@ impl Benchmark {
         if let Some(setting) = flags.unused_by(&strategies) {
             return Err(format!("{setting} was given, but none of the strategies has such a setting"));
         }
-        let workload = match typed.io {
+        let mut workload = match typed.io {
             Some(io) => spec.workload.with_io(io),
             None => spec.workload,
         };
+        if typed.args_from.is_some() {
+            // The file's number of tasks is not that of other lines.
+            workload.tasks = None;
+        }
         Ok(Draft {
             workload: workload.overridden_by(&typed),
             run: spec.run.overridden_by(&RunDraft {

@@ -320,7 +320,7 @@ struct Lines<R> {
 }
 
 /// A line longer than this is not a message.
-const LONGEST_LINE: usize = 1 << 20;
+const LONGEST_LINE: usize = 8 << 20;
 
 impl<R: Read + AsFd> Lines<R> {
     fn new(source: R) -> Self {

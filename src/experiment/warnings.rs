@@ -337,12 +337,20 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     if all_failed > 0 {
         let timed = strategy.rounds.iter().flat_map(|round| &round.report.failures);
         let mut first: Vec<&TaskFailure> = Vec::new();
-        for failure in strategy.untimed_failures.iter().chain(timed) {
-            // Each round may have failed in the same way.
-            if first.len() < FAILURES_SHOWN && !first.iter().any(|shown| shown.task == failure.task) {
-                first.push(failure);
+        let all = || strategy.untimed_failures.iter().chain(timed.clone());
+        // One of each reason, as far as there is room, then others. Each round may have failed in the same way.
+        for of_known_reason in [false, true] {
+            for failure in all() {
+                let is_known = first.iter().any(|shown| shown.reason == failure.reason);
+                if first.len() < FAILURES_SHOWN
+                    && is_known == of_known_reason
+                    && !first.iter().any(|shown| shown.task == failure.task)
+                {
+                    first.push(failure);
+                }
             }
         }
+        first.sort_by_key(|failure| failure.task);
         let not_tried = strategy.tasks_not_tried();
         let failed = all_failed - untimed;
         let hint = if strategy.engine.is_tool() { "" } else { hint(&document.plan.workload, &first) };

@@ -23,7 +23,7 @@ pub struct Verified {
     /// CRC-32 of the same for each of up to [`PARTS`] stretches of tasks, where only the user's own program can tell whether
     /// its results are right: they say where two rounds differ.
     pub parts: Vec<u32>,
-    /// The first few failed tasks, with their reasons.
+    /// The first thousand failed tasks, with their reasons.
     pub failures: Vec<TaskFailure>,
 }
 
@@ -73,8 +73,8 @@ pub enum Violation {
     },
 }
 
-/// Failures that are reported one by one; the others are counted.
-pub(crate) const FAILURES_REPORTED: usize = 10;
+/// Failures that are reported one by one; the others are counted. With their lines they fit into one message to the controller.
+pub(crate) const FAILURES_REPORTED: usize = 1000;
 
 /// Bytes of arguments that are made again to check results against, for every task; with more than that it is
 /// done for an even sample of tasks. The digest covers all of them either way.

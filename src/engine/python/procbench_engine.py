@@ -22,7 +22,7 @@ VERSION = 1
 # stamped, which is no plain number. And the part of a task's time that they may take.
 STAMPING, SENDING_STAMPED, ALLOWED = 300e-9, 8e-6, 0.01
 MOST_SAMPLES = 1 << 16
-FAILURES_REPORTED = 10
+FAILURES_REPORTED = 1000
 # Stretches of tasks that say where two rounds differ.
 PARTS = 512
 # Tasks, and bytes of arguments, that are made again to check results against, spread evenly. The digest covers all.
