@@ -114,6 +114,13 @@ fn an_unknown_name_is_answered_with_those_there_are() {
 }
 
 #[test]
+fn durations_that_there_are_not_cannot_vary() {
+    let finished = Sandbox::new().run(["-n5", "--spread", "exponential"]).expect_code(2);
+    let error = finished.error();
+    assert!(error.contains("neither work nor wait") && error.contains("--cpu or --io-wait"), "{error}");
+}
+
+#[test]
 fn settings_of_a_row_are_checked_one_by_one() {
     refused(
         &["-n5", "-m", "pool:wrokers=2"],

@@ -50,9 +50,12 @@ pub struct Binding {
 pub fn in_words(strategy: &str, verdict: &Verdict) -> Option<String> {
     let binding = verdict.binding.as_ref()?;
     Some(format!(
-        "{strategy}: at most {} processes are alive at once, not {}: {} is {}, of which {} are in use; all at once would \
+        "{strategy}: at most {} alive at once, not {}: {} is {}, of which {} are in use or set aside; all at once would \
          have needed {}. To raise it: {}",
-        count(verdict.allowed),
+        match verdict.allowed {
+            1 => "1 process is".to_owned(),
+            allowed => format!("{} processes are", count(allowed)),
+        },
         count(verdict.wanted),
         binding.limit,
         count(binding.value),

@@ -270,12 +270,13 @@ pub const PROGRAM_BYTES: u64 = 8 << 20;
 
 /// Each worker that is alive in `process` mode is listened to through a file of its own, of the `hard` limit on them.
 fn files_of_workers(hard: u64) -> Limit {
+    // What is set aside for the pipes, folders and watches of the runner itself.
     const OWN: u64 = 64;
     Limit {
         name: "RLIMIT_NOFILE".into(),
         kind: LimitKind::Processes,
         value: hard,
-        in_use: OWN,
+        in_use: OWN.min(hard),
         advice: "ulimit -Hn N, or nofile in /etc/security/limits.conf".into(),
     }
 }
@@ -284,7 +285,7 @@ fn files_of_workers(hard: u64) -> Limit {
 fn no_room(name: &str, wanted: u64, executors: &str, allowed: u64, binding: &guard::Binding) -> PlanError {
     let guard::Binding { limit, value, in_use, advice, .. } = binding;
     PlanError::Limit(format!(
-        "{name} needs {wanted} {executors}, but {limit} leaves room for {allowed}: {in_use} of {value} are in use. \
+        "{name} needs {wanted} {executors}, but {limit} leaves room for {allowed}: {in_use} of {value} are in use or set aside. \
          To raise it: {advice}"
     ))
 }

@@ -62,9 +62,14 @@ pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure]) -> &'stat
     let is = |beginning: &str| failures.iter().any(|failure| failure.reason.starts_with(beginning));
     let Some(program) = &workload.program else { return "" };
     if workload.kind == Kind::Worker && is("timed out") {
-        return " (does it write each answer at once, such as by flush=True, python3 -u or sed -u?)";
+        return " (does it write each answer at once, such as by flush=True, python3 -u or sed -u? What a worker takes \
+                to start is part of its first task)";
     }
     let never_ran = failures.iter().all(|failure| failure.reason.starts_with("could not be started"));
+    if workload.kind == Kind::Command && program.output.is_none() && is("exit code") {
+        return " (--output DIR keeps what programs write; each round runs them again, and what one has left may be in the \
+                next one's way: --prepare COMMAND)";
+    }
     match program.output.is_none() && workload.kind != Kind::Call && !never_ran {
         true => " (--output DIR keeps what programs write)",
         false => "",
