@@ -140,6 +140,17 @@ fn every_failed_task_is_listed_and_each_reason_is_shown() {
 }
 
 #[test]
+fn a_task_that_stops_whoever_measures_is_found_by_the_timeout() {
+    for mode in ["serial", "process"] {
+        let sandbox = Sandbox::new();
+        let arguments = ["-n", "6", "--rounds", "1", "--timeout", "300ms", "-m", mode, "--shell", "--"];
+        let finished =
+            sandbox.run(arguments.iter().chain(&["[ {} != 3 ] || kill -STOP $PPID"])).expect_code(1);
+        assert!(finished.error().contains("has stopped the runner"), "{mode}: {finished:?}");
+    }
+}
+
+#[test]
 fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
     let sandbox = Sandbox::new();
     for (flags, name) in [

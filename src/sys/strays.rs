@@ -60,6 +60,13 @@ pub fn end_those_stopped_before_exec(root: Pid) {
     }
 }
 
+/// Whether somebody has stopped `runner`, or, where it is `guarded`, the one that works below the guardian.
+pub fn is_stopped(runner: Pid, guarded: bool) -> bool {
+    let Ok(processes) = procfs::process::all_processes() else { return false };
+    let mut stats = processes.flatten().filter_map(|process| process.stat().ok());
+    stats.any(|stat| stat.state == 'T' && (stat.pid == runner || (guarded && stat.ppid == runner)))
+}
+
 /// The children of the calling process, and whether each was still running: who has been killed is not, even if the
 /// kernel has not got round to it.
 pub fn children() -> Vec<(Pid, bool)> {
