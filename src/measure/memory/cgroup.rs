@@ -1,7 +1,7 @@
 //! A fresh cgroup for one round, of version 2 or 1.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +18,8 @@ pub(super) struct Cgroup {
     runner: Option<u64>,
     highest: Sample,
     samples: u64,
+    /// In version 2: see [`peak_from_here()`].
+    peak_from_here: Option<File>,
     stat: Account,
     usage: Account,
     /// In version 1 only: the other has it in `stat`.
@@ -147,6 +149,7 @@ impl Cgroup {
             kernel: account("memory.kmem.usage_in_bytes"),
             folder,
             version,
+            peak_from_here: None,
             runner: None,
             highest: Sample::default(),
             samples: 0,
@@ -160,13 +163,13 @@ impl Cgroup {
     pub(super) fn begin(&mut self) {
         self.runner = self.read().map(Sample::without_page_cache);
         // The peak so far is the start of a program: of no interest. Not every kernel allows this.
-        let peak = match self.version {
-            Version::One => "memory.max_usage_in_bytes",
-            Version::Two => "memory.peak",
-        };
-        let _ = fs::write(self.folder.join(peak), "0");
-        if self.version == Version::One {
-            let _ = fs::write(self.folder.join("memory.kmem.max_usage_in_bytes"), "0");
+        match self.version {
+            Version::One => {
+                for file in ["memory.max_usage_in_bytes", "memory.kmem.max_usage_in_bytes"] {
+                    let _ = fs::write(self.folder.join(file), "0");
+                }
+            }
+            Version::Two => self.peak_from_here = peak_from_here(&self.folder.join("memory.peak")).ok(),
         }
     }
 
@@ -182,7 +185,8 @@ impl Cgroup {
     pub(super) fn finish(mut self) -> MemoryReading {
         // What is charged now is what outlives the processes: page cache above all.
         let left = self.read().unwrap_or_default();
-        let peak = self.peak();
+        let since_begin = self.peak_from_here.take().and_then(|peak| number_in(&peak));
+        let peak = since_begin.or_else(|| self.peak());
         let page_cache = left.page_cache.max(self.highest.page_cache);
         let sampled = self.highest.without_page_cache();
         // The exact peak counts page cache too. Where there is hardly any it is the better figure.
@@ -267,6 +271,20 @@ impl Drop for Cgroup {
             self.remove();
         }
     }
+}
+
+/// A `memory.peak` of version 2 whose peak counts from now on: from Linux 6.12 on, for whoever reads it by this very file.
+fn peak_from_here(path: &Path) -> io::Result<File> {
+    let mut peak = File::options().read(true).write(true).open(path)?;
+    peak.write_all(b"0")?;
+    Ok(peak)
+}
+
+/// The one number that `file` says.
+fn number_in(file: &File) -> Option<u64> {
+    let mut room = [0; 32];
+    let read = file.read_at(&mut room, 0).ok()?;
+    std::str::from_utf8(&room[..read]).ok()?.trim().parse().ok()
 }
 
 /// Holds a cgroup of version 2 to the limits that `own` has itself. Beside it, a round would run outside them.
