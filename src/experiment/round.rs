@@ -16,7 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading};
-use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_stopped};
+use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
@@ -223,7 +223,7 @@ fn converse(
         let heard = lines.next(every)?;
         match heard {
             Heard::Nothing if longest_silence.is_some_and(|longest| heard_at.elapsed() > longest) => {
-                if is_stopped(runner.pid(), runner.others.is_some()) {
+                if is_runner_stopped(runner.pid(), runner.others.is_some()) {
                     return Err(RoundFailure::Silent(format!(
                         "somebody has stopped the runner of {} (SIGSTOP), perhaps one of its tasks",
                         request.strategy.name

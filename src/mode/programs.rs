@@ -298,11 +298,10 @@ impl<'a> Crew<'a> {
             // What it had said last may still be on its way; what its own children might say is not its answer.
             read_available(&mut file, &mut said)?;
         }
-        let now = monotonic_nanoseconds();
         // Somebody else kills one that is stopped before it has executed anything: this one waits in the kernel for that.
         let overdue = self.programs.timeout().filter(|timeout| {
             reaped.exit == Exit::Signal(libc::SIGKILL)
-                && now.saturating_sub(alive.started_at) >= timeout.as_nanos() as u64
+                && monotonic_nanoseconds().saturating_sub(alive.started_at) >= timeout.as_nanos() as u64
         });
         let result = match alive.failure.or(overdue.map(Failure::timed_out)) {
             Some(failure) => Err(failure),
@@ -313,7 +312,7 @@ impl<'a> Crew<'a> {
             self.meter.executed += 1;
         }
         if self.board.stamps.includes(alive.task) {
-            self.board.stamps.note(alive.task, alive.started_at, now);
+            self.board.stamps.note(alive.task, alive.started_at, monotonic_nanoseconds());
         }
         self.done += 1;
         self.failures.publish(&self.board, alive.task, Word::new(result));

@@ -325,7 +325,8 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
         Some(trace) => Spread::Trace(trace.path.clone()),
         None => draft.spread.clone().unwrap_or_default(),
     };
-    if spread != Spread::Constant && cpu_seconds == 0.0 && io_wait_seconds == 0.0 {
+    // What a trace says may be nothing.
+    if found.trace.is_none() && spread != Spread::Constant && cpu_seconds == 0.0 && io_wait_seconds == 0.0 {
         return usage(format!(
             "spread is {spread}, but tasks neither work nor wait: expected --cpu or --io-wait, of which that is the spread"
         ));
@@ -451,11 +452,7 @@ impl Plan {
                     .and_then(|program| program.words.first().cloned()),
                 shell: program.as_ref().map(|program| program.shell),
                 args_from: program.as_ref().and_then(|program| program.args_from.clone()),
-                timeout: program
-                    .as_ref()
-                    .and_then(|program| program.timeout_seconds)
-                    .or(workload.timeout_seconds)
-                    .map(Seconds),
+                timeout: workload.any_timeout_seconds().map(Seconds),
                 output: program
                     .as_ref()
                     .and_then(|program| Some(program.output.as_ref()?.to_str()?.to_owned())),

@@ -41,9 +41,7 @@ pub fn end_strays(spared: &[Pid]) -> u64 {
 /// Kills each descendant of `root`, or child, that somebody has stopped between its creation and its `exec`. As after any
 /// vfork, its parent sleeps in the kernel until then: it cannot look for it itself.
 pub fn end_those_stopped_before_exec(root: Pid) {
-    let Ok(processes) = procfs::process::all_processes() else { return };
-    let all: HashMap<Pid, Stat> =
-        processes.flatten().filter_map(|process| process.stat().ok()).map(|stat| (stat.pid, stat)).collect();
+    let all: HashMap<Pid, Stat> = stats().map(|stat| (stat.pid, stat)).collect();
     let parent_of = |stat: &Stat| all.get(&stat.ppid);
     let is_below_root = |stat: &Stat| {
         // What was read at different times need not have an end.
@@ -61,10 +59,14 @@ pub fn end_those_stopped_before_exec(root: Pid) {
 }
 
 /// Whether somebody has stopped `runner`, or, where it is `guarded`, the one that works below the guardian.
-pub fn is_stopped(runner: Pid, guarded: bool) -> bool {
-    let Ok(processes) = procfs::process::all_processes() else { return false };
-    let mut stats = processes.flatten().filter_map(|process| process.stat().ok());
-    stats.any(|stat| stat.state == 'T' && (stat.pid == runner || (guarded && stat.ppid == runner)))
+pub fn is_runner_stopped(runner: Pid, guarded: bool) -> bool {
+    stats().any(|stat| stat.state == 'T' && (stat.pid == runner || (guarded && stat.ppid == runner)))
+}
+
+/// Everybody, as far as the kernel tells.
+fn stats() -> impl Iterator<Item = Stat> {
+    let processes = procfs::process::all_processes().into_iter().flatten().flatten();
+    processes.filter_map(|process| process.stat().ok())
 }
 
 /// The children of the calling process, and whether each was still running: who has been killed is not, even if the

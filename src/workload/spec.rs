@@ -141,9 +141,14 @@ impl WorkloadSpec {
         self.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
+    /// The same in seconds, as it was typed: one that is a program has it there.
+    pub fn any_timeout_seconds(&self) -> Option<f64> {
+        self.program.as_ref().and_then(|program| program.timeout_seconds).or(self.timeout_seconds)
+    }
+
     /// How long a task may take, whoever executes it.
     pub fn any_timeout(&self) -> Option<Duration> {
-        self.program.as_ref().and_then(ProgramSpec::timeout).or_else(|| self.task_timeout())
+        self.any_timeout_seconds().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
     /// How long one task takes, as far as the specification says: CPU work and waiting, in seconds.

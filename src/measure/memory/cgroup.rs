@@ -18,8 +18,8 @@ pub(super) struct Cgroup {
     runner: Option<u64>,
     highest: Sample,
     samples: u64,
-    /// In version 2: see [`peak_from_here()`].
-    peak_from_here: Option<File>,
+    /// In version 2: see [`Account::peak_from_here()`].
+    peak_from_here: Option<Account>,
     stat: Account,
     usage: Account,
     /// In version 1 only: the other has it in `stat`.
@@ -39,11 +39,20 @@ impl Account {
         Self { path, file: None, room: Vec::new() }
     }
 
+    /// A `memory.peak` of version 2 whose peak counts from now on: from Linux 6.12 on, for whoever reads it by this very file.
+    fn peak_from_here(path: PathBuf) -> io::Result<Self> {
+        let mut file = File::options().read(true).write(true).open(&path)?;
+        file.write_all(b"0")?;
+        Ok(Self { file: Some(file), ..Self::new(path) })
+    }
+
     /// What it says now.
     fn text(&mut self) -> Option<&str> {
         const ROOM: usize = 8 << 10;
         if self.file.is_none() {
             self.file = Some(File::open(&self.path).ok()?);
+        }
+        if self.room.is_empty() {
             self.room.resize(ROOM, 0);
         }
         let file = self.file.as_ref()?;
@@ -169,7 +178,9 @@ impl Cgroup {
                     let _ = fs::write(self.folder.join(file), "0");
                 }
             }
-            Version::Two => self.peak_from_here = peak_from_here(&self.folder.join("memory.peak")).ok(),
+            Version::Two => {
+                self.peak_from_here = Account::peak_from_here(self.folder.join("memory.peak")).ok();
+            }
         }
     }
 
@@ -185,7 +196,7 @@ impl Cgroup {
     pub(super) fn finish(mut self) -> MemoryReading {
         // What is charged now is what outlives the processes: page cache above all.
         let left = self.read().unwrap_or_default();
-        let since_begin = self.peak_from_here.take().and_then(|peak| number_in(&peak));
+        let since_begin = self.peak_from_here.take().and_then(|mut peak| peak.number());
         let peak = since_begin.or_else(|| self.peak());
         let page_cache = left.page_cache.max(self.highest.page_cache);
         let sampled = self.highest.without_page_cache();
@@ -271,20 +282,6 @@ impl Drop for Cgroup {
             self.remove();
         }
     }
-}
-
-/// A `memory.peak` of version 2 whose peak counts from now on: from Linux 6.12 on, for whoever reads it by this very file.
-fn peak_from_here(path: &Path) -> io::Result<File> {
-    let mut peak = File::options().read(true).write(true).open(path)?;
-    peak.write_all(b"0")?;
-    Ok(peak)
-}
-
-/// The one number that `file` says.
-fn number_in(file: &File) -> Option<u64> {
-    let mut room = [0; 32];
-    let read = file.read_at(&mut room, 0).ok()?;
-    std::str::from_utf8(&room[..read]).ok()?.trim().parse().ok()
 }
 
 /// Holds a cgroup of version 2 to the limits that `own` has itself. Beside it, a round would run outside them.

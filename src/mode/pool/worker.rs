@@ -41,11 +41,11 @@ pub(super) fn work<W: Workload>(
             }
         }
     }
-    let is_bare = worker.arguments.capacity() == 0 && workload.result_size() == 0;
-    match is_bare {
-        _ if is_spare => {}
-        true => worker.execute_bare(&queue),
-        false => worker.execute_all(&queue),
+    if !is_spare {
+        match worker.arguments.capacity() == 0 && workload.result_size() == 0 {
+            true => worker.execute_bare(&queue),
+            false => worker.execute_all(&queue),
+        }
     }
     station.hold(&(queue.tasks..queue.tasks), worker.meter.executed);
     station.finished_at.store(monotonic_nanoseconds(), Release);
