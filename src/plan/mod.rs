@@ -325,8 +325,7 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
         Some(trace) => Spread::Trace(trace.path.clone()),
         None => draft.spread.clone().unwrap_or_default(),
     };
-    // What a trace says may be nothing.
-    if found.trace.is_none() && spread != Spread::Constant && cpu_seconds == 0.0 && io_wait_seconds == 0.0 {
+    if spread != Spread::Constant && cpu_seconds == 0.0 && io_wait_seconds == 0.0 {
         return usage(format!(
             "spread is {spread}, but tasks neither work nor wait: expected --cpu or --io-wait, of which that is the spread"
         ));
