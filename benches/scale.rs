@@ -66,7 +66,7 @@ fn series(name: &'static str, sizes: &[u64], arguments: &dyn Fn(u64) -> (String,
         let document = run(&format!("--tasks {tasks} {arguments}"));
         let row = &document.strategies[0];
         let total = row.summary.as_ref().expect("a summary").total_seconds.median;
-        let memory = row.memory.as_ref().and_then(|memory| memory.peak_bytes);
+        let memory = row.memory.as_ref().and_then(|memory| memory.reading.peak_bytes);
         let each = (total - waiting) / *tasks as f64;
         let shown = memory.map_or_else(|| "not measured".into(), bytes);
         println!("{name:<22} {:>12} {:>12} {:>14} {shown:>14}", count(*tasks), seconds(total), seconds(each));

@@ -17,7 +17,7 @@ use crate::engine::python::Interpreter;
 use crate::experiment::pilot::Estimate;
 use crate::measure::bystander::Disturbance;
 use crate::measure::environment::{self, State, StateChange};
-use crate::measure::memory::Method;
+use crate::measure::memory::{MemoryReading, Method};
 use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::mode::verify::TaskFailure;
@@ -73,9 +73,12 @@ pub struct Tool {
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
-    /// What does not change while a run lasts.
+    /// What should not change while a run lasts, as it was before.
     #[serde(flatten)]
     pub machine: environment::Environment,
+    /// What of it was not the same any more after the last round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<environment::Altered>,
     /// What is beneath the folder in which tasks do I/O; absent where they do none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
@@ -229,16 +232,9 @@ impl From<Comparison> for SpeedUp {
 /// Memory of a strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {
-    /// The most that existed at one time, page cache apart.
-    pub peak_bytes: Option<u64>,
-    /// What the kernel needed of it for the processes.
-    pub kernel_bytes: Option<u64>,
-    /// The processes' own pages, shared ones counted once.
-    pub user_bytes: Option<u64>,
-    /// Page cache of the files that the round read or wrote.
-    pub page_cache_bytes: Option<u64>,
-    /// What the runner alone needed before the clock started.
-    pub runner_bytes: Option<u64>,
+    /// What the round with the median peak found.
+    #[serde(flatten)]
+    pub reading: MemoryReading,
     /// (peak − runner − the parent's words and results) ÷ peak alive, for modes that start processes; null where tasks
     /// end within milliseconds: the kernel has then not yet taken back what ended ones had.
     pub per_task_alive_bytes: Option<u64>,
@@ -258,16 +254,9 @@ pub struct Memory {
 pub struct MemoryRound {
     /// The most processes alive at one time in it.
     pub peak_alive: u64,
-    /// The most that existed at one time.
-    pub peak_bytes: Option<u64>,
-    /// The kernel's share of it.
-    pub kernel_bytes: Option<u64>,
-    /// The processes' share of it.
-    pub user_bytes: Option<u64>,
-    /// Page cache.
-    pub page_cache_bytes: Option<u64>,
-    /// What the runner alone needed.
-    pub runner_bytes: Option<u64>,
+    /// What it found.
+    #[serde(flatten)]
+    pub reading: MemoryReading,
 }
 
 /// The code of warnings that say why something about the machine is null.

@@ -65,7 +65,9 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
             match smallest.get_mut(place) {
                 None => smallest.push((strategy.name, strategy.memory)),
                 Some((_, known)) => {
-                    let peak = |memory: &Option<Memory>| memory.as_ref().and_then(|memory| memory.peak_bytes);
+                    let peak = |memory: &Option<Memory>| {
+                        memory.as_ref().and_then(|memory| memory.reading.peak_bytes)
+                    };
                     if peak(&strategy.memory).is_some_and(|new| peak(known).is_none_or(|old| new < old)) {
                         *known = strategy.memory;
                     }
@@ -82,7 +84,7 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
 
 fn is_small(memory: Option<&Memory>, choice: Choice) -> bool {
     let most = if choice == Choice::Meminfo { MOST_BYTES_OF_A_MACHINE } else { MOST_BYTES };
-    memory.and_then(|memory| memory.peak_bytes).is_some_and(|peak| peak < most)
+    memory.and_then(|memory| memory.reading.peak_bytes).is_some_and(|peak| peak < most)
 }
 
 fn run(choice: Choice) -> Document {

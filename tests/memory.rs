@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{Sandbox, row, skip};
 use procbench::document::Memory;
-use procbench::measure::memory::Method;
+use procbench::measure::memory::{MemoryReading, Method, Missing, PeakFrom};
 
 const MIB: u64 = 1 << 20;
 
@@ -40,31 +40,63 @@ fn is_within(found: u64, expected: u64, part: f64) -> bool {
 #[test]
 fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
     let _alone = alone();
-    let workload = "-n 200 --memory 1MiB --io-wait 1s -m process";
     for method in ["cgroup", "pss", "meminfo"] {
+        let workload = "-n 200 --memory 1MiB --io-wait 1s -m process";
         let Some(memory) = measured("two_hundred_processes", method, workload) else { continue };
         assert_eq!(memory.peak_alive, 200);
+        let MemoryReading { peak_bytes, user_bytes, kernel_bytes, .. } = memory.reading;
+        let runner = memory.reading.runner_bytes.expect("the runner's share");
         if memory.method == Method::Meminfo {
-            // Whatever others did meanwhile is in these figures too, so they are only required to belong together.
-            let parts = memory.user_bytes.zip(memory.kernel_bytes);
-            assert!(
-                parts.is_none_or(|(user, kernel)| memory.peak_bytes == Some(user + kernel)),
-                "{memory:?}"
-            );
+            // Whatever others did meanwhile is in these figures too: what they gave back may hide all of it.
+            let Some((peak, kernel)) = peak_bytes.zip(kernel_bytes) else { continue };
+            assert_eq!(user_bytes.map(|user| user + kernel), Some(peak), "{memory:?}");
             continue;
         }
-        let user = memory.user_bytes.expect("the processes' share");
-        let held = user.saturating_sub(memory.runner_bytes.expect("the runner's share"));
+        let user = user_bytes.expect("the processes' share");
+        let held = user.saturating_sub(runner);
         assert!(is_within(held, 200 * MIB, 0.05), "{method}: {held} bytes: {memory:?}");
         match memory.method {
-            Method::Pss => assert_eq!(memory.kernel_bytes, None, "PSS does not see what the kernel holds"),
+            Method::Pss => {
+                assert_eq!(kernel_bytes, None, "PSS does not see what the kernel holds");
+                assert_eq!(memory.reading.kernel_missing, Some(Missing::NotInPss));
+                assert!(memory.reading.processes_read.is_some_and(|read| (1..=64).contains(&read)));
+            }
             _ => {
-                let kernel = memory.kernel_bytes.expect("the kernel's share");
-                assert_eq!(memory.peak_bytes, Some(user + kernel));
+                let kernel = kernel_bytes.expect("the kernel's share");
+                assert_eq!(peak_bytes, Some(user + kernel));
                 assert!(kernel >= 200 * 16 * 1024, "a kernel stack for each at least: {memory:?}");
             }
         }
     }
+}
+
+#[test]
+fn a_mebibyte_in_each_of_two_hundred_processes_adds_two_hundred_and_their_page_tables() {
+    let _alone = alone();
+    let peak = |memory: &str| {
+        let workload = format!("-n 200 --memory {memory} --io-wait 1s -m process");
+        let memory = measured("a_mebibyte_in_each", "cgroup", &workload)?;
+        assert_eq!(memory.reading.peak_from, Some(PeakFrom::HighWaterMark), "{memory:?}");
+        memory.reading.peak_bytes
+    };
+    let Some((without, with)) = peak("0").zip(peak("1MiB")) else { return };
+    // A table of pages maps two mebibytes, or so: one for each, or two.
+    assert!(is_within(with - without, 200 * (MIB + 6 * 1024), 0.05), "{without} bytes, then {with}");
+}
+
+#[test]
+fn what_comes_and_goes_faster_than_it_can_be_looked_at_is_not_measured_and_says_so() {
+    let _alone = alone();
+    let workload = "-n 3000 -m process:in-flight=64";
+    let memory = measured("what_comes_and_goes", "pss", workload).expect("PSS can be had anywhere");
+    let reading = memory.reading;
+    // Else it is of a moment when as many were alive as are said to have been.
+    assert!(reading.peak_bytes.is_some() || reading.peak_missing == Some(Missing::CameAndWent), "{memory:?}");
+    assert_eq!(
+        reading.peak_bytes.is_some(),
+        reading.processes_read.is_some_and(|read| read >= 57),
+        "{memory:?}"
+    );
 }
 
 #[test]
@@ -79,11 +111,14 @@ fn memory_that_is_sampled_is_the_median_of_three_rounds_and_an_account_of_the_ke
         let Some(memory) = measured(test, method, &arguments) else { continue };
         let expected = if sampled { rounds.min(3) } else { 1 };
         assert_eq!((memory.rounds, memory.each.len()), (expected, expected as usize), "{method}: {memory:?}");
-        let mut peaks: Vec<u64> = memory.each.iter().filter_map(|round| round.peak_bytes).collect();
+        let mut peaks: Vec<u64> = memory.each.iter().filter_map(|round| round.reading.peak_bytes).collect();
         peaks.sort_unstable();
         let middle = peaks.len().saturating_sub(1) / 2;
-        assert_eq!(memory.peak_bytes, peaks.get(middle).copied(), "{method}: {memory:?}");
-        assert!(memory.each.iter().all(|round| round.peak_bytes != Some(0)), "never zero: {memory:?}");
+        assert_eq!(memory.reading.peak_bytes, peaks.get(middle).copied(), "{method}: {memory:?}");
+        assert!(
+            memory.each.iter().all(|round| round.reading.peak_bytes != Some(0)),
+            "never zero: {memory:?}"
+        );
     }
 }
 
@@ -94,7 +129,7 @@ fn memory_that_all_share_is_counted_once() {
     let workload = "-n 20 --result-size 5MiB --io-wait 300ms -m pool:workers=20:chunk=1";
     for method in ["cgroup", "pss"] {
         let Some(memory) = measured("memory_that_all_share", method, workload) else { continue };
-        let user = memory.user_bytes.expect("the processes' share");
+        let user = memory.reading.user_bytes.expect("the processes' share");
         // Every page is touched by one worker and seen by all.
         assert!((95 * MIB..130 * MIB).contains(&user), "{method}: {memory:?}");
         let per_worker = memory.per_task_alive_bytes.expect("a share for each worker");
@@ -109,7 +144,7 @@ fn the_parents_memory_is_counted_once_however_many_children_inherit_it() {
     for method in ["cgroup", "pss"] {
         let Some(memory) = measured("the_parents_memory", method, workload) else { continue };
         assert_eq!(memory.peak_alive, 30);
-        let user = memory.user_bytes.expect("the processes' share");
+        let user = memory.reading.user_bytes.expect("the processes' share");
         assert!((48 * MIB..60 * MIB).contains(&user), "{method}: {memory:?}");
     }
 }
@@ -127,8 +162,8 @@ fn private_memory_is_given_back_after_each_task_in_every_mode() {
         let workload = format!("-n 12 --memory 10MiB --io-wait 60ms -m {mode}");
         for method in ["cgroup", "pss"] {
             let Some(memory) = measured("private_memory_is_given_back", method, &workload) else { continue };
-            let user = memory.user_bytes.expect("the processes' share");
-            let held = user.saturating_sub(memory.runner_bytes.expect("the runner's share"));
+            let user = memory.reading.user_bytes.expect("the processes' share");
+            let held = user.saturating_sub(memory.reading.runner_bytes.expect("the runner's share"));
             // A process that has ended, but whose memory is not taken back yet, may count beside its successor.
             let most = executors * 10 + if mode.starts_with("process") { 12 } else { 3 };
             assert!(
@@ -147,7 +182,7 @@ fn shared_input_is_counted_once_however_many_processes_read_it() {
         for method in ["cgroup", "pss"] {
             let Some(memory) = measured("shared_input_is_counted_once", method, &workload) else { continue };
             assert_eq!(memory.peak_alive, 12, "{mode}");
-            let user = memory.user_bytes.expect("the processes' share");
+            let user = memory.reading.user_bytes.expect("the processes' share");
             // Counted for each it would be 300 MiB. PSS is read process by process, and what the first one is charged may
             // have been shared by fewer.
             let most = if memory.method == Method::Pss { 80 * MIB } else { 29 * MIB };
@@ -158,4 +193,32 @@ fn shared_input_is_counted_once_however_many_processes_read_it() {
             }
         }
     }
+}
+
+#[test]
+fn page_cache_of_what_tasks_write_is_apart_from_their_memory() {
+    let _alone = alone();
+    let test = "page_cache_of_what_tasks_write";
+    let sandbox = Sandbox::new();
+    let on_disk = !matches!(
+        nix::sys::statfs::statfs(&sandbox.path(".")).map(|found| found.filesystem_type()),
+        Ok(nix::sys::statfs::TMPFS_MAGIC)
+    );
+    if !on_disk {
+        return skip(test, "temporary files are kept in memory here, where what is written is memory");
+    }
+    let arguments = "-n 4 -m serial --rounds 1 --memory-method cgroup --json out.json --shell -- head -c 8388608 /dev/zero > written-{}";
+    let finished = sandbox.run(arguments.splitn(13, ' '));
+    if finished.code() != Some(0) && finished.stderr.contains("failed to measure memory by") {
+        return skip(test, "no cgroup can be had here");
+    }
+    let finished = finished.expect_code(0);
+    let document = common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+    let memory = document.strategies[0].memory.as_ref().expect("memory");
+    let cache = memory.reading.page_cache_bytes.expect("a cgroup tells page cache apart");
+    assert!(cache >= 8 * MIB, "{memory:?}");
+    assert!(memory.reading.peak_bytes.is_some_and(|peak| peak < 8 * MIB), "{memory:?}");
+    assert!(finished.stdout.contains("page cache"), "{}", finished.stdout);
+    let sampled = memory.reading.peak_from == Some(PeakFrom::Samples);
+    assert_eq!(finished.stdout.contains("sampled"), sampled, "{}", finished.stdout);
 }

@@ -52,7 +52,12 @@ fn cells(document: &Document, row: &StrategyResult) -> (Vec<String>, Vec<String>
         timing.push(times(summary.speedup_over_baseline.expect("a speed-up").ratio));
     }
     let memory = row.memory.as_ref().expect("memory");
-    let sizes = [memory.peak_bytes, memory.user_bytes, memory.kernel_bytes, memory.per_task_alive_bytes];
+    let sizes = [
+        memory.reading.peak_bytes,
+        memory.reading.user_bytes,
+        memory.reading.kernel_bytes,
+        memory.per_task_alive_bytes,
+    ];
     let mut of_memory = vec![count(memory.peak_alive), memory.method.name().to_owned()];
     of_memory.extend(sizes.into_iter().flatten().map(bytes));
     (timing, of_memory)

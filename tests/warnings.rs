@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use common::Sandbox;
 use procbench::document::{Document, MemoryRound};
 use procbench::experiment::warnings;
+use procbench::measure::memory::MemoryReading;
 use procbench::stats;
 
 static RUN: LazyLock<Document> =
@@ -84,16 +85,12 @@ fn memory_that_differs_widely_between_rounds_is_told_with_its_range() {
     let with_peaks = |mebibytes: [u64; 3]| {
         let mut document = RUN.clone();
         let memory = document.strategies[0].memory.as_mut().expect("memory");
-        let one = MemoryRound {
+        let of = |peak: u64| MemoryRound {
             peak_alive: 0,
-            peak_bytes: None,
-            kernel_bytes: None,
-            user_bytes: None,
-            page_cache_bytes: None,
-            runner_bytes: None,
+            reading: MemoryReading { peak_bytes: Some(peak << 20), ..memory.reading },
         };
-        memory.each = mebibytes.map(|peak| MemoryRound { peak_bytes: Some(peak << 20), ..one }).to_vec();
-        memory.peak_bytes = Some(mebibytes[1] << 20);
+        memory.each = mebibytes.map(of).to_vec();
+        memory.reading.peak_bytes = Some(mebibytes[1] << 20);
         document
     };
     assert_eq!(said(&with_peaks([19, 20, 22]), "memory_differs"), None);
@@ -132,7 +129,7 @@ fn what_could_not_be_measured_is_told_with_its_reason() {
     assert!(said(&document, "memory_not_measured").is_some_and(|said| said.contains("memory of serial")));
     let mut document = RUN.clone();
     let memory = document.strategies[0].memory.as_mut().expect("memory");
-    (memory.peak_bytes, memory.kernel_bytes) = (Some(1 << 20), None);
+    (memory.reading.peak_bytes, memory.reading.kernel_bytes) = (Some(1 << 20), None);
     assert!(said(&document, "kernel_memory_not_measured").is_some_and(|said| said.contains("of serial")));
     let mut document = RUN.clone();
     (document.environment.change.forks, document.environment.change.foreign_forks) = (Some(3), None);

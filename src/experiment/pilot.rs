@@ -28,8 +28,11 @@ pub struct Estimate {
 pub struct RoundEstimate {
     /// Of which strategy.
     pub strategy: String,
-    /// How long.
+    /// How long, from t0 to t3.
     pub round_seconds: f64,
+    /// What it takes besides, in the pilot: a fresh runner has to start, and to be gone. Null without a pilot.
+    #[serde(default)]
+    pub besides_seconds: Option<f64>,
     /// How many tasks were tried; null if this is a rule of thumb.
     pub pilot_tasks: Option<u64>,
 }
@@ -53,17 +56,30 @@ impl Session<'_> {
                 true => Some(self.first_try(row)),
                 false => pilot_tasks(row.workload.tasks, rule),
             };
-            let (round_seconds, pilot_tasks) = match tasks {
-                None => (rule(row.workload.tasks), None),
+            let of_all = rule(row.workload.tasks);
+            let strategy = row.name();
+            rounds.push(match tasks {
+                None => RoundEstimate {
+                    strategy,
+                    round_seconds: of_all,
+                    besides_seconds: None,
+                    pilot_tasks: None,
+                },
                 Some(tasks) => {
-                    let (tasks, measured) = self.measure(row, tasks, records)?;
-                    (rule(row.workload.tasks) * measured / rule(tasks), Some(tasks))
+                    let (tasks, [measured, besides]) = self.measure(row, tasks, records)?;
+                    RoundEstimate {
+                        strategy,
+                        round_seconds: of_all * measured / rule(tasks),
+                        besides_seconds: Some(besides),
+                        pilot_tasks: Some(tasks),
+                    }
                 }
-            };
-            rounds.push(RoundEstimate { strategy: row.name(), round_seconds, pilot_tasks });
+            });
         }
         let untimed = self.memory_rounds().max(self.plan.run.warmup);
-        let seconds = |round: &RoundEstimate| self.rounds_seconds(untimed, round.round_seconds);
+        let seconds = |round: &RoundEstimate| {
+            self.rounds_seconds(untimed, round.round_seconds + round.besides_seconds.unwrap_or(0.0))
+        };
         let all_rounds: f64 = rounds.iter().map(seconds).sum();
         let run_seconds = all_rounds + started.elapsed().as_secs_f64() + self.setting.idle.as_secs_f64();
         Ok(Estimate { run_seconds, rounds })
@@ -76,9 +92,14 @@ impl Session<'_> {
         at_once.min(self.setting.machine.effective_cores).clamp(1, row.workload.tasks)
     }
 
-    /// Runs `tasks` tasks of `row` and says what they take; where that was not known before and turns out to be little, more
-    /// of them. A task that fails has failed.
-    fn measure(&mut self, row: &Row, tasks: u64, records: &mut Records) -> Result<(u64, f64), RoundFailure> {
+    /// Runs `tasks` tasks of `row` and says what they take, and what their round takes besides; where that was not known before and
+    /// turns out to be little, more of them. A task that fails has failed.
+    fn measure(
+        &mut self,
+        row: &Row,
+        tasks: u64,
+        records: &mut Records,
+    ) -> Result<(u64, [f64; 2]), RoundFailure> {
         const MOST_TIMES: f64 = 16.0;
         let mut tasks = tasks;
         loop {
@@ -95,7 +116,8 @@ impl Session<'_> {
             let seconds = completed.report.total_seconds;
             let times = (PILOT_SECONDS / seconds).min(MOST_TIMES).floor() as u64;
             if !row.workload.kind.is_program() || times < 2 || tasks == row.workload.tasks {
-                return Ok((tasks, seconds));
+                let whole = tried.expected.map_or(seconds, |whole| whole.as_secs_f64());
+                return Ok((tasks, [seconds, (whole - seconds).max(0.0)]));
             }
             tasks = (tasks * times).min(row.workload.tasks);
         }

@@ -15,7 +15,7 @@ use super::signals::Signals;
 use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
-use crate::measure::memory::{Gauge, MemoryReading};
+use crate::measure::memory::{Gauge, MemoryReading, Method};
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
@@ -36,8 +36,8 @@ pub struct Completed {
     pub storage_read_bytes: u64,
     /// Processes and threads that the kernel counted on the whole machine meanwhile.
     pub kernel_forks: Option<u64>,
-    /// Memory, in a round that measured it.
-    pub memory: Option<MemoryReading>,
+    /// Memory, and how it was measured, in a round that measured it.
+    pub memory: Option<(Method, MemoryReading)>,
     /// How late the bystander woke, in a round that it stood by.
     pub lateness: Option<Lateness>,
 }
@@ -299,6 +299,7 @@ fn converse(
             request.strategy.name, report.processes_started
         )));
     }
+    let peak_alive = report.peak_alive;
     Ok(Completed {
         report,
         outside_seconds,
@@ -307,7 +308,7 @@ fn converse(
         peer_cpu_seconds: None,
         storage_read_bytes: reaped.storage_read_bytes,
         kernel_forks,
-        memory: gauge.take().map(Gauge::finish),
+        memory: gauge.take().map(|gauge| (gauge.method(), gauge.finish(peak_alive))),
         lateness,
     })
 }

@@ -12,7 +12,6 @@ use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
-use crate::measure::memory::MemoryReading;
 use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
@@ -42,6 +41,7 @@ pub fn sum_up(
         started_at: setting.started_at.clone(),
         plan: plan.clone(),
         environment: Environment {
+            altered: setting.environment.altered(&environment::Environment::read()),
             machine: setting.environment.clone(),
             storage: setting.found.storage.clone(),
             parked_process_bytes: setting.parked_process_bytes,
@@ -175,9 +175,8 @@ fn memory(
     latency: Option<&Latency>,
 ) -> Option<Memory> {
     let each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
-    let method = completed.iter().find_map(|completed| completed.memory)?.method;
-    let reading = *typical(&each)?;
-    let peak_alive = reading.peak_alive;
+    let (method, _) = completed.iter().find_map(|completed| completed.memory)?;
+    let MemoryRound { peak_alive, reading } = *typical(&each)?;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
     // What a tool takes itself would be counted among what it has started.
@@ -188,11 +187,7 @@ fn memory(
         peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0)?.checked_div(peak_alive)
     });
     Some(Memory {
-        peak_bytes: reading.peak_bytes,
-        kernel_bytes: reading.kernel_bytes,
-        user_bytes: reading.user_bytes,
-        page_cache_bytes: reading.page_cache_bytes,
-        runner_bytes: reading.runner_bytes,
+        reading,
         per_task_alive_bytes: per_alive.flatten(),
         peak_alive,
         method,
@@ -202,17 +197,16 @@ fn memory(
 }
 
 fn memory_round(completed: &Completed) -> Option<MemoryRound> {
-    let MemoryReading { peak_bytes, user_bytes, kernel_bytes, page_cache_bytes, runner_bytes, .. } =
-        completed.memory?;
-    let peak_alive = completed.report.peak_alive;
-    Some(MemoryRound { peak_alive, peak_bytes, kernel_bytes, user_bytes, page_cache_bytes, runner_bytes })
+    let (_, reading) = completed.memory?;
+    Some(MemoryRound { peak_alive: completed.report.peak_alive, reading })
 }
 
 /// The round with the median peak, of those that have one (of an even number the lower of the two in the middle): figures of
 /// one round belong together, medians of each figure would not.
 fn typical(each: &[MemoryRound]) -> Option<&MemoryRound> {
-    let mut known: Vec<&MemoryRound> = each.iter().filter(|round| round.peak_bytes.is_some()).collect();
-    known.sort_by_key(|round| round.peak_bytes);
+    let mut known: Vec<&MemoryRound> =
+        each.iter().filter(|round| round.reading.peak_bytes.is_some()).collect();
+    known.sort_by_key(|round| round.reading.peak_bytes);
     let middle = known.len().saturating_sub(1) / 2;
     known.get(middle).copied().or(each.first())
 }

@@ -5,9 +5,10 @@ mod failed;
 use std::fmt;
 
 use super::summary::tells_per_alive;
-use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, StrategyResult, Warning};
+use crate::document::{Document, MEMORY_NOT_MEASURED, Memory, NOT_MEASURED, StrategyResult, Warning};
 use crate::engine::Engine;
-use crate::measure::conditions;
+use crate::measure::conditions::{self, Condition};
+use crate::measure::memory::Missing;
 use crate::measure::storage::Storage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
@@ -43,8 +44,8 @@ enum Notice<'a> {
     NoDisk { storage: &'a Storage },
     HiddenDisk { storage: &'a Storage },
     ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
-    MemoryNotMeasured { strategies: Vec<&'a str> },
-    KernelMemoryNotMeasured { strategies: Vec<&'a str> },
+    MemoryNotMeasured { strategies: Vec<&'a str>, reason: Missing },
+    KernelMemoryNotMeasured { strategies: Vec<&'a str>, reason: Missing },
     MemoryDiffers { strategies: Vec<(&'a str, [u64; 2])> },
     NotMeasured { what: String },
 }
@@ -158,18 +159,12 @@ impl fmt::Display for Notice<'_> {
                 bytes(*wanted_bytes),
                 bytes(*read_bytes)
             ),
-            Self::MemoryNotMeasured { strategies } => {
-                write!(
-                    f,
-                    "memory of {} was not measured: no account of it could be read, its processes came and went faster than \
-                     they can be looked at, or others gave back more than it took",
-                    strategies.join(", ")
-                )
+            Self::MemoryNotMeasured { strategies, reason } => {
+                write!(f, "memory of {} was not measured: {reason}", strategies.join(", "))
             }
-            Self::KernelMemoryNotMeasured { strategies } => write!(
+            Self::KernelMemoryNotMeasured { strategies, reason } => write!(
                 f,
-                "the kernel's share of the memory of {} was not measured: that takes a cgroup of its own (as root, or \
-                 with one delegated) and a round that lasts long enough to be looked at",
+                "the kernel's share of the memory of {} was not measured: {reason}",
                 strategies.join(", ")
             ),
             Self::MemoryDiffers { strategies } => {
@@ -194,8 +189,10 @@ pub fn all(document: &Document) -> Vec<Warning> {
     let machine = &document.environment;
     let before = conditions::before_start(&machine.machine, &machine.before);
     let meanwhile = conditions::meanwhile(&machine.change);
+    let altered: Vec<Condition> = machine.altered.iter().cloned().map(Condition::Altered).collect();
     let of_machine = before
         .iter()
+        .chain(&altered)
         .chain(&meanwhile)
         .map(|condition| Warning { code: condition.code().to_owned(), message: condition.to_string() });
     let of_document = notices(document);
@@ -224,19 +221,18 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     if !short.is_empty() {
         notices.push(Notice::ShortRounds { strategies: short });
     }
-    let unmeasured =
-        named(&|strategy| strategy.memory.as_ref().is_none_or(|memory| memory.peak_bytes.is_none()));
-    if !unmeasured.is_empty() {
-        notices.push(Notice::MemoryNotMeasured { strategies: unmeasured });
+    for (reason, strategies) in by_reason(document, |memory| {
+        let Some(memory) = memory else { return Some(Some(Missing::NoRound)) };
+        memory.reading.peak_bytes.is_none().then_some(memory.reading.peak_missing)
+    }) {
+        notices.push(Notice::MemoryNotMeasured { strategies, reason });
     }
-    let without_kernel = named(&|strategy| {
-        strategy
-            .memory
-            .as_ref()
-            .is_some_and(|memory| memory.peak_bytes.is_some() && memory.kernel_bytes.is_none())
-    });
-    if !without_kernel.is_empty() {
-        notices.push(Notice::KernelMemoryNotMeasured { strategies: without_kernel });
+    for (reason, strategies) in by_reason(document, |memory| {
+        let reading = &memory?.reading;
+        let unknown = reading.peak_bytes.is_some() && reading.kernel_bytes.is_none();
+        unknown.then_some(reading.kernel_missing)
+    }) {
+        notices.push(Notice::KernelMemoryNotMeasured { strategies, reason });
     }
     let differing: Vec<(&str, [u64; 2])> = strategies().filter_map(memory_range).collect();
     if !differing.is_empty() {
@@ -258,7 +254,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.push(Notice::NotMeasured { what });
     }
     let untold = |strategy: &&StrategyResult| {
-        let memory = strategy.memory.as_ref().filter(|memory| memory.peak_bytes.is_some());
+        let memory = strategy.memory.as_ref().filter(|memory| memory.reading.peak_bytes.is_some());
         memory.is_some_and(|memory| memory.per_task_alive_bytes.is_none())
             && tells_per_alive(strategy.mode, &document.plan.workload, strategy.latency.as_ref())
     };
@@ -319,12 +315,29 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     notices
 }
 
+/// The strategies whose figure is missing, by the reason for it: `missing` is `None` where it is there.
+fn by_reason(
+    document: &Document,
+    missing: impl Fn(Option<&Memory>) -> Option<Option<Missing>>,
+) -> Vec<(Missing, Vec<&str>)> {
+    let mut found: Vec<(Missing, Vec<&str>)> = Vec::new();
+    for strategy in document.strategies.iter().chain(&document.overhead) {
+        let Some(reason) = missing(strategy.memory.as_ref()) else { continue };
+        let reason = reason.unwrap_or(Missing::NoAccount);
+        match found.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, strategies)) => strategies.push(&strategy.name),
+            None => found.push((reason, vec![&strategy.name])),
+        }
+    }
+    found
+}
+
 /// The least and the most memory that rounds of `strategy` found, where those are far from each other.
 fn memory_range(strategy: &StrategyResult) -> Option<(&str, [u64; 2])> {
     let memory = strategy.memory.as_ref()?;
-    let peaks = || memory.each.iter().filter_map(|round| round.peak_bytes);
+    let peaks = || memory.each.iter().filter_map(|round| round.reading.peak_bytes);
     let (low, high) = peaks().min().zip(peaks().max())?;
-    let is_wide = (high - low) as f64 > MEMORY_SPREAD_LIMIT * memory.peak_bytes? as f64;
+    let is_wide = (high - low) as f64 > MEMORY_SPREAD_LIMIT * memory.reading.peak_bytes? as f64;
     is_wide.then_some((strategy.name.as_str(), [low, high]))
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::environment::{Environment, State, StateChange, Throttling};
+use super::environment::{Altered, Environment, State, StateChange, Throttling};
 
 /// Steal above this share of the CPU time is reported.
 pub const STEAL_LIMIT: f64 = 0.01;
@@ -46,6 +46,8 @@ pub enum Condition {
         /// Its name.
         clock_source: String,
     },
+    /// Something about the machine did not stay as it was.
+    Altered(Altered),
     /// Others used the machine shortly before the start.
     BusyBefore {
         /// Load average over one minute.
@@ -92,6 +94,7 @@ impl Condition {
         match self {
             Self::GovernorNotPerformance { .. } => "governor_not_performance",
             Self::SlowClockSource { .. } => "slow_clock_source",
+            Self::Altered(_) => "machine_altered",
             Self::BusyBefore { .. } => "busy_before",
             Self::Steal { .. } => "steal",
             Self::Throttled(_) => "throttled",
@@ -116,6 +119,11 @@ impl fmt::Display for Condition {
                 f,
                 "the time is read from {clock_source}, which costs more than the CPU's own counter: write a better one \
                  of /sys/devices/system/clocksource/clocksource0/available_clocksource to current_clocksource (as root)"
+            ),
+            Self::Altered(Altered { what, before, after }) => write!(
+                f,
+                "{what} of the machine was {before} before the first round and is {after} after the last, so rounds cannot be \
+                 compared: measure again, and let nothing change it meanwhile"
             ),
             Self::BusyBefore { load, runnable, cores } => {
                 f.write_str("the machine was busy before the start (")?;
@@ -353,6 +361,11 @@ mod tests {
         let all = [
             Condition::GovernorNotPerformance { governor: "powersave".into() },
             Condition::SlowClockSource { clock_source: "hpet".into() },
+            Condition::Altered(Altered {
+                what: "governor".into(),
+                before: "powersave".into(),
+                after: "performance".into(),
+            }),
             Condition::BusyBefore { load: Some(1.0), runnable: Some(3), cores: 2 },
             Condition::Steal { share: 0.5 },
             Condition::Throttled(Throttling { periods: 1, seconds: 0.5 }),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::limits::Limits;
 pub use cgroup::{Quota, Throttling};
@@ -17,7 +18,7 @@ use source::{Found, Reasons, field, meminfo_bytes, quoted};
 pub use source::{NotMeasured, Root};
 pub use state::{CpuTimes, Load, Pressure, State};
 
-/// What does not change while a run lasts.
+/// What should not change while a run lasts.
 ///
 /// What could not be found out is `None`, with the reason in `not_measured`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +86,35 @@ pub enum Aslr {
     Full,
 }
 
+/// Something about the machine that did not stay as it was while a run lasted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Altered {
+    /// Which field of [`Environment`].
+    pub what: String,
+    /// What it was before the run.
+    pub before: Value,
+    /// What it was afterwards.
+    pub after: Value,
+}
+
 impl Environment {
+    /// What is no longer so in `later`. How many more processes are allowed is not looked at: that changes with every process.
+    pub fn altered(&self, later: &Self) -> Vec<Altered> {
+        const NOT_COMPARED: [&str; 2] = ["limits", "not_measured"];
+        let fields = |environment: &Self| match serde_json::to_value(environment) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let mut later = fields(later);
+        let compared = fields(self).into_iter().filter(|(what, _)| !NOT_COMPARED.contains(&what.as_str()));
+        compared
+            .filter_map(|(what, before)| {
+                let after = later.remove(&what).unwrap_or_default();
+                (before != after).then_some(Altered { what, before, after })
+            })
+            .collect()
+    }
+
     /// Reads the running system's.
     pub fn read() -> Self {
         Self::read_under(&Root::system(), Limits::read())

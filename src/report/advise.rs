@@ -74,7 +74,7 @@ pub fn table(advice: &Advice) -> Grid {
 fn row(strategy: &StrategyResult, standing: &Standing) -> Vec<Cell> {
     let summary = strategy.summary.as_ref().map(|summary| &summary.total_seconds);
     let interval = summary.and_then(|summary| summary.interval);
-    let memory = strategy.memory.as_ref().and_then(|memory| memory.peak_bytes);
+    let memory = strategy.memory.as_ref().and_then(|memory| memory.reading.peak_bytes);
     let is_best = strategy.name == standing.best;
     let other = standing.others.iter().find(|other| other.strategy == strategy.name);
     let lead = other.and_then(|other| other.speed_up).map_or_else(
@@ -180,7 +180,7 @@ pub fn answer(advice: &Advice) -> String {
             summary.rounds
         ),
     });
-    let memory = best.and_then(|best| best.memory.as_ref()?.peak_bytes);
+    let memory = best.and_then(|best| best.memory.as_ref()?.reading.peak_bytes);
     let memory = memory.map(|peak| format!(" and {} of memory at its peak", bytes(peak))).unwrap_or_default();
     let next = standing.others.iter().find(|other| !standing.not_distinguished.contains(&other.strategy));
     let lead = next.and_then(|next| {

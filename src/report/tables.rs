@@ -3,6 +3,7 @@
 use super::grid::{Cell, Grid, Tone};
 use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, times};
 use crate::document::{Document, MEMORY_NOT_MEASURED, Memory, StrategyResult, StrategySummary};
+use crate::measure::memory::PeakFrom;
 use crate::stats::Verdict;
 
 /// Stands where a value was not measured.
@@ -140,11 +141,41 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     let reasons =
         document.warnings.iter().filter(|warning| MEMORY_NOT_MEASURED.contains(&warning.code.as_str()));
     let mut reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
-    let mut rows = document.strategies.iter().filter_map(|row| row.memory.as_ref());
-    if rows.any(|memory| memory.per_task_alive_bytes.is_none()) {
+    let rows = || document.strategies.iter().filter_map(|row| row.memory.as_ref());
+    if rows().any(|memory| memory.per_task_alive_bytes.is_none()) {
         reasons.push(PER_ALIVE_LEGEND);
     }
+    if rows().any(is_sampled_account) {
+        reasons.push(SAMPLED_LEGEND);
+    }
+    if rows().any(|memory| memory.reading.processes_read.is_some_and(|read| read < memory.peak_alive)) {
+        reasons.push(SPEAK_FOR_ALL_LEGEND);
+    }
+    if has_page_cache(document) && rows().any(|memory| memory.reading.page_cache_bytes.is_none()) {
+        reasons.push(PAGE_CACHE_LEGEND);
+    }
     (!reasons.is_empty()).then(|| reasons.join(" · "))
+}
+
+/// Whether the kernel keeps an account of the round, but the peak is not its high-water mark.
+fn is_sampled_account(memory: &Memory) -> bool {
+    !memory.method.is_sampled() && memory.reading.peak_from == Some(PeakFrom::Samples)
+}
+
+/// Why a peak is not the cgroup's own.
+const SAMPLED_LEGEND: &str = "sampled: the cgroup's high-water mark has page cache in it, so the peak is the highest of samples 5 ms apart";
+
+/// What it means that fewer processes were read than lived.
+const SPEAK_FOR_ALL_LEGEND: &str =
+    "where more than 64 processes lived, the PSS of 64 of them was read, and speaks for all";
+
+/// Why a row has no page cache.
+const PAGE_CACHE_LEGEND: &str = "page cache of one round is told by a cgroup alone";
+
+/// Whether page cache is worth a column: where it is more than a hundredth of what else there is.
+fn has_page_cache(document: &Document) -> bool {
+    let mut rows = document.strategies.iter().filter_map(|row| row.memory.as_ref());
+    rows.any(|memory| memory.reading.page_cache_bytes > memory.reading.peak_bytes.map(|peak| peak / 100))
 }
 
 /// Why a row has no memory per process alive.
@@ -153,28 +184,37 @@ const PER_ALIVE_LEGEND: &str = "per alive: — where no processes are started, t
 
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> Grid {
-    let mut table =
-        Grid::new(&["strategy", "peak alive", "peak memory", "user", "kernel", "per alive", "method"]);
+    let with_page_cache = has_page_cache(document);
+    let mut header = vec!["strategy", "peak alive", "peak memory", "user", "kernel"];
+    header.extend(with_page_cache.then_some("page cache"));
+    header.extend(["per alive", "method"]);
+    let mut table = Grid::new(&header);
     for strategy in &document.strategies {
         let row = match &strategy.memory {
             None => vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)],
-            Some(memory) => memory_row(&strategy.name, memory),
+            Some(memory) => memory_row(&strategy.name, memory, with_page_cache),
         };
         table.rows.push(row);
     }
     table
 }
 
-fn memory_row(name: &str, memory: &Memory) -> Vec<Cell> {
+fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
     let or_not =
         |value: Option<u64>| value.map_or_else(|| Cell::dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
-    vec![
+    let reading = &memory.reading;
+    let sampled = if is_sampled_account(memory) { ", sampled" } else { "" };
+    let mut row = vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
-        or_not(memory.peak_bytes),
-        or_not(memory.user_bytes),
-        or_not(memory.kernel_bytes),
+        or_not(reading.peak_bytes),
+        or_not(reading.user_bytes),
+        or_not(reading.kernel_bytes),
+    ];
+    row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
+    row.extend([
         memory.per_task_alive_bytes.map_or_else(|| Cell::dim("—"), |value| Cell::new(bytes(value))),
-        Cell::new(memory.method.name()),
-    ]
+        Cell::new(format!("{}{sampled}", memory.method.name())),
+    ]);
+    row
 }

@@ -278,3 +278,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_changed_while_a_run_lasted_is_told_and_what_did_not_is_not() {
+    let before = read(&laptop());
+    assert_eq!(before.altered(&read(&laptop())), []);
+    let later = laptop()
+        .file("/sys/devices/system/cpu/intel_pstate/no_turbo", "1\n")
+        .file("/sys/devices/system/cpu/vulnerabilities/meltdown", "Vulnerable\n");
+    let altered = before.altered(&read(&later));
+    let what: Vec<&str> = altered.iter().map(|altered| altered.what.as_str()).collect();
+    assert_eq!(what, ["mitigations", "turbo"]);
+    assert_eq!((&altered[1].before, &altered[1].after), (&true.into(), &false.into()));
+    let said = conditions::Condition::Altered(altered[1].clone()).to_string();
+    assert!(said.starts_with("turbo of the machine was true before the first round and is false"), "{said}");
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{MemoryReading, Method};
+use super::{MemoryReading, Method, Missing, PeakFrom, SEEN};
 use crate::measure::limits::cgroup_folders;
 use crate::sys::fork;
 
@@ -94,9 +94,6 @@ impl Sample {
         self.usage.saturating_sub(self.page_cache)
     }
 }
-
-/// How much of the exact peak the highest sample must have seen for its parts to speak for the peak.
-const SEEN: f64 = 0.9;
 
 /// What a cgroup of version 2 can be held to, its parts of what there is included.
 const LIMITS: [&str; 9] = [
@@ -206,20 +203,29 @@ impl Cgroup {
             .map(|peak| peak.saturating_sub(self.highest.page_cache));
         let peak_bytes = exact.or((self.samples > 0).then_some(sampled));
         let speaks = peak_bytes.is_some_and(|peak| self.samples > 0 && sampled as f64 >= SEEN * peak as f64);
-        let kernel_bytes = match self.version {
+        // What the kernel had when there was most; in version 1, where nobody saw that, the most that it had at any time.
+        let kernel = if speaks { Some(self.highest.kernel) } else { None };
+        let kernel = match self.version {
             // A kernel that was told not to account for its own memory says 0, which no process costs.
-            Version::One => self.number("memory.kmem.max_usage_in_bytes").filter(|kernel| *kernel > 0),
-            Version::Two => speaks.then_some(self.highest.kernel),
+            Version::One => match self.number("memory.kmem.max_usage_in_bytes") {
+                None | Some(0) => Err(Missing::KernelDoesNotTell),
+                Some(most) => Ok(kernel.filter(|kernel| *kernel > 0).unwrap_or(most)),
+            },
+            Version::Two => kernel.ok_or(Missing::BetweenLooks),
         };
         self.remove();
+        let peak_from = if exact.is_some() { PeakFrom::HighWaterMark } else { PeakFrom::Samples };
         MemoryReading {
-            method: self.method(),
             peak_bytes,
-            user_bytes: peak_bytes.zip(kernel_bytes).map(|(peak, kernel)| peak.saturating_sub(kernel)),
-            kernel_bytes,
+            user_bytes: peak_bytes.zip(kernel.ok()).map(|(peak, kernel)| peak.saturating_sub(kernel)),
+            kernel_bytes: kernel.ok(),
             page_cache_bytes: Some(page_cache),
             runner_bytes: self.runner,
-            samples: self.samples,
+            peak_from: peak_bytes.map(|_| peak_from),
+            samples: Some(self.samples),
+            processes_read: None,
+            peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
+            kernel_missing: kernel.err(),
         }
     }
 
@@ -341,9 +347,10 @@ mod tests {
         );
         fs::write(folder.path().join("memory.peak"), "12582912\n").unwrap();
         assert_eq!(version_of(folder.path()), Version::Two);
+        assert_eq!(cgroup.method(), Method::CgroupV2);
         cgroup.sample();
         let reading = cgroup.finish();
-        assert_eq!(reading.method, Method::CgroupV2);
+        assert_eq!(reading.peak_from, Some(PeakFrom::Samples), "the mark counts page cache");
         assert_eq!(reading.peak_bytes, Some(8 * MIB), "11 MiB but for 3 MiB of page cache");
         assert_eq!((reading.kernel_bytes, reading.user_bytes), (Some(2 * MIB), Some(6 * MIB)));
         assert_eq!(reading.page_cache_bytes, Some(3 * MIB));
@@ -360,6 +367,8 @@ mod tests {
         let reading = cgroup.finish();
         assert_eq!(reading.peak_bytes, Some(100 * MIB));
         assert_eq!((reading.kernel_bytes, reading.user_bytes), (None, None), "2 MiB say nothing about 100");
+        assert_eq!(reading.peak_from, Some(PeakFrom::HighWaterMark));
+        assert_eq!(reading.kernel_missing, Some(Missing::BetweenLooks));
     }
 
     #[test]
@@ -377,6 +386,7 @@ mod tests {
         cgroup.sample();
         let reading = cgroup.finish();
         assert_eq!((reading.peak_bytes, reading.kernel_bytes), (Some(2 * MIB), None));
+        assert_eq!(reading.kernel_missing, Some(Missing::KernelDoesNotTell));
         assert_eq!(reading.user_bytes, None, "what is left when nothing is known is not known either");
     }
 }

@@ -4,27 +4,28 @@ use std::io;
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{Pages, pss_bytes, sum_of_group};
-use super::{MemoryReading, Method};
+use super::pss::{Pages, Sum, sum_of_group};
+use super::{MemoryReading, Missing, PeakFrom, SEEN};
 
 /// Samples the machine's use of memory.
 pub(super) struct Sampler {
     before: u64,
     runner: Option<u64>,
-    /// The most that the machine used, and the most that the processes had: at about the same time.
+    /// The most that the machine used.
     used: Option<u64>,
-    user: Option<u64>,
+    /// What it used, and what the processes had of that, in the highest sample in which both could be told.
+    parts: Option<(u64, Sum)>,
     samples: u64,
 }
 
 impl Sampler {
     pub(super) fn open() -> io::Result<Self> {
         let before = used_bytes().ok_or_else(|| io::Error::other("/proc/meminfo cannot be read"))?;
-        Ok(Self { before, runner: None, used: None, user: None, samples: 0 })
+        Ok(Self { before, runner: None, used: None, parts: None, samples: 0 })
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
-        self.runner = pss_bytes(pid, Pages::WithoutFiles);
+        self.runner = sum_of_group(pid, Pages::WithoutFiles).map(|sum| sum.bytes);
         // The runner is there already; what it had then is counted apart.
         if let Some(used) = used_bytes() {
             self.before = used.saturating_sub(self.runner.unwrap_or(0));
@@ -32,24 +33,44 @@ impl Sampler {
     }
 
     pub(super) fn sample(&mut self, pid: i32) {
+        let Some(used) = used_bytes() else { return };
         self.samples += 1;
-        self.used = self.used.max(used_bytes());
-        self.user = self.user.max(sum_of_group(pid, Pages::WithoutFiles));
+        self.used = self.used.max(Some(used));
+        if self.parts.is_none_or(|(highest, _)| used > highest)
+            && let Some(sum) = sum_of_group(pid, Pages::WithoutFiles)
+        {
+            self.parts = Some((used, sum));
+        }
     }
 
-    pub(super) fn finish(self) -> MemoryReading {
+    pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
+        let more = |used: u64| used.checked_sub(self.before).filter(|more| *more > 0);
+        let parts = self.parts.filter(|(_, sum)| sum.speaks_for(peak_alive));
+        let of_processes = parts.map(|(_, sum)| sum.bytes);
         // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
         // what the round took, and the difference says nothing of it.
-        let peak = self.used.and_then(|used| used.checked_sub(self.before));
-        let peak = peak.filter(|peak| *peak > self.user.unwrap_or(0));
+        let peak = self.used.and_then(more).filter(|peak| *peak > of_processes.unwrap_or(0));
+        let kernel = peak.ok_or(Missing::OthersGaveBack).and_then(|peak| {
+            let (used, sum) = parts.ok_or(Missing::CameAndWent)?;
+            let seen = more(used).filter(|seen| *seen as f64 >= SEEN * peak as f64);
+            let seen = seen.ok_or(Missing::BetweenLooks)?;
+            seen.checked_sub(sum.bytes).ok_or(Missing::OthersGaveBack)
+        });
+        let peak_missing = match self.used {
+            None => Some(Missing::NoAccount),
+            Some(_) => peak.is_none().then_some(Missing::OthersGaveBack),
+        };
         MemoryReading {
-            method: Method::Meminfo,
             peak_bytes: peak,
-            user_bytes: self.user,
-            kernel_bytes: peak.zip(self.user).map(|(peak, user)| peak - user),
+            user_bytes: peak.zip(kernel.ok()).map(|(peak, kernel)| peak - kernel).or(of_processes),
+            kernel_bytes: kernel.ok(),
             page_cache_bytes: None,
             runner_bytes: self.runner,
-            samples: self.samples,
+            peak_from: peak.map(|_| PeakFrom::Samples),
+            samples: Some(self.samples),
+            processes_read: parts.map(|(_, sum)| sum.read),
+            peak_missing,
+            kernel_missing: kernel.err(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod cgroup;
 mod meminfo;
 mod pss;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
@@ -82,24 +83,88 @@ impl Method {
     }
 }
 
-/// What a round needed at its peak. What could not be measured is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// What a round needed at its peak. What could not be measured is absent, with the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryReading {
-    /// How this was measured.
-    pub method: Method,
-    /// The most that existed at one time, without page cache, in bytes.
+    /// The most that existed at one time, page cache apart.
     pub peak_bytes: Option<u64>,
-    /// Of that, the processes' own pages, shared ones counted once.
-    pub user_bytes: Option<u64>,
-    /// Of that, what the kernel needed for the processes.
+    /// What the kernel needed of it for the processes.
     pub kernel_bytes: Option<u64>,
-    /// Page cache of files that the round read or wrote, beside that.
+    /// The processes' own pages, shared ones counted once.
+    pub user_bytes: Option<u64>,
+    /// Page cache of the files that the round read or wrote, beside that.
     pub page_cache_bytes: Option<u64>,
     /// What the runner alone needed before the clock started.
     pub runner_bytes: Option<u64>,
-    /// How many samples were taken.
-    pub samples: u64,
+    /// Whether the kernel kept the peak, or it is the highest of the samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_from: Option<PeakFrom>,
+    /// How often somebody looked, every five milliseconds at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Processes whose PSS was read one by one for the highest sample. Where there were more, they speak for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes_read: Option<u64>,
+    /// Why there is no peak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_missing: Option<Missing>,
+    /// Why the kernel's share is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_missing: Option<Missing>,
 }
+
+/// Where a peak comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PeakFrom {
+    /// The kernel's high-water mark: nothing between two looks is missed.
+    HighWaterMark,
+    /// The highest of the samples: page cache, which the mark counts too, was too much of it, or there is no mark.
+    Samples,
+}
+
+/// Why a figure was not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// There was no round in which it is measured: the run ended before.
+    NoRound,
+    /// What it would be read from could not be read.
+    NoAccount,
+    /// The processes came and went faster than they can be looked at.
+    CameAndWent,
+    /// The machine used no more than before, or less than the processes had by themselves.
+    OthersGaveBack,
+    /// It was not seen, or its parts were not.
+    BetweenLooks,
+    /// PSS is of processes' own pages alone.
+    NotInPss,
+    /// The kernel does not account for its own memory.
+    KernelDoesNotTell,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRound => "the run ended before the round in which it is",
+            Self::NoAccount => "no account of it could be read",
+            Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
+            Self::OthersGaveBack => {
+                "the machine used no more memory than before: it took little, or others gave back as much meanwhile"
+            }
+            Self::BetweenLooks => {
+                "it came and went between two looks, 5 ms apart: give it more tasks, or longer ones"
+            }
+            Self::NotInPss => {
+                "PSS leaves it out, and to tell it takes a cgroup (as root, or with one delegated) or --memory-method meminfo"
+            }
+            Self::KernelDoesNotTell => "this kernel was told not to account for its own memory in cgroups",
+        })
+    }
+}
+
+/// How much of what there was at the peak a sample must have seen to speak for it.
+const SEEN: f64 = 0.9;
 
 /// Measures one round.
 pub struct Gauge {
@@ -186,12 +251,12 @@ impl Gauge {
         }
     }
 
-    /// What was measured. All processes of the round must be gone.
-    pub fn finish(self) -> MemoryReading {
+    /// What was measured of a round of which `peak_alive` processes were alive at once, beside the runner. All of them must be gone.
+    pub fn finish(self, peak_alive: u64) -> MemoryReading {
         match self.layer {
             Layer::Cgroup(cgroup) => cgroup.finish(),
-            Layer::Meminfo(sampler) => sampler.finish(),
-            Layer::Pss(sampler) => sampler.finish(),
+            Layer::Meminfo(sampler) => sampler.finish(peak_alive),
+            Layer::Pss(sampler) => sampler.finish(peak_alive),
         }
     }
 }

@@ -2,41 +2,67 @@
 
 use procfs::process::Process;
 
-use super::{MemoryReading, Method};
+use super::{MemoryReading, Missing, PeakFrom, SEEN};
 use crate::measure::kernel::processes_of_group;
 
 /// Processes looked at in one sample: with thousands of them, the ones looked at speak for the others.
 const LOOKED_AT: usize = 64;
 
+/// What one look at the group found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) bytes: u64,
+    /// Processes that lived, beside the leader.
+    others: u64,
+    /// How many of them were read; they speak for all.
+    pub(super) read: u64,
+}
+
+impl Sum {
+    /// Whether it speaks for the peak of a round of which `peak_alive` processes were alive at once. Else it may be little more than
+    /// the runner.
+    pub(super) fn speaks_for(&self, peak_alive: u64) -> bool {
+        self.others as f64 >= SEEN * peak_alive as f64
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Sampler {
     runner: Option<u64>,
-    highest: Option<u64>,
+    highest: Option<Sum>,
     samples: u64,
 }
 
 impl Sampler {
     pub(super) fn begin(&mut self, pid: i32) {
         // With whoever stands over it.
-        self.runner = sum_of_group(pid, Pages::All);
+        self.runner = sum_of_group(pid, Pages::All).map(|sum| sum.bytes);
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
         if let Some(sum) = sum_of_group(leader, Pages::All) {
             self.samples += 1;
-            self.highest = self.highest.max(Some(sum));
+            if self.highest.is_none_or(|highest| sum.bytes > highest.bytes) {
+                self.highest = Some(sum);
+            }
         }
     }
 
-    pub(super) fn finish(self) -> MemoryReading {
+    pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
+        let highest = self.highest.filter(|highest| highest.speaks_for(peak_alive));
+        let bytes = highest.map(|highest| highest.bytes);
+        let missing = if peak_alive > 0 { Missing::CameAndWent } else { Missing::BetweenLooks };
         MemoryReading {
-            method: Method::Pss,
-            peak_bytes: self.highest,
-            user_bytes: self.highest,
+            peak_bytes: bytes,
+            user_bytes: bytes,
             kernel_bytes: None,
             page_cache_bytes: None,
             runner_bytes: self.runner,
-            samples: self.samples,
+            peak_from: bytes.map(|_| PeakFrom::Samples),
+            samples: Some(self.samples),
+            processes_read: highest.map(|highest| highest.read),
+            peak_missing: bytes.is_none().then_some(missing),
+            kernel_missing: Some(Missing::NotInPss),
         }
     }
 }
@@ -54,17 +80,21 @@ pub(super) enum Pages {
 ///
 /// `None` if the leader is gone, or if the group was not the same before and after it was read: a page that one process
 /// had to itself when it was read, and many share when they are, would be counted several times.
-pub(super) fn sum_of_group(leader: i32, pages: Pages) -> Option<u64> {
+pub(super) fn sum_of_group(leader: i32, pages: Pages) -> Option<Sum> {
     let group = processes_of_group(leader);
     let others: Vec<i32> = group.iter().copied().filter(|pid| *pid != leader).collect();
     let runner = pss_bytes(leader, pages)?;
     let stride = others.len().div_ceil(LOOKED_AT).max(1);
-    let seen: Vec<u64> = others.iter().step_by(stride).filter_map(|pid| pss_bytes(*pid, pages)).collect();
-    let of_others = match seen.len() as u64 {
-        0 => 0,
-        looked_at => seen.iter().sum::<u64>() * others.len() as u64 / looked_at,
-    };
-    (processes_of_group(leader) == group).then_some(runner + of_others)
+    // One that cannot be read does not count as nothing: there is no sum then.
+    let read: Vec<u64> =
+        others.iter().step_by(stride).map(|pid| pss_bytes(*pid, pages)).collect::<Option<_>>()?;
+    let (others, looked_at) = (others.len() as u64, read.len() as u64);
+    let of_others = (read.iter().sum::<u64>() * others).checked_div(looked_at).unwrap_or(0);
+    (processes_of_group(leader) == group).then_some(Sum {
+        bytes: runner + of_others,
+        others,
+        read: looked_at,
+    })
 }
 
 /// PSS of a process; `None` if it is gone or belongs to somebody else.

@@ -133,10 +133,12 @@ pub fn memory(id: String, document: &Document) -> Option<Markup> {
         .strategies
         .iter()
         .filter_map(|row| Some((row.name.as_str(), row.memory.as_ref()?)))
-        .filter(|(_, memory)| memory.peak_bytes.is_some_and(|peak| peak > 0))
+        .filter(|(_, memory)| memory.reading.peak_bytes.is_some_and(|peak| peak > 0))
         .collect();
-    let parts = |of: &Memory| [of.peak_bytes, of.user_bytes, of.kernel_bytes].into_iter().flatten();
-    let peaks = || rows.iter().filter_map(|(_, of)| Some(of.peak_bytes? as f64));
+    let parts = |of: &Memory| {
+        [of.reading.peak_bytes, of.reading.user_bytes, of.reading.kernel_bytes].into_iter().flatten()
+    };
+    let peaks = || rows.iter().filter_map(|(_, of)| Some(of.reading.peak_bytes? as f64));
     let all = || rows.iter().flat_map(|(_, of)| parts(of).map(|value| value as f64));
     // Bars start at 0, so they cannot be drawn on a logarithmic axis; where the peaks differ too much, parts are points.
     let as_bars = !Scale::new(peaks(), Steps::Binary)?.is_logarithmic();
@@ -161,9 +163,9 @@ pub fn memory(id: String, document: &Document) -> Option<Markup> {
 fn memory_strip(name: &str, of: &Memory, scale: &Scale, as_bars: bool) -> Strip {
     let at = |value: u64| percent(scale.place(value as f64));
     let width = |from: u64, to: u64| percent(scale.place(to as f64) - scale.place(from as f64));
-    let peak = of.peak_bytes.unwrap_or(0);
+    let peak = of.reading.peak_bytes.unwrap_or(0);
     // Without the split, all of it is drawn as the processes' own.
-    let (user, kernel) = (of.user_bytes.unwrap_or(peak), of.kernel_bytes);
+    let (user, kernel) = (of.reading.user_bytes.unwrap_or(peak), of.reading.kernel_bytes);
     let marks = html! {
         @if as_bars {
             rect.dot x=(at(0)) width=(width(0, user)) y="4" height="14" {}
@@ -176,7 +178,7 @@ fn memory_strip(name: &str, of: &Memory, scale: &Scale, as_bars: bool) -> Strip 
             @if let Some(kernel) = kernel { circle.second cx=(at(kernel)) cy="11" r="4" {} }
         }
     };
-    let split = match (of.user_bytes, of.kernel_bytes) {
+    let split = match (of.reading.user_bytes, of.reading.kernel_bytes) {
         (Some(user), Some(kernel)) => format!("{} + {} kernel", bytes(user), bytes(kernel)),
         _ => "the kernel's part is not known".into(),
     };

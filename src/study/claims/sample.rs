@@ -191,7 +191,7 @@ impl Row {
             in_flight: settings.in_flight,
             chunk: settings.chunk,
             api: settings.api,
-            peak_bytes: strategy.memory.as_ref().and_then(|memory| memory.peak_bytes),
+            peak_bytes: strategy.memory.as_ref().and_then(|memory| memory.reading.peak_bytes),
             rounds: rounds.collect(),
         }
     }
