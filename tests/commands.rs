@@ -151,6 +151,25 @@ fn a_task_that_stops_whoever_measures_is_found_by_the_timeout() {
 }
 
 #[test]
+fn a_task_that_stops_the_worker_of_a_pool_which_has_started_it_has_timed_out() {
+    for (mode, policy, retries) in [
+        ("pool:workers=2:chunk=2", "continue", 0),
+        ("pool:workers=2:transport=pipe", "continue", 0),
+        ("pool:workers=2:chunk=1", "retry:1", 1),
+    ] {
+        let sandbox = Sandbox::new();
+        let arguments = ["-n", "6", "--rounds", "1", "--timeout", "300ms", "--on-failure", policy];
+        let command = ["-m", mode, "--shell", "--", "[ {} != 3 ] || kill -STOP $PPID"];
+        let (document, finished) = run(&sandbox, &[&arguments[..], &command[..]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let round = last(&document, mode);
+        assert_eq!(reasons(round), [(3, "timed out after 300 ms")], "{mode}, {policy}: {finished:?}");
+        let report = &round.report;
+        assert_eq!((report.tasks_completed, report.retries), (5, retries), "{mode}, {policy}: {report:?}");
+    }
+}
+
+#[test]
 fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
     let sandbox = Sandbox::new();
     for (flags, name) in [

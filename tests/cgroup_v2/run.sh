@@ -63,8 +63,11 @@ while read -r executable; do
     pack "$executable"
     # What debuggers want is most of it, and the guest has all of it in memory.
     if command -v strip >/dev/null; then strip --strip-debug "$guest$executable"; fi
-    # shellcheck disable=SC2046 # paths of libraries have no spaces
-    pack $(ldd "$executable" | grep -o '/[^ ]*')
+    # One that is linked statically has none.
+    if libraries=$(ldd "$executable" 2>/dev/null); then
+        # shellcheck disable=SC2046 # paths of libraries have no spaces
+        pack $(grep -o '/[^ ]*' <<<"$libraries")
+    fi
     [ "$executable" = "$procbench" ] || echo "${name%-*} $executable" >>"$guest/tests"
 done <"$folder/executables"
 echo "$procbench" >"$guest/procbench"

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::Pid;
 use crate::sys::wait::is_stopped;
+use crate::workload::WorkloadSpec;
 
 /// What a worker was seen to be at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +18,15 @@ pub(super) enum At {
     Task(u64),
 }
 
+/// Where a task is a program its worker looks after the timeout, and this much later, if it does not, the overseer.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Looks at workers every now and then. Without a timeout it sees nothing.
 #[derive(Debug)]
 pub(super) struct Overseer {
     timeout: Option<Duration>,
+    /// Whether only workers that are stopped are killed: others see to their tasks' timeout themselves.
+    only_stopped: bool,
     next_look: u64,
     /// By process.
     seen: HashMap<Pid, Seen>,
@@ -34,9 +40,16 @@ struct Seen {
 }
 
 impl Overseer {
+    /// For workers that execute what `workload` says.
+    pub(super) fn of(workload: &WorkloadSpec) -> Self {
+        let own = workload.task_timeout();
+        let of_programs = || workload.any_timeout().map(|timeout| timeout.saturating_add(GRACE));
+        Self { only_stopped: own.is_none(), ..Self::new(own.or_else(of_programs)) }
+    }
+
     /// For workers whose tasks may take `timeout` each.
     pub(super) fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, next_look: 0, seen: HashMap::new() }
+        Self { timeout, only_stopped: false, next_look: 0, seen: HashMap::new() }
     }
 
     /// How long the parent may sleep, if it would sleep for `longest` otherwise.
@@ -63,7 +76,8 @@ impl Overseer {
         }
         let long = now.saturating_sub(seen.since) > timeout.as_nanos() as u64;
         // Nobody says how long it may take to get ready; but one that is stopped does not go on by itself.
-        let overdue = !seen.overdue && long && (at != At::NoTask || is_stopped(pid));
+        let only_stopped = self.only_stopped || at == At::NoTask;
+        let overdue = !seen.overdue && long && (!only_stopped || is_stopped(pid));
         seen.overdue |= overdue;
         overdue
     }

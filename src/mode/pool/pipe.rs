@@ -214,9 +214,9 @@ impl Pool {
             answered: 0,
             started: 0,
             peak: 0,
-            casualties: Casualties::new(round.on_failure, round.spec.task_timeout()),
-            overseer: Overseer::new(round.spec.task_timeout()),
-            promptly: round.spec.task_timeout().is_some(),
+            casualties: Casualties::new(round.on_failure, round.spec.any_timeout()),
+            overseer: Overseer::of(round.spec),
+            promptly: round.spec.any_timeout().is_some(),
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
@@ -521,7 +521,7 @@ pub(in crate::mode) fn exec_worker<W: Workload>(
     (requests, answers): (File, File),
 ) -> io::Result<()> {
     let stamps = Stamps::new(tasks, handover.stamp_stride, Visibility::Private)?;
-    let promptly = handover.workload.task_timeout().is_some();
+    let promptly = handover.workload.any_timeout().is_some();
     let manner = Manner { result_size: workload.result_size(), promptly };
     work(workload, &stamps, manner, (requests, answers))
 }
