@@ -11,16 +11,14 @@
 
 mod proof;
 mod records;
+mod started;
+mod tasks;
 
 pub use proof::{MARK, mark};
 
-use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use schemars::JsonSchema;
@@ -33,18 +31,15 @@ use super::{Engine, Equipment, Strategy};
 use crate::measure::shortage;
 use crate::mode::Mode;
 use crate::mode::verify::{FAILURES_REPORTED, Folder, TaskFailure};
-use crate::sys::clock::monotonic_nanoseconds;
-use crate::sys::fork::Pid;
 use crate::sys::memory::Mapping;
-use crate::sys::sealed;
-use crate::sys::spawn::{Spawner, Streams, Words, raise_open_files};
 use crate::sys::strays::end_strays;
-use crate::sys::wait::{CpuTime, Exit, has_children, wait_until};
-use crate::workload::program::lines::Lines;
-use crate::workload::program::{self, PLACEHOLDER, ProgramSpec};
-use crate::workload::{Kind, WorkloadSpec, argument};
+use crate::sys::wait::{CpuTime, Exit, has_children};
+use crate::workload::program::{self, PLACEHOLDER};
+use crate::workload::{Kind, WorkloadSpec};
 use proof::Proof;
 use records::Records;
+use started::{Seen, Started};
+use tasks::Tasks;
 
 /// A tool that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -376,116 +371,6 @@ fn report(
         left_running,
         parts: Vec::new(),
     }
-}
-
-/// The tasks of a round: a line each, or their numbers.
-struct Tasks {
-    count: u64,
-    lines: Option<Lines>,
-}
-
-impl Tasks {
-    fn new(spec: &ProgramSpec, count: u64) -> anyhow::Result<Self> {
-        Ok(Self { count, lines: spec.lines.as_ref().map(Lines::read).transpose()? })
-    }
-
-    /// What stands for `task` in the words of its command.
-    fn text(&self, task: u64) -> Vec<u8> {
-        self.lines.as_ref().map_or_else(|| task.to_string().into_bytes(), |lines| lines.get(task).to_vec())
-    }
-
-    /// What its result is if it succeeds: as that of any engine.
-    fn checksum(&self, task: u64) -> u32 {
-        argument::checksum(task, self.lines.as_ref().map_or(&[], |lines| lines.get(task)))
-    }
-
-    fn shown(&self, task: u64) -> Option<String> {
-        const LONGEST: usize = 200;
-        let line = String::from_utf8_lossy(self.lines.as_ref()?.get(task)).into_owned();
-        Some(line.chars().take(LONGEST).collect())
-    }
-
-    /// What the tool reads: each text ends with a zero byte.
-    fn input(&self) -> anyhow::Result<File> {
-        let (mut file, ()) = sealed::create(c"procbench-lines", |file| {
-            let mut file = BufWriter::new(file);
-            for task in 0..self.count {
-                file.write_all(&self.text(task))?;
-                file.write_all(&[0])?;
-            }
-            file.flush()
-        })
-        .context("no memory for what the tool reads")?;
-        file.rewind()?;
-        Ok(file)
-    }
-}
-
-/// A tool that is ready to be started.
-struct Started {
-    spawner: Spawner,
-    program: std::ffi::CString,
-    words: Words,
-    input: File,
-    /// Where its standard error leads.
-    error: File,
-}
-
-/// What was seen of it.
-struct Seen {
-    begin: u64,
-    started: u64,
-    end: u64,
-    exit: Exit,
-    peak: u64,
-}
-
-/// Between two looks at how many commands are running.
-const LOOK_UP: Duration = Duration::from_millis(10);
-
-impl Started {
-    fn make_ready(
-        tool: &std::ffi::OsStr,
-        all: &[String],
-        input: File,
-        said: Option<&File>,
-    ) -> anyhow::Result<Self> {
-        let mut words = Words::default();
-        for word in all {
-            words.begin();
-            words.add(word.as_bytes());
-        }
-        let spawner = Spawner::new(Some(raise_open_files()?))?;
-        let error = said.unwrap_or(spawner.null()).try_clone()?;
-        Ok(Self { spawner, program: std::ffi::CString::new(tool.as_bytes())?, words, input, error })
-    }
-
-    /// Starts it and waits for its end.
-    fn run(&mut self, at_once: u64, tasks: u64) -> io::Result<Seen> {
-        let null = self.spawner.null().try_clone()?;
-        let streams = Streams { input: self.input.as_fd(), output: null.as_fd(), error: self.error.as_fd() };
-        let begin = monotonic_nanoseconds();
-        let pid = self.spawner.spawn(&self.program, &self.words, streams)?;
-        let started = monotonic_nanoseconds();
-        // Whatever is executed was alive.
-        let mut peak = 1;
-        let reaped = loop {
-            match wait_until(pid, Some(Instant::now() + LOOK_UP))? {
-                Some(reaped) => break reaped,
-                None => peak = peak.max(children_of(pid)),
-            }
-        };
-        let end = monotonic_nanoseconds();
-        // What the tool starts for itself is no task.
-        let peak = peak.min(at_once).min(tasks);
-        Ok(Seen { begin, started, end, exit: reaped.exit, peak })
-    }
-}
-
-/// How many children `pid` has now, as far as the kernel tells.
-fn children_of(pid: Pid) -> u64 {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    children.map_or(0, |children| children.split_whitespace().count() as u64)
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 //! to have room while another has something to say, so two full directions cannot block each other. What a dead worker had
 //! not answered is handed to its successor.
 
+mod wire;
+mod worker;
+
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -20,79 +23,20 @@ use nix::unistd::pipe2;
 use super::casualties::{Casualties, Death};
 use super::overseer::{At, Overseer};
 use crate::measure::shortage;
-use crate::mode::exec::{self, Handover, Role, Spawner};
+use crate::mode::exec::{self, Role, Spawner};
 use crate::mode::progress::Status;
-use crate::mode::stamps::Stamps;
 use crate::mode::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::memory::Visibility;
 use crate::sys::wait::{Exit, Which, wait};
-use crate::workload::{Executor, Meter, Word, Workload};
+use crate::workload::{Meter, Word, Workload};
+use wire::{ANSWER_WORDS, Answer, FINISHED, PIECE, READY};
+pub(in crate::mode) use worker::exec_worker;
+use worker::{Manner, work};
 
-/// Words in front of the argument of a task: its number and the argument's length.
-const REQUEST_WORDS: usize = 2;
-/// Words in front of an answer's result bytes: [`Answer`].
-const ANSWER_WORDS: usize = 10;
-/// Bytes read at a time.
-const PIECE: usize = 64 * 1024;
 /// How long the parent sleeps at most before it looks at progress.
 const NAP: Duration = Duration::from_millis(100);
-
-/// What a worker says after each task, and once before the first and after the last.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    /// The task, or one of the two below.
-    task: u64,
-    /// [`Word`].
-    word: u64,
-    /// When the task started and ended, if it is stamped; when the worker was ready or had finished.
-    started: u64,
-    ended: u64,
-    /// All that it has done so far.
-    meter: Meter,
-}
-
-/// In place of a task: ready for the first one.
-const READY: u64 = u64::MAX;
-/// In place of a task: there will be no more answers.
-const FINISHED: u64 = u64::MAX - 1;
-
-impl Answer {
-    fn to_bytes(self) -> [u8; ANSWER_WORDS * 8] {
-        let Meter { executed, work_units, initialisations, waits, .. } = self.meter;
-        let (sum, max) = (self.meter.overshoot_nanoseconds, self.meter.overshoot_max_nanoseconds);
-        let Self { task, word, started, ended, .. } = self;
-        let words = [task, word, started, ended, executed, work_units, initialisations, waits, sum, max];
-        let mut bytes = [0; ANSWER_WORDS * 8];
-        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_ne_bytes());
-        }
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Self {
-        let word = |place: usize| number_at(bytes, place);
-        Self {
-            task: word(0),
-            word: word(1),
-            started: word(2),
-            ended: word(3),
-            meter: Meter {
-                executed: word(4),
-                work_units: word(5),
-                initialisations: word(6),
-                waits: word(7),
-                overshoot_nanoseconds: word(8),
-                overshoot_max_nanoseconds: word(9),
-            },
-        }
-    }
-}
-
-fn number_at(bytes: &[u8], place: usize) -> u64 {
-    u64::from_ne_bytes(bytes[place * 8..][..8].try_into().expect("eight bytes"))
-}
 
 /// Executes every task of `workload` by `round.settings.workers` worker processes, each at the end of a pair of pipes.
 ///
@@ -454,76 +398,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// How a worker answers.
-#[derive(Debug, Clone, Copy)]
-struct Manner {
-    result_size: usize,
-    /// Each task at once, rather than when there is enough to say: the parent then knows which one it is busy with.
-    promptly: bool,
-}
-
-/// A worker's life: tasks are read and answered until there are no more.
-fn work<W: Workload>(
-    workload: &W,
-    stamps: &Stamps,
-    Manner { result_size, promptly }: Manner,
-    (requests, answers): (File, File),
-) -> io::Result<()> {
-    let (mut requests, mut answers) =
-        (BufReader::with_capacity(PIECE, requests), BufWriter::with_capacity(PIECE, answers));
-    let mut meter = Meter::default();
-    let mut executor = workload.executor(&mut meter);
-    let (mut argument, mut result) = (vec![0; workload.argument_capacity()], vec![0; result_size]);
-    let say =
-        |answers: &mut BufWriter<File>, task: u64, word: u64, (started, ended): (u64, u64), meter: Meter| {
-            answers.write_all(&Answer { task, word, started, ended, meter }.to_bytes())
-        };
-    let now = monotonic_nanoseconds();
-    say(&mut answers, READY, 0, (now, now), meter)?;
-    loop {
-        if requests.buffer().is_empty() {
-            // Nothing more to do until the parent says so: it gets what has been done.
-            answers.flush()?;
-            if requests.fill_buf()?.is_empty() {
-                break;
-            }
-        }
-        let mut head = [0; REQUEST_WORDS * 8];
-        requests.read_exact(&mut head)?;
-        let (task, length) = (number_at(&head, 0), number_at(&head, 1) as usize);
-        requests.read_exact(&mut argument[..length])?;
-        let stamped = stamps.includes(task);
-        let started = if stamped { monotonic_nanoseconds() } else { 0 };
-        let outcome = executor.execute(task, &argument[..length], &mut result, &mut meter);
-        let ended = if stamped { monotonic_nanoseconds() } else { 0 };
-        let word = meter.count(outcome);
-        say(&mut answers, task, word.0, (started, ended), meter)?;
-        answers.write_all(&result)?;
-        if promptly {
-            answers.flush()?;
-        }
-    }
-    let now = monotonic_nanoseconds();
-    say(&mut answers, FINISHED, 0, (now, now), meter)?;
-    answers.flush()
-}
-
-/// The life of a worker that was executed anew.
-///
-/// # Errors
-/// If its parent cannot be spoken to.
-pub(in crate::mode) fn exec_worker<W: Workload>(
-    workload: &W,
-    handover: &Handover,
-    tasks: u64,
-    (requests, answers): (File, File),
-) -> io::Result<()> {
-    let stamps = Stamps::new(tasks, handover.stamp_stride, Visibility::Private)?;
-    let promptly = handover.workload.any_timeout().is_some();
-    let manner = Manner { result_size: workload.result_size(), promptly };
-    work(workload, &stamps, manner, (requests, answers))
 }
 
 #[cfg(test)]
