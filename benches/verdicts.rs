@@ -29,7 +29,7 @@ use procbench::plan::Machine;
 use procbench::plan::draft::{Draft, StrategyDraft};
 use procbench::plan::found::Found;
 use procbench::plan::units::{self, Count};
-use procbench::stats::{DEFAULT_MARGIN, Verdict, compare};
+use procbench::stats::{DEFAULT_MARGIN, Verdict, compare, summarise};
 use procbench::sys::wait::CpuTime;
 use procbench::workload::{WorkloadSpec, cpu};
 
@@ -66,7 +66,10 @@ fn main() {
     let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with('-')).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     println!("{BENCHMARKS} runs of {ROUNDS} rounds each, tasks of 20 µs, margin 1 %\n");
-    println!("{:<44} {:>17} {:>7} {:>7}   target", "comparison", "not distinguished", "slower", "faster");
+    println!(
+        "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   target",
+        "comparison", "not distinguished", "slower", "faster", "spread", "steal"
+    );
     for (part, mode, tasks) in
         [("serial", Mode::Serial, 2_000), ("pool", Mode::Pool, 2_000), ("long-pool", Mode::Pool, 20_000)]
     {
@@ -92,21 +95,33 @@ impl Observer for Nobody {
 
 /// `mode` with `tasks` tasks against itself, or against a copy with `factor` times the work.
 fn verdicts(setting: &Setting, mode: Mode, tasks: u64, factor: f64) {
-    let verdicts: Vec<Verdict> =
+    let found: Vec<(Verdict, f64, Option<f64>)> =
         (1..=BENCHMARKS).map(|seed| verdict(setting, (mode, tasks), factor, seed)).collect();
-    let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+    let count = |wanted| found.iter().filter(|(verdict, ..)| *verdict == wanted).count();
+    let median = |of: Vec<f64>| {
+        summarise(&of, 1)
+            .map_or_else(|| "not measured".into(), |summary| format!("{:.1} %", 100.0 * summary.median))
+    };
     println!(
-        "{:<44} {:>17} {:>7} {:>7}   {}",
+        "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   {}",
         format!("{mode}, {} tasks, against itself × {factor}", units::count(tasks)),
         count(Verdict::NotDistinguished),
         count(Verdict::Slower),
         count(Verdict::Faster),
+        median(found.iter().map(|(_, spread, _)| *spread).collect()),
+        median(found.iter().filter_map(|(.., steal)| *steal).collect()),
         if factor > 1.0 { "at least 36 slower" } else { "at least 38 not distinguished" }
     );
 }
 
-/// What a run says of `mode` with `factor` times the work, compared with `mode`.
-fn verdict(setting: &Setting, (mode, tasks): (Mode, u64), factor: f64, seed: u64) -> Verdict {
+/// What a run says of `mode` with `factor` times the work, compared with `mode`; by how much the times of the rounds spread, as a
+/// share of their median, and what share of the CPU time the hypervisor took: with more of either, less can be told apart.
+fn verdict(
+    setting: &Setting,
+    (mode, tasks): (Mode, u64),
+    factor: f64,
+    seed: u64,
+) -> (Verdict, f64, Option<f64>) {
     let mut draft = Draft::default();
     draft.workload.tasks = Some(Count(tasks));
     draft.run.rounds = Some(Count(ROUNDS));
@@ -122,7 +137,8 @@ fn verdict(setting: &Setting, (mode, tasks): (Mode, u64), factor: f64, seed: u64
     let rows = vec![row(0, 1.0), row(1, factor)];
     let document = experiment::run_rows(&plan, setting, rows, &Signals::none(), &mut Nobody).expect("a run");
     let summary = document.strategies[1].summary.as_ref().expect("a summary");
-    summary.speedup_over_baseline.expect("a comparison").verdict
+    let verdict = summary.speedup_over_baseline.expect("a comparison").verdict;
+    (verdict, summary.total_seconds.spread().unwrap_or(0.0), document.environment.change.steal_share)
 }
 
 fn stamping(setting: &Setting) {

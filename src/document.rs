@@ -7,6 +7,7 @@ pub mod comparison;
 pub mod head;
 pub mod schema;
 
+use std::fmt;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -238,6 +239,9 @@ pub struct Memory {
     /// (peak − runner − the parent's words and results) ÷ peak alive, for modes that start processes; null where tasks
     /// end within milliseconds: the kernel has then not yet taken back what ended ones had.
     pub per_task_alive_bytes: Option<u64>,
+    /// Why that is null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_alive_missing: Option<PerAliveMissing>,
     /// The most processes alive at one time in the round that was measured.
     pub peak_alive: u64,
     /// How it was measured.
@@ -247,6 +251,37 @@ pub struct Memory {
     /// What each of them found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub each: Vec<MemoryRound>,
+}
+
+/// Why memory cannot be divided among the living.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PerAliveMissing {
+    /// No processes are started.
+    NoProcesses,
+    /// The peak or the runner's share is not known.
+    NotMeasured,
+    /// The tool's own memory cannot be told from it.
+    OfTool,
+    /// Most of what is counted belongs to the dead.
+    TooShort,
+    /// No more was found than without them.
+    NoMore,
+    /// Not all had touched their memory when there was most.
+    NotAllTouched,
+}
+
+impl fmt::Display for PerAliveMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoProcesses => "no processes are started",
+            Self::NotMeasured => "the peak, or what the runner has of it, is not known",
+            Self::OfTool => "what the tool itself has cannot be told from it",
+            Self::TooShort => "its tasks end sooner than the kernel takes back what they had",
+            Self::NoMore => "no more was found than without them",
+            Self::NotAllTouched => "not all had touched their memory when there was most",
+        })
+    }
 }
 
 /// What one round found of memory, each figure as in [`Memory`].
@@ -262,8 +297,9 @@ pub struct MemoryRound {
 /// The code of warnings that say why something about the machine is null.
 pub const NOT_MEASURED: &str = "not_measured";
 
-/// The codes of warnings that say why a figure of the memory table is null: all of them, and the kernel's share.
-pub const MEMORY_NOT_MEASURED: [&str; 2] = ["memory_not_measured", "kernel_memory_not_measured"];
+/// The codes of warnings that say why a figure of the memory table is null: all of them, the kernel's share, that of one process.
+pub const MEMORY_NOT_MEASURED: [&str; 3] =
+    ["memory_not_measured", "kernel_memory_not_measured", "memory_per_alive_not_measured"];
 
 /// Something that a reader should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -257,3 +257,29 @@ fn page_cache_of_what_tasks_write_is_apart_from_their_memory() {
     let sampled = memory.reading.peak_from == Some(PeakFrom::Samples);
     assert_eq!(finished.stdout.contains("sampled"), sampled, "{}", finished.stdout);
 }
+
+#[test]
+fn memory_of_commands_is_seen_though_they_are_in_groups_of_their_own() {
+    let _alone = alone();
+    let test = "memory_of_commands";
+    for method in ["cgroup", "pss", "meminfo"] {
+        let sandbox = Sandbox::new();
+        let all = format!("-n 3 -m process --rounds 1 --memory-method {method} --json out.json --shell --");
+        let holds = "held=$(head -c 52428800 /dev/zero | tr '\\000' x); sleep 1; : ${#held}";
+        let finished = sandbox.run(all.split(' ').chain([holds]));
+        if finished.code() != Some(0) && finished.stderr.contains("failed to measure memory by") {
+            skip(test, &format!("{method} cannot be had here: {}", finished.stderr.trim()));
+            continue;
+        }
+        let finished = finished.expect_code(0);
+        let document = common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+        let memory = document.strategies[0].memory.as_ref().expect("memory");
+        let user = memory.reading.user_bytes;
+        // What others gave back meanwhile may hide it from whoever looks at the whole machine; but then no figure is told.
+        let is_told = method != "meminfo" || memory.reading.kernel_bytes.is_some();
+        assert!(!is_told || user.is_some_and(|user| user >= 150 * MIB), "{method}: {finished:?}");
+        if method == "cgroup" {
+            assert!(memory.per_task_alive_bytes.is_some_and(|each| each >= 50 * MIB), "{memory:?}");
+        }
+    }
+}

@@ -45,7 +45,8 @@ fn said_of(seconds: &[f64], code: &str) -> String {
 fn a_slow_first_round_needs_warming_up() {
     let mut seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003].repeat(2);
     seconds[0] = 1.5;
-    assert!(said_of(&seconds, "slow_first_round").contains("--warmup 2"));
+    let said = said_of(&seconds, "slow_first_round");
+    assert!(said.contains("took 50 % longer than the others") && said.contains("--warmup 2"), "{said}");
 }
 
 #[test]
@@ -135,4 +136,25 @@ fn what_could_not_be_measured_is_told_with_its_reason() {
     (document.environment.change.forks, document.environment.change.foreign_forks) = (Some(3), None);
     let all = warnings::all(&document);
     assert!(all.iter().any(|warning| warning.message.contains("processes started by others")), "{all:?}");
+}
+
+#[test]
+fn a_precision_that_was_not_reached_is_told_with_what_it_came_to() {
+    let asked_for = |precision: f64| {
+        let mut document = RUN.clone();
+        document.plan.run.precision = Some(precision);
+        said(&document, "not_precise")
+    };
+    assert_eq!(asked_for(10.0), None);
+    assert!(asked_for(1e-9).is_some_and(|said| said.contains("was not reached within its rounds")));
+}
+
+#[test]
+fn a_speed_up_from_fewer_rounds_than_the_times_is_told() {
+    let mut document = Sandbox::new().measure("-n 4 --rounds 6 -m serial,threads:workers=2");
+    assert_eq!(said(&document, "fewer_pairs"), None);
+    let baseline = document.plan.run.baseline.clone();
+    let row = document.strategies.iter_mut().find(|row| row.name == baseline).expect("a baseline");
+    row.rounds.pop();
+    assert!(said(&document, "fewer_pairs").is_some_and(|said| said.contains("its speed-up rests on the")));
 }

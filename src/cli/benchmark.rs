@@ -197,7 +197,7 @@ pub struct Benchmark {
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub margin: Option<Percent>,
 
-    /// Stop a strategy's rounds once half the width of its interval is below this part of its median, such as 2%
+    /// Stop a strategy's rounds once half the width of its interval is below this part of its median, such as 2%; ten rounds at least
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub precision: Option<Percent>,
 

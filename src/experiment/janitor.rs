@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -21,6 +21,9 @@ use crate::engine::native::own_program;
 
 /// The hidden first argument under which procbench is a janitor.
 pub const JANITOR: &str = "__janitor";
+
+/// How long it tries to remove what others may still be busy in: whoever starts when the controller ends has yet to find out.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the name of everything that a janitor may remove begins with.
 const PREFIX: &str = "procbench-";
@@ -147,19 +150,19 @@ fn remove(path: &Path) {
     if !is_cgroup {
         remove_semaphores_of(path);
     }
-    for _ in 0..200 {
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
         if is_cgroup {
             kill_all_in(path);
         } else {
             kill_all_working_in(path);
         }
         let removed = if is_cgroup { fs::remove_dir(path) } else { fs::remove_dir_all(path) };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                std::thread::sleep(Duration::from_millis(10))
-            }
-            _ => return,
+        // That something was not found may be about what is in it, which somebody who is about to die has just removed himself.
+        if removed.is_ok() || path.symlink_metadata().is_err() {
+            return;
         }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Round after round: in which order, with what made ready, and whether they agree.
 
 use super::*;
+use crate::measure::memory::Choice;
 
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
 const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
@@ -273,18 +274,23 @@ impl<'a> Session<'a> {
         *self.memory_rounds.insert(rounds)
     }
 
-    fn take_gauge(&mut self) -> anyhow::Result<Gauge> {
+    fn take_gauge(&mut self) -> Result<Gauge, RoundFailure> {
         self.next_gauge.take().map_or_else(|| self.open_gauge(), Ok)
     }
 
-    fn open_gauge(&mut self) -> anyhow::Result<Gauge> {
+    fn open_gauge(&mut self) -> Result<Gauge, RoundFailure> {
         let folder = Gauge::folder(&self.janitor.fresh_name());
         if let Some(folder) = &folder {
             self.janitor.expect(folder).context("failed to announce the round's cgroup")?;
         }
         let choice = self.plan.run.memory_method;
-        let gauge = Gauge::open(choice, folder)
-            .with_context(|| format!("failed to measure memory by {}", choice.name()))?;
+        let gauge = Gauge::open(choice, folder).map_err(|error| {
+            let advice = match choice {
+                Choice::Cgroup => " (a cgroup takes root, or one that is delegated; --memory-method auto takes what there is)",
+                _ => "",
+            };
+            RoundFailure::Limit(format!("failed to measure memory by {}: {error}{advice}", choice.name()))
+        })?;
         self.own_forks += gauge.processes_started();
         Ok(gauge)
     }

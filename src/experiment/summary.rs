@@ -5,13 +5,14 @@ use hdrhistogram::Histogram;
 use super::round::Completed;
 use super::{Records, Row, Seen, Setting, warnings};
 use crate::document::{
-    Document, Environment, Latency, Memory, MemoryRound, Percentiles, Round, SCHEMA_VERSION, SpeedUp,
-    StrategyResult, StrategySummary, Tool,
+    Document, Environment, Latency, Memory, MemoryRound, PerAliveMissing, Percentiles, Round, SCHEMA_VERSION,
+    SpeedUp, StrategyResult, StrategySummary, Tool,
 };
 use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
+use crate::measure::memory::MemoryReading;
 use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
@@ -79,6 +80,8 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         .into_iter()
         .map(|(number, order, completed)| round(number, order, completed, reads))
         .collect();
+    let timed = rounds.iter().map(|round| &round.report);
+    let memory = memory(&records.memory, &row.strategy, &row.workload, timed);
     StrategyResult {
         name: row.name(),
         engine,
@@ -90,7 +93,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
         rounds,
-        memory: memory(&records.memory, &row.strategy, &row.workload, latency.as_ref()),
+        memory,
         latency,
     }
 }
@@ -168,27 +171,27 @@ fn compare(document: &mut Document) {
     }
 }
 
-fn memory(
+fn memory<'a>(
     completed: &[Completed],
     strategy: &Strategy,
     workload: &WorkloadSpec,
-    latency: Option<&Latency>,
+    timed: impl Iterator<Item = &'a RoundReport>,
 ) -> Option<Memory> {
     let each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
     let (method, _) = completed.iter().find_map(|completed| completed.memory)?;
     let MemoryRound { peak_alive, reading } = *typical(&each)?;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
-    // What a tool takes itself would be counted among what it has started.
-    let tells = tells_per_alive(strategy.mode, workload, latency) && !strategy.engine.is_tool();
-    let per_alive = tells.then(|| {
-        let (peak, runner) = reading.peak_bytes.zip(reading.runner_bytes)?;
-        // Where no more was found than the runner has without them, they cannot be told from it.
-        peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0)?.checked_div(peak_alive)
-    });
+    let per_alive = match strategy.mode {
+        Mode::Serial | Mode::Threads => Err(PerAliveMissing::NoProcesses),
+        _ if strategy.engine.is_tool() => Err(PerAliveMissing::OfTool),
+        mode if !are_long(mode, workload, timed) => Err(PerAliveMissing::TooShort),
+        _ => per_alive(&reading, board, peak_alive, workload.memory_bytes),
+    };
     Some(Memory {
         reading,
-        per_task_alive_bytes: per_alive.flatten(),
+        per_task_alive_bytes: per_alive.ok(),
+        per_alive_missing: per_alive.err(),
         peak_alive,
         method,
         rounds: each.len() as u64,
@@ -201,14 +204,16 @@ fn memory_round(completed: &Completed) -> Option<MemoryRound> {
     Some(MemoryRound { peak_alive: completed.report.peak_alive, reading })
 }
 
-/// The round with the median peak, of those that have one (of an even number the lower of the two in the middle): figures of
-/// one round belong together, medians of each figure would not.
+/// The round with the median peak (of an even number the lower of the two in the middle): figures of one round belong together,
+/// medians of each figure would not. One without a peak, if that is so of half of them or more: the others are no fair choice.
 fn typical(each: &[MemoryRound]) -> Option<&MemoryRound> {
-    let mut known: Vec<&MemoryRound> =
-        each.iter().filter(|round| round.reading.peak_bytes.is_some()).collect();
+    let (mut known, unknown): (Vec<&MemoryRound>, Vec<_>) =
+        each.iter().partition(|round| round.reading.peak_bytes.is_some());
+    if let Some(unknown) = unknown.first().filter(|_| unknown.len() >= known.len()) {
+        return Some(unknown);
+    }
     known.sort_by_key(|round| round.reading.peak_bytes);
-    let middle = known.len().saturating_sub(1) / 2;
-    known.get(middle).copied().or(each.first())
+    known.get(known.len().checked_sub(1)? / 2).copied()
 }
 
 /// Bytes of what each task's result takes in the parent: a word on the board, or a number and a place in a list.
@@ -220,18 +225,33 @@ const fn bytes_of_word(engine: Engine) -> u64 {
     }
 }
 
+/// What each of `peak_alive` processes had that touched `memory` bytes, where the parent keeps `board` bytes beside what it has anyway.
+fn per_alive(
+    reading: &MemoryReading,
+    board: u64,
+    peak_alive: u64,
+    memory: u64,
+) -> Result<u64, PerAliveMissing> {
+    let known = reading.peak_bytes.zip(reading.runner_bytes);
+    let (peak, runner) = known.ok_or(PerAliveMissing::NotMeasured)?;
+    // Where no more was found than the runner has without them, they cannot be told from it.
+    let rest = peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0);
+    let each = rest.and_then(|rest| rest.checked_div(peak_alive)).ok_or(PerAliveMissing::NoMore)?;
+    if each >= memory { Ok(each) } else { Err(PerAliveMissing::NotAllTouched) }
+}
+
 /// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,
-/// so where tasks are shorter than that, most of what is counted belongs to the dead.
-pub(super) fn tells_per_alive(mode: Mode, workload: &WorkloadSpec, latency: Option<&Latency>) -> bool {
+/// so where tasks are shorter than that, most of what is counted belongs to the dead. Workers live long.
+///
+/// What a program takes is known only when it has been run: `rounds` are those that were timed.
+fn are_long<'a>(mode: Mode, workload: &WorkloadSpec, rounds: impl Iterator<Item = &'a RoundReport>) -> bool {
     const LONG_SECONDS: f64 = 0.01;
-    let expected = match latency.and_then(|latency| latency.service.p50_seconds) {
-        // What a program takes is known only when it has been run.
-        Some(seconds) if workload.kind.is_program() => seconds,
-        _ => workload.expected_task_seconds(),
+    let of_programs = rounds.map(|round| {
+        round.execute_seconds * round.peak_alive.min(workload.tasks) as f64 / workload.tasks as f64
+    });
+    let expected = match workload.kind.is_program() {
+        true => of_programs.reduce(f64::min).unwrap_or(0.0),
+        false => workload.expected_task_seconds(),
     };
-    match mode {
-        Mode::Serial | Mode::Threads => false,
-        Mode::Pool => true,
-        Mode::Process => expected >= LONG_SECONDS,
-    }
+    mode == Mode::Pool || expected >= LONG_SECONDS
 }

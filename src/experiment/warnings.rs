@@ -4,15 +4,15 @@ mod failed;
 
 use std::fmt;
 
-use super::summary::tells_per_alive;
-use crate::document::{Document, MEMORY_NOT_MEASURED, Memory, NOT_MEASURED, StrategyResult, Warning};
+use crate::document::{
+    Document, MEMORY_NOT_MEASURED, Memory, NOT_MEASURED, PerAliveMissing, StrategyResult, Warning,
+};
 use crate::engine::Engine;
 use crate::measure::conditions::{self, Condition};
 use crate::measure::memory::Missing;
 use crate::measure::storage::Storage;
-use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
-use crate::report::numbers::{bytes, percent, seconds};
+use crate::report::numbers::{bytes, exact_percent, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
 use crate::workload::{Io, OnFailure};
 use failed::{Failed, hint, timed_rounds};
@@ -34,6 +34,8 @@ enum Notice<'a> {
     TasksFailed(Failed<'a>),
     LeftRunning { strategy: &'a str, processes: u64, rounds: usize },
     Retries { strategy: &'a str, retries: u64, rounds: usize },
+    NotPrecise { strategy: &'a str, reached: Option<f64>, wanted: f64 },
+    FewerPairs { strategy: &'a str, baseline: &'a str, pairs: usize, rounds: usize },
     TooFewRounds { fewest: usize },
     ShortRounds { strategies: Vec<&'a str> },
     SlowFirstRound { strategy: &'a str, slowdown: f64 },
@@ -46,6 +48,7 @@ enum Notice<'a> {
     ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
     MemoryNotMeasured { strategies: Vec<&'a str>, reason: Missing },
     KernelMemoryNotMeasured { strategies: Vec<&'a str>, reason: Missing },
+    PerAliveNotMeasured { strategies: Vec<&'a str>, reason: PerAliveMissing },
     MemoryDiffers { strategies: Vec<(&'a str, [u64; 2])> },
     NotMeasured { what: String },
 }
@@ -58,6 +61,8 @@ impl Notice<'_> {
             Self::LeftRunning { .. } => "left_running",
             Self::TasksFailed(_) => "tasks_failed",
             Self::Retries { .. } => "retries",
+            Self::NotPrecise { .. } => "not_precise",
+            Self::FewerPairs { .. } => "fewer_pairs",
             Self::TooFewRounds { .. } => "too_few_rounds",
             Self::ShortRounds { .. } => "short_rounds",
             Self::SlowFirstRound { .. } => "slow_first_round",
@@ -70,6 +75,7 @@ impl Notice<'_> {
             Self::ReadFromMemory { .. } => "read_from_memory",
             Self::MemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[0],
             Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
+            Self::PerAliveNotMeasured { .. } => MEMORY_NOT_MEASURED[2],
             Self::MemoryDiffers { .. } => "memory_differs",
             Self::NotMeasured { .. } => NOT_MEASURED,
         }
@@ -90,13 +96,30 @@ impl fmt::Display for Notice<'_> {
             Self::LeftRunning { strategy, processes, rounds } => write!(
                 f,
                 "{strategy}: {processes} processes were left running in {} by what tasks had started, and were killed after \
-                 their round; they disturbed what came after them",
+                 their round; they disturbed what came after them, and what they used of the CPU is in no column",
                 timed_rounds(*rounds)
             ),
             Self::Retries { strategy, retries, rounds } => write!(
                 f,
                 "{strategy}: {retries} tasks were executed again in {} because they had failed, or their worker had died",
                 timed_rounds(*rounds)
+            ),
+            Self::NotPrecise { strategy, reached, wanted } => {
+                let reached = reached.map_or_else(
+                    || "too few rounds to tell".into(),
+                    |reached| format!("±{} is what it came to", exact_percent((reached * 1e3).round() / 1e3)),
+                );
+                write!(
+                    f,
+                    "{strategy}: the precision that was asked for, ±{}, was not reached within its rounds: {reached} (--rounds, \
+                     --time-budget)",
+                    exact_percent(*wanted)
+                )
+            }
+            Self::FewerPairs { strategy, baseline, pairs, rounds } => write!(
+                f,
+                "{strategy}: its speed-up rests on the {pairs} rounds that {baseline} has too, the times on all {rounds} (rounds \
+                 are compared with those of the same number)"
             ),
             Self::TooFewRounds { fewest } => {
                 write!(
@@ -114,7 +137,7 @@ impl fmt::Display for Notice<'_> {
             Self::SlowFirstRound { strategy, slowdown } => write!(
                 f,
                 "{strategy}: the first round took {} longer than the others: add --warmup 2 or more",
-                percent(*slowdown)
+                percent(slowdown - 1.0)
             ),
             Self::Drift { strategy, change, p_value } => write!(
                 f,
@@ -167,6 +190,9 @@ impl fmt::Display for Notice<'_> {
                 "the kernel's share of the memory of {} was not measured: {reason}",
                 strategies.join(", ")
             ),
+            Self::PerAliveNotMeasured { strategies, reason } => {
+                write!(f, "memory per process alive of {} is not told: {reason}", strategies.join(", "))
+            }
             Self::MemoryDiffers { strategies } => {
                 let ranges: Vec<String> = strategies
                     .iter()
@@ -222,17 +248,23 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.push(Notice::ShortRounds { strategies: short });
     }
     for (reason, strategies) in by_reason(document, |memory| {
-        let Some(memory) = memory else { return Some(Some(Missing::NoRound)) };
-        memory.reading.peak_bytes.is_none().then_some(memory.reading.peak_missing)
+        let Some(memory) = memory else { return Some(Missing::NoRound) };
+        let missing = memory.reading.peak_missing.unwrap_or(Missing::NoAccount);
+        memory.reading.peak_bytes.is_none().then_some(missing)
     }) {
         notices.push(Notice::MemoryNotMeasured { strategies, reason });
     }
     for (reason, strategies) in by_reason(document, |memory| {
         let reading = &memory?.reading;
         let unknown = reading.peak_bytes.is_some() && reading.kernel_bytes.is_none();
-        unknown.then_some(reading.kernel_missing)
+        unknown.then_some(reading.kernel_missing.unwrap_or(Missing::NoAccount))
     }) {
         notices.push(Notice::KernelMemoryNotMeasured { strategies, reason });
+    }
+    for (reason, strategies) in by_reason(document, |memory| {
+        memory?.per_alive_missing.filter(|missing| *missing != PerAliveMissing::NoProcesses)
+    }) {
+        notices.push(Notice::PerAliveNotMeasured { strategies, reason });
     }
     let differing: Vec<(&str, [u64; 2])> = strategies().filter_map(memory_range).collect();
     if !differing.is_empty() {
@@ -241,30 +273,6 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
     if fewest < MIN_ROUNDS {
         notices.push(Notice::TooFewRounds { fewest });
-    }
-    let too_short = |strategy: &StrategyResult| {
-        strategy.mode == Mode::Process
-            && !tells_per_alive(strategy.mode, &document.plan.workload, strategy.latency.as_ref())
-    };
-    for strategy in document.strategies.iter().filter(|strategy| too_short(strategy)) {
-        let name = &strategy.name;
-        let what = format!(
-            "memory per process alive of {name}: its tasks end sooner than the kernel takes back what they had"
-        );
-        notices.push(Notice::NotMeasured { what });
-    }
-    let untold = |strategy: &&StrategyResult| {
-        let memory = strategy.memory.as_ref().filter(|memory| memory.reading.peak_bytes.is_some());
-        memory.is_some_and(|memory| memory.per_task_alive_bytes.is_none())
-            && tells_per_alive(strategy.mode, &document.plan.workload, strategy.latency.as_ref())
-    };
-    for strategy in document.strategies.iter().filter(untold) {
-        let name = &strategy.name;
-        let what = format!(
-            "memory per process alive of {name}: no more was found than the runner has without them, or it is not known what \
-             that has"
-        );
-        notices.push(Notice::NotMeasured { what });
     }
     for strategy in strategies() {
         let name = &strategy.name;
@@ -310,20 +318,27 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         };
         notices.push(Notice::NotMeasured { what: what.into() });
     }
+    let unchecked =
+        strategies().flat_map(|strategy| &strategy.rounds).any(|round| round.kernel_forks.is_none());
+    if unchecked {
+        let what =
+            "the kernel's count of new processes, so what rounds say they started was not checked by it"
+                .into();
+        notices.push(Notice::NotMeasured { what });
+    }
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
     notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));
     notices
 }
 
 /// The strategies whose figure is missing, by the reason for it: `missing` is `None` where it is there.
-fn by_reason(
+fn by_reason<T: PartialEq>(
     document: &Document,
-    missing: impl Fn(Option<&Memory>) -> Option<Option<Missing>>,
-) -> Vec<(Missing, Vec<&str>)> {
-    let mut found: Vec<(Missing, Vec<&str>)> = Vec::new();
+    missing: impl Fn(Option<&Memory>) -> Option<T>,
+) -> Vec<(T, Vec<&str>)> {
+    let mut found: Vec<(T, Vec<&str>)> = Vec::new();
     for strategy in document.strategies.iter().chain(&document.overhead) {
         let Some(reason) = missing(strategy.memory.as_ref()) else { continue };
-        let reason = reason.unwrap_or(Missing::NoAccount);
         match found.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, strategies)) => strategies.push(&strategy.name),
             None => found.push((reason, vec![&strategy.name])),
@@ -341,7 +356,7 @@ fn memory_range(strategy: &StrategyResult) -> Option<(&str, [u64; 2])> {
     is_wide.then_some((strategy.name.as_str(), [low, high]))
 }
 
-fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Notice<'a>> {
+fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<Notice<'a>> {
     let name = strategy.name.as_str();
     let times: Vec<f64> = strategy.rounds.iter().map(|round| round.report.total_seconds).collect();
     let mut notices = Vec::new();
@@ -378,6 +393,23 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     if retries > 0 {
         notices.push(Notice::Retries { strategy: name, retries, rounds });
     }
+    let run = &document.plan.run;
+    if let Some(wanted) = run.precision.filter(|_| !document.partial && rounds > 0) {
+        let reached =
+            strategy.summary.as_ref().and_then(|summary| summary.total_seconds.relative_half_width());
+        if reached.is_none_or(|reached| reached > wanted) {
+            notices.push(Notice::NotPrecise { strategy: name, reached, wanted });
+        }
+    }
+    if let Some(baseline) = document.baseline().filter(|_| document.strategies.len() > 1) {
+        let pairs = strategy.paired_with(baseline).len();
+        let is_own = baseline.name == strategy.name;
+        let is_compared = strategy.summary.as_ref().is_some_and(|row| row.speedup_over_baseline.is_some());
+        if !document.partial && !is_own && is_compared && pairs < rounds {
+            let baseline = baseline.name.as_str();
+            notices.push(Notice::FewerPairs { strategy: name, baseline, pairs, rounds });
+        }
+    }
     let waits: Vec<f64> =
         strategy.rounds.iter().filter_map(|round| round.report.io_overshoot_mean_seconds).collect();
     let workload = &document.plan.workload;
@@ -396,6 +428,10 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
             notices.push(Notice::ReadFromMemory { strategy: name, read_bytes, wanted_bytes });
         }
     }
+    let outliers = strategy.summary.as_ref().map_or(0, |summary| summary.total_seconds.outliers);
+    if outliers > 0 {
+        notices.push(Notice::Outliers { strategy: name, outliers, rounds });
+    }
     if times.len() < MIN_ROUNDS {
         return notices;
     }
@@ -407,14 +443,9 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &Document) -> Vec<Not
     if let Some(trend) = stats::trend(&times).filter(|trend| trend.drifts(level)) {
         notices.push(Notice::Drift { strategy: name, change: trend.change, p_value: trend.p_value });
     }
-    if let Some(summary) = strategy.summary.as_ref().map(|summary| &summary.total_seconds) {
-        if let Some(spread) = summary.spread().filter(|spread| *spread > SPREAD_LIMIT) {
-            notices.push(Notice::Spread { strategy: name, spread });
-        }
-        if summary.outliers > 0 {
-            let (outliers, rounds) = (summary.outliers, summary.rounds);
-            notices.push(Notice::Outliers { strategy: name, outliers, rounds });
-        }
+    let spread = strategy.summary.as_ref().and_then(|summary| summary.total_seconds.spread());
+    if let Some(spread) = spread.filter(|spread| *spread > SPREAD_LIMIT) {
+        notices.push(Notice::Spread { strategy: name, spread });
     }
     notices
 }

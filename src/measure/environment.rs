@@ -319,10 +319,20 @@ fn aslr(root: &Root) -> Found<Aslr> {
     let path = "/proc/sys/kernel/randomize_va_space";
     match root.number(path)? {
         0 => Ok(Aslr::Off),
+        // As setarch -R leaves it for whoever it starts.
+        _ if has_no_random_addresses(root) => Ok(Aslr::Off),
         1 => Ok(Aslr::Partial),
         2 => Ok(Aslr::Full),
         other => Err(format!("{path} says '{other}'")),
     }
+}
+
+/// Whether this process, and whoever it starts, is exempt from it.
+fn has_no_random_addresses(root: &Root) -> bool {
+    const ADDR_NO_RANDOMIZE: u32 = 0x0004_0000;
+    let personality = root.line("/proc/self/personality").ok();
+    let personality = personality.and_then(|text| u32::from_str_radix(&text, 16).ok());
+    personality.is_some_and(|personality| personality & ADDR_NO_RANDOMIZE != 0)
 }
 
 fn mitigations(root: &Root, reasons: &mut Reasons) -> Option<BTreeMap<String, String>> {

@@ -1,5 +1,6 @@
 //! What the kernel counts.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 /// Processes and threads created on this machine since it was started: the `processes` line of /proc/stat.
@@ -7,6 +8,31 @@ pub fn forks_since_boot() -> Option<u64> {
     // By hand: the crate that parses the rest of the file wants every line of it to be there.
     let text = fs::read_to_string("/proc/stat").ok()?;
     text.lines().find_map(|line| line.strip_prefix("processes ")?.trim().parse().ok())
+}
+
+/// Living processes of the round of the runner `leader`: its group, and whoever descends from one of that. A command has a group of
+/// its own.
+pub fn processes_of_round(leader: i32) -> Vec<i32> {
+    let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
+    let living: Vec<_> = processes
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .filter(|stat| stat.state != 'Z')
+        .collect();
+    let mut found: BTreeSet<i32> =
+        living.iter().filter(|stat| stat.pgrp == leader).map(|stat| stat.pid).collect();
+    // Numbers are given out in turn, so most are found the first time; where they began anew, not all.
+    loop {
+        let before = found.len();
+        for stat in &living {
+            if found.contains(&stat.ppid) {
+                found.insert(stat.pid);
+            }
+        }
+        if found.len() == before {
+            return found.into_iter().collect();
+        }
+    }
 }
 
 /// Living processes of the group that `leader` leads, as far as /proc shows them.

@@ -81,6 +81,11 @@ pub fn percent(value: f64) -> String {
     }
 }
 
+/// A percentage that somebody has asked for: `0.5 %`, however small.
+pub fn exact_percent(value: f64) -> String {
+    format!("{} %", (value * 1e6).round() / 1e4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::grid::wrap;
-use super::numbers::{bytes, count, percent, seconds};
+use super::numbers::{bytes, count, exact_percent, seconds};
 use super::style::{TITLE, paint};
 use crate::engine::python::Interpreter;
 use crate::engine::{Engine, tool};
@@ -208,7 +208,9 @@ pub fn write(
         writeln!(out, "{line}")?;
     }
     let budget = run.time_budget_seconds.map(|budget| format!(" within {} for each", seconds(budget)));
-    let precision = run.precision.map(|precision| format!(", or until ±{} is reached", percent(precision)));
+    let precision = run
+        .precision
+        .map(|precision| format!(", or until ±{} is reached, but ten at least", exact_percent(precision)));
     let expected = match estimate {
         Some(estimate) => {
             let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
@@ -236,7 +238,7 @@ pub fn write(
         run.warmup.max(1),
         run.seed,
         run.baseline,
-        percent(run.margin)
+        exact_percent(run.margin)
     );
     for line in wrap(&lines) {
         writeln!(out, "{line}")?;

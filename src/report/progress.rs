@@ -1,6 +1,6 @@
 //! Progress on standard error: which strategy, which round, how far, how long yet.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -84,7 +84,9 @@ impl Observer for Progress {
             Event::RoundEnds => {}
             Event::Estimated { run_seconds } => {
                 if run_seconds > PATIENCE.as_secs_f64() {
-                    bar.suspend(|| eprintln!("this takes about {} at most", seconds(run_seconds)));
+                    // A terminal may have gone meanwhile.
+                    let told = || writeln!(io::stderr(), "this takes about {} at most", seconds(run_seconds));
+                    let _ = bar.suspend(told);
                 }
             }
         }

@@ -2,7 +2,9 @@
 
 use super::grid::{Cell, Grid, Tone};
 use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, times};
-use crate::document::{Document, MEMORY_NOT_MEASURED, Memory, StrategyResult, StrategySummary};
+use crate::document::{
+    Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, StrategyResult, StrategySummary,
+};
 use crate::measure::memory::PeakFrom;
 use crate::stats::Verdict;
 
@@ -142,7 +144,7 @@ pub fn memory_legend(document: &Document) -> Option<String> {
         document.warnings.iter().filter(|warning| MEMORY_NOT_MEASURED.contains(&warning.code.as_str()));
     let mut reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
     let rows = || document.strategies.iter().filter_map(|row| row.memory.as_ref());
-    if rows().any(|memory| memory.per_task_alive_bytes.is_none()) {
+    if rows().any(|memory| memory.per_alive_missing == Some(PerAliveMissing::NoProcesses)) {
         reasons.push(PER_ALIVE_LEGEND);
     }
     if rows().any(is_sampled_account) {
@@ -167,7 +169,7 @@ const SAMPLED_LEGEND: &str = "sampled: the cgroup's high-water mark has page cac
 
 /// What it means that fewer processes were read than lived.
 const SPEAK_FOR_ALL_LEGEND: &str =
-    "where more than 64 processes lived, the PSS of 64 of them was read, and speaks for all";
+    "of many processes, 64 at most were looked at one by one, and speak for all";
 
 /// Why a row has no page cache.
 const PAGE_CACHE_LEGEND: &str = "page cache of one round is told by a cgroup alone";
@@ -179,8 +181,7 @@ fn has_page_cache(document: &Document) -> bool {
 }
 
 /// Why a row has no memory per process alive.
-const PER_ALIVE_LEGEND: &str = "per alive: — where no processes are started, they end sooner than the kernel takes back what they had, or no more was found \
-     than without them";
+const PER_ALIVE_LEGEND: &str = "per alive: — where no processes are started";
 
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> Grid {

@@ -293,3 +293,11 @@ fn what_changed_while_a_run_lasted_is_told_and_what_did_not_is_not() {
     let said = conditions::Condition::Altered(altered[1].clone()).to_string();
     assert!(said.starts_with("turbo of the machine was true before the first round and is false"), "{said}");
 }
+
+#[test]
+fn whoever_is_exempt_from_random_addresses_has_none() {
+    let exempt = laptop().file("/proc/self/personality", "00040000\n");
+    assert_eq!(read(&exempt).aslr, Some(Aslr::Off));
+    let usual = laptop().file("/proc/self/personality", "00000000\n");
+    assert_eq!(read(&usual).aslr, Some(Aslr::Full));
+}

@@ -220,6 +220,7 @@ impl Cgroup {
             user_bytes: peak_bytes.zip(kernel.ok()).map(|(peak, kernel)| peak.saturating_sub(kernel)),
             kernel_bytes: kernel.ok(),
             page_cache_bytes: Some(page_cache),
+            page_cache_missing: None,
             runner_bytes: self.runner,
             peak_from: peak_bytes.map(|_| peak_from),
             samples: Some(self.samples),

@@ -4,7 +4,7 @@ use std::io;
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{Pages, Sum, sum_of_group};
+use super::pss::{Pages, Sum, look_at, speak_for};
 use super::{MemoryReading, Missing, PeakFrom, SEEN};
 
 /// Samples the machine's use of memory.
@@ -15,17 +15,19 @@ pub(super) struct Sampler {
     used: Option<u64>,
     /// What it used, and what the processes had of that, in the highest sample in which both could be told.
     parts: Option<(u64, Sum)>,
+    /// The most processes that were alive at once in a sample.
+    others: u64,
     samples: u64,
 }
 
 impl Sampler {
     pub(super) fn open() -> io::Result<Self> {
         let before = used_bytes().ok_or_else(|| io::Error::other("/proc/meminfo cannot be read"))?;
-        Ok(Self { before, runner: None, used: None, parts: None, samples: 0 })
+        Ok(Self { before, runner: None, used: None, parts: None, others: 0, samples: 0 })
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
-        self.runner = sum_of_group(pid, Pages::WithoutFiles).map(|sum| sum.bytes);
+        self.runner = look_at(pid, Pages::WithoutFiles).sum.map(|sum| sum.bytes);
         // The runner is there already; what it had then is counted apart.
         if let Some(used) = used_bytes() {
             self.before = used.saturating_sub(self.runner.unwrap_or(0));
@@ -36,8 +38,10 @@ impl Sampler {
         let Some(used) = used_bytes() else { return };
         self.samples += 1;
         self.used = self.used.max(Some(used));
+        let look = look_at(pid, Pages::WithoutFiles);
+        self.others = self.others.max(look.others);
         if self.parts.is_none_or(|(highest, _)| used > highest)
-            && let Some(sum) = sum_of_group(pid, Pages::WithoutFiles)
+            && let Some(sum) = look.sum
         {
             self.parts = Some((used, sum));
         }
@@ -49,22 +53,26 @@ impl Sampler {
         let of_processes = parts.map(|(_, sum)| sum.bytes);
         // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
         // what the round took, and the difference says nothing of it.
-        let peak = self.used.and_then(more).filter(|peak| *peak > of_processes.unwrap_or(0));
-        let kernel = peak.ok_or(Missing::OthersGaveBack).and_then(|peak| {
+        let least = of_processes.max(self.runner).unwrap_or(0);
+        let peak = match self.used {
+            None => Err(Missing::NoAccount),
+            Some(_) if self.samples == 0 => Err(Missing::BetweenLooks),
+            Some(_) if !speak_for(self.others, peak_alive) => Err(Missing::CameAndWent),
+            Some(used) => more(used).filter(|peak| *peak > least).ok_or(Missing::OthersGaveBack),
+        };
+        let kernel = peak.and_then(|peak| {
             let (used, sum) = parts.ok_or(Missing::CameAndWent)?;
             let seen = more(used).filter(|seen| *seen as f64 >= SEEN * peak as f64);
             let seen = seen.ok_or(Missing::BetweenLooks)?;
             seen.checked_sub(sum.bytes).ok_or(Missing::OthersGaveBack)
         });
-        let peak_missing = match self.used {
-            None => Some(Missing::NoAccount),
-            Some(_) => peak.is_none().then_some(Missing::OthersGaveBack),
-        };
+        let (peak, peak_missing) = (peak.ok(), peak.err());
         MemoryReading {
             peak_bytes: peak,
             user_bytes: peak.zip(kernel.ok()).map(|(peak, kernel)| peak - kernel).or(of_processes),
             kernel_bytes: kernel.ok(),
             page_cache_bytes: None,
+            page_cache_missing: Some(Missing::OfAllAlone),
             runner_bytes: self.runner,
             peak_from: peak.map(|_| PeakFrom::Samples),
             samples: Some(self.samples),

@@ -105,6 +105,9 @@ pub struct MemoryReading {
     /// Processes whose PSS was read one by one for the highest sample. Where there were more, they speak for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_read: Option<u64>,
+    /// Why page cache is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_cache_missing: Option<Missing>,
     /// Why there is no peak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_missing: Option<Missing>,
@@ -137,6 +140,8 @@ pub enum Missing {
     OthersGaveBack,
     /// It was not seen, or its parts were not.
     BetweenLooks,
+    /// No such account is kept of one round alone.
+    OfAllAlone,
     /// PSS is of processes' own pages alone.
     NotInPss,
     /// The kernel does not account for its own memory.
@@ -155,6 +160,7 @@ impl fmt::Display for Missing {
             Self::BetweenLooks => {
                 "it came and went between two looks, 5 ms apart: give it more tasks, or longer ones"
             }
+            Self::OfAllAlone => "the kernel tells that of all processes together, or of a cgroup",
             Self::NotInPss => {
                 "PSS leaves it out, and to tell it takes a cgroup (as root, or with one delegated) or --memory-method meminfo"
             }

@@ -1,18 +1,28 @@
-//! Summed PSS of the processes of a round: what is left where no cgroup can be made.
+//! Summed PSS of the processes of a round, the programs of its tasks among them: what is left where no cgroup can be made.
 
 use procfs::process::Process;
 
 use super::{MemoryReading, Missing, PeakFrom, SEEN};
-use crate::measure::kernel::processes_of_group;
+use crate::measure::kernel::processes_of_round;
 
 /// Processes looked at in one sample: with thousands of them, the ones looked at speak for the others.
 const LOOKED_AT: usize = 64;
 
-/// What one look at the group found.
+/// What one look at a round found.
+pub(super) struct Look {
+    /// Processes that lived, beside the runner.
+    pub(super) others: u64,
+    /// What all of them had. Not known if the runner or one of them was gone, belongs to somebody else, or if they were not the same
+    /// before and after they were read: a page that one process had to itself when it was read, and many share when they are, would
+    /// be counted several times.
+    pub(super) sum: Option<Sum>,
+}
+
+/// What processes had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) bytes: u64,
-    /// Processes that lived, beside the leader.
+    /// Processes beside the runner.
     others: u64,
     /// How many of them were read; they speak for all.
     pub(super) read: u64,
@@ -22,8 +32,13 @@ impl Sum {
     /// Whether it speaks for the peak of a round of which `peak_alive` processes were alive at once. Else it may be little more than
     /// the runner.
     pub(super) fn speaks_for(&self, peak_alive: u64) -> bool {
-        self.others as f64 >= SEEN * peak_alive as f64
+        speak_for(self.others, peak_alive)
     }
+}
+
+/// Whether to have seen `seen` alive is to have seen a round of which `peak_alive` were alive at once.
+pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
+    seen as f64 >= SEEN * peak_alive as f64
 }
 
 #[derive(Default)]
@@ -36,11 +51,11 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) fn begin(&mut self, pid: i32) {
         // With whoever stands over it.
-        self.runner = sum_of_group(pid, Pages::All).map(|sum| sum.bytes);
+        self.runner = look_at(pid, Pages::All).sum.map(|sum| sum.bytes);
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        if let Some(sum) = sum_of_group(leader, Pages::All) {
+        if let Some(sum) = look_at(leader, Pages::All).sum {
             self.samples += 1;
             if self.highest.is_none_or(|highest| sum.bytes > highest.bytes) {
                 self.highest = Some(sum);
@@ -57,6 +72,7 @@ impl Sampler {
             user_bytes: bytes,
             kernel_bytes: None,
             page_cache_bytes: None,
+            page_cache_missing: Some(Missing::OfAllAlone),
             runner_bytes: self.runner,
             peak_from: bytes.map(|_| PeakFrom::Samples),
             samples: Some(self.samples),
@@ -76,13 +92,15 @@ pub(super) enum Pages {
     WithoutFiles,
 }
 
-/// PSS of all processes of the group that `leader` leads, in bytes.
-///
-/// `None` if the leader is gone, or if the group was not the same before and after it was read: a page that one process
-/// had to itself when it was read, and many share when they are, would be counted several times.
-pub(super) fn sum_of_group(leader: i32, pages: Pages) -> Option<Sum> {
-    let group = processes_of_group(leader);
-    let others: Vec<i32> = group.iter().copied().filter(|pid| *pid != leader).collect();
+/// Looks at the processes of the round of the runner `leader`.
+pub(super) fn look_at(leader: i32, pages: Pages) -> Look {
+    let all = processes_of_round(leader);
+    let others: Vec<i32> = all.iter().copied().filter(|pid| *pid != leader).collect();
+    let sum = sum_of(leader, &others, pages).filter(|_| processes_of_round(leader) == all);
+    Look { others: others.len() as u64, sum }
+}
+
+fn sum_of(leader: i32, others: &[i32], pages: Pages) -> Option<Sum> {
     let runner = pss_bytes(leader, pages)?;
     let stride = others.len().div_ceil(LOOKED_AT).max(1);
     // One that cannot be read does not count as nothing: there is no sum then.
@@ -90,11 +108,7 @@ pub(super) fn sum_of_group(leader: i32, pages: Pages) -> Option<Sum> {
         others.iter().step_by(stride).map(|pid| pss_bytes(*pid, pages)).collect::<Option<_>>()?;
     let (others, looked_at) = (others.len() as u64, read.len() as u64);
     let of_others = (read.iter().sum::<u64>() * others).checked_div(looked_at).unwrap_or(0);
-    (processes_of_group(leader) == group).then_some(Sum {
-        bytes: runner + of_others,
-        others,
-        read: looked_at,
-    })
+    Some(Sum { bytes: runner + of_others, others, read: looked_at })
 }
 
 /// PSS of a process; `None` if it is gone or belongs to somebody else.
