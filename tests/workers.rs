@@ -95,7 +95,10 @@ fn a_worker_that_answers_too_much_fails() {
     for mode in MODES {
         // In one piece, so that it is seen at once.
         let round = with_worker(mode, "while read line; do printf 'a\\nb\\n'; done", &[]);
-        assert!(round.report.failures.iter().all(|failure| failure.reason.contains("more lines")), "{mode}");
+        assert!(
+            round.report.failures.iter().all(|failure| failure.reason.contains("more than the one line")),
+            "{mode}"
+        );
         assert_eq!(round.report.tasks_failed, 6, "{mode}");
         // When there is nothing more to do, nobody can tell any more which line was whose.
         let round = with_worker(mode, "cat; echo one more", &[]);
@@ -140,4 +143,30 @@ fn a_worker_in_python_keeps_what_it_has_learnt() {
     assert_eq!(finished.code(), Some(0), "{finished:?}");
     assert_eq!(last(&document, "pool:workers=2").report.tasks_completed, 50);
     assert_eq!(last(&document, "serial").report.processes_started, 1);
+}
+
+#[test]
+fn a_worker_that_has_answered_is_done_however_long_it_takes_to_end() {
+    // Each would run into its timeout if its end were waited for.
+    let lingers = "cat; exec sleep HOUR".replace("HOUR", &hour());
+    let round = with_worker("process", &lingers, &["--timeout", "2s"]);
+    assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (6, 0), "{round:?}");
+}
+
+#[test]
+fn a_worker_that_says_nothing_more_has_failed_though_it_goes_on() {
+    let mute = "exec >&-; exec sleep HOUR".replace("HOUR", &hour());
+    let round = with_worker("process", &mute, &[]);
+    let expected =
+        (0..6).map(|task| (task, "its worker closed its standard input or output before it answered"));
+    assert_eq!(reasons(&round), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_worker_has_started_is_not_waited_for() {
+    let leaves = "sleep HOUR & exec cat".replace("HOUR", &hour());
+    let round = with_worker("serial", &leaves, &[]);
+    assert_eq!(round.report.left_running, 1, "{round:?}");
+    // It has five seconds to end, and needs none of them.
+    assert!(round.report.tear_down_seconds < 5.0, "{round:?}");
 }

@@ -14,7 +14,7 @@ use crate::measure::storage::Storage;
 use crate::mode::verify::TaskFailure;
 use crate::report::numbers::{bytes, exact_percent, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
-use crate::workload::{Io, OnFailure};
+use crate::workload::{Io, Kind, OnFailure};
 use failed::{Failed, hint, timed_rounds};
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
@@ -32,7 +32,7 @@ enum Notice<'a> {
     Interrupted,
     Stopped,
     TasksFailed(Failed<'a>),
-    LeftRunning { strategy: &'a str, processes: u64, rounds: usize },
+    LeftRunning { strategy: &'a str, processes: u64, rounds: usize, of_workers: bool },
     Retries { strategy: &'a str, retries: u64, rounds: usize },
     NotPrecise { strategy: &'a str, reached: Option<f64>, wanted: f64 },
     FewerPairs { strategy: &'a str, baseline: &'a str, pairs: usize, rounds: usize },
@@ -93,11 +93,17 @@ impl fmt::Display for Notice<'_> {
                 )
             }
             Self::TasksFailed(failed) => write!(f, "{failed}"),
-            Self::LeftRunning { strategy, processes, rounds } => write!(
+            Self::LeftRunning { strategy, processes, rounds, of_workers } => write!(
                 f,
-                "{strategy}: {processes} processes were left running in {} by what tasks had started, and were killed after \
-                 their round; they disturbed what came after them, and what they used of the CPU is in no column",
-                timed_rounds(*rounds)
+                "{strategy}: {processes} {} left running in {} by what tasks had started, and killed after their round; they \
+                 disturbed what came after them, and what they used of the CPU is in no column{}",
+                if *processes == 1 { "process was" } else { "processes were" },
+                timed_rounds(*rounds),
+                match of_workers {
+                    true =>
+                        ". A worker that had not ended 5 s after its input did is one of them, and those 5 s are in the times",
+                    false => "",
+                }
             ),
             Self::Retries { strategy, retries, rounds } => write!(
                 f,
@@ -387,7 +393,8 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();
     if processes > 0 {
-        notices.push(Notice::LeftRunning { strategy: name, processes, rounds });
+        let of_workers = document.plan.workload.kind == Kind::Worker;
+        notices.push(Notice::LeftRunning { strategy: name, processes, rounds, of_workers });
     }
     let retries: u64 = strategy.rounds.iter().map(|round| round.report.retries).sum();
     if retries > 0 {

@@ -22,7 +22,7 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::Pid;
 use crate::sys::memory::Visibility;
 use crate::sys::wait::{Exit, Reaped, Which, try_wait};
-use crate::workload::program::Launcher;
+use crate::workload::program::{GRACE, Launcher};
 use crate::workload::{Failure, Meter, Programs, Word, Workload, argument};
 
 /// Starts between two looks at who has ended: asking for any child walks all of them.
@@ -109,6 +109,9 @@ struct Alive {
     started_at: u64,
     /// What it says, where that matters.
     answer: Option<(File, Vec<u8>)>,
+    /// Whether it has said all that it will be asked for, or can say no more. It has a while to end then, and how it ends does not
+    /// matter.
+    said_all: bool,
     /// Why it was killed, if it was.
     failure: Option<Failure>,
 }
@@ -123,6 +126,8 @@ struct Crew<'a> {
     unstarted: u64,
     /// When programs will have taken too long, in the order in which they were started.
     deadlines: VecDeque<(u64, Pid, u64)>,
+    /// When those who have said all will have taken too long to end, in the order in which they had.
+    farewells: VecDeque<(u64, Pid, u64)>,
     events: Epoll,
     signals: SignalFd,
     failures: Failures,
@@ -154,6 +159,7 @@ impl<'a> Crew<'a> {
             started: 0,
             unstarted: 0,
             deadlines: VecDeque::new(),
+            farewells: VecDeque::new(),
             events,
             signals,
             failures: Failures::new(round.on_failure),
@@ -197,7 +203,10 @@ impl<'a> Crew<'a> {
                 }
                 let (checksum, answer) =
                     (argument::checksum(task, argument), answer.map(|answer| (answer, Vec::new())));
-                self.alive.insert(pid, Alive { task, checksum, started_at, answer, failure: None });
+                self.alive.insert(
+                    pid,
+                    Alive { task, checksum, started_at, answer, said_all: false, failure: None },
+                );
                 self.started += 1;
                 self.peak = self.peak.max(self.alive.len());
             }
@@ -218,7 +227,8 @@ impl<'a> Crew<'a> {
             return Ok(());
         }
         let now = monotonic_nanoseconds();
-        let first = self.deadlines.front().map(|(deadline, _, _)| deadline.saturating_sub(now));
+        let first = [&self.deadlines, &self.farewells].into_iter().filter_map(|queue| queue.front());
+        let first = first.map(|(deadline, _, _)| deadline.saturating_sub(now)).min();
         // Rounded up, or the last part of a millisecond would be spent turning.
         let nap = first.map_or(NAP, |left| NAP.min(Duration::from_nanos(left) + Duration::from_millis(1)));
         let mut events = [EpollEvent::empty(); EVENTS];
@@ -256,6 +266,11 @@ impl<'a> Crew<'a> {
         let Some(alive) = self.alive.get_mut(&pid) else { return Ok(()) };
         let Some((file, bytes)) = &mut alive.answer else { return Ok(()) };
         let at_end = read_available(file, bytes)?;
+        if !alive.said_all && (at_end || bytes.ends_with(b"\n")) {
+            alive.said_all = true;
+            let grace = monotonic_nanoseconds() + GRACE.as_nanos() as u64;
+            self.farewells.push_back((grace, pid, alive.task));
+        }
         if at_end {
             // It is done talking; what it has said is kept until it has ended.
             let _ = self.events.delete(file.as_fd());
@@ -267,24 +282,38 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
-    /// Kills the process groups of those who have taken too long.
+    /// Kills the process groups of those who have taken too long: for their task, or to end when they had done it.
     fn end_overdue(&mut self) {
-        let Some((first, _, _)) = self.deadlines.front() else { return };
-        let now = monotonic_nanoseconds();
-        if *first > now {
-            return;
-        }
-        while let Some((deadline, pid, task)) = self.deadlines.pop_front() {
-            if deadline > now {
-                self.deadlines.push_front((deadline, pid, task));
-                return;
-            }
-            // Whoever has been reaped is not here any more, and its number may be another's.
-            if let Some(alive) = self.alive.get_mut(&pid).filter(|alive| alive.task == task)
-                && alive.failure.is_none()
-            {
-                alive.failure = self.programs.timeout().map(Failure::timed_out);
+        let timed_out = self.programs.timeout().map(Failure::timed_out);
+        while let Some(pid) = self.next_overdue(|crew| &mut crew.deadlines)
+            && let Some(alive) = self.alive.get_mut(&pid)
+        {
+            if !alive.said_all && alive.failure.is_none() {
+                alive.failure = timed_out;
                 let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        while let Some(pid) = self.next_overdue(|crew| &mut crew.farewells)
+            && let Some(alive) = self.alive.get_mut(&pid)
+        {
+            let has_answered = alive.answer.as_ref().is_some_and(|(_, said)| said.contains(&b'\n'));
+            if !has_answered {
+                alive.failure = alive.failure.or(Some(Failure::Mute));
+            }
+            let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    /// The next process in `queue` that is overdue and has not been reaped: else its number may be another's.
+    fn next_overdue(&mut self, queue: impl Fn(&mut Self) -> &mut VecDeque<(u64, Pid, u64)>) -> Option<Pid> {
+        loop {
+            let (deadline, pid, task) = *queue(self).front()?;
+            if deadline > monotonic_nanoseconds() {
+                return None;
+            }
+            queue(self).pop_front();
+            if self.alive.get(&pid).is_some_and(|alive| alive.task == task) {
+                return Some(pid);
             }
         }
     }
@@ -301,6 +330,7 @@ impl<'a> Crew<'a> {
         // Somebody else kills one that is stopped before it has executed anything: this one waits in the kernel for that.
         let overdue = self.programs.timeout().filter(|timeout| {
             reaped.exit == Exit::Signal(libc::SIGKILL)
+                && !alive.said_all
                 && monotonic_nanoseconds().saturating_sub(alive.started_at) >= timeout.as_nanos() as u64
         });
         let result = match alive.failure.or(overdue.map(Failure::timed_out)) {

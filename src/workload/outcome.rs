@@ -89,7 +89,7 @@ pub enum Failure {
     TimedOut(u32),
     /// Its worker ended like this before it had answered.
     Unanswered(Exit),
-    /// Its worker closed its standard output before it had answered.
+    /// Its worker closed its standard output, or its input, before it had answered.
     Mute,
     /// Its worker gave more lines than it was asked for, so that nobody can tell which of them answers what.
     TooManyLines,
@@ -214,8 +214,8 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Unanswered(exit) => write!(f, "its worker ended before it answered: {}", in_short(*exit)),
-            Self::Mute => f.write_str("its worker closed its standard output before it answered"),
-            Self::TooManyLines => f.write_str("its worker gave more lines than it was asked for"),
+            Self::Mute => f.write_str("its worker closed its standard input or output before it answered"),
+            Self::TooManyLines => f.write_str("its worker gave more than the one line it was asked for"),
             Self::LongAnswer => f.write_str("its worker's answer is longer than 1 MiB"),
             Self::NotTried => f.write_str("not tried, since another task had failed"),
             Self::Unknown(tag) => write!(f, "unknown failure {tag}"),

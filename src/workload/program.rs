@@ -26,6 +26,7 @@ use crate::sys::fork::Pid;
 use crate::sys::spawn::Spawner;
 use crate::sys::strays::end_strays;
 use crate::sys::wait::{Exit, Which, wait};
+pub(crate) use conversation::GRACE;
 use lines::{Lines, LinesSpec};
 use template::Template;
 

@@ -11,14 +11,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 
 use crate::sys::fork::Pid;
-use crate::sys::wait::{Exit, end_group, wait_until};
+use crate::sys::wait::{Exit, end_group, has_ended, wait_until};
 use crate::workload::Failure;
 
 /// An answer longer than this is none.
 pub(super) const LONGEST_ANSWER: usize = 1 << 20;
 
 /// How long a worker may take to end once there is nothing more for it to do.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether a worker has ended whose output somebody else holds open.
+const LOOK_UP: Duration = Duration::from_millis(10);
 
 /// A pipe whose ends are both closed in programs, with the end that procbench keeps never blocking: (kept, given away).
 pub(super) fn pipe_to_read() -> io::Result<(File, OwnedFd)> {
@@ -197,7 +200,9 @@ impl Conversation {
                 Ok(true) | Err(_) => break,
                 Ok(false) if !self.answer.is_empty() => surplus = true,
                 Ok(false) => {
-                    if !self.wait(false, Some(deadline)).unwrap_or(false) {
+                    // Its output need not end with it: what it has started may have that too.
+                    let next = deadline.min(Instant::now() + LOOK_UP);
+                    if !self.wait(false, Some(next)).unwrap_or(false) && has_ended(self.pid) {
                         break;
                     }
                 }
