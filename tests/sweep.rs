@@ -259,3 +259,12 @@ fn a_dry_run_shows_the_cells_and_runs_none() {
     assert!(finished.stdout.contains("2 cells"), "{finished:?}");
     assert!(!sandbox.path("out.json").exists());
 }
+
+#[test]
+fn who_is_alone_wins_nothing() {
+    let sandbox = Sandbox::new();
+    let finished =
+        sandbox.run("sweep --vary tasks=2,4 --rounds 5 -m serial --json out.json".split(' ')).expect_code(0);
+    assert!(!finished.stdout.contains('◀') && !finished.stdout.contains("Fastest"), "{finished:?}");
+    assert!(finished.stdout.contains("compared with nobody"), "{finished:?}");
+}

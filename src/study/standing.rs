@@ -18,6 +18,8 @@ pub enum Outcome {
     TooFewRounds,
     /// Tasks failed, so that times say nothing.
     Failed,
+    /// There is nobody to compare it with.
+    Alone,
 }
 
 /// The best strategy of a document, and how it compares with each of the others.
@@ -68,6 +70,7 @@ impl Standing {
         };
         let outcome = match best.standing() {
             _ if document.tasks_failed() > 0 => Outcome::Failed,
+            _ if rows.len() == 1 => Outcome::Alone,
             Said::Beaten => Outcome::Best,
             Said::NotDistinguished => Outcome::NotDistinguished,
             Said::TooFewRounds => Outcome::TooFewRounds,

@@ -134,6 +134,7 @@ pub fn decision(sweep: &Sweep, cell: Option<&sweep::Cell>, letters: &[char]) -> 
     let best = place(&standing.best);
     match standing.outcome {
         Outcome::Failed => Cell::dim("!"),
+        Outcome::Alone => Cell::dim(letter(best).to_string()),
         Outcome::TooFewRounds => Cell::dim(format!("{}*", letter(best))),
         Outcome::NotDistinguished => {
             let mut places: Vec<usize> = standing.not_distinguished.iter().map(place).collect();

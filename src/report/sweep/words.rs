@@ -77,9 +77,15 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
                 }
                 Outcome::TooFewRounds => "too few rounds".into(),
                 Outcome::Failed => "tasks failed".into(),
+                Outcome::Alone => "not compared".into(),
             },
         }
     };
+    if let [only] = sweep.strategies.as_slice() {
+        return Some(format!(
+            "{only} is compared with nobody: name more modes to learn where which is best."
+        ));
+    }
     let mut stretches: Vec<(usize, usize, String)> = Vec::new();
     for at in 0..variable.values.len() {
         let now = said(at);
