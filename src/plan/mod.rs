@@ -307,7 +307,8 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
     let trace = found.trace.as_ref().map(|trace| trace.summary);
     let Some(tasks) = draft.tasks.map(|count| count.0).or(trace.map(|trace| trace.durations)) else {
         return usage(
-            "how many tasks? Expected --tasks N, such as --tasks 10000, or a spec with tasks in [workload]",
+            "how many tasks? Expected --tasks N, such as --tasks 10000, or --args-from FILE with a line for each, or a spec with tasks \
+             in [workload]",
         );
     };
     if let Some(trace) = trace.filter(|trace| trace.durations < tasks) {

@@ -62,7 +62,15 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
         Spread::Constant => {}
         Spread::Trace(path) => {
             let file = path.file_name().unwrap_or(path.as_os_str());
-            each.push(format!("durations from {}", file.display()));
+            let file = file.display();
+            each.push(match workload.trace.map(|trace| trace.durations) {
+                Some(all) if all > workload.tasks => format!(
+                    "durations from {file} (the first {} of {}; the mean is that of all)",
+                    count(workload.tasks),
+                    count(all)
+                ),
+                _ => format!("durations from {file}"),
+            });
         }
         drawn => each.push(format!("durations {drawn}")),
     }
@@ -229,10 +237,10 @@ pub fn write(
         policy => format!("; on failure {policy}"),
     };
     let lines = format!(
-        "Up to {} timed rounds of each strategy{}{}, after {} to warm up (memory is measured in the first, \
+        "Up to {} of each strategy{}{}, after {} to warm up (memory is measured in the first, \
          where it is sampled in the first three); seed {}; \
          baseline {}; margin {}{on_failure}. {expected}",
-        run.rounds,
+        if run.rounds == 1 { "1 timed round".into() } else { format!("{} timed rounds", run.rounds) },
         budget.unwrap_or_default(),
         precision.unwrap_or_default(),
         run.warmup.max(1),

@@ -53,9 +53,9 @@ impl FromStr for OnFailure {
             ("continue", _) => Ok(Self::Continue),
             ("stop", _) => Ok(Self::Stop),
             (_, Some(Ok(times @ 1..=MOST_RETRIES))) => Ok(Self::Retry(times)),
-            _ => {
-                Err(format!("'{text}' is not something to do on failure: expected continue, stop or retry:N"))
-            }
+            _ => Err(format!(
+                "'{text}' is not something to do on failure: expected continue, stop or retry:N, with N from 1 to {MOST_RETRIES}"
+            )),
         }
     }
 }

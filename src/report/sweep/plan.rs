@@ -57,9 +57,7 @@ pub fn write_plan(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
             "What they take is not estimated, since nobody can tell without executing the program.".into()
         }
     };
-    for line in
-        wrap(&format!("{} cells, in an order drawn from seed {}. {time}", sweep.cells.len(), sweep.seed))
-    {
+    for line in wrap(&format!("{}, in an order drawn from seed {}. {time}", cells(sweep), sweep.seed)) {
         writeln!(out, "{line}")?;
     }
     Ok(())
@@ -98,4 +96,8 @@ pub fn warnings(sweep: &Sweep) -> Vec<Warning> {
 /// What writing to `out` says.
 pub fn write_warnings(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
     crate::report::write_warnings(&warnings(sweep), out)
+}
+
+fn cells(sweep: &Sweep) -> String {
+    if sweep.cells.len() == 1 { "1 cell".into() } else { format!("{} cells", sweep.cells.len()) }
 }
