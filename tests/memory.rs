@@ -140,8 +140,11 @@ fn memory_that_is_sampled_is_the_median_of_three_rounds_and_an_account_of_the_ke
         assert_eq!((memory.rounds, memory.each.len()), (expected, expected as usize), "{method}: {memory:?}");
         let mut peaks: Vec<u64> = memory.each.iter().filter_map(|round| round.reading.peak_bytes).collect();
         peaks.sort_unstable();
+        // Where most rounds found none, as the whole machine's use may shrink meanwhile, the others are no fair choice.
+        let found_mostly = peaks.len() * 2 > memory.each.len();
         let middle = peaks.len().saturating_sub(1) / 2;
-        assert_eq!(memory.reading.peak_bytes, peaks.get(middle).copied(), "{method}: {memory:?}");
+        let expected = peaks.get(middle).copied().filter(|_| found_mostly);
+        assert_eq!(memory.reading.peak_bytes, expected, "{method}: {memory:?}");
         assert!(
             memory.each.iter().all(|round| round.reading.peak_bytes != Some(0)),
             "never zero: {memory:?}"
