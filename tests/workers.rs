@@ -157,6 +157,8 @@ fn a_worker_that_has_answered_is_done_however_long_it_takes_to_end() {
 fn a_worker_that_says_nothing_more_has_failed_though_it_goes_on() {
     let mute = "exec >&-; exec sleep HOUR".replace("HOUR", &hour());
     let round = with_worker("process", &mute, &[]);
+    let timed_out = with_worker("process", &mute, &["--timeout", "300ms"]);
+    assert_eq!(reasons(&timed_out)[0], (0, "timed out after 300 ms"), "the timeout holds all the same");
     let expected =
         (0..6).map(|task| (task, "its worker closed its standard input or output before it answered"));
     assert_eq!(reasons(&round), expected.collect::<Vec<_>>());

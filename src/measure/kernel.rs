@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use procfs::process::Stat;
+
 /// Processes and threads created on this machine since it was started: the `processes` line of /proc/stat.
 pub fn forks_since_boot() -> Option<u64> {
     // By hand: the crate that parses the rest of the file wants every line of it to be there.
@@ -13,14 +15,9 @@ pub fn forks_since_boot() -> Option<u64> {
 /// Living processes of the round of the runner `leader`: its group, and whoever descends from one of that. A command has a group of
 /// its own.
 pub fn processes_of_round(leader: i32) -> Vec<i32> {
-    let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
-    let living: Vec<_> = processes
-        .flatten()
-        .filter_map(|process| process.stat().ok())
-        .filter(|stat| stat.state != 'Z')
-        .collect();
-    let mut found: BTreeSet<i32> =
-        living.iter().filter(|stat| stat.pgrp == leader).map(|stat| stat.pid).collect();
+    let living = living();
+    let of_group = living.iter().filter(|stat| stat.pgrp == leader);
+    let mut found: BTreeSet<i32> = of_group.map(|stat| stat.pid).collect();
     // Numbers are given out in turn, so most are found the first time; where they began anew, not all.
     loop {
         let before = found.len();
@@ -37,11 +34,11 @@ pub fn processes_of_round(leader: i32) -> Vec<i32> {
 
 /// Living processes of the group that `leader` leads, as far as /proc shows them.
 pub fn processes_of_group(leader: i32) -> Vec<i32> {
+    living().into_iter().filter(|stat| stat.pgrp == leader).map(|stat| stat.pid).collect()
+}
+
+/// All that live, as far as /proc shows them.
+fn living() -> Vec<Stat> {
     let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
-    processes
-        .flatten()
-        .filter_map(|process| process.stat().ok())
-        .filter(|stat| stat.pgrp == leader && stat.state != 'Z')
-        .map(|stat| stat.pid)
-        .collect()
+    processes.flatten().filter_map(|process| process.stat().ok()).filter(|stat| stat.state != 'Z').collect()
 }

@@ -116,6 +116,12 @@ struct Alive {
     failure: Option<Failure>,
 }
 
+impl Alive {
+    fn has_answered(&self) -> bool {
+        self.answer.as_ref().is_some_and(|(_, said)| said.contains(&b'\n'))
+    }
+}
+
 struct Crew<'a> {
     programs: &'a dyn Programs,
     launcher: Box<dyn Launcher>,
@@ -288,7 +294,7 @@ impl<'a> Crew<'a> {
         while let Some(pid) = self.next_overdue(|crew| &mut crew.deadlines)
             && let Some(alive) = self.alive.get_mut(&pid)
         {
-            if !alive.said_all && alive.failure.is_none() {
+            if !alive.has_answered() && alive.failure.is_none() {
                 alive.failure = timed_out;
                 let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
             }
@@ -296,8 +302,7 @@ impl<'a> Crew<'a> {
         while let Some(pid) = self.next_overdue(|crew| &mut crew.farewells)
             && let Some(alive) = self.alive.get_mut(&pid)
         {
-            let has_answered = alive.answer.as_ref().is_some_and(|(_, said)| said.contains(&b'\n'));
-            if !has_answered {
+            if !alive.has_answered() {
                 alive.failure = alive.failure.or(Some(Failure::Mute));
             }
             let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
@@ -330,7 +335,7 @@ impl<'a> Crew<'a> {
         // Somebody else kills one that is stopped before it has executed anything: this one waits in the kernel for that.
         let overdue = self.programs.timeout().filter(|timeout| {
             reaped.exit == Exit::Signal(libc::SIGKILL)
-                && !alive.said_all
+                && !said.contains(&b'\n')
                 && monotonic_nanoseconds().saturating_sub(alive.started_at) >= timeout.as_nanos() as u64
         });
         let result = match alive.failure.or(overdue.map(Failure::timed_out)) {

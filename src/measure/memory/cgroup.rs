@@ -204,7 +204,7 @@ impl Cgroup {
         let peak_bytes = exact.or((self.samples > 0).then_some(sampled));
         let speaks = peak_bytes.is_some_and(|peak| self.samples > 0 && sampled as f64 >= SEEN * peak as f64);
         // What the kernel had when there was most; in version 1, where nobody saw that, the most that it had at any time.
-        let kernel = if speaks { Some(self.highest.kernel) } else { None };
+        let kernel = speaks.then_some(self.highest.kernel);
         let kernel = match self.version {
             // A kernel that was told not to account for its own memory says 0, which no process costs.
             Version::One => match self.number("memory.kmem.max_usage_in_bytes") {

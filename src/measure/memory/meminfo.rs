@@ -56,7 +56,6 @@ impl Sampler {
         let least = of_processes.max(self.runner).unwrap_or(0);
         let peak = match self.used {
             None => Err(Missing::NoAccount),
-            Some(_) if self.samples == 0 => Err(Missing::BetweenLooks),
             Some(_) if !speak_for(self.others, peak_alive) => Err(Missing::CameAndWent),
             Some(used) => more(used).filter(|peak| *peak > least).ok_or(Missing::OthersGaveBack),
         };
