@@ -11,13 +11,23 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::NonNull;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// Without these, bytes could change or go away under whoever has mapped them.
-const UNCHANGING: SealFlag = SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_SHRINK);
+/// No write and no further writable mapping from now on (Linux 5.1 and later). Unlike `F_SEAL_WRITE` it does not ask whether
+/// something holds one of the pages at this moment, which may be the kernel itself while it moves them: that answer is
+/// `EBUSY`, now and then, on a machine that has much to do. For bytes that only `write(2)` has put there, both are as good.
+const NO_FURTHER_WRITE: SealFlag = SealFlag::F_SEAL_FUTURE_WRITE;
 
-/// Makes a file in memory, has it filled by `fill`, and seals it. `name` is what /proc shows.
+/// With one of these, bytes cannot change under whoever has mapped them.
+const UNWRITABLE: SealFlag = SealFlag::F_SEAL_WRITE.union(NO_FURTHER_WRITE);
+
+/// How often an older kernel is asked to seal pages that something holds. It waits for some 0.1 s itself, each time.
+const TRIES: u32 = 50;
+
+/// Makes a file in memory, has it filled by `fill`, and seals it. `name` is what /proc shows. `fill` must leave no writable
+/// mapping of the file behind.
 ///
 /// # Errors
 /// What the kernel or `fill` says; `ENOSPC` or `ENOMEM` where there is no room.
@@ -28,8 +38,28 @@ pub fn create<R>(
     let descriptor = memfd_create(name, MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_CLOEXEC)?;
     let mut file = File::from(descriptor);
     let filled = fill(&mut file)?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(UNCHANGING | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL))?;
+    seal(&file)?;
     Ok((file, filled))
+}
+
+/// Seals `file`, its size and its bytes, for good.
+fn seal(file: &File) -> io::Result<()> {
+    let size_for_good = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    match fcntl(file, FcntlArg::F_ADD_SEALS(NO_FURTHER_WRITE | size_for_good)) {
+        Err(Errno::EINVAL) => seal_when_nobody_holds_a_page(file, size_for_good),
+        sealed => sealed.map(drop).map_err(io::Error::from),
+    }
+}
+
+/// The same where the kernel does not know the newer seal.
+fn seal_when_nobody_holds_a_page(file: &File, size_for_good: SealFlag) -> io::Result<()> {
+    for _ in 1..TRIES {
+        match fcntl(file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE | size_for_good)) {
+            Err(Errno::EBUSY) => {}
+            sealed => return sealed.map(drop).map_err(io::Error::from),
+        }
+    }
+    Ok(fcntl(file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE | size_for_good)).map(drop)?)
 }
 
 /// A file made by [`create`], mapped to be read. It need not stay open for that.
@@ -52,7 +82,7 @@ impl Sealed {
     /// What `mmap` says; `EINVAL` if the file is not sealed, so that its bytes could change.
     pub fn map(file: &File) -> io::Result<Self> {
         let seals = SealFlag::from_bits_truncate(fcntl(file, FcntlArg::F_GET_SEALS)?);
-        if !seals.contains(UNCHANGING) {
+        if !seals.intersects(UNWRITABLE) || !seals.contains(SealFlag::F_SEAL_SHRINK) {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         let too_large = |_| io::Error::from_raw_os_error(libc::ENOMEM);
@@ -116,6 +146,29 @@ mod tests {
         assert_eq!((&*mapped, &*again), (&b"hello"[..], &b"hello"[..]));
         assert_eq!((&file).write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert!(file.set_len(3).is_err());
+    }
+
+    #[test]
+    fn a_kernel_without_the_newer_seal_seals_as_well() {
+        let file = File::from(memfd_create(c"test", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        (&file).write_all(b"hello").unwrap();
+        seal_when_nobody_holds_a_page(&file, SealFlag::F_SEAL_SHRINK).unwrap();
+        assert_eq!(&*Sealed::map(&file).unwrap(), b"hello");
+        assert_eq!((&file).write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn a_page_that_something_holds_is_sealed_too() {
+        let file = File::from(memfd_create(c"test", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        (&file).write_all(&[1; 4096]).unwrap();
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        let (mut from, to) = (0, std::ptr::null_mut());
+        // SAFETY: both are open, and `from` is written to while the call lasts only.
+        let held = unsafe { libc::splice(file.as_raw_fd(), &raw mut from, writer.as_raw_fd(), to, 4096, 0) };
+        assert_eq!(held, 4096, "a page that waits in a pipe is held by it");
+        let the_older = fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE));
+        assert_eq!(the_older, Err(Errno::EBUSY));
+        seal(&file).unwrap();
     }
 
     #[test]
