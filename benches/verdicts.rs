@@ -5,11 +5,12 @@
 //! *not distinguished*; 5 % more work should be found in at least 36 of 40. Two more tables say what stamping tasks costs,
 //! and the bystander.
 //!
-//! A pool is looked at in short rounds and in long ones: whoever else is given a core for a few milliseconds takes those from
-//! the round, however long that is.
+//! Both in short rounds (40 ms) and in long ones (400 ms): whoever else is given a core for a few milliseconds takes those from the
+//! round, however long that is, and a core that is faster and slower by turns, as one half of a shared core is, is so for some
+//! 100 ms at a time.
 //!
-//! `cargo bench --bench verdicts`, or `cargo bench --bench verdicts -- PART` for one part: `serial-same`, `serial-more`, `pool-same`,
-//! `pool-more`, `long-pool-same`, `long-pool-more`, `stamping` or `bystander`.
+//! `cargo bench --bench verdicts`, or `cargo bench --bench verdicts -- PART` for one part: `serial-same`, `serial-more`,
+//! `long-serial-same`, `long-serial-more`, the same four of `pool`, `stamping` or `bystander`.
 
 mod common;
 
@@ -70,9 +71,12 @@ fn main() {
         "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   target",
         "comparison", "not distinguished", "slower", "faster", "spread", "steal"
     );
-    for (part, mode, tasks) in
-        [("serial", Mode::Serial, 2_000), ("pool", Mode::Pool, 2_000), ("long-pool", Mode::Pool, 20_000)]
-    {
+    for (part, mode, tasks) in [
+        ("serial", Mode::Serial, 2_000),
+        ("long-serial", Mode::Serial, 20_000),
+        ("pool", Mode::Pool, 2_000),
+        ("long-pool", Mode::Pool, 20_000),
+    ] {
         for (against, factor) in [("same", 1.0), ("more", 1.05)] {
             if wanted(&format!("{part}-{against}")) {
                 verdicts(&setting, mode, tasks, factor);

@@ -41,6 +41,13 @@ fn it_ends_in_one_answer_whose_command_runs() {
             .iter()
             .any(|candidate| candidate.strategy == "serial" && candidate.gave_up.is_some())
     );
+    let best = advice.finalists.first().expect("finalists");
+    assert_eq!(best.strategy, standing.best);
+    assert!(best.total_seconds.is_some_and(|time| time.rounds >= 3), "{best:?}");
+    // What can be measured of memory differs from machine to machine; what cannot, says why.
+    let said = finished.stdout.replace('\n', " ");
+    assert_eq!(best.peak_bytes.is_some(), said.contains("of memory at its peak ("), "{finished:?}");
+    assert_eq!(best.peak_bytes.is_none(), said.contains("its memory was not measured: "), "{finished:?}");
     let command = finished.stdout.lines().last().and_then(shlex::split).expect("a command");
     assert_eq!(command, advice.command);
     assert_eq!(command[0], "procbench");
@@ -59,6 +66,36 @@ fn the_answer_says_how_much_better_than_the_next_or_who_is_not_distinguished() {
     let said = finished.stdout.replace('\n', " ");
     let says = |part: &str| said.contains(part);
     assert!(says(" as fast as ") || says("Not distinguished from it: "), "{finished:?}");
+}
+
+/// Whether a process each wins because it is one, or because nobody waits for another, only as many workers can tell.
+#[test]
+fn tasks_that_wait_are_tried_with_a_worker_for_each_and_settings_that_were_typed_hold_for_all() {
+    let sandbox = Sandbox::new();
+    let arguments = "-n 40 --io-wait 20ms --start exec --time-limit 8s --rounds 3 --quiet --json out.json";
+    run(&sandbox, arguments).expect_code(0);
+    let names: Vec<String> =
+        export(&sandbox).candidates.into_iter().map(|candidate| candidate.strategy).collect();
+    assert!(names.iter().any(|name| name == "threads:workers=40"), "{names:?}");
+    assert!(names.iter().any(|name| name == "pool:workers=40:start=exec"), "{names:?}");
+    let forks = |name: &&String| name.starts_with("pool") || name.starts_with("process");
+    assert!(names.iter().filter(forks).all(|name| name.contains("start=exec")), "{names:?}");
+}
+
+#[test]
+fn a_python_function_is_advised_about_too() {
+    if !common::has_python("a_python_function_is_advised_about_too") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("mine.py"), "def double(x):\n    return 2 * x\n").expect("a module");
+    fs::write(sandbox.path("args.jsonl"), "1\n2\n3\n4\n").expect("arguments");
+    let arguments =
+        "--call mine:double --args-from args.jsonl --time-limit 10s --rounds 3 --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
+    let advice = export(&sandbox);
+    assert!(advice.candidates.iter().all(|candidate| candidate.strategy.starts_with("py-")), "{finished:?}");
+    assert!(finished.stdout.contains("Use py-"), "{finished:?}");
 }
 
 /// What a spec calls its baseline need not be among the finalists.

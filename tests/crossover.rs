@@ -74,8 +74,41 @@ fn when_the_time_is_up_what_is_known_is_said() {
     let arguments =
         "--between serial,pool --over tasks=1..1e6 --cpu 1ms --time-limit 1ms --quiet --json out.json";
     let finished = run(&sandbox, arguments).expect_code(0);
-    assert!(export(&sandbox).out_of_time);
-    assert!(finished.stdout.contains("--time-limit"), "{finished:?}");
+    let found = export(&sandbox);
+    assert!(found.out_of_time && found.points.is_empty() && found.grid.len() == 7, "{finished:?}");
+    let said = finished.stdout.replace('\n', " ");
+    for part in ["Whether serial or pool is faster in tasks from 1 to 1,000,000 is not known", "--time-limit"]
+    {
+        assert!(said.contains(part), "no {part:?} in {finished:?}");
+    }
+    assert!(!said.contains("No crossing") && !said.contains("not distinguished anywhere"), "{finished:?}");
+}
+
+/// The largest value alone would take longer than the whole search may: the others are looked at all the same, and nothing is said of it.
+#[test]
+fn a_value_that_would_take_too_long_is_left_out() {
+    let sandbox = Sandbox::new();
+    let arguments = "--between serial,process --over io-wait=0..1h -n 20 --time-limit 10s --points 3 --rounds 12 --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
+    let found = export(&sandbox);
+    assert!(found.out_of_time && found.points.iter().any(|point| point.faster == Faster::First));
+    assert!(found.points.iter().all(|point| point.value != found.high), "{finished:?}");
+    let said = finished.stdout.replace('\n', " ");
+    assert!(said.contains("nothing was measured") && !said.contains("No crossing"), "{finished:?}");
+}
+
+#[test]
+fn where_tasks_fail_nobody_is_faster() {
+    let sandbox = Sandbox::new();
+    let finished =
+        run(&sandbox, "--between serial,pool --over tasks=1..10 --points 3 --quiet --json out.json -- false");
+    let finished = finished.expect_code(1);
+    let found = export(&sandbox);
+    assert!(found.points.iter().all(|point| point.faster == Faster::Failed), "{finished:?}");
+    assert!(
+        finished.stdout.contains("tasks failed") && finished.stderr.contains("exit code 1"),
+        "{finished:?}"
+    );
 }
 
 #[test]
@@ -83,15 +116,16 @@ fn the_time_limit_holds_although_a_single_task_takes_longer() {
     let sandbox = Sandbox::new();
     let arguments =
         "--between serial,pool --over tasks=1..10 --time-limit 500ms --quiet --json out.json -- sleep 1000";
-    run(&sandbox, arguments).expect_code(0);
+    let finished = run(&sandbox, arguments).expect_code(0);
     let found = export(&sandbox);
     assert!(found.out_of_time && found.points.is_empty());
+    assert!(finished.stdout.contains("is not known"), "{finished:?}");
 }
 
 #[test]
 fn an_interrupt_ends_it_with_what_is_known() {
     let sandbox = Sandbox::new();
-    let arguments = "crossover --between serial,process --over io-wait=1h..10h -n 2 --quiet --json out.json";
+    let arguments = "crossover --between serial,process --over io-wait=1m..10m -n 2 --time-limit 10h --quiet --json out.json";
     let mut running = sandbox.start(sandbox.command(words(arguments)));
     running.wait_for_runner(1);
     running.signal(Signal::SIGINT);

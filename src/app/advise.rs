@@ -10,7 +10,7 @@ use crate::cli::Advise as Typed;
 use crate::document::head::{Head, Kind};
 use crate::experiment::workbench::Workbench;
 use crate::plan::inputs::make_output_folder;
-use crate::study::advise::document::Advice;
+use crate::study::advise::document::{Advice, Finalist};
 use crate::study::standing::Standing;
 use crate::{exit, report};
 use command::command;
@@ -41,7 +41,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         ignore_closed_pipe(report::plan::write_program(&plan, &mut anstream::stderr().lock()))?;
     }
     let limit = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);
-    let mut search = Search::new(bench, draft, limit, flags.quiet);
+    let mut search = Search::new(bench, draft, flags.flags().strategy, limit, flags.quiet);
     let own = if says_rows { search.draft.strategies.clone() } else { Vec::new() };
     let (finalists, finals) = match search.finalists(&own, &plan) {
         Ok(finalists) => {
@@ -59,6 +59,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     if standing.is_none() && !partial {
         return Err(no_time(NO_ROUND, limit));
     }
+    let measured = finals.as_ref().zip(standing.as_ref());
+    let measured = measured.map(|(finals, standing)| Finalist::of_all(finals, standing)).unwrap_or_default();
     let advice = Advice {
         head: Head { partial, ..head },
         time_limit_seconds: limit,
@@ -67,6 +69,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         races: search.races,
         command: command(&finalists, standing.as_ref(), search.draft.run.baseline.is_some())?,
         standing,
+        finalists: measured,
         finals,
     };
     exports::show(&advice, exports, |out| report::advise::write(&advice, out))?;

@@ -19,7 +19,7 @@ use crate::plan::vary::{Key, Range, Unit, Value};
 use crate::report::progress::{Part, Progress};
 use crate::stats;
 use crate::study::crossover::document::{Crossing, Crossovers, Point};
-use crate::study::crossover::{CLEAR, Faster, Found, Measure, Rules, find};
+use crate::study::crossover::{CLEAR, Ended, Faster, Found, LEAST_ROUNDS, Measure, Measured, Rules, find};
 use crate::{exit, report};
 
 const DEFAULT_WIDTH: f64 = 0.1;
@@ -54,11 +54,13 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     field.progress.finish();
     let value = |number: f64| Value { text: key.text(number), number: Some(number) };
     let failed = field.courses.values().any(|course| course.tasks_failed() > 0);
+    let grid = rules.grid.iter().map(|number| value(*number)).collect();
     let document = Crossovers {
         head: Head { partial: field.interrupted, ..head },
         out_of_time: found.out_of_time && !field.interrupted,
         key: key.name.into(),
         unit: key.unit,
+        grid,
         low: value(range.low),
         high: value(range.high),
         width: rules.width,
@@ -70,6 +72,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         between,
     };
     exports::show(&document, exports, |out| report::crossover::write(&document, out))?;
+    let warnings = report::crossover::warnings(&document);
+    ignore_closed_pipe(report::write_warnings(&warnings, &mut anstream::stderr().lock()))?;
     Ok(match (document.head.partial, failed) {
         (true, _) => exit::INTERRUPTED,
         (false, true) => exit::FAILURE,
@@ -192,59 +196,49 @@ struct Field<'a> {
 impl Measure for Field<'_> {
     type Error = Failure;
 
-    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Vec<f64>, Failure> {
-        let mut ratios = Vec::new();
-        match self.measure(&self.key.text(value), rounds, &mut ratios) {
-            Err(Ended::Interrupted) => self.interrupted = true,
-            Err(Ended::Failed(failure)) => return Err(failure),
-            Err(Ended::OutOfTime) | Ok(()) => {}
-        }
-        Ok(ratios)
+    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Measured, Failure> {
+        let mut measured = Measured::default();
+        measured.ended = match self.measure(&self.key.text(value), rounds, &mut measured.rounds) {
+            Ok(()) => None,
+            Err(Stop::Known(ended)) => Some(ended),
+            Err(Stop::Interrupted) => {
+                self.interrupted = true;
+                Some(Ended::OutOfTime)
+            }
+            Err(Stop::Failure(failure)) => return Err(failure),
+        };
+        Ok(measured)
     }
 }
 
 /// Why there are fewer rounds than wanted.
-enum Ended {
-    OutOfTime,
+enum Stop {
+    Known(Ended),
     Interrupted,
-    Failed(Failure),
+    Failure(Failure),
 }
 
-impl From<Failure> for Ended {
+impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failure(failure)
     }
 }
 
-impl From<RunError> for Ended {
+impl From<RunError> for Stop {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Interrupted => Self::Interrupted,
-            error => Self::Failed(error.into()),
+            error => Self::Failure(error.into()),
         }
     }
 }
 
+const OUT_OF_TIME: Stop = Stop::Known(Ended::OutOfTime);
+
 impl Field<'_> {
-    fn measure(&mut self, value: &str, rounds: usize, ratios: &mut Vec<f64>) -> Result<(), Ended> {
-        let mut observer = Part::new(&mut self.progress, format!("{}={value}", self.key.name));
+    fn measure(&mut self, value: &str, rounds: usize, ratios: &mut Vec<f64>) -> Result<(), Stop> {
         if !self.courses.contains_key(value) {
-            if Instant::now() >= self.deadline {
-                return Err(Ended::OutOfTime);
-            }
-            let checked = self.cells.check(&[(self.key.name, value)], &self.bench)?;
-            let job = self.bench.prepare(checked).map_err(Failure::from)?;
-            make_output_folder(&job.plan).map_err(Failure::from)?;
-            let mut course = Course::begin(job, self.bench.signals())?;
-            if course.pilot(self.deadline, &mut observer)?.is_none() {
-                return Err(Ended::OutOfTime);
-            }
-            // What takes seconds does not become faster by having been run before.
-            let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
-            self.courses.insert(value.to_owned(), course);
-            if is_short {
-                self.pair(value, Phase::WarmUp)?;
-            }
+            self.begin(value)?;
         }
         for _ in 0..rounds {
             ratios.push(self.pair(value, Phase::Timed)?);
@@ -252,26 +246,49 @@ impl Field<'_> {
         Ok(())
     }
 
+    /// Tries a few tasks of both at `value`, and a round of each if that is short.
+    fn begin(&mut self, value: &str) -> Result<(), Stop> {
+        let mut observer = Part::new(&mut self.progress, format!("{}={value}", self.key.name));
+        if Instant::now() >= self.deadline {
+            return Err(OUT_OF_TIME);
+        }
+        let checked = self.cells.check(&[(self.key.name, value)], &self.bench)?;
+        let job = self.bench.prepare(checked).map_err(Failure::from)?;
+        make_output_folder(&job.plan).map_err(Failure::from)?;
+        let mut course = Course::begin(job, self.bench.signals())?;
+        if course.pilot(self.deadline, &mut observer)?.is_none() {
+            return Err(OUT_OF_TIME);
+        }
+        let pair: f64 = [0, 1].map(|place| expected_in_a_pair(&course, place)).iter().sum();
+        // What takes seconds does not become faster by having been run before.
+        let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
+        self.courses.insert(value.to_owned(), course);
+        let left = self.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+        if LEAST_ROUNDS as f64 * pair > left {
+            return Err(Stop::Known(Ended::TooLong));
+        }
+        if is_short {
+            self.pair(value, Phase::WarmUp)?;
+        }
+        Ok(())
+    }
+
     /// One round of each: the logarithm of the ratio of their times. One that takes several times as long as the other is not
     /// waited for, so its ratio is one that it has at least.
-    fn pair(&mut self, value: &str, phase: Phase) -> Result<f64, Ended> {
-        // More than what is told apart at a glance.
-        const TIMES: f64 = 1.5 * CLEAR;
-        const AT_LEAST: Duration = Duration::from_millis(200);
+    fn pair(&mut self, value: &str, phase: Phase) -> Result<f64, Stop> {
         let part = format!("{}={value}", self.key.name);
         let mut observer = Part::new(&mut self.progress, part);
-        let Some(course) = self.courses.get_mut(value) else { return Err(Ended::OutOfTime) };
+        let Some(course) = self.courses.get_mut(value) else { return Err(OUT_OF_TIME) };
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let seconds = course.expected_seconds();
-        let patience = |place: usize| {
-            let other = seconds[1 - place.min(1)];
-            let patience = Duration::from_secs_f64((TIMES * other).min(1e9)).max(AT_LEAST);
-            Some(patience.min(left))
-        };
         if left.is_zero() {
-            return Err(Ended::OutOfTime);
+            return Err(OUT_OF_TIME);
         }
-        let took = course.round(phase, &[0, 1], &patience, &mut observer)?;
+        let waits = [0, 1].map(|place| patience(course, place).min(left));
+        let took = course.round(phase, &[0, 1], &|place| waits.get(place).copied(), &mut observer)?;
+        // Times of tasks that fail are not those of the work, and the faster one would be who fails first.
+        if course.tasks_failed() > 0 {
+            return Err(Stop::Known(Ended::TasksFailed));
+        }
         let of = |wanted: usize| took.iter().find(|(place, _)| *place == wanted).map(|(_, took)| *took);
         match (of(0), of(1)) {
             (Some(Took::Seconds(first)), Some(Took::Seconds(second))) => Ok((first / second).ln()),
@@ -281,9 +298,22 @@ impl Field<'_> {
             (Some(Took::Seconds(first)), Some(Took::Longer(second))) if second > first => {
                 Ok((first / second).ln())
             }
-            _ => Err(Ended::OutOfTime),
+            _ => Err(OUT_OF_TIME),
         }
     }
+}
+
+/// How long a round of the strategy at `place`, 0 or 1, is waited for, so that it can be told from the other at a glance.
+fn patience(course: &Course, place: usize) -> Duration {
+    const TIMES: f64 = 1.5 * CLEAR;
+    const AT_LEAST: Duration = Duration::from_millis(200);
+    let other = course.expected_seconds()[1 - place];
+    Duration::from_secs_f64((TIMES * other).min(1e9)).max(AT_LEAST)
+}
+
+/// How long a round of the strategy at `place` should take in a pair, in seconds.
+fn expected_in_a_pair(course: &Course, place: usize) -> f64 {
+    course.expected_seconds()[place].min(patience(course, place).as_secs_f64())
 }
 
 fn named(
@@ -293,7 +323,7 @@ fn named(
 ) -> Crossing {
     let (below, above) = match crossing.below {
         Faster::Second => (1, 0),
-        Faster::First | Faster::NotDistinguished => (0, 1),
+        _ => (0, 1),
     };
     Crossing {
         low: value(crossing.low),

@@ -168,7 +168,8 @@ fn check_all(sweep: &mut Sweep, cells: &Cells, bench: &Workbench) -> Result<Vec<
     Ok(first.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name).collect())
 }
 
-/// How long the cells that are not done take, at most. Nobody knows what programs take that are not to be executed.
+/// How long the cells that are not done take, at most. Nobody knows what programs take that are not to be executed; and where no
+/// time was set, they are not executed for that alone: each cell tries a few tasks anyway.
 fn estimate(
     sweep: &Sweep,
     cells: &Cells,
@@ -178,7 +179,7 @@ fn estimate(
     let mut seconds = 0.0;
     for cell in sweep.cells.iter().filter(|cell| !cell.is_done()) {
         let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
-        if job.plan.workload.kind.is_program() && dry_run {
+        if job.plan.workload.kind.is_program() && (dry_run || sweep.total_time_seconds.is_none()) {
             return Ok(None);
         }
         seconds += experiment::estimate(&job.plan, &job.setting, bench.signals())?.run_seconds;

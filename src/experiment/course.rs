@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::janitor::{Folder, Janitor};
-use super::pilot::Estimate;
+use super::pilot::{Estimate, RoundEstimate, Scale};
 use super::round::RoundFailure;
 use super::schedule::{self, Phase};
 use super::session::{Agreed, Session};
@@ -18,6 +18,10 @@ use crate::document::Document;
 use crate::engine::Equipment;
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::State;
+use crate::stats::summarise_with;
+
+/// Whoever takes so many times as long for a few tasks as another for all is not waited for.
+const HOPELESS_TIMES: f64 = 10.0;
 
 /// The rounds of a plan so far.
 pub struct Course {
@@ -118,7 +122,8 @@ impl Course {
     }
 
     /// How long a round of each strategy should take, from a few tasks of each; `None` if that is not known by `deadline`, as
-    /// where a single task takes longer.
+    /// where a single task takes longer. A strategy whose few tasks alone take [`HOPELESS_TIMES`] times as long as all of another
+    /// is not waited for: that is what its round is said to take.
     ///
     /// # Errors
     /// If a round is not valid or cannot be had, or somebody wants an end.
@@ -127,15 +132,44 @@ impl Course {
         deadline: Instant,
         observer: &mut dyn Observer,
     ) -> Result<Option<Estimate>, RunError> {
-        let signals = self.signals.until(deadline);
-        match self.session(&signals, observer, |session, rows, tables| session.pilot(rows, tables)) {
-            Ok(estimate) => {
-                self.estimate = Some(estimate.clone());
-                Ok(Some(estimate))
+        const AT_LEAST: f64 = 1.0;
+        let started = Instant::now();
+        let mut scale = Scale::default();
+        let mut rounds: Vec<RoundEstimate> = Vec::new();
+        for place in 0..self.rows.len() {
+            let best = rounds.iter().map(|round| round.round_seconds).reduce(f64::min);
+            let patience = best.map(|best| (HOPELESS_TIMES * best).max(AT_LEAST));
+            let until = patience
+                .and_then(|patience| Duration::try_from_secs_f64(patience).ok())
+                .and_then(|patience| Instant::now().checked_add(patience))
+                .map_or(deadline, |until| until.min(deadline));
+            let signals = self.signals.until(until);
+            let tried = self.session(&signals, observer, |session, rows, tables| {
+                session.pilot_of(&rows[place], &mut tables[place], &mut scale)
+            });
+            match (tried, patience) {
+                (Ok(estimate), _) => rounds.push(estimate),
+                (Err(RoundFailure::Interrupted), _) if self.signals.stop_wanted() => {
+                    return Err(RunError::Interrupted);
+                }
+                (Err(RoundFailure::Interrupted), Some(patience)) if Instant::now() < deadline => {
+                    rounds.push(RoundEstimate {
+                        strategy: self.rows[place].name(),
+                        round_seconds: patience,
+                        besides_seconds: None,
+                        pilot_tasks: None,
+                    });
+                }
+                (Err(RoundFailure::Interrupted), _) => return Ok(None),
+                (Err(failure), _) => return Err(failure.into()),
             }
-            Err(RoundFailure::Interrupted) if !self.signals.stop_wanted() => Ok(None),
-            Err(failure) => Err(failure.into()),
         }
+        let signals = self.signals.clone();
+        let spent = started.elapsed();
+        let estimate =
+            self.session(&signals, observer, |session, _, _| Ok(session.estimate(rounds, spent)))?;
+        self.estimate = Some(estimate.clone());
+        Ok(Some(estimate))
     }
 
     /// One round, to warm up or timed, of each strategy in `which`, by their places in the plan, next to each other, so that they can be compared.
@@ -194,6 +228,37 @@ impl Course {
         })?;
         self.tables[place].memory = completed;
         Ok(())
+    }
+
+    /// One more round of the strategy at `place` in which memory is measured.
+    ///
+    /// # Errors
+    /// As [`Self::pilot`].
+    pub fn one_more_of_memory(&mut self, place: usize, observer: &mut dyn Observer) -> Result<(), RunError> {
+        let signals = self.signals.clone();
+        let number = self.tables[place].memory.len() as u64 + 1;
+        let completed = self.session(&signals, observer, |session, rows, tables| {
+            session.round(&rows[place], Phase::Memory, number, number, &mut tables[place])
+        })?;
+        self.tables[place].memory.push(completed);
+        Ok(())
+    }
+
+    /// In how many rounds memory of the strategy at `place` was measured.
+    pub fn memory_rounds(&self, place: usize) -> usize {
+        self.tables[place].memory.len()
+    }
+
+    /// The place of the strategy with the smallest median so far, and that median in seconds.
+    pub fn best(&self) -> Option<(usize, f64)> {
+        let median = |records: &Records| {
+            let times: Vec<f64> =
+                records.timed.iter().map(|(_, _, completed)| completed.report.total_seconds).collect();
+            summarise_with(&times, None).map(|summary| summary.median)
+        };
+        let medians = self.tables.iter().map(median).enumerate();
+        let known = medians.filter_map(|(place, median)| Some((place, median?)));
+        known.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// All of it as a document.

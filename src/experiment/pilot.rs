@@ -1,6 +1,6 @@
 //! A small run before the real one, to know how long that will take.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use super::round::RoundFailure;
 use super::schedule::Phase;
 use super::session::Session;
 use super::{Records, Row};
-use crate::mode::Settings;
 use crate::mode::chunk::ChunkPolicy;
+use crate::mode::{Mode, Settings};
 use crate::plan::{Plan, estimate};
-use crate::workload::WorkloadSpec;
+use crate::workload::{Kind, WorkloadSpec};
 
 /// How long a run should take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,56 +33,110 @@ pub struct RoundEstimate {
     /// What it takes besides, in the pilot: a fresh runner has to start, and to be gone. Null without a pilot.
     #[serde(default)]
     pub besides_seconds: Option<f64>,
-    /// How many tasks were tried; null if this is a rule of thumb.
+    /// How many tasks were tried; null if this is a rule of thumb, or reckoned from another strategy's since a task takes long.
     pub pilot_tasks: Option<u64>,
+}
+
+/// A few tasks that were run.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    /// How many.
+    tasks: u64,
+    /// What they took, in seconds.
+    seconds: f64,
+    /// What their round took besides.
+    besides: f64,
 }
 
 /// How long a pilot of one strategy should take, in seconds.
 const PILOT_SECONDS: f64 = 0.05;
-/// A strategy whose shortest pilot would take longer than this has none.
+/// A strategy whose shortest pilot would take longer than this has none; where one command has taken longer, no other is tried.
 const LONGEST_PILOT_SECONDS: f64 = 1.0;
+
+/// What the pilots of earlier rows say of later ones whose tasks are programs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Scale {
+    /// How many times as long as by the rule commands take, once one of them is known to be long.
+    long_commands: Option<f64>,
+    /// The same for what workers take beyond their start.
+    beyond_start: Option<f64>,
+}
 
 impl Session<'_> {
     /// Runs a few tasks of each row, and reckons from those what all will take.
     pub(super) fn pilot(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<Estimate, RoundFailure> {
         let started = Instant::now();
+        let mut scale = Scale::default();
+        let pilots = rows.iter().zip(tables).map(|(row, records)| self.pilot_of(row, records, &mut scale));
+        let rounds = pilots.collect::<Result<_, _>>()?;
+        Ok(self.estimate(rounds, started.elapsed()))
+    }
+
+    /// Runs a few tasks of `row`, and reckons from those what all will take.
+    pub(super) fn pilot_of(
+        &mut self,
+        row: &Row,
+        records: &mut Records,
+        scale: &mut Scale,
+    ) -> Result<RoundEstimate, RoundFailure> {
         let cores = self.setting.machine.effective_cores;
-        let mut rounds = Vec::new();
-        for (row, records) in rows.iter().zip(tables) {
-            let rule = |tasks: u64| {
-                estimate::round_seconds(&row.strategy, &WorkloadSpec { tasks, ..row.workload.clone() }, cores)
-            };
-            let tasks = match row.workload.kind.is_program() {
-                true => Some(self.first_try(row)),
-                false => pilot_tasks(row.workload.tasks, rule),
-            };
-            let of_all = rule(row.workload.tasks);
-            let strategy = row.name();
-            rounds.push(match tasks {
-                None => RoundEstimate {
-                    strategy,
-                    round_seconds: of_all,
-                    besides_seconds: None,
-                    pilot_tasks: None,
-                },
-                Some(tasks) => {
-                    let (tasks, [measured, besides]) = self.measure(row, tasks, records)?;
-                    RoundEstimate {
-                        strategy,
-                        round_seconds: of_all * measured / rule(tasks),
-                        besides_seconds: Some(besides),
-                        pilot_tasks: Some(tasks),
-                    }
-                }
+        let Row { workload, strategy, .. } = row;
+        let rule = |tasks: u64| {
+            estimate::round_seconds(strategy, &WorkloadSpec { tasks, ..workload.clone() }, cores)
+        };
+        let of_all = rule(workload.tasks);
+        let is_command = workload.kind == Kind::Command;
+        let long_commands = scale.long_commands.filter(|_| is_command);
+        let tasks = match workload.kind.is_program() {
+            true if long_commands.is_some() => None,
+            true => Some(self.first_try(row)),
+            false => pilot_tasks(workload.tasks, rule),
+        };
+        let Some(tasks) = tasks else {
+            let round_seconds = of_all * long_commands.unwrap_or(1.0);
+            return Ok(RoundEstimate {
+                strategy: row.name(),
+                round_seconds,
+                besides_seconds: None,
+                pilot_tasks: None,
             });
+        };
+        let tried = self.measure(row, tasks, records)?;
+        let times = tried.seconds / rule(tried.tasks);
+        if is_command && tried.seconds > LONGEST_PILOT_SECONDS {
+            scale.long_commands = Some(times);
         }
+        // What starts once takes no longer for more tasks.
+        let is_kept = workload.kind == Kind::Worker && strategy.mode != Mode::Process;
+        let more = workload.tasks - tried.tasks;
+        let round_seconds = match is_kept && more > 0 {
+            true => {
+                let of_more = of_all - rule(tried.tasks);
+                let known = match scale.beyond_start {
+                    Some(known) => known,
+                    None => self.of_each_beyond_start(row, tried, records)? * more as f64 / of_more,
+                };
+                tried.seconds + of_more * *scale.beyond_start.insert(known)
+            }
+            false => of_all * times,
+        };
+        Ok(RoundEstimate {
+            strategy: row.name(),
+            round_seconds,
+            besides_seconds: Some(tried.besides),
+            pilot_tasks: Some(tried.tasks),
+        })
+    }
+
+    /// What a run takes whose rounds take so long, of which the pilot took `spent`.
+    pub(super) fn estimate(&mut self, rounds: Vec<RoundEstimate>, spent: Duration) -> Estimate {
         let untimed = self.memory_rounds().max(self.plan.run.warmup);
         let seconds = |round: &RoundEstimate| {
             self.rounds_seconds(untimed, round.round_seconds + round.besides_seconds.unwrap_or(0.0))
         };
         let all_rounds: f64 = rounds.iter().map(seconds).sum();
-        let run_seconds = all_rounds + started.elapsed().as_secs_f64() + self.setting.idle.as_secs_f64();
-        Ok(Estimate { run_seconds, rounds })
+        let run_seconds = all_rounds + spent.as_secs_f64() + self.setting.idle.as_secs_f64();
+        Estimate { run_seconds, rounds }
     }
 
     /// Tasks that are tried first where nobody knows what one takes: one for each processor that the strategy uses.
@@ -92,35 +146,58 @@ impl Session<'_> {
         at_once.min(self.setting.machine.effective_cores).clamp(1, row.workload.tasks)
     }
 
-    /// Runs `tasks` tasks of `row` and says what they take, and what their round takes besides; where that was not known before and
-    /// turns out to be little, more of them. A task that fails has failed.
-    fn measure(
-        &mut self,
-        row: &Row,
-        tasks: u64,
-        records: &mut Records,
-    ) -> Result<(u64, [f64; 2]), RoundFailure> {
+    /// Runs `tasks` tasks of `row`; where nobody knew what they take and it turns out to be little, more of them.
+    fn measure(&mut self, row: &Row, tasks: u64, records: &mut Records) -> Result<Tried, RoundFailure> {
         const MOST_TIMES: f64 = 16.0;
         let mut tasks = tasks;
         loop {
-            let workload = WorkloadSpec { tasks, ..row.workload.clone() };
-            let mut small = Row { workload, ..row.clone() };
-            let settings = &mut small.strategy.settings;
-            // One that is meant for many more tasks would leave some workers without any.
-            let share = ChunkPolicy::Python.resolve(tasks, settings.workers.unwrap_or(1), 1.0);
-            settings.chunk = settings.chunk.map(|chunk| chunk.min(share));
-            let mut tried = Records::default();
-            let completed = self.round(&small, Phase::Pilot, 1, 1, &mut tried)?;
-            records.untimed_tasks_failed += tried.untimed_tasks_failed;
-            records.untimed_failures.append(&mut tried.untimed_failures);
-            let seconds = completed.report.total_seconds;
-            let times = (PILOT_SECONDS / seconds).min(MOST_TIMES).floor() as u64;
+            let tried = self.try_few(row, tasks, records)?;
+            let times = (PILOT_SECONDS / tried.seconds).min(MOST_TIMES).floor() as u64;
             if !row.workload.kind.is_program() || times < 2 || tasks == row.workload.tasks {
-                let whole = tried.expected.map_or(seconds, |whole| whole.as_secs_f64());
-                return Ok((tasks, [seconds, (whole - seconds).max(0.0)]));
+                return Ok(tried);
             }
             tasks = (tasks * times).min(row.workload.tasks);
         }
+    }
+
+    /// How long each task of `row` takes, in seconds, whose program starts once and may take longer to do so than for its
+    /// tasks: by a straight line through `few` and as many more as take noticeably longer.
+    fn of_each_beyond_start(
+        &mut self,
+        row: &Row,
+        few: Tried,
+        records: &mut Records,
+    ) -> Result<f64, RoundFailure> {
+        const LONGER: f64 = 1.5;
+        let all = row.workload.tasks;
+        // What is as long as its first tasks shows with twice as many; what starts for long, with far more.
+        let mut times = 2;
+        let mut tasks = few.tasks;
+        loop {
+            tasks = tasks.saturating_mul(times).min(all);
+            let more = self.try_few(row, tasks, records)?;
+            if more.seconds > LONGER * few.seconds || tasks == all {
+                return Ok((more.seconds - few.seconds).max(0.0) / (tasks - few.tasks) as f64);
+            }
+            times = 32;
+        }
+    }
+
+    /// Runs `tasks` tasks of `row`. A task that fails has failed.
+    fn try_few(&mut self, row: &Row, tasks: u64, records: &mut Records) -> Result<Tried, RoundFailure> {
+        let workload = WorkloadSpec { tasks, ..row.workload.clone() };
+        let mut small = Row { workload, ..row.clone() };
+        let settings = &mut small.strategy.settings;
+        // One that is meant for many more tasks would leave some workers without any.
+        let share = ChunkPolicy::Python.resolve(tasks, settings.workers.unwrap_or(1), 1.0);
+        settings.chunk = settings.chunk.map(|chunk| chunk.min(share));
+        let mut tried = Records::default();
+        let completed = self.round(&small, Phase::Pilot, 1, 1, &mut tried)?;
+        records.untimed_tasks_failed += tried.untimed_tasks_failed;
+        records.untimed_failures.append(&mut tried.untimed_failures);
+        let seconds = completed.report.total_seconds;
+        let whole = tried.expected.map_or(seconds, |whole| whole.as_secs_f64());
+        Ok(Tried { tasks, seconds, besides: (whole - seconds).max(0.0) })
     }
 
     /// What all rounds of a strategy, `untimed` ones before the others, take if one takes `seconds`.

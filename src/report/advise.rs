@@ -1,5 +1,6 @@
 //! Advice for a person: the finalists, one answer, and how to see it again.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::blocks::blocks;
@@ -7,9 +8,10 @@ use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::style::{DIM, TITLE, paint};
-use crate::document::{Document, SpeedUp, StrategyResult};
+use crate::document::{Document, SpeedUp};
+use crate::measure::memory::Missing;
 use crate::stats::{self, Verdict};
-use crate::study::advise::document::Advice;
+use crate::study::advise::document::{Advice, Finalist};
 use crate::study::advise::{CAP, HOPELESS, Reason};
 use crate::study::standing::{Outcome, Standing};
 
@@ -62,21 +64,17 @@ pub fn command(advice: &Advice) -> String {
 
 /// The finalists, the best first.
 pub fn table(advice: &Advice) -> Grid {
-    let mut grid = Grid::new(&["strategy", "time", "95 % interval", "peak memory", "as fast as it"]);
-    let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else { return grid };
-    let others = standing.others.iter().map(|other| other.strategy.as_str());
-    let names = std::iter::once(standing.best.as_str()).chain(others);
-    let found = names.filter_map(|name| finals.strategies.iter().find(|row| row.name == name));
-    grid.rows = found.map(|strategy| row(strategy, standing)).collect();
+    let mut grid = Grid::new(&["strategy", "time", "interval", "peak memory", "as fast as it"]);
+    let Some(standing) = &advice.standing else { return grid };
+    grid.rows = advice.finalists().iter().map(|finalist| row(finalist, standing)).collect();
     grid
 }
 
-fn row(strategy: &StrategyResult, standing: &Standing) -> Vec<Cell> {
-    let summary = strategy.summary.as_ref().map(|summary| &summary.total_seconds);
-    let interval = summary.and_then(|summary| summary.interval);
-    let memory = strategy.memory.as_ref().and_then(|memory| memory.reading.peak_bytes);
-    let is_best = strategy.name == standing.best;
-    let other = standing.others.iter().find(|other| other.strategy == strategy.name);
+fn row(finalist: &Finalist, standing: &Standing) -> Vec<Cell> {
+    let Finalist { strategy, total_seconds: time, peak_bytes: memory } = finalist;
+    let interval = time.and_then(|time| time.interval());
+    let is_best = *strategy == standing.best;
+    let other = standing.others.iter().find(|other| other.strategy == *strategy);
     let lead = other.and_then(|other| other.speed_up).map_or_else(
         || if is_best { String::new() } else { "—".into() },
         |speed_up| match speed_up.verdict {
@@ -87,10 +85,10 @@ fn row(strategy: &StrategyResult, standing: &Standing) -> Vec<Cell> {
     );
     let or_dash = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "—".into()));
     vec![
-        Cell::new(&strategy.name).with(if is_best { Tone::Good } else { Tone::Plain }),
-        or_dash(summary.map(|summary| seconds(summary.median))),
-        or_dash(interval.map(|interval| seconds_range(interval.low, interval.high))),
-        or_dash(memory.map(bytes)),
+        Cell::new(strategy).with(if is_best { Tone::Good } else { Tone::Plain }),
+        or_dash(time.map(|time| seconds(time.median))),
+        or_dash(interval.map(|(low, high)| seconds_range(low, high))),
+        or_dash(memory.map(|memory| bytes(memory.median as u64))),
         Cell::new(lead),
     ]
 }
@@ -153,9 +151,18 @@ pub fn legend(advice: &Advice) -> String {
     ] {
         notes.extend((number > 0).then(|| format!("{number} {what}")));
     }
-    notes.push("times and memory are of rounds after the search · last column: how many times as fast as this one the best is".into());
-    if advice.standing.as_ref().is_some_and(|standing| !standing.not_distinguished.is_empty()) {
+    notes.push(
+        "times and memory are of rounds after the search, in 95 % of cases all these intervals hold at once"
+            .into(),
+    );
+    notes.push("last column: how many times as fast as this one the best is".into());
+    let marks = advice.standing.iter().flat_map(|standing| &standing.others);
+    let marks: Vec<Verdict> = marks.filter_map(|other| Some(other.speed_up?.verdict)).collect();
+    if marks.contains(&Verdict::NotDistinguished) {
         notes.push("= not distinguished from it".into());
+    }
+    if marks.contains(&Verdict::TooFewRounds) {
+        notes.push("* too few rounds to tell".into());
     }
     notes.join(" · ")
 }
@@ -166,30 +173,37 @@ pub fn answer(advice: &Advice) -> String {
     if standing.outcome == Outcome::Failed {
         return "Some tasks failed, so these times are of no use: see the warnings.".into();
     }
-    let best = finals.strategies.iter().find(|strategy| strategy.name == standing.best);
-    let summary = best.and_then(|best| best.summary.as_ref()).map(|summary| &summary.total_seconds);
-    let time = summary.map_or_else(String::new, |summary| match summary.interval {
-        Some(ci) => format!(
-            " It takes {} (95 % interval {})",
-            seconds(summary.median),
-            seconds_range(ci.low, ci.high)
-        ),
-        None => format!(
-            " It took {} in {} rounds, too few for an interval",
-            seconds(summary.median),
-            summary.rounds
-        ),
-    });
-    let memory = best.and_then(|best| best.memory.as_ref()?.reading.peak_bytes);
-    let memory = memory.map(|peak| format!(" and {} of memory at its peak", bytes(peak))).unwrap_or_default();
+    let finalists = advice.finalists();
+    let best = finalists.first();
+    let time =
+        best.and_then(|best| best.total_seconds).map_or_else(String::new, |time| match time.interval() {
+            Some((low, high)) => {
+                format!(" It takes {} (95 % interval {})", seconds(time.median), seconds_range(low, high))
+            }
+            None => format!(
+                " It took {} in {}, too few for an interval",
+                seconds(time.median),
+                rounds(time.rounds)
+            ),
+        });
     let next = standing.others.iter().find(|other| !standing.not_distinguished.contains(&other.strategy));
     let lead = next.and_then(|next| {
-        let speed_up = next.speed_up?;
-        let interval = match (speed_up.ci_low, speed_up.ci_high) {
-            (Some(low), Some(high)) => format!(" ({} to {})", times(low), times(high)),
-            _ => String::new(),
-        };
-        Some(format!(" It is {} as fast as {}, the next{interval}.", times(speed_up.ratio), next.strategy))
+        let SpeedUp { ratio, ci_low, ci_high, verdict, .. } = next.speed_up?;
+        let (times_as_fast, name) = (times(ratio), &next.strategy);
+        let which = if standing.not_distinguished.is_empty() { "the next" } else { "the next that it beats" };
+        Some(match (verdict, ci_low.zip(ci_high)) {
+            (Verdict::TooFewRounds, _) => {
+                format!(" It was {times_as_fast} as fast as {name}, in too few rounds to tell.")
+            }
+            (_, Some((low, high))) => {
+                format!(
+                    " It is {times_as_fast} as fast as {name}, {which} ({} to {}).",
+                    times(low),
+                    times(high)
+                )
+            }
+            (_, None) => format!(" It is {times_as_fast} as fast as {name}, {which}."),
+        })
     });
     let lead =
         lead.or_else(|| standing.others.is_empty().then(|| lead_in_search(advice, &standing.best)).flatten());
@@ -197,7 +211,53 @@ pub fn answer(advice: &Advice) -> String {
         [] => String::new(),
         ties => format!(" Not distinguished from it: {}.", ties.join(", ")),
     };
-    format!("Use {}.{time}{memory}.{}{tied}", standing.best, lead.unwrap_or_default())
+    let memory = memory(finals, best);
+    let open = match not_compared(advice, finals).as_slice() {
+        [] => String::new(),
+        open => format!(" Not in the finals, though not shown to be slower: {}.", open.join(", ")),
+    };
+    format!("Use {}.{time}{memory}.{}{tied}{open}", standing.best, lead.unwrap_or_default())
+}
+
+fn rounds(number: usize) -> String {
+    if number == 1 { "1 round".into() } else { format!("{} rounds", count(number as u64)) }
+}
+
+/// What the best needs of memory, or why that is not known.
+fn memory(finals: &Document, best: Option<&Finalist>) -> String {
+    let Some(best) = best else { return String::new() };
+    if let Some(memory) = best.peak_bytes {
+        let range = match memory.interval() {
+            Some((low, high)) => format!("95 % interval {} to {}", bytes(low as u64), bytes(high as u64)),
+            None => format!("in {}, too few for an interval", rounds(memory.rounds)),
+        };
+        return format!(" and {} of memory at its peak ({range})", bytes(memory.median as u64));
+    }
+    let row = finals.strategies.iter().find(|row| row.name == best.strategy);
+    let missing = row.and_then(|row| row.memory.as_ref()).map(|memory| memory.reading.peak_missing);
+    let why = match missing {
+        None => "there was no time for it".into(),
+        Some(missing) => missing.unwrap_or(Missing::NoAccount).to_string(),
+    };
+    format!("; its memory was not measured: {why}")
+}
+
+/// Those who were neither shown to be slower nor came into the finals, by their last race each.
+fn not_compared<'a>(advice: &'a Advice, finals: &Document) -> Vec<&'a str> {
+    let mut last: BTreeMap<&str, (usize, Option<Reason>)> = BTreeMap::new();
+    for (place, candidate) in advice.candidates.iter().enumerate() {
+        last.insert(&candidate.strategy, (place, candidate.gave_up));
+    }
+    let is_open = |name: &str, gave_up: Option<Reason>| {
+        matches!(gave_up, None | Some(Reason::NoTime)) && finals.strategies.iter().all(|row| row.name != name)
+    };
+    let mut open: Vec<(usize, &str)> = last
+        .into_iter()
+        .filter(|(name, (_, gave_up))| is_open(name, *gave_up))
+        .map(|(name, (place, _))| (place, name))
+        .collect();
+    open.sort_unstable();
+    open.into_iter().map(|(_, name)| name).collect()
 }
 
 /// How much better the best was than the next while it was searched for: for an answer without rounds of any other.

@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use super::blocks::blocks;
+use super::gathered::gathered;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{seconds, significant};
 use super::plan::workload_in_words;
 use super::style::{DIM, TITLE, paint};
 use super::sweep::{value_in_words, without};
+use crate::document::Warning;
 use crate::plan::vary::{Unit, Value};
 use crate::study::crossover::Faster;
 use crate::study::crossover::document::{Crossing, Crossovers, Point};
@@ -68,6 +70,8 @@ fn row(document: &Crossovers, point: &Point) -> Vec<Cell> {
         Faster::First => of(0, ratio),
         Faster::Second => of(1, ratio.map(f64::recip)),
         Faster::NotDistinguished => Cell::dim("="),
+        Faster::TooFewRounds => Cell::dim("too few rounds"),
+        Faster::Failed => Cell::new("! tasks failed"),
     };
     let rounds = point.document.strategies.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
     vec![
@@ -85,50 +89,108 @@ fn shown(unit: Unit, value: &Value) -> String {
 
 /// What was found, in words.
 pub fn verdict(document: &Crossovers) -> String {
-    let Crossovers { key, unit, between: [first, second], .. } = document;
+    let Crossovers { key, unit, .. } = document;
     let (low, high) = (shown(*unit, &document.low), shown(*unit, &document.high));
     let range = format!("{key} from {low} to {high}");
     let cut = match (document.head.partial, document.out_of_time) {
         (true, _) => " The search was interrupted.",
-        (false, true) => " The time was up before more could be told: raise --time-limit.",
+        (false, true) => " The time was too short to tell more: raise --time-limit.",
         (false, false) => "",
     };
-    let known = |wanted: Faster| document.points.iter().filter(|point| point.faster == wanted).count();
-    if document.crossings.is_empty() {
-        let text = match (known(Faster::First), known(Faster::Second)) {
-            (0, 0) => format!("{first} and {second} are not distinguished anywhere in {range}."),
-            (count, 0) => none(document, first, second, count, &range),
-            (_, count) => none(document, second, first, count, &range),
-        };
-        return text + cut;
-    }
-    let several = match document.crossings.len() {
-        1 => String::new(),
-        count => format!("The faster strategy changes {count} times in {range}. "),
-    };
-    let sentences: Vec<String> =
-        document.crossings.iter().map(|crossing| sentence(document, crossing)).collect();
-    several + &sentences.join(" ") + cut
-}
-
-fn none(document: &Crossovers, winner: &str, other: &str, known: usize, range: &str) -> String {
-    let unknown = document.points.len() - known;
-    let but = match unknown {
-        0 => String::new(),
-        _ => {
-            let values: Vec<String> = document
-                .points
-                .iter()
-                .filter(|point| point.faster == Faster::NotDistinguished)
-                .map(|point| shown(document.unit, &point.value))
-                .collect();
-            format!(" At {} the two are not distinguished.", values.join(", "))
+    let found = match document.crossings.as_slice() {
+        [] => without_crossing(document, &range),
+        [crossing] => sentence(document, crossing),
+        crossings => {
+            let sentences: Vec<String> =
+                crossings.iter().map(|crossing| sentence(document, crossing)).collect();
+            let count = crossings.len();
+            format!("The faster strategy changes {count} times in {range}. {}", sentences.join(" "))
         }
     };
+    found + &what_is_not_known(document) + cut
+}
+
+/// What can be said where no crossing was found. That there is none needs both ends to have been told.
+fn without_crossing(document: &Crossovers, range: &str) -> String {
+    let [first, second] = &document.between;
+    let told = |wanted: Faster| -> Vec<&Point> {
+        document.points.iter().filter(|point| point.faster == wanted).collect()
+    };
+    let by_first = told(Faster::First);
+    let (winner, other, won) = match by_first.is_empty() {
+        true => (second, first, told(Faster::Second)),
+        false => (first, second, by_first),
+    };
+    let has = |value: &&Value, faster: &dyn Fn(Faster) -> bool| {
+        document.points.iter().any(|point| point.value == **value && faster(point.faster))
+    };
+    let ends = [document.grid.first(), document.grid.last()];
+    let both_ends = |faster: &dyn Fn(Faster) -> bool| ends.iter().flatten().all(|end| has(end, faster));
+    let all = document.grid.iter().all(|value| has(&value, &|faster| faster == Faster::NotDistinguished));
+    if won.is_empty() {
+        return match all {
+            true => format!("{first} and {second} are not distinguished anywhere in {range}."),
+            false => format!("Whether {first} or {second} is faster in {range} is not known."),
+        };
+    }
+    if both_ends(&Faster::is_known) {
+        return format!(
+            "No crossing in {range}: {winner} is faster than {other} at {} of {} values.",
+            won.len(),
+            document.points.len()
+        );
+    }
+    let values = list(document, won.into_iter().map(|point| &point.value));
+    let Crossovers { key, .. } = document;
+    if both_ends(&|faster| faster.is_known() || faster == Faster::NotDistinguished) {
+        return format!("No crossing was found in {range}: {winner} is faster than {other} at {values}.");
+    }
     format!(
-        "No crossing in {range}: {winner} is faster than {other} at {known} of {} values.{but}",
-        document.points.len()
+        "Whether there is a crossing in {range} is not known: {winner} is faster than {other} at {key}={values}."
     )
+}
+
+fn list<'a>(document: &Crossovers, values: impl Iterator<Item = &'a Value>) -> String {
+    values.map(|value| shown(document.unit, value)).collect::<Vec<_>>().join(", ")
+}
+
+/// Where nothing is known, or the two could not be told apart, outside the crossings that were found.
+fn what_is_not_known(document: &Crossovers) -> String {
+    let within = |value: &Value| {
+        document.crossings.iter().any(|crossing| {
+            let ends = crossing.low.number.zip(crossing.high.number).zip(value.number);
+            ends.is_some_and(|((low, high), number)| low < number && number < high)
+        })
+    };
+    let of = |wanted: Faster| {
+        let values: Vec<&Value> = document
+            .points
+            .iter()
+            .filter(|point| point.faster == wanted && !within(&point.value))
+            .map(|point| &point.value)
+            .collect();
+        values
+    };
+    let is_point = |value: &&Value| document.points.iter().any(|point| point.value == **value);
+    let nothing: Vec<&Value> =
+        document.grid.iter().filter(|value| !is_point(value) && !within(value)).collect();
+    let nowhere = document.points.iter().all(|point| point.faster == Faster::NotDistinguished);
+    let mut text = String::new();
+    for (values, what) in [
+        // If it is so everywhere, that was said.
+        (
+            of(Faster::NotDistinguished),
+            if nowhere && nothing.is_empty() { "" } else { "the two are not distinguished" },
+        ),
+        (of(Faster::TooFewRounds), "there are too few rounds to tell"),
+        (of(Faster::Failed), "tasks failed, so nobody is faster there"),
+        (nothing, "nothing was measured"),
+    ] {
+        if !values.is_empty() && !what.is_empty() {
+            text += &format!(" At {} {what}.", list(document, values.into_iter()));
+        }
+    }
+    text
 }
 
 fn sentence(document: &Crossovers, crossing: &Crossing) -> String {
@@ -149,4 +211,10 @@ fn sentence(document: &Crossovers, crossing: &Crossing) -> String {
         value(&crossing.high),
         inside.unwrap_or_default()
     )
+}
+
+/// The warnings of all values, each once, with the number of values that have it.
+pub fn warnings(document: &Crossovers) -> Vec<Warning> {
+    let name = |point: &Point| format!("{}={}", document.key, point.value.text);
+    gathered(document.points.iter().map(|point| (name(point), &point.document)))
 }

@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod crossover;
 pub mod csv;
 pub mod exports;
+pub mod gathered;
 pub mod grid;
 pub mod html;
 pub mod json;

@@ -30,7 +30,9 @@ const ENOUGH: f64 = 100.0;
 /// Rounds whose times all differ by this factor, in the same direction, …
 pub const CLEAR: f64 = 2.0;
 /// … are enough if there are this many.
-const CLEAR_ROUNDS: usize = 3;
+const CLEAR_ROUNDS: usize = LEAST_ROUNDS;
+/// With fewer rounds nobody is ever told to be faster.
+pub const LEAST_ROUNDS: usize = 3;
 /// Rounds that are measured at a time when three were not enough.
 const STEP: usize = 3;
 
@@ -42,8 +44,39 @@ pub enum Faster {
     First,
     /// The second.
     Second,
-    /// The rounds do not tell.
+    /// The rounds do not tell, and there were as many as a value may have.
     NotDistinguished,
+    /// Not known: the time was up before as many rounds were had as it takes to say that they do not tell.
+    TooFewRounds,
+    /// Not asked: tasks failed, so that the times are of something else than the workload.
+    Failed,
+}
+
+impl Faster {
+    /// Whether one of the two is.
+    pub fn is_known(self) -> bool {
+        matches!(self, Self::First | Self::Second)
+    }
+}
+
+/// What was measured at a value.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Measured {
+    /// Of each round the logarithm of (the first's time / the second's).
+    pub rounds: Vec<f64>,
+    /// Why there are fewer than wanted.
+    pub ended: Option<Ended>,
+}
+
+/// Why there are no more rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing more is measured anywhere.
+    OutOfTime,
+    /// What is left of the time is too short for this value.
+    TooLong,
+    /// Tasks have failed at this value.
+    TasksFailed,
 }
 
 /// Whoever measures both strategies.
@@ -51,12 +84,11 @@ pub trait Measure {
     /// Why nothing can be measured.
     type Error;
 
-    /// `rounds` more rounds of both at `value`: of each the logarithm of (the first's time / the second's). Fewer, or none,
-    /// when the time is up.
+    /// `rounds` more rounds of both at `value`; fewer, or none, with the reason.
     ///
     /// # Errors
     /// If a round cannot be had.
-    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Vec<f64>, Self::Error>;
+    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Measured, Self::Error>;
 }
 
 /// How a crossing is looked for.
@@ -94,7 +126,7 @@ pub struct Crossing {
     pub estimate: f64,
     /// Who is faster below; the other is above.
     pub below: Faster,
-    /// The smallest and the largest value in between that were measured as long as allowed, and did not tell.
+    /// The smallest and the largest value in between that had all rounds that a value may have, and did not tell.
     pub not_distinguished: Option<(f64, f64)>,
 }
 
@@ -105,7 +137,7 @@ pub struct Found {
     pub points: Vec<Point>,
     /// All changes, rising.
     pub crossings: Vec<Crossing>,
-    /// Whether the time was up before all was done.
+    /// Whether the time was too short for all that was to be done.
     pub out_of_time: bool,
 }
 
@@ -136,7 +168,7 @@ fn evidence(first: usize, second: usize) -> f64 {
 /// # Errors
 /// What `measure` says.
 pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Error> {
-    let mut search = Search { measure, rules, points: Vec::new(), out_of_time: false };
+    let mut search = Search { measure, rules, points: Vec::new(), too_long: Vec::new(), out_of_time: false };
     // The ends first: if the time is short, they say the most.
     let last = rules.grid.len().saturating_sub(1);
     let ends = [0, last].into_iter().chain(1..last);
@@ -150,7 +182,7 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
     // An end that does not tell hides a crossing beside it. If anything is known elsewhere, it is worth more rounds still; if
     // nothing is, the two are as good as equal, and more rounds would only find out by how little they are not.
     for at in [0, last] {
-        if search.points.iter().any(|point| point.faster != Faster::NotDistinguished) {
+        if search.points.iter().any(|point| point.faster.is_known()) {
             search.look(rules.grid[at], END_TIMES * rules.most_rounds)?;
         }
     }
@@ -166,7 +198,14 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
     }
     let mut crossings: Vec<Crossing> = crossings.into_iter().map(|change| search.crossing(change)).collect();
     crossings.sort_by(|a, b| a.low.total_cmp(&b.low));
-    Ok(Found { crossings, out_of_time: search.out_of_time, points: search.points })
+    let out_of_time = search.out_of_time || !search.too_long.is_empty();
+    let mut points = search.points;
+    for point in points.iter_mut().filter(|point| point.faster == Faster::NotDistinguished) {
+        if point.rounds.len() < rules.most_rounds.min(COARSE_ROUNDS) {
+            point.faster = Faster::TooFewRounds;
+        }
+    }
+    Ok(Found { crossings, out_of_time, points })
 }
 
 /// Rounds at a point of the grid, at most: more are spent where it turns out that the crossing is near.
@@ -179,6 +218,9 @@ struct Search<'a, M> {
     measure: &'a mut M,
     rules: &'a Rules,
     points: Vec<Point>,
+    /// Values for which the time was too short.
+    too_long: Vec<f64>,
+    /// Whether there is no time for anything.
     out_of_time: bool,
 }
 
@@ -205,35 +247,43 @@ fn width(low: f64, high: f64) -> f64 {
 }
 
 impl<M: Measure> Search<'_, M> {
-    /// Measures at `value` until it is known who is faster there, or there are `most` rounds.
+    /// Measures at `value` until it is known who is faster there, or there are `most` rounds. A value of which no round could be
+    /// had is none of the points: nothing is known there.
     fn look(&mut self, value: f64, most: usize) -> Result<Faster, M::Error> {
-        let at = match self.points.binary_search_by(|point| point.value.total_cmp(&value)) {
-            Ok(at) => at,
-            Err(at) => {
-                self.points.insert(at, Point { value, rounds: Vec::new(), faster: Faster::NotDistinguished });
-                at
-            }
-        };
-        let point = &mut self.points[at];
-        while point.faster == Faster::NotDistinguished && point.rounds.len() < most && !self.out_of_time {
+        let at = self.points.binary_search_by(|point| point.value.total_cmp(&value));
+        let new = || Point { value, rounds: Vec::new(), faster: Faster::NotDistinguished };
+        let mut point = at.map_or_else(|_| new(), |at| self.points[at].clone());
+        let mut has_ended = self.out_of_time || self.too_long.contains(&value);
+        while point.faster == Faster::NotDistinguished && point.rounds.len() < most && !has_ended {
             let wanted = STEP.min(most - point.rounds.len());
             let measured = self.measure.rounds(value, wanted)?;
-            self.out_of_time = measured.len() < wanted;
-            for ratio in measured {
+            has_ended = measured.ended.is_some();
+            for ratio in measured.rounds {
                 // After each round, so that the number of rounds measured at a time makes no difference.
                 point.rounds.push(ratio);
                 if point.faster == Faster::NotDistinguished {
                     point.faster = judge(&point.rounds);
                 }
             }
+            match measured.ended {
+                Some(Ended::TasksFailed) => point.faster = Faster::Failed,
+                Some(Ended::TooLong) => self.too_long.push(value),
+                Some(Ended::OutOfTime) => self.out_of_time = true,
+                None => {}
+            }
         }
-        Ok(point.faster)
+        let faster = point.faster;
+        match at {
+            Ok(at) => self.points[at] = point,
+            Err(at) if !point.rounds.is_empty() || faster == Faster::Failed => self.points.insert(at, point),
+            Err(_) => {}
+        }
+        Ok(faster)
     }
 
     /// Neighbours among those that are known, of which each has another faster strategy.
     fn changes(&self) -> Vec<Change> {
-        let known: Vec<&Point> =
-            self.points.iter().filter(|point| point.faster != Faster::NotDistinguished).collect();
+        let known: Vec<&Point> = self.points.iter().filter(|point| point.faster.is_known()).collect();
         let pairs = known.windows(2).filter(|pair| pair[0].faster != pair[1].faster);
         let change = |pair: &[&Point]| Change {
             low: pair[0].value,
@@ -247,7 +297,15 @@ impl<M: Measure> Search<'_, M> {
 
     /// The outermost values between `low` and `high` that did not tell.
     fn core(&self, low: f64, high: f64) -> Option<(f64, f64)> {
-        let mut inside = self.points.iter().filter(|point| point.value > low && point.value < high);
+        self.untold(low, high, 1)
+    }
+
+    /// Those of them that had `least` rounds.
+    fn untold(&self, low: f64, high: f64, least: usize) -> Option<(f64, f64)> {
+        let mut inside = self.points.iter().filter(|point| {
+            let is_inside = point.value > low && point.value < high;
+            is_inside && point.faster == Faster::NotDistinguished && point.rounds.len() >= least
+        });
         let first = inside.next()?.value;
         Some((first, inside.next_back().map_or(first, |point| point.value)))
     }
@@ -265,7 +323,7 @@ impl<M: Measure> Search<'_, M> {
         // A point of the grid that did not tell had few rounds.
         let unfinished = core.into_iter().flat_map(|(first, last)| [first, last]).find(|value| {
             let point = self.points.iter().find(|point| point.value == *value);
-            point.is_some_and(|point| point.rounds.len() < patience)
+            point.is_some_and(|point| point.rounds.len() < patience) && !self.too_long.contains(value)
         });
         let wide = gaps.into_iter().filter(|(from, to)| {
             // Beside what cannot be told, half of the width that is wanted is near enough.
@@ -275,10 +333,14 @@ impl<M: Measure> Search<'_, M> {
         let middle = middle.and_then(|(from, to)| self.between(from, to));
         let Some(value) = unfinished.or(middle) else { return Ok(None) };
         let faster = self.look(value, patience)?;
+        // The same value would be the next again.
+        if faster == Faster::Failed || self.too_long.contains(&value) {
+            return Ok(None);
+        }
         let (low, high) = match faster {
-            Faster::NotDistinguished => (low, high),
             same if same == below => (value, high),
-            _ => (low, value),
+            Faster::First | Faster::Second => (low, value),
+            _ => (low, high),
         };
         Ok(Some(Change { low, high, core: self.core(low, high), ..change.clone() }))
     }
@@ -293,8 +355,9 @@ impl<M: Measure> Search<'_, M> {
     }
 
     fn crossing(&self, change: Change) -> Crossing {
-        let Change { low, high, below, core, .. } = change;
-        Crossing { low, high, estimate: self.root(low, high), below, not_distinguished: core }
+        let Change { low, high, below, patience, .. } = change;
+        let not_distinguished = self.untold(low, high, patience);
+        Crossing { low, high, estimate: self.root(low, high), below, not_distinguished }
     }
 
     /// Where a straight line through the medians between `low` and `high` is 0, each as heavy as it has rounds.

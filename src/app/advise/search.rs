@@ -16,8 +16,12 @@ use crate::stats::MIN_ROUNDS;
 use crate::study::advise::document::Candidate;
 use crate::study::advise::{Arena, Runner, alive, candidates, fastest_given_up, race};
 
-/// When each race is to be over, and the finals, as parts of the whole time.
+/// When the first race is to be over, all others, and the finals, as parts of the whole time.
 const RACES_OVER: [f64; 2] = [0.45, 0.7];
+/// Races at most.
+const MOST_RACES: usize = 5;
+/// There is a third race, or a later one, only where there is time for so many rounds of all.
+const LEAST_RACE_ROUNDS: f64 = 3.0;
 const FINALS_OVER: f64 = 0.95;
 /// Where there is time for fewer rounds of all finalists than this, memory comes after the first of them.
 const TIGHT: f64 = 5.0;
@@ -34,6 +38,8 @@ pub struct Search {
     /// When it was begun.
     pub started: Instant,
     limit: f64,
+    /// What was typed for strategies that have such a setting.
+    defaults: StrategyDraft,
     /// How far it is, for whoever waits.
     pub progress: Progress,
     /// Plans of rows that were looked at, so that none is twice.
@@ -82,13 +88,15 @@ fn ended(error: RunError) -> Ended {
 }
 
 impl Search {
-    /// A search that begins now and may take `limit` seconds, of which nothing was run.
-    pub fn new(bench: Workbench, draft: Draft, limit: f64, quiet: bool) -> Self {
+    /// A search that begins now and may take `limit` seconds, of which nothing was run. `defaults` are for all that have such
+    /// a setting.
+    pub fn new(bench: Workbench, draft: Draft, defaults: StrategyDraft, limit: f64, quiet: bool) -> Self {
         Self {
             bench,
             draft,
             started: Instant::now(),
             limit,
+            defaults,
             progress: Progress::new(quiet),
             known: Vec::new(),
             next: None,
@@ -98,34 +106,41 @@ impl Search {
         }
     }
 
-    /// Who comes into the finals: the best of two races, the second among those near the best of the first.
+    /// Who comes into the finals: the best of a first race, and of others among those near the best so far, while these are new.
     pub fn finalists(&mut self, own: &[StrategyDraft], plan: &Plan) -> Result<Vec<Racer>, Ended> {
         let cores = self.bench.machine().effective_cores;
-        let mut engines: Vec<Engine> = own.iter().map(|row| row.engine.unwrap_or(Engine::Native)).collect();
+        let mut engines: Vec<Engine> = plan.strategies.iter().map(|strategy| strategy.engine).collect();
         engines.sort_by_key(|engine| *engine as u8);
         engines.dedup();
-        if engines.is_empty() {
-            engines.push(Engine::Native);
-        }
         let mut rows: Vec<StrategyDraft> =
             own.iter().map(|row| StrategyDraft { name: None, ..row.clone() }).collect();
-        rows.extend(candidates::broad(&plan.workload, cores, &engines));
+        let all = candidates::broad(&plan.workload, cores, &engines);
+        rows.extend(all.into_iter().map(|row| row.or_defaults(&self.defaults)));
         let rows = self.runnable(rows)?;
         let mut leaders = self.race(rows)?;
-        let near =
-            leaders.iter().take(2).flat_map(|racer| candidates::near(&racer.row, plan, cores)).collect();
-        leaders.truncate(MOST_FINALISTS);
-        let near = self.runnable(near)?;
-        if near.is_empty() || self.left(RACES_OVER[1]) <= 0.0 {
-            return Ok(self.as_time_allows(leaders));
+        for _ in 1..MOST_RACES {
+            let near =
+                leaders.iter().take(2).flat_map(|racer| candidates::near(&racer.row, plan, cores)).collect();
+            leaders.truncate(MOST_FINALISTS);
+            let near = self.runnable(near)?;
+            if near.is_empty() || !self.has_time_for(leaders.len() + near.len(), &leaders) {
+                break;
+            }
+            let rows = leaders.iter().map(|racer| racer.row.clone()).chain(near).collect();
+            match self.race(rows) {
+                Err(Ended::OutOfTime) => break,
+                racers => leaders = racers?,
+            }
         }
-        let rows = leaders.iter().map(|racer| racer.row.clone()).chain(near).collect();
-        let mut finalists = match self.race(rows) {
-            Err(Ended::OutOfTime) => leaders,
-            finalists => finalists?,
-        };
-        finalists.truncate(MOST_FINALISTS);
-        Ok(self.as_time_allows(finalists))
+        leaders.truncate(MOST_FINALISTS);
+        Ok(self.as_time_allows(leaders))
+    }
+
+    /// Whether another race of so many is worth while, who take as long as the best of `leaders`. The second always is.
+    fn has_time_for(&self, racers: usize, leaders: &[Racer]) -> bool {
+        let best = leaders.first().map_or(0.0, |leader| leader.seconds);
+        let rounds = if self.races.len() == 1 { 0.0 } else { LEAST_RACE_ROUNDS };
+        self.left(RACES_OVER[1]) > rounds * self.cost * best * racers as f64
     }
 
     /// As many of `finalists` as there is time for; if there is only one, with the fastest that was given up, so that the answer
@@ -228,7 +243,7 @@ impl Search {
         self.candidates.extend(noted);
     }
 
-    /// Rounds from which the answer is taken: memory once, then time.
+    /// Rounds from which the answer is taken: memory once, then time, then memory of the best again, so that it has an interval.
     pub fn finals(&mut self, finalists: &[Racer], rounds: u64) -> Result<Document, Failure> {
         let rows: Vec<StrategyDraft> = finalists.iter().map(|racer| racer.row.clone()).collect();
         let job = self.job(&rows)?;
@@ -253,11 +268,19 @@ impl Search {
             for round in u64::from(is_tight)..rounds {
                 let expected: f64 =
                     course.expected_seconds().iter().filter(|seconds| seconds.is_finite()).sum();
+                let memory = MIN_ROUNDS as f64 * course.best().map_or(0.0, |(_, seconds)| seconds);
                 // The first is tried in any case: it is ended when the time is up.
-                if round > 0 && left() < cost * expected {
+                let has_interval = round > MIN_ROUNDS as u64;
+                if round > 0 && left() < cost * (expected + if has_interval { memory } else { 0.0 }) {
                     break;
                 }
                 course.round(Phase::Timed, &all, &|_| None, &mut observer)?;
+            }
+            while let Some((best, seconds)) = course.best()
+                && course.memory_rounds(best) < MIN_ROUNDS
+                && left() > 2.0 * cost * seconds
+            {
+                course.one_more_of_memory(best, &mut observer)?;
             }
             Ok(())
         };

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::charts::{seconds_tick, times_tick};
-use super::parts::{again, below, environment, heading, section, table};
+use super::parts::{again, below, environment, heading, section, table, warnings};
 use super::plot::{Across, Line, Plot, Point, key};
 use super::scale::{Scale, Steps};
 use super::sweep::points;
@@ -29,6 +29,7 @@ pub fn of_crossover(of: &Crossovers, number: usize, level: &str) -> Markup {
         p.lead { (glued(&crossover::verdict(of))) }
         (section(below, "Where they cross", curves(of, number)))
         (section(below, "Values that were looked at", table(&crossover::table(of), "Time of a round, by value", Some(crossover::LEGEND.into()))))
+        (section(below, "Warnings", warnings(&crossover::warnings(of))))
         @if let Some(run) = first { (section(below, "Environment", environment(run))) }
         (section(below, "Method", method(of)))
         (section(below, "Run it again", again(&of.head.command_in_words())))

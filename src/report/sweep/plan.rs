@@ -1,9 +1,9 @@
 //! What is said of a sweep before it is run, and the warnings of all its cells.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::document::Warning;
+use crate::report::gathered::gathered;
 use crate::report::grid::wrap;
 use crate::report::numbers::seconds;
 use crate::study::sweep::Sweep;
@@ -65,29 +65,8 @@ pub fn write_plan(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
 
 /// The warnings of all cells, each once, with the number of cells that have it.
 pub fn warnings(sweep: &Sweep) -> Vec<Warning> {
-    let mut found: BTreeMap<&str, (String, &Warning, usize)> = BTreeMap::new();
-    for cell in &sweep.cells {
-        let mut seen: Vec<&str> = Vec::new();
-        for warning in cell.document.iter().flat_map(|document| &document.warnings) {
-            let name = || cell.name(&sweep.variables);
-            let entry = found.entry(&warning.code).or_insert_with(|| (name(), warning, 0));
-            if !seen.contains(&warning.code.as_str()) {
-                entry.2 += 1;
-                seen.push(&warning.code);
-            }
-        }
-    }
-    found
-        .into_values()
-        .map(|(cell, warning, cells)| {
-            let rest = match cells - 1 {
-                0 => String::new(),
-                1 => " and one other".into(),
-                others => format!(" and {others} others"),
-            };
-            Warning { code: warning.code.clone(), message: format!("{cell}{rest}: {}", warning.message) }
-        })
-        .collect()
+    let runs = sweep.cells.iter().filter_map(|cell| cell.document.as_ref().map(|document| (cell, document)));
+    gathered(runs.map(|(cell, document)| (cell.name(&sweep.variables), document)))
 }
 
 /// Writes [`warnings`].

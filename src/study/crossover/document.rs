@@ -14,12 +14,16 @@ pub struct Crossovers {
     /// What it is: `crossover`.
     #[serde(flatten)]
     pub head: Head,
-    /// Whether the time was up before the intervals were as narrow as asked for.
+    /// Whether the time was too short for intervals as narrow as asked for, or for all values.
     pub out_of_time: bool,
     /// The flag that varies, without the hyphens in front of it.
     pub key: String,
     /// What its numbers count.
     pub unit: Unit,
+    /// The values of the coarse grid, rising, which are to be looked at before all others. Of those that are not among `points`
+    /// nothing is known: the time was too short for them.
+    #[serde(default)]
+    pub grid: Vec<Value>,
     /// The smaller end of the range.
     pub low: Value,
     /// The larger end.
@@ -36,7 +40,7 @@ pub struct Crossovers {
     pub elapsed_seconds: f64,
     /// The values at which the faster strategy changes, rising; empty where none was found.
     pub crossings: Vec<Crossing>,
-    /// All values that were looked at, rising.
+    /// All values of which there is a round, and those at which tasks failed, rising.
     pub points: Vec<Point>,
 }
 
@@ -54,7 +58,7 @@ pub struct Crossing {
     pub below: String,
     /// Who is faster above.
     pub above: String,
-    /// The outermost values in between that were measured as long as allowed and did not tell; null where all told.
+    /// The outermost values in between that had all rounds that a value may have and did not tell; null where there is none.
     pub not_distinguished: Option<[Value; 2]>,
 }
 

@@ -15,19 +15,29 @@ struct Truth<F> {
     rng: Rng,
     rounds: usize,
     most: usize,
+    /// There is no time for larger values.
+    too_long_above: f64,
+    /// Tasks fail there.
+    fails_at: f64,
 }
 
 impl<F: Fn(f64) -> f64> Truth<F> {
     fn new(ratio: F, noise: f64, seed: u64) -> Self {
-        Self { ratio, noise, disturbed: None, rng: Rng::new(seed), rounds: 0, most: usize::MAX }
+        let (rounds, most) = (0, usize::MAX);
+        let (too_long_above, fails_at) = (f64::INFINITY, f64::NAN);
+        Self { ratio, noise, disturbed: None, rng: Rng::new(seed), rounds, most, too_long_above, fails_at }
     }
 }
 
 impl<F: Fn(f64) -> f64> Measure for Truth<F> {
     type Error = Infallible;
 
-    fn rounds(&mut self, value: f64, rounds: usize) -> Result<Vec<f64>, Infallible> {
-        let rounds = rounds.min(self.most - self.rounds);
+    fn rounds(&mut self, value: f64, wanted: usize) -> Result<Measured, Infallible> {
+        if value > self.too_long_above || value == self.fails_at {
+            let ended = if value == self.fails_at { Ended::TasksFailed } else { Ended::TooLong };
+            return Ok(Measured { rounds: Vec::new(), ended: Some(ended) });
+        }
+        let rounds = wanted.min(self.most - self.rounds);
         self.rounds += rounds;
         let truth = (self.ratio)(value);
         let mut round = || {
@@ -37,7 +47,8 @@ impl<F: Fn(f64) -> f64> Measure for Truth<F> {
             let side = if self.rng.below(2) == 0 { 1.0 } else { -1.0 };
             truth + self.noise * normal + disturbance.map_or(0.0, |(_, by)| by * side)
         };
-        Ok((0..rounds).map(|_| round()).collect())
+        let ended = (rounds < wanted).then_some(Ended::OutOfTime);
+        Ok(Measured { rounds: (0..rounds).map(|_| round()).collect(), ended })
     }
 }
 
@@ -164,6 +175,49 @@ fn when_the_time_is_up_the_interval_is_as_wide_as_what_is_known() {
     for crossing in &found.crossings {
         assert!(crossing.low <= 0.02 && 0.02 <= crossing.high, "{crossing:?}");
     }
+}
+
+/// After the ends have told, there is time for nothing else: of all values between them nothing is known.
+#[test]
+fn a_value_without_rounds_is_not_one_at_which_they_are_not_distinguished() {
+    let mut measure = Truth::new(|value: f64| (value / 0.02).ln(), 0.01, 1);
+    measure.most = 6;
+    let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+    assert_eq!(found.points.len(), 2);
+    let [crossing] = found.crossings.as_slice() else { panic!("{found:?}") };
+    assert_eq!((crossing.low, crossing.high, crossing.not_distinguished), (1e-3, 1.0, None));
+}
+
+#[test]
+fn a_value_with_too_few_rounds_is_not_one_at_which_they_are_not_distinguished() {
+    let mut measure = Truth::new(|_| 0.0, 0.05, 1);
+    measure.most = 20;
+    let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+    let kinds: Vec<(usize, Faster)> =
+        found.points.iter().map(|point| (point.rounds.len(), point.faster)).collect();
+    assert_eq!(kinds, [(15, Faster::NotDistinguished), (5, Faster::TooFewRounds)]);
+}
+
+#[test]
+fn values_for_which_the_time_is_too_short_are_left_out_and_the_others_are_looked_at() {
+    let mut measure = Truth::new(|value: f64| (value / 0.02).ln(), 0.01, 1);
+    measure.too_long_above = 0.5;
+    let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+    let [crossing] = found.crossings.as_slice() else { panic!("{found:?}") };
+    assert!(crossing.low <= 0.02 && 0.02 <= crossing.high && width(crossing.low, crossing.high) <= 0.12);
+    assert!(found.out_of_time && found.points.iter().all(|point| point.value <= 0.5));
+}
+
+#[test]
+fn where_tasks_fail_nobody_is_faster_and_the_search_ends() {
+    let mut measure = Truth::new(|value: f64| (value / 0.02).ln(), 0.01, 1);
+    // The middle of the grid.
+    measure.fails_at = rules(1e-3, 1.0).grid[3];
+    let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
+    let failed: Vec<f64> =
+        found.points.iter().filter(|point| point.faster == Faster::Failed).map(|point| point.value).collect();
+    assert_eq!(failed, [measure.fails_at]);
+    assert!(!found.out_of_time);
 }
 
 #[test]
