@@ -24,7 +24,12 @@ use procbench::stats::compare;
 use procbench::workload::{Kind, ProgramSpec, Spread, WorkloadSpec, cpu};
 use rayon::prelude::*;
 
-const ROUNDS: usize = 11;
+const LEAST_ROUNDS: usize = 11;
+/// Rows that take less have more rounds, up to so many: a core that is faster and slower by turns, as one half of a shared core
+/// is, takes more of them to be the same for both.
+const MOST_ROUNDS: usize = 101;
+/// How long the rounds of a row should take, in seconds.
+const ROW: f64 = 20.0;
 
 struct Row {
     what: &'static str,
@@ -53,7 +58,7 @@ fn main() {
         units_per_second: cpu::calibrate(),
     };
     println!(
-        "{} cores, {ROUNDS} rounds; ratio is the median within rounds, with its 95 % interval\n",
+        "{} cores, {LEAST_ROUNDS} to {MOST_ROUNDS} rounds; ratio is the median within rounds, with its 95 % interval\n",
         bench.workers
     );
     println!(
@@ -68,8 +73,11 @@ fn main() {
             println!("{:<46} not measured: no program without a C library can be built here", row.what);
             continue;
         }
+        let begun = Instant::now();
         (row.procbench)(&bench); // warm up
-        let pairs: Vec<(f64, f64)> = (0..ROUNDS)
+        (row.floor)(&bench);
+        let rounds = (ROW / begun.elapsed().as_secs_f64()) as usize;
+        let pairs: Vec<(f64, f64)> = (0..rounds.clamp(LEAST_ROUNDS, MOST_ROUNDS))
             .map(|round| {
                 // Whoever goes first has no advantage over all rounds.
                 if round % 2 == 0 {
