@@ -169,6 +169,26 @@ fn a_task_that_stops_the_worker_of_a_pool_which_has_started_it_has_timed_out() {
     }
 }
 
+/// Whoever did one task and dies in the next has answered for the first.
+#[test]
+fn a_task_that_kills_its_worker_is_the_one_that_fails_in_every_pool() {
+    for mode in [
+        "pool:workers=2:chunk=2",
+        "pool:workers=2:chunk=3:transport=pipe",
+        "pool:workers=1:chunk=1:transport=pipe",
+    ] {
+        let sandbox = Sandbox::new();
+        let arguments = ["-n", "6", "--rounds", "1", "--on-failure", "continue", "-m", mode];
+        let command = ["--shell", "--", "[ {} != 3 ] || kill -KILL $PPID"];
+        let (document, finished) = run(&sandbox, &[&arguments[..], &command[..]].concat());
+        assert_eq!(finished.code(), Some(1), "{finished:?}");
+        let round = last(&document, mode);
+        let died = "its worker died each of the 3 times it was tried";
+        assert_eq!(reasons(round), [(3, died)], "{mode}: {finished:?}");
+        assert_eq!((round.report.tasks_completed, round.report.retries), (5, 2), "{mode}: {finished:?}");
+    }
+}
+
 #[test]
 fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
     let sandbox = Sandbox::new();

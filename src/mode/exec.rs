@@ -69,6 +69,8 @@ pub enum Role {
         requests: RawFd,
         /// Where it writes.
         answers: RawFd,
+        /// Where it says how far it is.
+        place: usize,
     },
     /// The process of one task.
     Task {
@@ -83,7 +85,9 @@ impl Role {
     fn words(self) -> (&'static str, [u64; 3]) {
         match self {
             Self::Worker { station, inherited: (start, end) } => ("worker", [station as u64, start, end]),
-            Self::PipeWorker { requests, answers } => ("pipe", [requests as u64, answers as u64, 0]),
+            Self::PipeWorker { requests, answers, place } => {
+                ("pipe", [requests as u64, answers as u64, place as u64])
+            }
             Self::Task { task, cell } => ("task", [task, cell as u64, 0]),
         }
     }
@@ -95,7 +99,8 @@ impl Role {
                 Ok(Self::Worker { station: number(1)? as usize, inherited: (number(2)?, number(3)?) })
             }
             Some("pipe") => {
-                Ok(Self::PipeWorker { requests: number(1)? as RawFd, answers: number(2)? as RawFd })
+                let (requests, answers) = (number(1)? as RawFd, number(2)? as RawFd);
+                Ok(Self::PipeWorker { requests, answers, place: number(3)? as usize })
             }
             Some("task") => Ok(Self::Task { task: number(1)?, cell: number(2)? as usize }),
             other => anyhow::bail!("a child cannot be {other:?}"),
@@ -167,7 +172,7 @@ impl Spawner {
             self.words.add(number.to_string().as_bytes());
         }
         match role {
-            Role::PipeWorker { requests, answers } => {
+            Role::PipeWorker { requests, answers, .. } => {
                 self.spawner.spawn_own_program(&self.words, &[requests, answers])
             }
             Role::Worker { .. } | Role::Task { .. } => self.spawner.spawn_own_program(&self.words, &[]),
@@ -253,9 +258,9 @@ impl Child<'_> {
             Role::Worker { station, inherited } => {
                 pool::exec_worker(workload, handover, tasks, station, inherited, &mut sharing)
             }
-            Role::PipeWorker { requests, answers } => {
+            Role::PipeWorker { requests, answers, place } => {
                 let pipes = (inherited_file(requests), inherited_file(answers));
-                pool::pipe::exec_worker(workload, handover, tasks, pipes)
+                pool::pipe::exec_worker(workload, handover, tasks, place, pipes, &mut sharing)
             }
             Role::Task { task, cell } => {
                 process::exec_task(workload, handover, tasks, task, cell, &mut sharing)

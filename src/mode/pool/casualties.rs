@@ -23,6 +23,8 @@ pub(super) struct Death {
     pub took_tasks: bool,
     /// The task that it had begun and not finished.
     pub busy_with: Option<u64>,
+    /// Tasks that it had done but not said so, and that are done again therefore.
+    pub unheard: u64,
     /// Whether it was killed for having been at that task for too long.
     pub was_overdue: bool,
 }
@@ -65,6 +67,7 @@ impl Casualties {
     /// If workers keep dying before they take a task.
     pub(super) fn note(&mut self, death: &Death) -> Result<Option<Failure>, RoundError> {
         self.lost += 1;
+        self.retries += death.unheard;
         self.barren_deaths = if death.took_tasks { 0 } else { self.barren_deaths + 1 };
         if self.barren_deaths > MOST_BARREN_DEATHS {
             return Err(anyhow::anyhow!(

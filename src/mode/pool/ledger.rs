@@ -85,6 +85,7 @@ impl Estate {
             exit,
             took_tasks: self.ready && !self.held.is_empty(),
             busy_with,
+            unheard: 0,
             was_overdue: busy_with.is_some() && busy_with == overdue,
         };
         let given_up = death.busy_with.zip(casualties.note(&death)?);

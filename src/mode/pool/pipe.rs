@@ -2,9 +2,10 @@
 //!
 //! The parent hands out tasks in FIFO order, a chunk at a time, each with its argument; a worker has at most the chunk it is
 //! busy with and one more that waits in its pipe. It answers each task with what is to be published, its result bytes, and
-//! what it has done so far. No pipe has two readers or two writers, so there is no lock; and the parent never waits for a pipe
-//! to have room while another has something to say, so two full directions cannot block each other. What a dead worker had
-//! not answered is handed to its successor.
+//! what it has done so far, many answers at a time while there is more to do, unless a program did the task. No pipe has two readers or two writers, so there is no
+//! lock; and the parent never waits for a pipe to have room while another has something to say, so two full directions cannot block
+//! each other. What a dead worker had not answered is handed to its successor. Which of that it had begun stands in a word of shared
+//! memory, since what it had to say may have died with it: the last of these is the task that it died of, and the others are done again.
 
 mod wire;
 mod worker;
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -28,7 +30,7 @@ use crate::mode::progress::Status;
 use crate::mode::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
-use crate::sys::memory::Visibility;
+use crate::sys::memory::{SharedSlice, Visibility};
 use crate::sys::wait::{Exit, Which, wait};
 use crate::workload::{Meter, Word, Workload};
 use wire::{ANSWER_WORDS, Answer, FINISHED, PIECE, READY};
@@ -47,8 +49,8 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
     let workers = round.settings.workers.unwrap_or(1).max(1) as usize;
     let begin = monotonic_nanoseconds();
     let mut pool = Pool::new(workload, &round)?;
-    for _ in 0..workers {
-        pool.start(workload, VecDeque::new())?;
+    for place in 0..workers {
+        pool.start(workload, place, VecDeque::new())?;
     }
     while !pool.workers.is_empty() {
         pool.hand_out(workload);
@@ -105,6 +107,8 @@ fn may_wait(held: usize, chunk: usize, left: u64, workers: usize) -> bool {
 /// The parent's side of one worker.
 struct Worker {
     pid: Pid,
+    /// Where its [`Progress`] is.
+    place: usize,
     /// To it; closed when there is nothing more to say.
     requests: Option<File>,
     answers: File,
@@ -115,15 +119,27 @@ struct Worker {
     incoming: Vec<u8>,
     /// Tasks it has been given and not answered, in order.
     in_hand: VecDeque<u64>,
+    /// Tasks it has answered.
+    answered: u64,
     /// What it said last of all it has done.
     meter: Meter,
-    /// Whether it has said that it is ready for its first task, and that there will be no more answers.
-    ready: bool,
+    /// Whether it has said that there will be no more answers.
     finished: bool,
+}
+
+crate::shared_record! {
+    /// What is known of a worker without its saying so.
+    #[repr(align(64))]
+    pub(super) struct Progress {
+        /// Tasks that it has begun.
+        begun,
+    }
 }
 
 struct Pool {
     tasks: u64,
+    /// One for each worker that is alive.
+    progress: SharedSlice<Progress>,
     chunk: usize,
     parent: Pid,
     spawner: Option<Spawner>,
@@ -136,8 +152,7 @@ struct Pool {
     peak: u64,
     casualties: Casualties,
     overseer: Overseer,
-    /// Whether workers answer each task at once.
-    promptly: bool,
+    manner: Manner,
     meter: Meter,
     ready_at: u64,
     collected_at: u64,
@@ -147,11 +162,14 @@ struct Pool {
 
 impl Pool {
     fn new<W: Workload>(workload: &W, round: &Round<'_>) -> io::Result<Self> {
+        let mut sharing = exec::sharing_of(round.settings);
+        let workers = round.settings.workers.unwrap_or(1).max(1) as usize;
         Ok(Self {
             tasks: round.tasks,
+            progress: SharedSlice::shared(workers, &mut sharing)?,
             chunk: round.settings.chunk.unwrap_or(1).max(1) as usize,
             parent: std::process::id() as Pid,
-            spawner: Spawner::prepare(round, exec::sharing_of(round.settings))?,
+            spawner: Spawner::prepare(round, sharing)?,
             board: Board::new(round, workload.result_size(), Visibility::Private)?,
             workers: Vec::new(),
             next: 0,
@@ -160,7 +178,7 @@ impl Pool {
             peak: 0,
             casualties: Casualties::new(round.on_failure, round.spec.any_timeout()),
             overseer: Overseer::of(round.spec),
-            promptly: round.spec.any_timeout().is_some(),
+            manner: Manner::of(workload, round.spec),
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
@@ -169,8 +187,13 @@ impl Pool {
         })
     }
 
-    /// Starts a worker that is given `tasks` first.
-    fn start<W: Workload>(&mut self, workload: &W, tasks: VecDeque<u64>) -> Result<(), RoundError> {
+    /// Starts a worker at `place` that is given `tasks` first.
+    fn start<W: Workload>(
+        &mut self,
+        workload: &W,
+        place: usize,
+        tasks: VecDeque<u64>,
+    ) -> Result<(), RoundError> {
         let limit = |what: &str, error: io::Error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
                 RoundError::Limit(format!("failed to {what}: {}", shortage::explained(&error)))
@@ -182,7 +205,8 @@ impl Pool {
         for end in [requests.as_fd(), answers.as_fd()] {
             fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
         }
-        let mut worker = Worker::new(requests.into(), answers.into());
+        self.progress[place].begun.store(0, Relaxed);
+        let mut worker = Worker::new(place, requests.into(), answers.into());
         tasks.into_iter().for_each(|task| worker.give(workload, task, &mut self.argument));
         // Before the fork, so that the child can close its copy of the parent's end like those of all the others: as long as
         // one is open somewhere, nobody sees the end of a pipe.
@@ -190,17 +214,16 @@ impl Pool {
         let parent = self.parent;
         let started = match &mut self.spawner {
             Some(spawner) => {
-                let role =
-                    Role::PipeWorker { requests: from_parent.as_raw_fd(), answers: to_parent.as_raw_fd() };
-                spawner.spawn(role)
+                let (requests, answers) = (from_parent.as_raw_fd(), to_parent.as_raw_fd());
+                spawner.spawn(Role::PipeWorker { requests, answers, place })
             }
             None => fork::fork(|| {
                 fork::die_with(parent);
                 self.workers.clear();
                 let ends = (File::from(from_parent), File::from(to_parent));
                 // A parent that does not listen any more is gone, or about to kill.
-                let manner = Manner { result_size: self.result_size, promptly: self.promptly };
-                i32::from(work(workload, &self.board.stamps, manner, ends).is_err())
+                let begun = &self.progress[place].begun;
+                i32::from(work(workload, &self.board.stamps, self.manner, begun, ends).is_err())
             }),
         };
         match (started, self.workers.last_mut()) {
@@ -266,8 +289,9 @@ impl Pool {
     fn end_overdue(&mut self) {
         let Some(now) = self.overseer.looks() else { return };
         for worker in &self.workers {
-            let task = worker.in_hand.front().filter(|_| worker.ready);
-            if self.overseer.is_overdue(now, worker.pid, task.map_or(At::NoTask, |task| At::Task(*task))) {
+            let begun = worker.begun(&self.progress);
+            let at = worker.in_hand.get(begun.wrapping_sub(1)).map_or(At::NoTask, |task| At::Task(*task));
+            if self.overseer.is_overdue(now, worker.pid, at) {
                 // It is not reaped yet, so its number is its own.
                 let _ = kill(nix::unistd::Pid::from_raw(worker.pid), Signal::SIGKILL);
             }
@@ -281,10 +305,7 @@ impl Pool {
         while let Some(bytes) = worker.incoming.get(heard..heard + ANSWER_WORDS * 8) {
             let answer = Answer::from_bytes(bytes);
             match answer.task {
-                READY => {
-                    worker.ready = true;
-                    self.ready_at = self.ready_at.min(answer.started);
-                }
+                READY => self.ready_at = self.ready_at.min(answer.started),
                 FINISHED => {
                     worker.finished = true;
                     self.collected_at = self.collected_at.max(answer.ended);
@@ -301,6 +322,7 @@ impl Pool {
                     }
                     self.board.publish(task, Word(answer.word));
                     self.answered += 1;
+                    worker.answered += 1;
                     heard += self.result_size;
                 }
             }
@@ -320,37 +342,45 @@ impl Pool {
         if exit == Exit::Code(0) && worker.finished && worker.in_hand.is_empty() {
             return Ok(());
         }
-        // The first one in hand is the one it was busy with, unless it died before it could begin.
-        let busy_with = worker.in_hand.front().copied().filter(|_| worker.ready);
+        let begun = worker.begun(&self.progress);
+        let busy_with = worker.in_hand.get(begun.wrapping_sub(1)).copied();
         let overdue = self.overseer.overdue_task(worker.pid);
         let was_overdue = busy_with.is_some() && busy_with == overdue;
-        let death = Death { exit, took_tasks: busy_with.is_some(), busy_with, was_overdue };
+        let unheard = begun.saturating_sub(1) as u64;
+        let death = Death { exit, took_tasks: busy_with.is_some(), busy_with, unheard, was_overdue };
         let given_up = self.casualties.note(&death)?;
         if let Some((task, failure)) = busy_with.zip(given_up) {
             self.board.give_up(task, failure);
             workload.note_failure();
             self.answered += 1;
-            worker.in_hand.pop_front();
+            worker.in_hand.remove(begun - 1);
         }
-        self.start(workload, worker.in_hand)
+        self.start(workload, worker.place, worker.in_hand)
     }
 }
 
 impl Worker {
     /// One that has not been started yet, at the other end of these.
-    fn new(requests: File, answers: File) -> Self {
+    fn new(place: usize, requests: File, answers: File) -> Self {
         Self {
             pid: 0,
+            place,
             requests: Some(requests),
             answers,
             outgoing: Vec::new(),
             written: 0,
             incoming: Vec::new(),
             in_hand: VecDeque::new(),
+            answered: 0,
             meter: Meter::default(),
-            ready: false,
             finished: false,
         }
+    }
+
+    /// How many of the tasks in hand it has begun: it is busy with the last of them, or done with it and has not said so yet.
+    fn begun(&self, progress: &[Progress]) -> usize {
+        let begun = progress[self.place].begun.load(Acquire);
+        begun.saturating_sub(self.answered).min(self.in_hand.len() as u64) as usize
     }
 
     /// Puts `task` and its argument among what is to be written.

@@ -2,27 +2,38 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::sync::atomic::Ordering::Release;
 
+use super::Progress;
 use super::wire::{Answer, FINISHED, PIECE, READY, REQUEST_WORDS, number_at};
 use crate::mode::exec::Handover;
 use crate::mode::stamps::Stamps;
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
-use crate::sys::memory::Visibility;
-use crate::workload::{Executor, Meter, Workload};
+use crate::sys::memory::{SharedSlice, Sharing, Visibility};
+use crate::workload::{Executor, Meter, Workload, WorkloadSpec};
 
 /// How a worker answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
-    pub(super) result_size: usize,
-    /// Each task at once, rather than when there is enough to say: the parent then knows which one it is busy with.
-    pub(super) promptly: bool,
+    result_size: usize,
+    /// Each task at once, rather than when there is enough to say: what a program has done is not to be done again because its
+    /// worker died in the next task.
+    promptly: bool,
 }
 
-/// A worker's life: tasks are read and answered until there are no more.
+impl Manner {
+    pub(super) fn of<W: Workload>(workload: &W, spec: &WorkloadSpec) -> Self {
+        Self { result_size: workload.result_size(), promptly: spec.kind.is_program() }
+    }
+}
+
+/// A worker's life: tasks are read and answered until there are no more. How many it has begun stands in `begun`.
 pub(super) fn work<W: Workload>(
     workload: &W,
     stamps: &Stamps,
     Manner { result_size, promptly }: Manner,
+    begun: &AtomicU64,
     (requests, answers): (File, File),
 ) -> io::Result<()> {
     let (mut requests, mut answers) =
@@ -36,7 +47,7 @@ pub(super) fn work<W: Workload>(
         };
     let now = monotonic_nanoseconds();
     say(&mut answers, READY, 0, (now, now), meter)?;
-    loop {
+    for number in 1.. {
         if requests.buffer().is_empty() {
             // Nothing more to do until the parent says so: it gets what has been done.
             answers.flush()?;
@@ -48,6 +59,7 @@ pub(super) fn work<W: Workload>(
         requests.read_exact(&mut head)?;
         let (task, length) = (number_at(&head, 0), number_at(&head, 1) as usize);
         requests.read_exact(&mut argument[..length])?;
+        begun.store(number, Release);
         let stamped = stamps.includes(task);
         let started = if stamped { monotonic_nanoseconds() } else { 0 };
         let outcome = executor.execute(task, &argument[..length], &mut result, &mut meter);
@@ -72,10 +84,12 @@ pub(in crate::mode) fn exec_worker<W: Workload>(
     workload: &W,
     handover: &Handover,
     tasks: u64,
-    (requests, answers): (File, File),
+    place: usize,
+    pipes: (File, File),
+    sharing: &mut Sharing,
 ) -> io::Result<()> {
     let stamps = Stamps::new(tasks, handover.stamp_stride, Visibility::Private)?;
-    let promptly = handover.workload.any_timeout().is_some();
-    let manner = Manner { result_size: workload.result_size(), promptly };
-    work(workload, &stamps, manner, (requests, answers))
+    let progress = SharedSlice::<Progress>::shared(handover.workers.max(1) as usize, sharing)?;
+    let manner = Manner::of(workload, &handover.workload);
+    work(workload, &stamps, manner, &progress[place].begun, pipes)
 }
