@@ -258,7 +258,7 @@ fn memory_of_a_cgroup() {
         "-n 4 --parent-memory 2GiB --rounds 1 -m process",
         "-n 4 --shared 2GiB --rounds 1 -m process",
     ] {
-        assert_refused(run(arguments), &["available"]);
+        assert_refused(run(arguments), &["memory.", "200.0 MiB (209715200 bytes)"]);
         count.survived();
     }
     let finished = run("-n 40 --memory 50MiB --io-wait 20ms --rounds 1 -m process").expect_code(0);
@@ -283,10 +283,12 @@ fn memory_of_a_cgroup() {
     let mut command = sandbox.command(filling);
     enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
     let finished = sandbox.run_command(command).expect_code(1);
-    let told = finished.stderr.contains("SIGKILL") || finished.stderr.contains("exit code 1");
-    assert!(told, "{finished:?}");
     assert!(other.try_wait().expect("a status").is_none(), "the other goes on");
     other.kill().and_then(|()| other.wait()).expect("it can be killed");
+    if finished.stderr.contains("exit code 1") {
+        return skip(test, "dd was not given so much in the first place: this machine does not overcommit");
+    }
+    assert!(finished.stderr.contains("SIGKILL"), "{finished:?}");
     count.survived();
 }
 

@@ -93,13 +93,13 @@ impl Limits {
         self.all.iter().filter(|limit| limit.kind == LimitKind::Files).map(|limit| limit.value).min()
     }
 
-    /// Bytes that are free under every limit on memory.
-    pub fn memory_available(&self) -> Option<u64> {
+    /// The limit on memory that leaves the least, and the bytes that it leaves.
+    pub fn tightest_memory(&self) -> Option<(&Limit, u64)> {
         self.all
             .iter()
             .filter(|limit| limit.kind == LimitKind::Memory)
-            .map(|limit| limit.value.saturating_sub(limit.in_use))
-            .min()
+            .map(|limit| (limit, limit.value.saturating_sub(limit.in_use)))
+            .min_by_key(|(_, free)| *free)
     }
 }
 

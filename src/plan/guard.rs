@@ -17,6 +17,8 @@ pub struct ProcessCost {
     pub task_bytes: u64,
     /// Files that another process, which serves all of them, opens for it.
     pub peer_files: u64,
+    /// Memory that the round needs however many there are: results, and what the parent holds.
+    pub held_bytes: u64,
 }
 
 /// What the guard found.
@@ -81,7 +83,7 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
             limit.value.saturating_sub(limit.in_use).saturating_sub(reserve)
         }
         LimitKind::Memory => {
-            let free = limit.value.saturating_sub(limit.in_use);
+            let free = limit.value.saturating_sub(limit.in_use).saturating_sub(cost.held_bytes);
             (free / 100 * MEMORY_PERCENT) / bytes
         }
         LimitKind::Files => {
@@ -94,7 +96,7 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
         Some((room, limit)) if room < wanted => {
             let needed = match limit.kind {
                 LimitKind::Processes => wanted,
-                LimitKind::Memory => wanted.saturating_mul(bytes),
+                LimitKind::Memory => wanted.saturating_mul(bytes).saturating_add(cost.held_bytes),
                 LimitKind::Files => wanted.saturating_mul(cost.peer_files),
             };
             let binding = Binding {
@@ -110,6 +112,23 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
     }
 }
 
+/// Why there is no room for `what`, which needs `bytes` of memory; `None` if there is.
+pub fn no_memory(what: &str, bytes: u64, limits: &Limits) -> Option<String> {
+    const USED_PERCENT: u64 = 90;
+    let (limit, free) = limits.tightest_memory().filter(|(_, free)| bytes > free / 100 * USED_PERCENT)?;
+    let in_words = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
+    Some(format!(
+        "{what} need {}, but {} leaves {}: it is {} ({} bytes), of which {} are in use or set aside. To raise it: {}",
+        in_words(bytes),
+        limit.name,
+        in_words(free),
+        in_words(limit.value),
+        limit.value,
+        in_words(limit.in_use),
+        limit.advice
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +138,8 @@ mod tests {
         Limit { name: name.into(), kind, value, in_use, advice: "raise it".into() }
     }
 
-    const COST: ProcessCost = ProcessCost { parked_bytes: 100 << 10, task_bytes: 0, peer_files: 0 };
+    const COST: ProcessCost =
+        ProcessCost { parked_bytes: 100 << 10, task_bytes: 0, peer_files: 0, held_bytes: 0 };
 
     #[test]
     fn the_tightest_limit_binds_and_is_named() {
@@ -141,6 +161,8 @@ mod tests {
         let limits = Limits { all: vec![limit("MemAvailable", LimitKind::Memory, 1 << 30, 0)] };
         let cost = ProcessCost { task_bytes: 10 << 20, ..COST };
         assert_eq!(judge(1000, &limits, cost).allowed, 81);
+        // What is held anyway is not there for processes.
+        assert_eq!(judge(1000, &limits, ProcessCost { held_bytes: 512 << 20, ..cost }).allowed, 40);
     }
 
     #[test]
@@ -164,6 +186,7 @@ mod tests {
             parked in 1_u64..1 << 30,
             task in 0_u64..1 << 40,
             peer_files in 0_u64..3,
+            held in 0_u64..1 << 40,
         ) {
             let kinds = [LimitKind::Processes, LimitKind::Memory, LimitKind::Files];
             let limits = Limits {
@@ -172,14 +195,14 @@ mod tests {
                     .map(|(kind, value, in_use)| limit("limit", kinds[kind], value, in_use))
                     .collect(),
             };
-            let cost = ProcessCost { parked_bytes: parked, task_bytes: task, peer_files };
+            let cost = ProcessCost { parked_bytes: parked, task_bytes: task, peer_files, held_bytes: held };
             let verdict = judge(wanted, &limits, cost);
             prop_assert!(verdict.allowed >= 1 && verdict.allowed <= wanted);
             for limit in &limits.all {
                 let free = limit.value.saturating_sub(limit.in_use);
                 let used = match limit.kind {
                     LimitKind::Processes => verdict.allowed,
-                    LimitKind::Memory => verdict.allowed * (parked + task),
+                    LimitKind::Memory => held + verdict.allowed * (parked + task),
                     LimitKind::Files => verdict.allowed * peer_files,
                 };
                 // One process is always tried: a machine that cannot hold it says so itself.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::found::utf8;
+use super::guard;
 use super::units::Count;
 use super::{Machine, Plan, PlanError, usage};
 use crate::engine::tool;
@@ -69,15 +70,11 @@ impl Inputs {
     /// If the lines do not fit into the memory of `machine`.
     pub fn complete(&self, mut plan: Plan, machine: &Machine) -> Result<Plan, PlanError> {
         let Some(program) = &mut plan.workload.program else { return Ok(plan) };
-        if let (Some(lines), Some(available)) = (&self.lines, machine.limits.memory_available())
-            && lines.bytes > available / 10 * 9
-        {
-            return Err(PlanError::Limit(format!(
-                "the lines of {} tasks need {}, but {} are available",
-                lines.count,
-                bytesize::ByteSize(lines.bytes),
-                bytesize::ByteSize(available)
-            )));
+        if let Some(lines) = &self.lines {
+            let what = format!("the lines of {} tasks", lines.count);
+            if let Some(refusal) = guard::no_memory(&what, lines.bytes, &machine.limits) {
+                return Err(PlanError::Limit(refusal));
+            }
         }
         let rows = plan.strategies.iter().map(|row| row.engine);
         if let Some(wrong) = rows.filter_map(|engine| tool::refusal_of_file(engine, &self.file)).next() {

@@ -360,23 +360,9 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
 
 /// Refuses a workload whose results cannot be held.
 fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), PlanError> {
-    const BYTES_OF_WORD: u64 = 8;
-    let per_task = BYTES_OF_WORD + workload.result_size_bytes;
-    let needed = workload
-        .tasks
-        .saturating_mul(per_task)
-        .saturating_add(workload.parent_memory_bytes)
-        .saturating_add(workload.shared_bytes)
-        .saturating_add(workload.bytes_per_process());
-    match machine.limits.memory_available() {
-        Some(available) if needed > available / 10 * 9 => Err(PlanError::Limit(format!(
-            "the results of {} tasks and what is held beside them need {}, but {} are available",
-            workload.tasks,
-            bytesize::ByteSize(needed),
-            bytesize::ByteSize(available)
-        ))),
-        _ => Ok(()),
-    }
+    let needed = workload.held_bytes().saturating_add(workload.bytes_per_process());
+    let what = format!("the results of {} tasks and what is held beside them", workload.tasks);
+    guard::no_memory(&what, needed, &machine.limits).map_or(Ok(()), |refusal| Err(PlanError::Limit(refusal)))
 }
 
 fn baseline(wanted: Option<&str>, strategies: &[Strategy]) -> Result<String, PlanError> {

@@ -9,7 +9,7 @@ use crate::measure::limits::{Limit, LimitKind};
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Api, Start, Transport};
 use crate::mode::{Mode, Settings};
-use crate::workload::{Io, Kind, NO_CALL, WorkloadSpec};
+use crate::workload::{Io, Kind, NO_CALL, WorkloadSpec, page_tables};
 
 impl StrategyDraft {
     /// What contradicts itself in what was typed.
@@ -188,16 +188,24 @@ pub(super) fn resolve_settings(
     let sharing = python::sharing_workers(workers, api.unwrap_or_default());
     let chunk = policy.resolve(tasks, sharing, workload.expected_task_seconds());
     let of_program = workload.kind.is_program();
+    let mode = row.mode.unwrap_or(Mode::Serial);
+    let parked_bytes = match of_python {
+        true => python::parked_bytes(start),
+        false => machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 }),
+    };
+    // Whoever is forked has page tables of its own for what its parent holds, and keeps them as long as it lives.
+    let inherits = start == Start::Fork && !(of_program && mode == Mode::Process);
+    let besides = match start {
+        _ if inherits => page_tables(workload.parent_memory_bytes),
+        Start::Exec => EXEC_BYTES,
+        _ => 0,
+    };
     let cost = ProcessCost {
-        parked_bytes: if of_python {
-            python::parked_bytes(start)
-        } else {
-            machine.parked_process_bytes.max(if of_program { PROGRAM_BYTES } else { 0 })
-        },
+        parked_bytes: parked_bytes.saturating_add(besides),
         task_bytes: workload.bytes_per_process(),
         peer_files: u64::from(workload.io == Io::Echo),
+        held_bytes: workload.held_bytes(),
     };
-    let mode = row.mode.unwrap_or(Mode::Serial);
     let of_program = of_program && workload.kind != Kind::Call;
     if let (true, Mode::Process, Some(start)) = (of_program, mode, row.start) {
         let kind = workload.kind.name();
@@ -264,6 +272,9 @@ pub(super) fn resolve_settings(
         }
     }))
 }
+
+/// What procbench, executed anew, was seen to need beyond a process that was forked and waits: 65 to 95 KiB.
+const EXEC_BYTES: u64 = 96 << 10;
 
 /// What a process of a program that nobody knows is taken to need: an interpreter with its libraries.
 pub const PROGRAM_BYTES: u64 = 8 << 20;

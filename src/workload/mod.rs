@@ -26,7 +26,7 @@ pub use io::Io;
 pub use on_failure::OnFailure;
 pub use outcome::{Failure, Meter, Word};
 pub use program::{ProgramSpec, Programs};
-pub use spec::{Kind, WorkloadSpec};
+pub use spec::{Kind, WorkloadSpec, page_tables};
 
 use program::tally::Tally;
 

@@ -52,6 +52,11 @@ impl Kind {
     }
 }
 
+/// What the kernel needs to map `bytes` of memory into a process: eight bytes for each page of 4 KiB.
+pub const fn page_tables(bytes: u64) -> u64 {
+    bytes / 512
+}
+
 /// A workload, resolved: nothing is left to a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -185,8 +190,7 @@ impl WorkloadSpec {
 
     /// Memory that one living process needs for its task, in bytes.
     pub fn bytes_per_process(&self) -> u64 {
-        // Page tables for what is shared: eight bytes for each page of 4 KiB.
-        let page_tables = self.shared_bytes / 512;
+        let page_tables = page_tables(self.shared_bytes);
         // Both ends of a connection, and what the peer keeps of a request.
         const CONNECTION: u64 = 8 << 10;
         let io = match self.io {
@@ -197,6 +201,15 @@ impl WorkloadSpec {
         [self.arg_size_bytes, self.result_size_bytes, self.memory_bytes, page_tables]
             .into_iter()
             .fold(io, u64::saturating_add)
+    }
+
+    /// Memory that a round needs however many processes are alive, in bytes: all results, and what the parent holds.
+    pub fn held_bytes(&self) -> u64 {
+        const BYTES_OF_WORD: u64 = 8;
+        self.tasks
+            .saturating_mul(BYTES_OF_WORD.saturating_add(self.result_size_bytes))
+            .saturating_add(self.parent_memory_bytes)
+            .saturating_add(self.shared_bytes)
     }
 
     /// Whether a task needs so little of its parent that its process inherits next to nothing: see [`crate::sys::lean`].
