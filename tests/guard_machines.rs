@@ -10,6 +10,7 @@ use common::faults::{Count, times};
 use procbench::measure::environment::Root;
 use procbench::measure::limits::{Limits, OfProcess};
 use procbench::mode::Mode;
+use procbench::mode::settings::Start;
 use procbench::plan::draft::{Draft, InFlight, StrategyDraft, Workers};
 use procbench::plan::units::{self, Size};
 use procbench::plan::{Machine, Plan, PlanError};
@@ -42,8 +43,11 @@ struct Asked {
     tasks: u64,
     rows: Vec<Row>,
     memory_bytes: u64,
+    parent_bytes: u64,
     parked_process_bytes: u64,
     echo: bool,
+    /// Whether processes are procbench executed anew.
+    exec: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,13 +91,17 @@ fn any_asked() -> impl Strategy<Value = Asked> {
         in_flight().prop_map(Row::PythonProcess),
     ];
     let bytes = prop_oneof![Just(0), 0_u64..1 << 24];
-    (count(), prop::collection::vec(row, 1..5), bytes, 1_u64..1 << 22, any::<bool>()).prop_map(
-        |(tasks, rows, memory_bytes, parked_process_bytes, echo)| Asked {
+    let held = prop_oneof![Just(0), 0_u64..1 << 33];
+    let flags = (any::<bool>(), any::<bool>());
+    (count(), prop::collection::vec(row, 1..5), bytes, held, 1_u64..1 << 22, flags).prop_map(
+        |(tasks, rows, memory_bytes, parent_bytes, parked_process_bytes, (echo, exec))| Asked {
             tasks,
             rows,
             memory_bytes,
+            parent_bytes,
             parked_process_bytes,
             echo,
+            exec,
         },
     )
 }
@@ -159,13 +167,13 @@ impl MadeUp {
         counted.chain(self.own.open_files.and_then(|most| most.checked_div(files))).min().expect("some")
     }
 
-    /// For how many there is memory, if each has `bytes`.
-    fn memory(&self, bytes: u64) -> u64 {
+    /// For how many there is memory, if each has `bytes`, and `held` are needed besides.
+    fn memory(&self, bytes: u64, held: u64) -> u64 {
         let left = |((limit, in_use), cache): &(OfCgroup, u64)| {
             Some((*limit)?.saturating_sub(in_use.saturating_sub(*cache)))
         };
         let free = self.memory.iter().filter_map(left).chain([self.available_kibibytes * 1024]);
-        free.min().expect("some") / bytes
+        free.min().expect("some").saturating_sub(held) / bytes
     }
 }
 
@@ -186,12 +194,15 @@ impl Asked {
             };
             let mut draft: StrategyDraft = word.parse().expect("a row");
             draft.workers = workers.map(Workers::Count);
+            let starts = matches!(row, Row::Pool(_) | Row::Process(_));
+            draft.start = (self.exec && starts).then_some(Start::Exec);
             draft.in_flight = in_flight.map(|in_flight| in_flight.map_or(InFlight::All, InFlight::Count));
             draft
         };
         let mut draft = Draft { strategies: self.rows.iter().map(row).collect(), ..Draft::default() };
         draft.workload.tasks = Some(units::Count(self.tasks));
         draft.workload.memory = Some(Size(self.memory_bytes));
+        draft.workload.parent_memory = Some(Size(self.parent_bytes));
         if self.echo() {
             draft.workload.io = Some(Io::Echo);
             draft.workload.io_wait = Some("1ms".parse().expect("a duration"));
@@ -204,22 +215,30 @@ impl Asked {
 /// That `plan` has nowhere more alive than `machine` can hold, and says what it was asked for and has not.
 fn check(machine: &MadeUp, asked: &Asked, plan: &Plan) -> Result<(), TestCaseError> {
     prop_assert_eq!(plan.strategies.len(), asked.rows.len());
-    let bytes = asked.parked_process_bytes + plan.workload.bytes_per_process();
+    // Word for word what docs/safety.md says a process needs, in no words of the guard's: its own, what its task touches, its end
+    // of a connection and its peer's, and page tables of eight bytes for each 4 KiB that its parent holds, unless it is executed anew.
+    let connection = if asked.echo() { 8 << 10 } else { 0 };
+    let of_task = asked.memory_bytes + connection;
+    let inherited = asked.parent_bytes / 4096 * 8;
+    let bytes = asked.parked_process_bytes + of_task + if asked.exec { 64 << 10 } else { inherited };
+    let held = 8 * asked.tasks + asked.parent_bytes;
     for (row, strategy) in asked.rows.iter().zip(&plan.strategies) {
         let counted = machine.room(u64::from(asked.echo()));
         let in_flight = |in_flight: &Option<u64>| in_flight.unwrap_or(asked.tasks).min(asked.tasks);
         let (alive, room, wanted) = match row {
             Row::Serial => continue,
             Row::Threads(workers) => (strategy.settings.workers, counted, *workers),
-            Row::Pool(workers) => (strategy.settings.workers, counted.min(machine.memory(bytes)), *workers),
+            Row::Pool(workers) => {
+                (strategy.settings.workers, counted.min(machine.memory(bytes, held)), *workers)
+            }
             Row::Process(wanted) => {
-                let room = counted.min(machine.memory(bytes));
+                let room = counted.min(machine.memory(bytes, held));
                 (strategy.settings.in_flight, room, in_flight(wanted))
             }
             Row::PythonProcess(wanted) => {
                 // An interpreter needs a mebibyte at least, and has two files open for each process.
-                let bytes = (1 << 20) + plan.workload.bytes_per_process();
-                let room = machine.room(2).min(machine.memory(bytes));
+                let bytes = (1 << 20) + of_task + inherited;
+                let room = machine.room(2).min(machine.memory(bytes, held));
                 (strategy.settings.in_flight, room, in_flight(wanted))
             }
         };

@@ -5,10 +5,12 @@
 
 mod common;
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
 use common::{Finished, Sandbox, parse};
@@ -25,13 +27,14 @@ fn workloads() -> Vec<&'static str> {
             "-n 200 --cpu 200us --rounds 3 -m threads:workers=2",
             "-n 400 --cpu 100us --arg-size 1KiB --rounds 3 -m pool:workers=2",
             "-n 400 --cpu 100us --rounds 3 -m pool:workers=2:start=exec",
+            "-n 400 --cpu 100us --arg-size 1KiB --rounds 3 -m pool:workers=2:transport=pipe",
             "-n 200 --io-wait 5ms --rounds 3 -m process",
             "-n 60 --workload file --rounds 3 -m process:start=exec",
             "-n 40 --rounds 3 -m pool:workers=2,process -- sleep 0.01",
         ]
     } else {
         vec![
-            "-n 60 --workload file --cpu 1ms --rounds 2 -m serial,threads,pool,process",
+            "-n 60 --workload file --cpu 1ms --rounds 2 -m serial,threads,pool,pool:transport=pipe,process",
             "-n 30 --rounds 2 -m pool:workers=2,process -- sleep 0.01",
         ]
     }
@@ -53,41 +56,69 @@ fn assert_whole(sandbox: &Sandbox, finished: &Finished) {
     }
 }
 
-/// How long runs as above take, roughly: moments are drawn from this.
-fn a_run() -> Duration {
-    Duration::from_millis(if full() { 1500 } else { 2500 })
+/// How long `workload` takes if nobody ends it: moments are drawn from this.
+fn length_of(workload: &str) -> Duration {
+    let sandbox = Sandbox::new();
+    let started = Instant::now();
+    sandbox.run_command(command(&sandbox, workload)).expect_code(0);
+    started.elapsed()
 }
 
-/// Ends runs by `end`, which may say that it came too late.
+/// Ends each of the [`workloads`] by `end`, at random moments, as often as was asked for. What had ended before does not count.
 fn try_all(
+    fault: &str,
+    seed: u64,
+    end: impl Fn(&mut Moments, &Sandbox, Command, Duration) -> (bool, Finished),
+) {
+    let mut moments = Moments::new(seed);
+    for workload in workloads() {
+        let mut count = Count::of(format!("{fault} [{workload}]"));
+        let length = length_of(workload);
+        let (mut hits, mut late) = (0, 0);
+        while hits < times(1, 50) {
+            let sandbox = Sandbox::new();
+            let command = command(&sandbox, workload);
+            let moment = moments.up_to(length);
+            let (hit, finished) = end(&mut moments, &sandbox, command, moment);
+            assert_whole(&sandbox, &finished);
+            if hit {
+                count.survived();
+                hits += 1;
+            } else {
+                assert_eq!(finished.code(), Some(0), "{finished:?}");
+                late += 1;
+                assert!(late < 1000, "nothing was ever in time");
+            }
+        }
+        drop(count.lost(format!("what was not finished; {late} more came too late")));
+    }
+}
+
+/// Ends runs by `end`, which is done to them at the moment.
+fn end_all(
     fault: &str,
     seed: u64,
     codes: &[Option<i32>],
     end: impl Fn(&mut common::Running<'_>, &mut Moments),
 ) {
-    let mut moments = Moments::new(seed);
-    for workload in workloads() {
-        let mut count = Count::of(format!("{fault} [{workload}]"));
-        for _ in 0..times(1, 50) {
-            let sandbox = Sandbox::new();
-            let mut running = sandbox.start(command(&sandbox, workload));
-            std::thread::sleep(moments.up_to(a_run()));
-            end(&mut running, &mut moments);
-            let finished = running.finish();
-            assert!(codes.contains(&finished.code()), "{finished:?}");
-            let expects_error = finished.code() == Some(1);
-            assert_eq!(finished.stderr.contains("error:"), expects_error, "{finished:?}");
-            assert_whole(&sandbox, &finished);
-            count.survived();
-        }
-    }
+    try_all(fault, seed, |moments, sandbox, command, moment| {
+        let mut running = sandbox.start(command);
+        std::thread::sleep(moment);
+        let in_time = !running.has_ended();
+        end(&mut running, moments);
+        let finished = running.finish();
+        assert!(codes.contains(&finished.code()), "{finished:?}");
+        let expects_error = finished.code() == Some(1);
+        assert_eq!(finished.stderr.contains("error:"), expects_error, "{finished:?}");
+        (in_time, finished)
+    });
 }
 
-/// It may have ended before; and signalled before it listens, it is ended by the signal itself, as any program.
+/// It may end at this very moment; and signalled before it listens, it is ended by the signal itself, as any program.
 const SIGNALLED: [Option<i32>; 3] = [Some(130), Some(0), None];
 
 fn signalled(signal: Signal, seed: u64) {
-    try_all(&format!("{signal} to procbench"), seed, &SIGNALLED, |running, _| {
+    end_all(&format!("{signal} to procbench"), seed, &SIGNALLED, |running, _| {
         send(running.pid(), signal);
     });
 }
@@ -109,7 +140,7 @@ fn hung_up() {
 
 #[test]
 fn interrupted_twice() {
-    try_all("Ctrl-C twice", 4, &SIGNALLED, |running, moments| {
+    end_all("SIGINT to procbench twice", 4, &SIGNALLED, |running, moments| {
         send(running.pid(), Signal::SIGINT);
         std::thread::sleep(moments.up_to(Duration::from_millis(30)));
         // The sandbox grants some time to what is ended without having been seen off.
@@ -120,14 +151,14 @@ fn interrupted_twice() {
 
 #[test]
 fn killed() {
-    try_all("SIGKILL to procbench", 5, &[None, Some(0)], |running, _| {
+    end_all("SIGKILL to procbench", 5, &[None, Some(0)], |running, _| {
         send(running.pid(), Signal::SIGKILL);
     });
 }
 
 #[test]
 fn with_its_runner_killed() {
-    try_all("SIGKILL to the runner", 6, &[Some(1), Some(0)], |running, _| {
+    end_all("SIGKILL to the runner", 6, &[Some(1), Some(0)], |running, _| {
         while !running.has_ended() {
             if running.runner().is_some_and(|runner| send(runner, Signal::SIGKILL)) {
                 break;
@@ -136,27 +167,53 @@ fn with_its_runner_killed() {
     });
 }
 
+/// Ends runs at a terminal of their own, by what `end` does to it.
+fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<File>) {
+    try_all(fault, seed, |_, sandbox, mut command, moment| {
+        let terminal = openpty(None, None).expect("a terminal");
+        let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
+        command.stdin(stream()).stdout(stream()).stderr(stream());
+        let mut running = sandbox.start_at(command, Some(0));
+        // Those that the command holds, too.
+        drop(terminal.slave);
+        std::thread::sleep(moment);
+        let in_time = !running.has_ended();
+        let open = end(terminal.master);
+        // Somebody has to read what is written, or it waits for that.
+        let reader = open
+            .map(|mut master| thread::spawn(move || drop(std::io::copy(&mut master, &mut std::io::sink()))));
+        let finished = running.finish();
+        drop(reader);
+        assert!(SIGNALLED.contains(&finished.code()), "{finished:?}");
+        (in_time, finished)
+    });
+}
+
 #[test]
 fn with_its_terminal_closed() {
-    let mut moments = Moments::new(7);
-    for workload in workloads() {
-        let mut count = Count::of(format!("closed terminal [{workload}]"));
-        for _ in 0..times(1, 50) {
-            let sandbox = Sandbox::new();
-            let terminal = openpty(None, None).expect("a terminal");
-            let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
-            let mut command = command(&sandbox, workload);
-            command.stdin(stream()).stdout(stream()).stderr(stream());
-            let running = sandbox.start_at(command, Some(0));
-            drop(terminal.slave);
-            std::thread::sleep(moments.up_to(a_run()));
-            drop(terminal.master);
-            let finished = running.finish();
-            assert!(SIGNALLED.contains(&finished.code()), "{finished:?}");
-            assert_whole(&sandbox, &finished);
-            count.survived();
-        }
-    }
+    end_all_at_terminals("closed terminal", 7, |master| {
+        drop(master);
+        None
+    });
+}
+
+/// As a terminal does it: to all processes in front of it at once.
+#[test]
+fn interrupted_at_its_terminal() {
+    end_all_at_terminals("Ctrl-C at the terminal", 9, |master| {
+        let mut master = File::from(master);
+        master.write_all(b"\x03").expect("a key");
+        Some(master)
+    });
+}
+
+#[test]
+fn interrupted_twice_at_its_terminal() {
+    end_all_at_terminals("Ctrl-C at the terminal, twice", 10, |master| {
+        let mut master = File::from(master);
+        master.write_all(b"\x03\x03").expect("two keys");
+        Some(master)
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod command;
 mod search;
 
-use super::benchmark::{ignore_closed_pipe, spec};
+use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
 use super::exports;
 use super::failure::{Failure, usage};
 use crate::cli::Advise as Typed;
@@ -72,9 +72,12 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         finalists: measured,
         finals,
     };
-    exports::show(&advice, exports, |out| report::advise::write(&advice, out))?;
+    exports::show(&advice, advice.head.partial, exports, |out| report::advise::write(&advice, out))?;
     if let Some(finals) = &advice.finals {
-        ignore_closed_pipe(report::write_warnings(&finals.warnings, &mut anstream::stderr().lock()))?;
+        ignore_closed(
+            report::write_warnings(&finals.warnings, &mut anstream::stderr().lock()),
+            advice.head.partial,
+        )?;
     }
     Ok(match (partial, failed) {
         (true, _) => exit::INTERRUPTED,

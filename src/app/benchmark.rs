@@ -45,10 +45,10 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let document = bench.run(&job, &mut progress);
     progress.finish();
     let document = document?;
-    if let Some(returns) = returns {
-        returns.finish()?;
-    }
+    // What functions have returned may not fit onto its disk; the tables are shown all the same.
+    let returned = returns.map_or(Ok(()), Returns::finish);
     show(&document, exports)?;
+    returned?;
     Ok(exit_code(&document))
 }
 
@@ -97,10 +97,10 @@ fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> 
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
         let written = report::write_for(document, terminal_columns(), &mut out).and_then(|()| out.flush());
-        ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
+        ignore_closed(written, document.partial)?;
     }
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
-    ignore_closed_pipe(written).or_else(|error| ignore_closed_terminal(document, error))?;
+    ignore_closed(written, document.partial)?;
     Ok(exported?)
 }
 
@@ -117,10 +117,13 @@ pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> 
     }
 }
 
-/// Whoever closes the terminal interrupts the run, and sees nothing of it any more.
-fn ignore_closed_terminal(document: &Document, error: anyhow::Error) -> anyhow::Result<()> {
-    let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-    if document.partial && errno == Some(libc::EIO) { Ok(()) } else { Err(error) }
+/// As [`ignore_closed_pipe`]; and whoever closes the terminal interrupts what runs, which is partial then, and sees nothing of it
+/// any more.
+pub(super) fn ignore_closed(written: io::Result<()>, partial: bool) -> anyhow::Result<()> {
+    match written {
+        Err(error) if partial && error.raw_os_error() == Some(libc::EIO) => Ok(()),
+        written => ignore_closed_pipe(written),
+    }
 }
 
 fn exit_code(document: &Document) -> i32 {

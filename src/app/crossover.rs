@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::benchmark::ignore_closed_pipe;
+use super::benchmark::{ignore_closed, ignore_closed_pipe};
 use super::cells::Cells;
 use super::exports;
 use super::failure::{Failure, usage};
@@ -71,9 +71,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         points: points(found, &mut field.courses, field.interrupted, &value),
         between,
     };
-    exports::show(&document, exports, |out| report::crossover::write(&document, out))?;
+    exports::show(&document, document.head.partial, exports, |out| report::crossover::write(&document, out))?;
     let warnings = report::crossover::warnings(&document);
-    ignore_closed_pipe(report::write_warnings(&warnings, &mut anstream::stderr().lock()))?;
+    ignore_closed(report::write_warnings(&warnings, &mut anstream::stderr().lock()), document.head.partial)?;
     Ok(match (document.head.partial, failed) {
         (true, _) => exit::INTERRUPTED,
         (false, true) => exit::FAILURE,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::benchmark::ignore_closed_pipe;
+use super::benchmark::ignore_closed;
 use super::failure::{Failure, usage};
 use crate::cli::Benchmark;
 use crate::report;
@@ -31,9 +31,10 @@ where
     exports.map_err(|error| usage(format!("{error:#}")))
 }
 
-/// Exports `study`, and has `write` show it on standard output, unless an export goes there.
+/// Exports `study`, which may be `partial`, and has `write` show it on standard output, unless an export goes there.
 pub fn show<T>(
     study: &T,
+    partial: bool,
     exports: Exports<T>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
@@ -42,7 +43,7 @@ pub fn show<T>(
     let exported = exports.write(study);
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
-        ignore_closed_pipe(write(&mut out).and_then(|()| out.flush()))?;
+        ignore_closed(write(&mut out).and_then(|()| out.flush()), partial)?;
     }
     Ok(exported?)
 }

@@ -2,7 +2,7 @@
 
 mod resume;
 
-use super::benchmark::{ignore_closed_pipe, spec};
+use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
 use super::cells::Cells;
 use super::exports;
 use super::failure::{Failure, usage};
@@ -62,8 +62,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         ignore_closed_pipe(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
     }
     let ended = carry_out(&mut sweep, &cells, &mut bench, &exports);
-    exports::show(&sweep, exports, |out| report::sweep::write(&sweep, out))?;
-    ignore_closed_pipe(report::sweep::write_warnings(&sweep, &mut anstream::stderr().lock()))?;
+    exports::show(&sweep, sweep.head.partial, exports, |out| report::sweep::write(&sweep, out))?;
+    ignore_closed(report::sweep::write_warnings(&sweep, &mut anstream::stderr().lock()), sweep.head.partial)?;
     ended
 }
 
