@@ -324,6 +324,8 @@ enum Heard {
 struct Lines<R> {
     source: R,
     buffer: Vec<u8>,
+    /// So many bytes at its beginning hold no end of a line.
+    searched: usize,
 }
 
 /// A line longer than this is not a message.
@@ -331,7 +333,7 @@ const LONGEST_LINE: usize = 8 << 20;
 
 impl<R: Read + AsFd> Lines<R> {
     fn new(source: R) -> Self {
-        Self { source, buffer: Vec::new() }
+        Self { source, buffer: Vec::new(), searched: 0 }
     }
 
     fn next(&mut self, timeout: Duration) -> anyhow::Result<Heard> {
@@ -358,17 +360,69 @@ impl<R: Read + AsFd> Lines<R> {
     }
 
     fn buffered(&mut self) -> anyhow::Result<Option<Message>> {
-        let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.buffer.len();
             anyhow::ensure!(
                 self.buffer.len() <= LONGEST_LINE,
                 "the runner sent a line of more than {LONGEST_LINE} bytes"
             );
             return Ok(None);
         };
-        let line: Vec<u8> = self.buffer.drain(..=end).collect();
+        let line: Vec<u8> = self.buffer.drain(..=self.searched + end).collect();
+        self.searched = 0;
         let message = serde_json::from_slice(&line).with_context(|| {
-            format!("failed to understand the runner: {}", String::from_utf8_lossy(&line).trim())
+            const SHOWN: usize = 200;
+            let shown = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
+            let rest = if line.len() > SHOWN { " …" } else { "" };
+            format!("failed to understand the runner: {}{rest}", shown.trim())
         })?;
         Ok(Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// What comes in pieces of any size is the same messages.
+    #[test]
+    fn messages_are_read_whatever_the_pieces() {
+        let said = [Message::Ready, Message::Progress { tasks_done: 7, alive: 3 }, Message::Over];
+        let mut text = Vec::new();
+        for message in &said {
+            text.extend(serde_json::to_vec(message).unwrap());
+            text.push(b'\n');
+        }
+        for piece in 1..text.len() {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            let mut lines = Lines::new(reader);
+            let mut heard = Vec::new();
+            for part in text.chunks(piece) {
+                writer.write_all(part).unwrap();
+                loop {
+                    match lines.next(Duration::ZERO).unwrap() {
+                        Heard::Message(message) => heard.push(format!("{message:?}")),
+                        Heard::Part => {}
+                        Heard::Nothing | Heard::End => break,
+                    }
+                }
+            }
+            drop(writer);
+            assert!(matches!(lines.next(Duration::ZERO), Ok(Heard::End)));
+            let wanted: Vec<String> = said.iter().map(|message| format!("{message:?}")).collect();
+            assert_eq!(heard, wanted, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_that_is_no_message_is_shown_in_part() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(&[&[b'x'; 4000][..], b"\n"].concat()).unwrap();
+        let mut lines = Lines::new(reader);
+        let Err(error) = lines.next(Duration::ZERO) else { panic!("it is no message") };
+        let text = format!("{error}");
+        assert!(text.starts_with("failed to understand the runner: xxx") && text.len() < 300, "{text}");
     }
 }

@@ -213,10 +213,13 @@ pub fn fuzz(what: &str, texts: Vec<String>, work: impl Fn(&str)) {
     (0..cases).for_each(|_| count.survived());
 }
 
-/// Inputs of a mebibyte.
+/// Inputs of a mebibyte, and of just under the largest that is read of a spec.
 fn large(texts: &[String]) -> Vec<String> {
-    const SIZE: usize = 1 << 20;
-    let repeated = |piece: &str| piece.repeat(SIZE / piece.len().max(1));
+    [(256 << 10) - 256, 1 << 20].into_iter().flat_map(|size| of_size(size, texts)).collect()
+}
+
+fn of_size(size: usize, texts: &[String]) -> Vec<String> {
+    let repeated = |piece: &str| piece.repeat(size / piece.len().max(1));
     let mut all: Vec<String> = [
         "[",
         "{\"a\":",
@@ -229,6 +232,8 @@ fn large(texts: &[String]) -> Vec<String> {
         "\"",
         "'",
         "[[strategy]]\n",
+        "[[strategy]]\nmode = \"pool\"\n",
+        "[[vary]]\n",
         "pool:",
         "pool,",
         "é",
@@ -244,6 +249,10 @@ fn large(texts: &[String]) -> Vec<String> {
     all.push(format!("[workload]\ntasks = \"{}\"\n", repeated("9")));
     all.push(format!("[workload]\nworkload_name = \"{}\"\n", repeated("é")));
     all.push(format!("[workload]\ntasks = 1\ncommand = [{}]\n", repeated("\"a\", ")));
+    all.push(format!("[workload]\ntasks = 1\n[vary]\ntasks = [{}1]\n", repeated("1,")));
+    all.push(format!("[workload]\ntasks = 1\n[vary]\ntasks = \"{}1\"\n", repeated("1,")));
+    all.push(format!("[workload]\n{}tasks = 1\n", repeated("a.a.a = 1\n")));
+    all.push(format!("a = {}{}\n", repeated("[").split_at(size / 2).0, repeated("]").split_at(size / 2).0));
     all.push(format!("{{\"schema_version\": [{}0]}}", repeated("0,")));
     all.push(format!("{{\"schema_version\": [{}0]}}", repeated("{},")));
     all.push(format!("{{\"schema_version\": 1, \"strategies\": [{}0]}}", repeated("[],")));
