@@ -60,6 +60,7 @@ fn main() {
         parked_process_bytes: None,
         units_per_second: cpu::calibrate(),
         idle: Duration::ZERO,
+        own_load: false,
         found: Found::default(),
         returns: None,
         warnings: Vec::new(),

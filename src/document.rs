@@ -92,6 +92,10 @@ pub struct Environment {
     /// The tools that start commands, where a strategy is theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<crate::engine::tool::Tool>,
+    /// Whether procbench itself ran something shortly before, in another part of the same study: then the load average before the
+    /// first round is its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_load: bool,
     /// What the machine was doing just before the first round.
     pub before: State,
     /// What it was doing just after the last.
@@ -296,6 +300,9 @@ pub struct MemoryRound {
 
 /// The code of warnings that say why something about the machine is null.
 pub const NOT_MEASURED: &str = "not_measured";
+
+/// The code of the warning that there are too few rounds for a verdict.
+pub const TOO_FEW_ROUNDS: &str = "too_few_rounds";
 
 /// The codes of warnings that say why a figure of the memory table is null: all of them, the kernel's share, that of one process.
 pub const MEMORY_NOT_MEASURED: [&str; 3] =

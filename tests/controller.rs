@@ -107,6 +107,7 @@ fn run(choice: Choice) -> Document {
         parked_process_bytes: None,
         units_per_second: 1e9,
         idle: Duration::ZERO,
+        own_load: false,
         warnings: Vec::new(),
     };
     experiment::run(&plan, &setting, &Signals::none(), &mut Nobody).expect("a run")

@@ -11,7 +11,7 @@ use crate::cli::Crossover as Typed;
 use crate::document::SpeedUp;
 use crate::document::head::{Head, Kind};
 use crate::experiment::RunError;
-use crate::experiment::course::{Course, Took};
+use crate::experiment::course::{Course, Took, Work};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::Workbench;
 use crate::plan::inputs::make_output_folder;
@@ -53,7 +53,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let found = find(&mut field, &rules)?;
     field.progress.finish();
     let value = |number: f64| Value { text: key.text(number), number: Some(number) };
-    let failed = field.courses.values().any(|course| course.tasks_failed() > 0);
+    let failed = field.courses.values().any(|begun| begun.course.tasks_failed() > 0);
     let grid = rules.grid.iter().map(|number| value(*number)).collect();
     let document = Crossovers {
         head: Head { partial: field.interrupted, ..head },
@@ -187,10 +187,17 @@ struct Field<'a> {
     key: &'static Key,
     bench: Workbench,
     /// What was run at each value, by the value as typed.
-    courses: BTreeMap<String, Course>,
+    courses: BTreeMap<String, Begun>,
     progress: Progress,
     deadline: Instant,
     interrupted: bool,
+}
+
+/// What was run at a value.
+struct Begun {
+    course: Course,
+    /// What all others had done before it was begun.
+    before: Work,
 }
 
 impl Measure for Field<'_> {
@@ -255,14 +262,15 @@ impl Field<'_> {
         let checked = self.cells.check(&[(self.key.name, value)], &self.bench)?;
         let job = self.bench.prepare(checked).map_err(Failure::from)?;
         make_output_folder(&job.plan).map_err(Failure::from)?;
-        let mut course = Course::begin(job, self.bench.signals())?;
+        let before = done(&self.courses);
+        let mut course = self.bench.begin(job, self.bench.signals())?;
         if course.pilot(self.deadline, &mut observer)?.is_none() {
             return Err(OUT_OF_TIME);
         }
         let pair: f64 = [0, 1].map(|place| expected_in_a_pair(&course, place)).iter().sum();
         // What takes seconds does not become faster by having been run before.
         let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
-        self.courses.insert(value.to_owned(), course);
+        self.courses.insert(value.to_owned(), Begun { course, before });
         let left = self.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
         if LEAST_ROUNDS as f64 * pair > left {
             return Err(Stop::Known(Ended::TooLong));
@@ -278,7 +286,7 @@ impl Field<'_> {
     fn pair(&mut self, value: &str, phase: Phase) -> Result<f64, Stop> {
         let part = format!("{}={value}", self.key.name);
         let mut observer = Part::new(&mut self.progress, part);
-        let Some(course) = self.courses.get_mut(value) else { return Err(OUT_OF_TIME) };
+        let Some(Begun { course, .. }) = self.courses.get_mut(value) else { return Err(OUT_OF_TIME) };
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(OUT_OF_TIME);
@@ -316,6 +324,11 @@ fn expected_in_a_pair(course: &Course, place: usize) -> f64 {
     course.expected_seconds()[place].min(patience(course, place).as_secs_f64())
 }
 
+/// What all courses have done to the machine.
+fn done(courses: &BTreeMap<String, Begun>) -> Work {
+    courses.values().fold(Work::default(), |all, begun| all + begun.course.work())
+}
+
 fn named(
     crossing: &crate::study::crossover::Crossing,
     between: &[String; 2],
@@ -337,13 +350,16 @@ fn named(
 
 fn points(
     found: Found,
-    courses: &mut BTreeMap<String, Course>,
+    courses: &mut BTreeMap<String, Begun>,
     partial: bool,
     value: &dyn Fn(f64) -> Value,
 ) -> Vec<Point> {
+    let all = done(courses);
     let points = found.points.into_iter().filter_map(|point| {
         let at = value(point.value);
-        let document = courses.remove(&at.text)?.finish(partial);
+        let Begun { course, before } = courses.remove(&at.text)?;
+        let others = all - before - course.work();
+        let document = course.finish_beside(others, partial);
         let (first, second) = (document.strategies.first()?, document.strategies.get(1)?);
         let run = &document.plan.run;
         let speed_up = stats::compare(&first.paired_with(second), run.margin, run.seed).map(SpeedUp::from);

@@ -4,6 +4,7 @@
 //! and all of them must agree on the results. What is left out is what nobody needs to decide: the idle machine is not stood
 //! by, and memory is measured only if asked for.
 
+use std::ops::{Add, Sub};
 use std::time::{Duration, Instant};
 
 use super::janitor::{Folder, Janitor};
@@ -40,6 +41,31 @@ pub struct Course {
     estimate: Option<Estimate>,
     rounds: u64,
     order: u64,
+}
+
+/// What rounds have done to the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Work {
+    /// Processes and threads that they created.
+    pub forks: u64,
+    /// CPU time that they used.
+    pub cpu_seconds: f64,
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { forks: self.forks + other.forks, cpu_seconds: self.cpu_seconds + other.cpu_seconds }
+    }
+}
+
+impl Sub for Work {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { forks: self.forks - other.forks, cpu_seconds: self.cpu_seconds - other.cpu_seconds }
+    }
 }
 
 /// What a round of a strategy came to.
@@ -261,13 +287,23 @@ impl Course {
         known.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// What its rounds have done to the machine so far.
+    pub fn work(&self) -> Work {
+        Work { forks: self.own_forks, cpu_seconds: self.own_cpu_seconds }
+    }
+
     /// All of it as a document.
     pub fn finish(self, partial: bool) -> Document {
+        self.finish_beside(Work::default(), partial)
+    }
+
+    /// The same, where other courses have had rounds since this one was begun, which came to `others`.
+    pub fn finish_beside(self, others: Work, partial: bool) -> Document {
         let seen = Seen {
             before: self.before,
             after: State::read(),
-            own_forks: self.own_forks,
-            own_cpu_seconds: self.own_cpu_seconds,
+            own_forks: self.own_forks + others.forks,
+            own_cpu_seconds: self.own_cpu_seconds + others.cpu_seconds,
             idle: Lateness::default(),
             estimate: self.estimate,
         };

@@ -115,6 +115,8 @@ pub struct Setting {
     /// How long the bystander stands by while nothing is run, at most: a tenth of it before the first round, the rest after
     /// the last, but no longer than a tenth of what the run has taken.
     pub idle: Duration,
+    /// Whether procbench itself has run something shortly before, in another part of the same study.
+    pub own_load: bool,
     /// What has been noticed so far.
     pub warnings: Vec<Warning>,
     /// What the files and folders of the workload turned out to be.

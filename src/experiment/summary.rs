@@ -50,6 +50,7 @@ pub fn sum_up(
             python: setting.machine.python.clone(),
             tools: setting.machine.tools.clone(),
             change: environment::change(&seen.before, &seen.after, own_work),
+            own_load: setting.own_load,
             before: seen.before,
             after: seen.after,
             idle_disturbance: seen.idle.disturbance(),

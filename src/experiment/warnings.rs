@@ -5,7 +5,8 @@ mod failed;
 use std::fmt;
 
 use crate::document::{
-    Document, MEMORY_NOT_MEASURED, Memory, NOT_MEASURED, PerAliveMissing, StrategyResult, Warning,
+    Document, MEMORY_NOT_MEASURED, Memory, NOT_MEASURED, PerAliveMissing, StrategyResult, TOO_FEW_ROUNDS,
+    Warning,
 };
 use crate::engine::Engine;
 use crate::measure::conditions::{self, Condition};
@@ -70,7 +71,7 @@ impl Notice<'_> {
             Self::NotPrecise { .. } => "not_precise",
             Self::FewerPairs { .. } => "fewer_pairs",
             Self::ManyThreads { .. } => "many_threads",
-            Self::TooFewRounds { .. } => "too_few_rounds",
+            Self::TooFewRounds { .. } => TOO_FEW_ROUNDS,
             Self::ShortRounds { .. } => "short_rounds",
             Self::SlowFirstRound { .. } => "slow_first_round",
             Self::Drift { .. } => "drift",
@@ -232,7 +233,7 @@ impl fmt::Display for Notice<'_> {
 /// All warnings of `document`.
 pub fn all(document: &Document) -> Vec<Warning> {
     let machine = &document.environment;
-    let before = conditions::before_start(&machine.machine, &machine.before);
+    let before = conditions::before_start(&machine.machine, &machine.before, machine.own_load);
     let meanwhile = conditions::meanwhile(&machine.change);
     let altered: Vec<Condition> = machine.altered.iter().cloned().map(Condition::Altered).collect();
     let of_machine = before

@@ -1,10 +1,12 @@
 //! What is looked at once and serves every run of this process: the machine, its calibration, the signals. A benchmark has
 //! one run; whatever compares several workloads has many.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::course::Course;
 use super::signals::Signals;
 use super::{IDLE, Observer, RunError, Setting};
 use crate::document::{Document, Warning};
@@ -34,6 +36,8 @@ pub struct Workbench {
     parked_process_bytes: Option<u64>,
     /// As it was asked for, and what it turned out to be.
     python: Option<(Option<PathBuf>, Interpreter)>,
+    /// Whether anything has been run: then the machine's load is no longer only others'.
+    has_run: Cell<bool>,
 }
 
 /// A draft that has been found to make sense on this machine. Nothing has been measured, and nothing started.
@@ -99,6 +103,7 @@ impl Workbench {
             units_per_second: None,
             parked_process_bytes: None,
             python: None,
+            has_run: Cell::new(false),
         })
     }
 
@@ -164,6 +169,7 @@ impl Workbench {
             parked_process_bytes: self.parked_process_bytes,
             machine: self.machine.clone(),
             idle: IDLE,
+            own_load: self.has_run.get(),
             found,
             returns: None,
         };
@@ -175,7 +181,17 @@ impl Workbench {
     /// # Errors
     /// If a round is not valid or cannot be had.
     pub fn run(&self, job: &Job, observer: &mut dyn Observer) -> Result<Document, RunError> {
+        self.has_run.set(true);
         super::run(&job.plan, &job.setting, &self.signals, observer)
+    }
+
+    /// Makes `job` ready to be run a few rounds at a time, while `signals` say nothing else.
+    ///
+    /// # Errors
+    /// As [`Course::begin`].
+    pub fn begin(&self, job: Job, signals: &Signals) -> Result<Course, RunError> {
+        self.has_run.set(true);
+        Course::begin(job, signals)
     }
 }
 

@@ -171,8 +171,8 @@ impl fmt::Display for Condition {
     }
 }
 
-/// What is known before the start.
-pub fn before_start(environment: &Environment, state: &State) -> Vec<Condition> {
+/// What is known before the start. The load average says nothing of others where it is `own_load`.
+pub fn before_start(environment: &Environment, state: &State, own_load: bool) -> Vec<Condition> {
     let governor = environment
         .governor
         .as_ref()
@@ -183,13 +183,13 @@ pub fn before_start(environment: &Environment, state: &State) -> Vec<Condition> 
         .as_ref()
         .filter(|clock_source| !FAST_CLOCK_SOURCES.contains(&clock_source.as_str()))
         .map(|clock_source| Condition::SlowClockSource { clock_source: clock_source.clone() });
-    [governor, clock_source, busy(environment, state)].into_iter().flatten().collect()
+    [governor, clock_source, busy(environment, state, own_load)].into_iter().flatten().collect()
 }
 
 /// Load averages and the count of threads are the whole machine's, so they are held against all of its cores.
-fn busy(environment: &Environment, state: &State) -> Option<Condition> {
+fn busy(environment: &Environment, state: &State, own_load: bool) -> Option<Condition> {
     let cores = environment.cores?;
-    let load = state.load.map(|load| load.one_minute);
+    let load = state.load.map(|load| load.one_minute).filter(|_| !own_load);
     // One of them is the thread that asked.
     let runnable = state.runnable.map(|runnable| runnable.saturating_sub(1));
     // A single moment says little: there must be somebody for each core.
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_no_condition() {
         let (environment, state) = unknown();
-        assert_eq!(before_start(&environment, &state), []);
+        assert_eq!(before_start(&environment, &state, false), []);
         assert_eq!(meanwhile(&StateChange::default()), []);
     }
 
@@ -268,14 +268,14 @@ mod tests {
         environment.clock_source = Some("arch_sys_counter".into());
         state.load = Some(Load { one_minute: 1.0, five_minutes: 9.0, fifteen_minutes: 9.0 });
         state.runnable = Some(4);
-        assert_eq!(before_start(&environment, &state), []);
+        assert_eq!(before_start(&environment, &state, false), []);
     }
 
     #[test]
     fn every_governor_must_be_performance() {
         let (mut environment, state) = unknown();
         environment.governor = Some("performance, powersave".into());
-        let found = only(before_start(&environment, &state));
+        let found = only(before_start(&environment, &state, false));
         assert_eq!(found.code(), "governor_not_performance");
         assert_eq!(
             found.to_string(),
@@ -288,7 +288,7 @@ mod tests {
     fn a_clock_outside_the_cpu_is_slow() {
         let (mut environment, state) = unknown();
         environment.clock_source = Some("hpet".into());
-        let found = only(before_start(&environment, &state));
+        let found = only(before_start(&environment, &state, false));
         assert_eq!(found, Condition::SlowClockSource { clock_source: "hpet".into() });
         assert_eq!(found.code(), "slow_clock_source");
     }
@@ -298,7 +298,8 @@ mod tests {
         let (environment, state) = unknown();
         let load = Some(Load { one_minute: 1.1, five_minutes: 0.0, fifteen_minutes: 0.0 });
         let loaded = State { load, ..state.clone() };
-        let found = only(before_start(&environment, &loaded));
+        assert_eq!(before_start(&environment, &loaded, true), [], "it is our own");
+        let found = only(before_start(&environment, &loaded, false));
         assert_eq!(found, Condition::BusyBefore { load: Some(1.1), runnable: None, cores: 4 });
         assert!(
             found
@@ -307,7 +308,7 @@ mod tests {
         );
 
         let running = State { runnable: Some(5), ..state };
-        let found = only(before_start(&environment, &running));
+        let found = only(before_start(&environment, &running, false));
         assert_eq!(found, Condition::BusyBefore { load: None, runnable: Some(4), cores: 4 });
         assert_eq!(found.code(), "busy_before");
     }
@@ -317,7 +318,7 @@ mod tests {
         let (environment, state) = unknown();
         let (environment, state) =
             (Environment { cores: Some(1), ..environment }, State { runnable: Some(2), ..state });
-        assert_eq!(before_start(&environment, &state), []);
+        assert_eq!(before_start(&environment, &state, false), []);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::numbers::{seconds, significant};
 use super::plan::workload_in_words;
 use super::style::{DIM, TITLE, paint};
 use super::sweep::{value_in_words, without};
-use crate::document::Warning;
+use crate::document::{TOO_FEW_ROUNDS, Warning};
 use crate::plan::vary::{Unit, Value};
 use crate::study::crossover::Faster;
 use crate::study::crossover::document::{Crossing, Crossovers, Point};
@@ -213,8 +213,10 @@ fn sentence(document: &Crossovers, crossing: &Crossing) -> String {
     )
 }
 
-/// The warnings of all values, each once, with the number of values that have it.
+/// The warnings of all values, each once, with the number of values that have it. How many rounds are enough the search says itself.
 pub fn warnings(document: &Crossovers) -> Vec<Warning> {
     let name = |point: &Point| format!("{}={}", document.key, point.value.text);
-    gathered(document.points.iter().map(|point| (name(point), &point.document)))
+    let mut found = gathered(document.points.iter().map(|point| (name(point), &point.document)));
+    found.retain(|warning| warning.code != TOO_FEW_ROUNDS);
+    found
 }

@@ -209,7 +209,7 @@ impl Search {
     fn race(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<Racer>, Ended> {
         let number = self.races.len() + 1;
         let job = self.job(&rows)?;
-        let mut course = Course::begin(job, self.bench.signals()).map_err(ended)?;
+        let mut course = self.bench.begin(job, self.bench.signals()).map_err(ended)?;
         let part = format!("race {number}");
         let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
         let mut observer = Part::new(&mut self.progress, part.clone());
@@ -248,7 +248,7 @@ impl Search {
         let rows: Vec<StrategyDraft> = finalists.iter().map(|racer| racer.row.clone()).collect();
         let job = self.job(&rows)?;
         let over = self.started + Duration::from_secs_f64(self.limit * FINALS_OVER);
-        let mut course = Course::begin(job, &self.bench.signals().until(over))?;
+        let mut course = self.bench.begin(job, &self.bench.signals().until(over))?;
         let mut observer = Part::new(&mut self.progress, "finals".into());
         let all: Vec<usize> = (0..rows.len()).collect();
         let cost = self.cost;

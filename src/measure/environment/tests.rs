@@ -268,7 +268,7 @@ proptest! {
         let difference = change(&states[0], &states[1], own);
         let environment = read(&trees[0]);
         prop_assert!(serde_json::to_string(&(&environment, &states, difference)).is_ok());
-        for condition in conditions::before_start(&environment, &states[0]).iter().chain(&conditions::meanwhile(&difference)) {
+        for condition in conditions::before_start(&environment, &states[0], false).iter().chain(&conditions::meanwhile(&difference)) {
             prop_assert!(!condition.to_string().contains('\n'), "{condition}");
         }
         // What is null has a reason.
