@@ -196,9 +196,19 @@ fn what_is_not_known(document: &Crossovers) -> String {
 fn sentence(document: &Crossovers, crossing: &Crossing) -> String {
     let Crossovers { key, unit, .. } = document;
     let value = |value: &Value| shown(*unit, value);
-    let inside = crossing.not_distinguished.as_ref().map(|[from, to]| match from == to {
-        true => format!(" At {} they are not distinguished.", value(from)),
-        false => format!(" From {} to {} they are not distinguished.", value(from), value(to)),
+    let is_inside = |point: &&Point| {
+        let ends = crossing.low.number.zip(crossing.high.number).zip(point.value.number);
+        ends.is_some_and(|((low, high), number)| low < number && number < high)
+    };
+    let contradict = document.points.iter().filter(is_inside).any(|point| point.faster.is_known());
+    let inside = crossing.not_distinguished.as_ref().map(|[from, to]| match (from == to, contradict) {
+        (_, true) => format!(
+            " Between {} and {} some values tell and their neighbours do not, so that the interval has all of them.",
+            value(&crossing.low),
+            value(&crossing.high)
+        ),
+        (true, false) => format!(" At {} they are not distinguished.", value(from)),
+        (false, false) => format!(" From {} to {} they are not distinguished.", value(from), value(to)),
     });
     format!(
         "{} is faster up to {key}={}, {} from {key}={} on: they cross at about {} (95 % interval {} to {}).{}",

@@ -356,6 +356,12 @@ impl<M: Measure> Search<'_, M> {
 
     fn crossing(&self, change: Change) -> Crossing {
         let Change { low, high, below, patience, .. } = change;
+        // Where values beyond an end do not tell although that end did, its rounds were luckier than the crossing is sharp, as
+        // where one of the two has good times and bad times: then the crossing is known no better than by the next that tells.
+        let beneath = self.points.iter().rev().filter(|point| point.value < low);
+        let above = self.points.iter().filter(|point| point.value > high);
+        let over = if below == Faster::First { Faster::Second } else { Faster::First };
+        let (low, high) = (beyond_untold(low, below, beneath), beyond_untold(high, over, above));
         let not_distinguished = self.untold(low, high, patience);
         Crossing { low, high, estimate: self.root(low, high), below, not_distinguished }
     }
@@ -383,6 +389,23 @@ impl<M: Measure> Search<'_, M> {
         let root = unscale(x - y * square / product);
         if root.is_finite() { root.clamp(low, high) } else { unscale((scale(low) + scale(high)) / 2.0) }
     }
+}
+
+/// Of `points`, which follow `end` where `faster` is, the last that tells the same and has another in front of it that does not tell;
+/// `end` if the first one tells.
+fn beyond_untold<'a>(end: f64, faster: Faster, points: impl Iterator<Item = &'a Point>) -> f64 {
+    let mut end = end;
+    let mut passed = false;
+    for point in points {
+        if !point.faster.is_known() {
+            passed = true;
+        } else if passed && point.faster == faster {
+            (end, passed) = (point.value, false);
+        } else {
+            break;
+        }
+    }
+    end
 }
 
 #[cfg(test)]

@@ -177,6 +177,30 @@ fn when_the_time_is_up_the_interval_is_as_wide_as_what_is_known() {
     }
 }
 
+/// An end that told by luck, with values beyond it that do not: the crossing is no sharper than those.
+#[test]
+fn an_interval_reaches_over_values_that_do_not_tell() {
+    let point = |value: f64, faster| Point { value, rounds: Vec::new(), faster };
+    let (known, unknown) = (Faster::Second, Faster::NotDistinguished);
+    let points = [
+        point(47.0, unknown),
+        point(100.0, unknown),
+        point(261.0, known),
+        point(300.0, unknown),
+        point(316.0, known),
+        point(464.0, known),
+        point(500.0, unknown),
+        point(600.0, known),
+    ];
+    assert_eq!(beyond_untold(39.0, known, points.iter()), 316.0);
+    assert_eq!(beyond_untold(261.0, known, points[4..].iter()), 261.0);
+    assert_eq!(beyond_untold(1.0, known, [].iter()), 1.0);
+    // An end of the range that does not tell either.
+    assert_eq!(beyond_untold(39.0, known, points[..2].iter()), 39.0);
+    // What lies beyond is the next crossing's.
+    assert_eq!(beyond_untold(39.0, Faster::First, points.iter()), 39.0);
+}
+
 /// After the ends have told, there is time for nothing else: of all values between them nothing is known.
 #[test]
 fn a_value_without_rounds_is_not_one_at_which_they_are_not_distinguished() {
