@@ -17,14 +17,21 @@ use crate::sys::memory::Sharing;
 use crate::sys::wait::Exit;
 use crate::workload::{Executor, Failure, Meter, NeverLean, OnFailure, Word, Workload};
 
-const TASKS: u64 = 5;
+pub(super) const TASKS: u64 = 5;
 const WORKERS: usize = 2;
 
 /// Counts how often each task is executed. A start-up is two units of work, a task one.
 #[derive(Clone)]
-struct Counting {
+pub(super) struct Counting {
     executions: Arc<[AtomicU32; TASKS as usize]>,
-    bytes: usize,
+    pub(super) bytes: usize,
+}
+
+impl Counting {
+    /// Whose arguments and results have `bytes` bytes.
+    pub(super) fn with(bytes: usize) -> Self {
+        Self { executions: Arc::default(), bytes }
+    }
 }
 
 impl Workload for Counting {
@@ -93,7 +100,7 @@ struct Parent {
 
 impl Parent {
     fn new(chunk: u64, bytes: usize) -> Self {
-        let workload = Counting { executions: Arc::default(), bytes };
+        let workload = Counting::with(bytes);
         let mut sharing = Sharing::WithExeced(Vec::new());
         let settings = (WORKERS as u64, chunk);
         let mut common = Common::new(&workload, TASKS, settings, Some(1), &mut sharing).expect("memory");
@@ -296,7 +303,7 @@ impl Paused {
     }
 }
 
-fn say(fault: &str, tried: u32) {
+pub(super) fn say(fault: &str, tried: u32) {
     use std::io::Write;
     // Past the capture of the test harness, as all tests of faults say what they have tried.
     let _ = writeln!(std::io::stderr(), "FAULTS: {fault}: {tried} tried, {tried} survived");

@@ -7,6 +7,8 @@
 //! each other. What a dead worker had not answered is handed to its successor. Which of that it had begun stands in a word of shared
 //! memory, since what it had to say may have died with it: the last of these is the task that it died of, and the others are done again.
 
+#[cfg(test)]
+mod crashes;
 mod wire;
 mod worker;
 
@@ -342,6 +344,17 @@ impl Pool {
         if exit == Exit::Code(0) && worker.finished && worker.in_hand.is_empty() {
             return Ok(());
         }
+        self.note_death(workload, &mut worker, exit)?;
+        self.start(workload, worker.place, worker.in_hand)
+    }
+
+    /// Works out what `worker` died of, and takes that from what it had in hand if it is not to be tried again.
+    fn note_death<W: Workload>(
+        &mut self,
+        workload: &W,
+        worker: &mut Worker,
+        exit: Exit,
+    ) -> Result<(), RoundError> {
         let begun = worker.begun(&self.progress);
         let busy_with = worker.in_hand.get(begun.wrapping_sub(1)).copied();
         let overdue = self.overseer.overdue_task(worker.pid);
@@ -355,7 +368,7 @@ impl Pool {
             self.answered += 1;
             worker.in_hand.remove(begun - 1);
         }
-        self.start(workload, worker.place, worker.in_hand)
+        Ok(())
     }
 }
 

@@ -16,10 +16,10 @@ use crate::workload::{Executor, Meter, Workload, WorkloadSpec};
 /// How a worker answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
-    result_size: usize,
+    pub(super) result_size: usize,
     /// Each task at once, rather than when there is enough to say: what a program has done is not to be done again because its
     /// worker died in the next task.
-    promptly: bool,
+    pub(super) promptly: bool,
 }
 
 impl Manner {
