@@ -482,7 +482,10 @@ fn results_that_cannot_be_held_are_the_machines_limit_and_not_a_mistake() {
         ["--tasks", "5", "--shared", "1PiB"],
     ] {
         let finished = refused_in(&sandbox, &arguments, 3);
-        assert!(finished.stderr.contains("are available"), "{}", finished.stderr);
+        // The limit, its value, and what to do about it.
+        for part in ["need", "but", "bytes)", "To raise it: "] {
+            assert!(finished.error().contains(part), "no {part:?} in {}", finished.stderr);
+        }
     }
 }
 

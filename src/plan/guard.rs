@@ -115,16 +115,18 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
 /// Why there is no room for `what`, which needs `bytes` of memory; `None` if there is.
 pub fn no_memory(what: &str, bytes: u64, limits: &Limits) -> Option<String> {
     const USED_PERCENT: u64 = 90;
-    let (limit, free) = limits.tightest_memory().filter(|(_, free)| bytes > free / 100 * USED_PERCENT)?;
+    let (limit, _) = limits.tightest_memory().filter(|(_, free)| bytes > free / 100 * USED_PERCENT)?;
     let in_words = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
+    let taken = match limit.in_use {
+        0 => String::new(),
+        in_use => format!(", of which {} are in use or set aside", in_words(in_use)),
+    };
     Some(format!(
-        "{what} need {}, but {} leaves {}: it is {} ({} bytes), of which {} are in use or set aside. To raise it: {}",
+        "{what} need {}, but {} is {} ({} bytes){taken}. To raise it: {}",
         in_words(bytes),
         limit.name,
-        in_words(free),
         in_words(limit.value),
         limit.value,
-        in_words(limit.in_use),
         limit.advice
     ))
 }
