@@ -198,22 +198,22 @@ fn with_its_terminal_closed() {
 }
 
 /// As a terminal does it: to all processes in front of it at once.
-#[test]
-fn interrupted_at_its_terminal() {
-    end_all_at_terminals("Ctrl-C at the terminal", 9, |master| {
+fn typed(fault: &str, seed: u64, keys: &[u8]) {
+    end_all_at_terminals(fault, seed, |master| {
         let mut master = File::from(master);
-        master.write_all(b"\x03").expect("a key");
+        master.write_all(keys).expect("room for keys");
         Some(master)
     });
 }
 
 #[test]
+fn interrupted_at_its_terminal() {
+    typed("Ctrl-C at the terminal", 9, b"\x03");
+}
+
+#[test]
 fn interrupted_twice_at_its_terminal() {
-    end_all_at_terminals("Ctrl-C at the terminal, twice", 10, |master| {
-        let mut master = File::from(master);
-        master.write_all(b"\x03\x03").expect("two keys");
-        Some(master)
-    });
+    typed("Ctrl-C at the terminal, twice", 10, b"\x03\x03");
 }
 
 #[test]

@@ -53,13 +53,13 @@ fn seal(file: &File) -> io::Result<()> {
 
 /// The same where the kernel does not know the newer seal.
 fn seal_when_nobody_holds_a_page(file: &File, size_for_good: SealFlag) -> io::Result<()> {
-    for _ in 1..TRIES {
+    let mut tries = 1;
+    loop {
         match fcntl(file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE | size_for_good)) {
-            Err(Errno::EBUSY) => {}
+            Err(Errno::EBUSY) if tries < TRIES => tries += 1,
             sealed => return sealed.map(drop).map_err(io::Error::from),
         }
     }
-    Ok(fcntl(file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE | size_for_good)).map(drop)?)
 }
 
 /// A file made by [`create`], mapped to be read. It need not stay open for that.

@@ -48,10 +48,9 @@ const NAP: Duration = Duration::from_millis(100);
 /// If the machine does not allow that many processes or pipes, or memory cannot be had.
 pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, RoundError> {
     fork::require_single_thread()?;
-    let workers = round.settings.workers.unwrap_or(1).max(1) as usize;
     let begin = monotonic_nanoseconds();
     let mut pool = Pool::new(workload, &round)?;
-    for place in 0..workers {
+    for place in 0..pool.progress.len() {
         pool.start(workload, place, VecDeque::new())?;
     }
     while !pool.workers.is_empty() {
@@ -158,7 +157,6 @@ struct Pool {
     meter: Meter,
     ready_at: u64,
     collected_at: u64,
-    result_size: usize,
     argument: Vec<u8>,
 }
 
@@ -184,7 +182,6 @@ impl Pool {
             meter: Meter::default(),
             ready_at: u64::MAX,
             collected_at: 0,
-            result_size: workload.result_size(),
             argument: vec![0; workload.argument_capacity()],
         })
     }
@@ -302,6 +299,7 @@ impl Pool {
 
     /// Takes note of every whole answer of a worker.
     fn hear(&mut self, place: usize) -> Result<(), RoundError> {
+        let Manner { result_size, .. } = self.manner;
         let worker = &mut self.workers[place];
         let mut heard = 0;
         while let Some(bytes) = worker.incoming.get(heard..heard + ANSWER_WORDS * 8) {
@@ -314,7 +312,7 @@ impl Pool {
                 }
                 task => {
                     let start = heard + ANSWER_WORDS * 8;
-                    let Some(result) = worker.incoming.get(start..start + self.result_size) else { break };
+                    let Some(result) = worker.incoming.get(start..start + result_size) else { break };
                     if worker.in_hand.pop_front() != Some(task) {
                         return Err(anyhow::anyhow!("a worker answered task {task} out of turn").into());
                     }
@@ -325,7 +323,7 @@ impl Pool {
                     self.board.publish(task, Word(answer.word));
                     self.answered += 1;
                     worker.answered += 1;
-                    heard += self.result_size;
+                    heard += result_size;
                 }
             }
             worker.meter = answer.meter;

@@ -40,7 +40,6 @@ fn pool_of_one(workload: &Counting) -> Pool {
         meter: Meter::default(),
         ready_at: u64::MAX,
         collected_at: 0,
-        result_size: workload.bytes,
         argument,
     }
 }
