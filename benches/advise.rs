@@ -1,6 +1,7 @@
 //! Whether advice is good: for each workload of `bench-configs/` that does without Python, scaled down so that a round takes
-//! some tens of milliseconds, `procbench advise` chooses; then everybody that it has looked at is run, also those that it gave
-//! up, and those who were faster there than the choice are run against it once more, in fresh rounds.
+//! some tens of milliseconds, `procbench advise` chooses; then everybody of a grid that knows nothing of the search is run, and
+//! whom the search looked at besides, also those that it gave up; and those who were faster there than the choice are run
+//! against it once more, in fresh rounds.
 //!
 //! Only the last rounds judge: the best of many is the luckiest among those that are as good, so whoever looks for a better one
 //! and believes the same rounds will find one. A choice is a miss if it is shown to be slower than another by more than 5 %,
@@ -36,6 +37,34 @@ const NEAR: f64 = 0.05;
 const TARGET: f64 = 0.95;
 /// How often a case may be judged wrongly.
 const ERROR: f64 = 0.05;
+
+/// Who is run in any case, as far as a workload can be run so: what somebody would write who tries everything by hand.
+const GRID: [&str; 24] = [
+    "serial",
+    "threads",
+    "threads:chunk=1",
+    "threads:chunk=8",
+    "threads:chunk=python",
+    "threads:workers=1",
+    "threads:workers=3",
+    "threads:workers=2x",
+    "threads:workers=4x",
+    "threads:workers=16",
+    "threads:workers=64",
+    "pool",
+    "pool:chunk=1",
+    "pool:chunk=8",
+    "pool:chunk=python",
+    "pool:workers=1",
+    "pool:workers=3",
+    "pool:workers=2x",
+    "pool:workers=4x",
+    "pool:workers=16",
+    "pool:workers=64",
+    "process",
+    "process:in-flight=2",
+    "process:in-flight=8",
+];
 
 /// Specs, with what makes them smaller.
 const WORKLOADS: [(&str, &str); 23] = [
@@ -135,6 +164,9 @@ struct Case {
     /// Why there is no answer, if there is none.
     no_answer: Option<String>,
     choice: String,
+    /// How many of the grid can be run, with whom the search looked at besides.
+    #[serde(default)]
+    run: usize,
     looked_at: usize,
     search_seconds: f64,
     /// Those who were faster than the choice when everybody was run, by fresh rounds.
@@ -192,6 +224,7 @@ fn case(name: &str, smaller: &str, time_limit: &str) -> Case {
         name: name.into(),
         no_answer: None,
         choice: String::new(),
+        run: 0,
         looked_at: 0,
         search_seconds: 0.0,
         rivals: Vec::new(),
@@ -205,11 +238,13 @@ fn case(name: &str, smaller: &str, time_limit: &str) -> Case {
     let advice: Advice = read(&file);
     case.choice = advice.standing.expect("an answer").best;
     case.search_seconds = advice.elapsed_seconds;
-    let looked_at: BTreeSet<&str> =
+    let mut rows: BTreeSet<&str> =
         advice.candidates.iter().map(|candidate| candidate.strategy.as_str()).collect();
-    case.looked_at = looked_at.len();
+    case.looked_at = rows.len();
+    rows.extend(GRID.iter().filter(|row| run(&["--dry-run", "--mode", row], &workload).is_ok()));
+    case.run = rows.len();
 
-    let rows = looked_at.iter().copied().collect::<Vec<_>>().join(",");
+    let rows = rows.into_iter().collect::<Vec<_>>().join(",");
     let all = rounds_of(&rows, &case.choice, &ALL, &workload, &export("all.json"));
     let choice = median(row(&all, &case.choice));
     let mut faster: Vec<&StrategyResult> = all.strategies.iter().filter(|row| median(row) < choice).collect();
@@ -250,8 +285,8 @@ fn median(row: &StrategyResult) -> f64 {
 fn show(asked: &Asked, cases: &[Case]) {
     println!("advise with --time-limit {}\n", asked.time_limit);
     println!(
-        "{:<20} {:<32} {:>3} {:>6}  {:<32} {:>6} {:>15} {:>6}  verdict",
-        "workload", "choice", "of", "search", "toughest rival", "slower", "interval", "rounds"
+        "{:<20} {:<32} {:>3} {:>3} {:>6}  {:<32} {:>6} {:>15} {:>6}  verdict",
+        "workload", "choice", "of", "run", "search", "toughest rival", "slower", "interval", "rounds"
     );
     for case in cases {
         let percent = |ratio: f64| (ratio - 1.0) * 100.0;
@@ -273,8 +308,8 @@ fn show(asked: &Asked, cases: &[Case]) {
         };
         let choice = case.no_answer.as_deref().unwrap_or(&case.choice);
         println!(
-            "{:<20} {choice:<32} {:>3} {:>5.1}s  {rival:<32} {slower:>6} {interval:>15} {rounds:>6}  {verdict}",
-            case.name, case.looked_at, case.search_seconds
+            "{:<20} {choice:<32} {:>3} {:>3} {:>5.1}s  {rival:<32} {slower:>6} {interval:>15} {rounds:>6}  {verdict}",
+            case.name, case.looked_at, case.run, case.search_seconds
         );
     }
     let count = |verdict: Verdict| cases.iter().filter(|case| case.verdict() == verdict).count();
