@@ -27,7 +27,7 @@ python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null || true)
 # A kernel's local suffix names whoever built it, which is nobody's business; nor is where this repository or Python lies.
 make_anonymous() {
     if [ -n "$python" ]; then sed -i "s|$python|python3|g" "$@"; fi
-    sed -i 's/"kernel":\( \{0,1\}\)"\([0-9.]*\)[^"]*"/"kernel":\1"\2"/g' "$1"
+    sed -i "s|$(uname -r)|$(uname -r | sed 's/-.*//')|g" "$@"
     sed -i "s|$PWD|.|g" "$@"
 }
 
@@ -47,7 +47,7 @@ for name; do
         command="procbench claims --json claims.json --markdown claims.md"
         if printed=$("$procbench" claims --json "$folder/claims.json" --markdown "$folder/claims.md" 2>&1); then
             printf '$ %s\n%s\n' "$command" "$printed" >"$folder/claims.txt"
-            make_anonymous "$folder/claims.json" "$folder/claims.txt"
+            make_anonymous "$folder/claims.json" "$folder/claims.txt" "$folder/claims.md"
         else
             printf '%s\n' "$printed" >&2
             failed="$failed $name"

@@ -129,35 +129,39 @@ fn workers_killed_at_chosen_moments_have_a_successor() {
 
 #[test]
 fn a_task_that_kills_its_workers_fails_with_its_reason_and_the_others_are_done() {
+    const TASKS: u64 = 5;
     let mut count = Count::of("a task whose worker dies each time");
     for kind in POOLS {
-        let sandbox = Sandbox::new();
-        let mut running =
-            start(&sandbox, &format!("-n 40 --io-wait 30ms --rounds 1 -m pool:workers=1:chunk=1{kind}"));
-        let runner = running.wait_for_runner(TIMED);
-        // One worker, so whoever sleeps has the task that the one before had.
-        let mut dead = Vec::new();
-        while dead.len() < 3 {
-            let worker = running.wait_for("a worker in a task", |running| {
-                let pid = running.children_of(runner).into_iter().find(|pid| !dead.contains(pid))?;
-                (Process::new(pid).ok()?.stat().ok()?.state == 'S').then_some(pid)
-            });
-            if dead.is_empty() {
-                // So that the first two tries are of one task: each is killed before it can go on to the next.
-                assert!(send(worker, Signal::SIGSTOP));
+        // On a machine that is slow enough, a worker may be killed in the next task only.
+        let failed = (0..5).any(|_| {
+            let sandbox = Sandbox::new();
+            let workload = format!("-n {TASKS} --io-wait 300ms --rounds 1 -m pool:workers=1:chunk=1{kind}");
+            let mut running = start(&sandbox, &workload);
+            let runner = running.wait_for_runner(TIMED);
+            // One worker, so whoever sleeps has the task that the one before had.
+            let mut dead = Vec::new();
+            while dead.len() < 3 {
+                let worker = running.wait_for("a worker in a task", |running| {
+                    let pid = running.children_of(runner).into_iter().find(|pid| !dead.contains(pid))?;
+                    (Process::new(pid).ok()?.stat().ok()?.state == 'S').then_some(pid)
+                });
+                assert!(send(worker, Signal::SIGKILL));
+                dead.push(worker);
             }
-            assert!(send(worker, Signal::SIGKILL));
-            dead.push(worker);
-        }
-        let finished = running.finish();
-        let document = export(&sandbox, &finished);
-        let report = &document.strategies[0].rounds[0].report;
-        assert!(report.retries >= 2, "{report:?}");
-        assert_eq!(report.tasks_completed + report.tasks_failed, 40, "{report:?}");
-        assert!(report.tasks_failed <= 1, "{report:?}");
-        for failure in &report.failures {
-            assert_eq!(failure.reason, "its worker died each of the 3 times it was tried");
-        }
+            let finished = running.finish();
+            let document = export(&sandbox, &finished);
+            let report = &document.strategies[0].rounds[0].report;
+            assert_eq!(report.tasks_completed + report.tasks_failed, TASKS, "{report:?}");
+            assert!(
+                report.tasks_failed == 0 || report.tasks_failed == 1 && report.retries >= 2,
+                "{report:?}"
+            );
+            for failure in &report.failures {
+                assert_eq!(failure.reason, "its worker died each of the 3 times it was tried");
+            }
+            report.tasks_failed == 1
+        });
+        assert!(failed, "pool{kind}: no three in the same task");
         count.survived();
     }
     drop(count.lost("that task, and no other"));

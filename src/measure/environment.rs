@@ -235,7 +235,7 @@ fn product(root: &Root) -> Found<String> {
     if names.is_empty() {
         return root
             .line("/proc/device-tree/model")
-            .map_err(|_| format!("neither {folder} nor /proc/device-tree names it"));
+            .map_err(|_| "no firmware names it, neither DMI nor a device tree".into());
     }
     Ok(names.join(" "))
 }
@@ -275,7 +275,7 @@ fn frequency_policies(root: &Root) -> Found<Vec<String>> {
         .map(|name| format!("{folder}/{name}"))
         .collect();
     if policies.is_empty() {
-        return Err("this system does not control the CPUs' frequency: /sys has no cpufreq policy".into());
+        return Err("no cpufreq policy in /sys".into());
     }
     Ok(policies)
 }

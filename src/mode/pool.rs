@@ -17,6 +17,8 @@ mod ledger;
 mod model;
 mod overseer;
 pub(super) mod pipe;
+#[cfg(test)]
+mod reorderings;
 mod worker;
 
 use std::io;
@@ -351,15 +353,18 @@ impl Pool {
         if self.pids[spare] != 0 {
             return Ok(());
         }
-        let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
-        let living = (0..spare).filter(|place| self.pids[*place] != 0);
-        let held: Vec<Range<u64>> = living.map(|place| self.common.stations[place].note().held()).collect();
-        let Some(gap) = ledger::gap(claimed, &held, |task| self.common.board.word(task).is_published())
-        else {
-            return Ok(());
-        };
+        let Some(gap) = self.gap() else { return Ok(()) };
         self.casualties.retries += 1;
         self.start(workload, spare, Some(gap))
+    }
+
+    /// What was claimed and nobody holds.
+    fn gap(&self) -> Option<Range<u64>> {
+        // Whoever has claimed had published what it held before: what is read from here on shows that.
+        let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
+        let living = (0..self.spare()).filter(|place| self.pids[*place] != 0);
+        let held: Vec<Range<u64>> = living.map(|place| self.common.stations[place].note().held()).collect();
+        ledger::gap(claimed, &held, |task| self.common.board.word(task).is_published())
     }
 
     /// With every worker gone: whether a task is missing, and if so starts a worker for it.

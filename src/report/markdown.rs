@@ -127,7 +127,7 @@ fn of_run(document: &Document) -> String {
     if let Some(python) = &document.environment.python {
         paragraph(escaped(&plan::python_in_words(python)));
     }
-    paragraph(escaped(&plan::machine_in_words(&document.environment.machine)));
+    paragraph(escaped(&plan::machine_with_gaps(document)));
     let by = format!("procbench {}, {}; again by:", document.tool.version, document.started_at);
     paragraph(format!("{}\n\n{}", escaped(&by), indented(&command_line::of(&document.plan))));
     text.trim_end().to_owned() + "\n"

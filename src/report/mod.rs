@@ -66,6 +66,8 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
     }
     write_table(&tables::disturbance(document), Some(tables::DISTURBANCE_LEGEND.into()), out)?;
     writeln!(out)?;
+    write_dim(&plan::machine_with_gaps(document), out)?;
+    writeln!(out)?;
     let results = articles::line(document);
     if !results.is_empty() {
         for line in grid::wrap_pieces(results.split(articles::SEPARATOR), articles::SEPARATOR) {

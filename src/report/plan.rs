@@ -6,6 +6,7 @@ use std::path::Path;
 use super::grid::wrap;
 use super::numbers::{bytes, count, exact_percent, seconds};
 use super::style::{TITLE, paint};
+use crate::document::Document;
 use crate::engine::python::Interpreter;
 use crate::engine::{Engine, tool};
 use crate::experiment::pilot::Estimate;
@@ -321,6 +322,33 @@ pub fn machine_in_words(machine: &Environment) -> String {
         machine.kernel.as_ref().map(|kernel| format!("Linux {kernel}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The machine, and what it does not tell: `…, Linux 6.1; not known: governor and turbo (/sys has no cpufreq policy)`.
+pub fn machine_with_gaps(document: &Document) -> String {
+    let environment = &document.environment;
+    let states = [
+        &environment.machine.not_measured,
+        &environment.before.not_measured,
+        &environment.after.not_measured,
+    ];
+    // What several facts lack for one reason is told once.
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for gap in states.into_iter().flatten() {
+        let (what, reason) = (gap.what.as_str(), gap.reason.as_str());
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, facts)) if facts.contains(&what) => {}
+            Some((_, facts)) => facts.push(what),
+            None => by_reason.push((reason, vec![what])),
+        }
+    }
+    let gaps: Vec<String> =
+        by_reason.iter().map(|(reason, facts)| format!("{} ({reason})", facts.join(", "))).collect();
+    let machine = machine_in_words(&environment.machine);
+    match gaps.is_empty() {
+        true => machine,
+        false => format!("{machine}; not known: {}", gaps.join("; ")),
+    }
 }
 
 /// Settings: `2 workers, chunk 1, start fork`.

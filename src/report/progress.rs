@@ -12,9 +12,10 @@ use crate::experiment::{Event, Observer};
 /// What takes less than this needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A progress line, or silence.
+/// A progress line; where standard error is not a terminal, only how long it will take.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    quiet: bool,
     run_started: Instant,
     label: String,
     round_started: Instant,
@@ -22,7 +23,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Silent if asked to be, or if standard error is not a terminal.
+    /// Silent if asked to be.
     pub fn new(quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
         let now = Instant::now();
@@ -34,7 +35,7 @@ impl Progress {
             show_later(bar.clone());
             bar
         });
-        Self { bar, run_started: now, label: String::new(), round_started: now, expected: None }
+        Self { bar, quiet, run_started: now, label: String::new(), round_started: now, expected: None }
     }
 }
 
@@ -51,6 +52,9 @@ fn show_later(bar: ProgressBar) {
 
 impl Observer for Progress {
     fn notice(&mut self, event: Event<'_>) {
+        if let Event::Estimated { run_seconds } = event {
+            return self.tell_estimate(run_seconds);
+        }
         let Some(bar) = &self.bar else { return };
         match event {
             Event::RoundStarts { strategy, phase, round, of, tasks, expected } => {
@@ -81,14 +85,7 @@ impl Observer for Progress {
                 bar.set_message(format!("{} · {} done{alive}", self.label, count(tasks_done)));
                 bar.set_prefix(self.time_left(tasks_done, bar.length().unwrap_or(0)));
             }
-            Event::RoundEnds => {}
-            Event::Estimated { run_seconds } => {
-                if run_seconds > PATIENCE.as_secs_f64() {
-                    // A terminal may have gone meanwhile.
-                    let told = || writeln!(io::stderr(), "this takes about {} at most", seconds(run_seconds));
-                    let _ = bar.suspend(told);
-                }
-            }
+            Event::RoundEnds | Event::Estimated { .. } => {}
         }
     }
 }
@@ -120,6 +117,19 @@ impl Observer for Part<'_> {
 }
 
 impl Progress {
+    /// Says how long it will take, unless that is no time. A log is told too: whoever reads it may be waiting.
+    fn tell_estimate(&self, run_seconds: f64) {
+        if self.quiet || run_seconds <= PATIENCE.as_secs_f64() {
+            return;
+        }
+        // A terminal may have gone meanwhile.
+        let tell = || writeln!(io::stderr(), "this takes about {} at most", seconds(run_seconds));
+        let _ = match &self.bar {
+            Some(bar) => bar.suspend(tell),
+            None => tell(),
+        };
+    }
+
     fn time_left(&self, tasks_done: u64, tasks: u64) -> String {
         let spent = self.round_started.elapsed();
         let total = match self.expected {

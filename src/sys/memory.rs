@@ -30,6 +30,9 @@ pub enum Visibility {
 pub struct Mapping {
     start: NonNull<u8>,
     len: usize,
+    /// The file behind it, which is the same at whatever address it is mapped.
+    #[cfg(test)]
+    file: u64,
 }
 
 // SAFETY: a mapping is plain memory; every access goes through the typed views below, which
@@ -46,7 +49,12 @@ impl Mapping {
     /// Whatever `mmap` or `madvise` says, `ENOMEM` above all.
     pub fn new(len: usize, visibility: Visibility) -> io::Result<Self> {
         if len == 0 {
-            return Ok(Self { start: NonNull::dangling(), len });
+            return Ok(Self {
+                start: NonNull::dangling(),
+                len,
+                #[cfg(test)]
+                file: 0,
+            });
         }
         let kind = match visibility {
             Visibility::Shared => libc::MAP_SHARED,
@@ -88,7 +96,14 @@ impl Mapping {
         if file.metadata()?.len() < len as u64 {
             return Err(io::Error::other("the memory that was handed over is smaller than it should be"));
         }
-        Self::map(len, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        let mapping = Self::map(len, libc::MAP_SHARED, file.as_raw_fd(), 0)?;
+        #[cfg(test)]
+        let mapping = {
+            let mut mapping = mapping;
+            mapping.file = std::os::unix::fs::MetadataExt::ino(&file.metadata()?);
+            mapping
+        };
+        Ok(mapping)
     }
 
     /// At `wish`, if nothing is there.
@@ -101,7 +116,12 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { start: NonNull::new(start.cast()).expect("mmap does not return null"), len })
+        Ok(Self {
+            start: NonNull::new(start.cast()).expect("mmap does not return null"),
+            len,
+            #[cfg(test)]
+            file: 0,
+        })
     }
 
     /// First byte.
@@ -360,6 +380,8 @@ impl Slots {
     #[inline]
     pub fn get(&self, index: usize) -> &[u8] {
         assert!(index < self.count);
+        #[cfg(test)]
+        super::atomic::reordered::read(self.mapping.file, index);
         // SAFETY: within the mapping; initialised (zeroed or written); within this process `&self`
         // excludes writers, and between processes the done mark does (see the type's documentation).
         unsafe { std::slice::from_raw_parts(self.mapping.start.as_ptr().add(index * self.size), self.size) }
@@ -369,6 +391,8 @@ impl Slots {
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> &mut [u8] {
         assert!(index < self.count);
+        #[cfg(test)]
+        super::atomic::reordered::written(self.mapping.file, index);
         // SAFETY: as for `get`, with `&mut self` excluding every other view in this process.
         unsafe {
             std::slice::from_raw_parts_mut(self.mapping.start.as_ptr().add(index * self.size), self.size)

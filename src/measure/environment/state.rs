@@ -173,11 +173,10 @@ fn swap_used(total: Found<u64>, free: Found<u64>) -> Found<u64> {
 
 /// The mean over as many CPUs as answer in time.
 fn frequency(root: &Root) -> Found<f64> {
-    let folder = "/sys/devices/system/cpu/cpufreq";
     let (mut sum, mut count) = (0.0, 0);
     let began = Instant::now();
-    for policy in root.names(folder)?.iter().filter(|name| name.starts_with("policy")) {
-        if let Ok(kilohertz) = root.number(format!("{folder}/{policy}/scaling_cur_freq")) {
+    for policy in super::frequency_policies(root)? {
+        if let Ok(kilohertz) = root.number(format!("{policy}/scaling_cur_freq")) {
             sum += kilohertz as f64 * 1e3;
             count += 1;
         }
@@ -185,7 +184,7 @@ fn frequency(root: &Root) -> Found<f64> {
             break;
         }
     }
-    if count == 0 { Err(format!("no CPU tells it in {folder}")) } else { Ok(sum / f64::from(count)) }
+    if count == 0 { Err("no cpufreq policy in /sys tells it".into()) } else { Ok(sum / f64::from(count)) }
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@
 mod model;
 
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::time::Duration;
 
 use crate::shared_record;
+use crate::sys::atomic::fence;
 use crate::sys::futex;
 use crate::sys::memory::{SharedSlice, Sharing, Slots};
 
@@ -55,13 +56,18 @@ const NAP: Duration = Duration::from_millis(20);
 impl ArgumentRing {
     /// For `tasks` arguments of up to `capacity` bytes, of which workers hold `held` at a time.
     pub(super) fn new(capacity: usize, tasks: u64, held: u64, sharing: &mut Sharing) -> io::Result<Self> {
-        let (count, size) = if capacity == 0 {
-            (0, 0)
+        let count = if capacity == 0 {
+            0
         } else {
-            let size = LENGTH_BYTES + capacity;
-            let roomy = ROOM_BYTES / size as u64;
-            (roomy.max(held.saturating_mul(SLOTS_PER_HELD_TASK)).min(tasks), size)
+            let roomy = ROOM_BYTES / (LENGTH_BYTES + capacity) as u64;
+            roomy.max(held.saturating_mul(SLOTS_PER_HELD_TASK)).min(tasks)
         };
+        Self::with_slots(count, capacity, sharing)
+    }
+
+    /// With room for `count` arguments at a time.
+    pub(super) fn with_slots(count: u64, capacity: usize, sharing: &mut Sharing) -> io::Result<Self> {
+        let size = if capacity == 0 { 0 } else { LENGTH_BYTES + capacity };
         let one_or_none = count.min(1) as usize;
         Ok(Self {
             slots: Slots::shared(count as usize, size, sharing)?,
@@ -113,8 +119,8 @@ impl ArgumentRing {
         let wanted = &self.wanted[0].task_plus_one;
         // Sequentially consistent on both sides: either the worker sees that it is waited for, or
         // the parent sees that the task is done.
-        wanted.store(task + 1, std::sync::atomic::Ordering::SeqCst);
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        wanted.store(task + 1, SeqCst);
+        fence(SeqCst);
         if !is_done(task) {
             futex::wait(wanted, (task + 1) as u32, NAP);
         }
@@ -123,7 +129,6 @@ impl ArgumentRing {
     }
 
     fn announce(&self, count: u64) {
-        use std::sync::atomic::Ordering::SeqCst;
         let made = &self.made[0];
         made.count.store(count, SeqCst);
         if made.sleepers.load(SeqCst) > 0 {
@@ -149,7 +154,6 @@ impl ArgumentRing {
 
     #[cold]
     fn sleep_until_more(&self, task: u64) {
-        use std::sync::atomic::Ordering::SeqCst;
         let made = &self.made[0];
         made.sleepers.fetch_add(1, SeqCst);
         let seen = made.count.load(SeqCst);
@@ -165,7 +169,7 @@ impl ArgumentRing {
         if self.slots.count() == 0 {
             return;
         }
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        fence(SeqCst);
         let wanted = &self.wanted[0].task_plus_one;
         if wanted.load(Relaxed) == task + 1 {
             wanted.store(0, Relaxed);

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
+use super::arguments::ArgumentRing;
 use super::casualties::Casualties;
 use super::overseer::Overseer;
-use super::{Common, Pool, ledger, worker};
+use super::{Common, Pool, worker};
 use crate::sys::atomic::watching;
 use crate::sys::memory::Sharing;
 use crate::sys::wait::Exit;
@@ -23,14 +24,24 @@ const WORKERS: usize = 2;
 /// Counts how often each task is executed. A start-up is two units of work, a task one.
 #[derive(Clone)]
 pub(super) struct Counting {
-    executions: Arc<[AtomicU32; TASKS as usize]>,
+    executions: Arc<[AtomicU32]>,
     pub(super) bytes: usize,
 }
 
 impl Counting {
-    /// Whose arguments and results have `bytes` bytes.
+    /// [`TASKS`] whose arguments and results have `bytes` bytes.
     pub(super) fn with(bytes: usize) -> Self {
-        Self { executions: Arc::default(), bytes }
+        Self::of(TASKS, bytes)
+    }
+
+    /// `tasks` whose arguments and results have `bytes` bytes.
+    pub(super) fn of(tasks: u64, bytes: usize) -> Self {
+        Self { executions: (0..tasks).map(|_| AtomicU32::new(0)).collect(), bytes }
+    }
+
+    /// How often each was executed.
+    pub(super) fn times(&self) -> Vec<u64> {
+        self.executions.iter().map(|times| u64::from(times.load(Relaxed))).collect()
     }
 }
 
@@ -66,7 +77,7 @@ impl Workload for Counting {
     }
 
     fn work_units(&self, initialisations: u64) -> u64 {
-        TASKS + 2 * initialisations
+        self.executions.len() as u64 + 2 * initialisations
     }
 
     fn lean(&self) -> Option<NeverLean> {
@@ -91,28 +102,56 @@ impl Executor for Counting {
 }
 
 /// The parent, with workers that are calls or threads in place of processes.
-struct Parent {
+pub(super) struct Parent {
     workload: Counting,
-    chunk: u64,
+    settings: Settings,
     sharing: Sharing,
-    pool: Pool,
+    pub(super) pool: Pool,
+}
+
+/// What a pool is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) tasks: u64,
+    pub(super) chunk: u64,
+    /// Of each argument and each result.
+    pub(super) bytes: usize,
+    pub(super) stamp_stride: Option<u64>,
+    /// Places for arguments, where there are not to be enough for all.
+    pub(super) slots: Option<u64>,
+}
+
+impl Settings {
+    fn common(&self, workload: &Counting, sharing: &mut Sharing) -> Common {
+        let settings = (WORKERS as u64, self.chunk);
+        let common = Common::new(workload, self.tasks, settings, self.stamp_stride, sharing);
+        let mut common = common.expect("memory");
+        if let Some(slots) = self.slots {
+            common.arguments = ArgumentRing::with_slots(slots, self.bytes, sharing).expect("memory");
+        }
+        common
+    }
 }
 
 impl Parent {
     fn new(chunk: u64, bytes: usize) -> Self {
-        let workload = Counting::with(bytes);
+        Self::of(Settings { tasks: TASKS, chunk, bytes, stamp_stride: Some(1), slots: None })
+    }
+
+    pub(super) fn of(settings: Settings) -> Self {
+        let Settings { tasks, bytes, .. } = settings;
+        let workload = Counting::of(tasks, bytes);
         let mut sharing = Sharing::WithExeced(Vec::new());
-        let settings = (WORKERS as u64, chunk);
-        let mut common = Common::new(&workload, TASKS, settings, Some(1), &mut sharing).expect("memory");
-        if bytes > 0 {
+        let mut common = settings.common(&workload, &mut sharing);
+        if bytes > 0 && settings.slots.is_none() {
             let write = |task, buffer: &mut [u8]| workload.write_argument(task, buffer);
-            assert_eq!(common.arguments.make(0, TASKS, |_| false, write), TASKS, "there is room for all");
+            assert_eq!(common.arguments.make(0, tasks, |_| false, write), tasks, "there is room for all");
         }
         let pool = Pool {
             common,
             parent: 0,
             spawner: None,
-            made: TASKS,
+            made: if settings.slots.is_none() { tasks } else { 0 },
             pids: vec![0; WORKERS + 1],
             alive: 0,
             peak: 0,
@@ -123,18 +162,18 @@ impl Parent {
             ready_at: u64::MAX,
             collected_at: 0,
         };
-        Self { workload, chunk, sharing, pool }
+        Self { workload, settings, sharing, pool }
     }
 
-    /// What a worker that was executed anew would see.
-    fn common_of_another(&self) -> Common {
-        let settings = (WORKERS as u64, self.chunk);
-        let mut sharing = self.sharing.as_a_child_has_it();
-        Common::new(&self.workload, TASKS, settings, Some(1), &mut sharing).expect("what the parent has")
+    /// A worker that was executed anew, who sees the same memory elsewhere, and its life.
+    pub(super) fn another(&self, place: usize) -> impl FnOnce() + Send + 'static {
+        let workload = self.workload.clone();
+        let mut common = self.settings.common(&workload, &mut self.sharing.as_a_child_has_it());
+        move || worker::work(&mut common, &workload, place, None)
     }
 
     /// The life of a worker, which ends before its access number `dies_at`. Says whether it ended by itself.
-    fn live(&mut self, place: usize, inherited: Option<Range<u64>>, dies_at: Option<u32>) -> bool {
+    pub(super) fn live(&mut self, place: usize, inherited: Option<Range<u64>>, dies_at: Option<u32>) -> bool {
         let (workload, common) = (self.workload.clone(), &mut self.pool.common);
         let mut left = dies_at.unwrap_or(u32::MAX);
         let watcher = move || {
@@ -145,7 +184,7 @@ impl Parent {
     }
 
     /// As [`Pool::bury`], with a successor that lives.
-    fn bury(&mut self, place: usize, by_itself: bool) {
+    pub(super) fn bury(&mut self, place: usize, by_itself: bool) {
         let exit = if by_itself { Exit::Code(0) } else { Exit::Signal(libc::SIGKILL) };
         let estate = self.pool.take_leave(place);
         let succession = estate.succeed(exit, None, &mut self.pool.casualties).expect("few deaths");
@@ -156,42 +195,61 @@ impl Parent {
         }
     }
 
-    /// As [`Pool::fill_gap`], while the worker at `place` lives alone.
-    fn fill_gap(&mut self, place: usize) {
-        let claimed = self.pool.common.counter[0].next.load(Acquire).min(TASKS);
-        let held = [self.pool.common.stations[place].note().held()];
-        let board = &self.pool.common.board;
-        if let Some(gap) = ledger::gap(claimed, &held, |task| board.word(task).is_published()) {
-            self.pool.casualties.retries += 1;
-            let by_itself = self.live(WORKERS, Some(gap), None);
-            self.bury(WORKERS, by_itself);
+    /// As [`Pool::fill_gap`], while the worker at `place` lives alone. Says what nobody held.
+    pub(super) fn fill_gap(&mut self, place: usize) -> Option<Range<u64>> {
+        self.pool.pids[place] = 1;
+        let gap = self.pool.gap()?;
+        self.pool.casualties.retries += 1;
+        let by_itself = self.live(WORKERS, Some(gap.clone()), None);
+        self.bury(WORKERS, by_itself);
+        Some(gap)
+    }
+
+    /// As [`Pool::bury`] of one that has died with no task in hand, who is not followed yet.
+    pub(super) fn bury_alone(&mut self, place: usize) {
+        let estate = self.pool.take_leave(place);
+        let exit = Exit::Signal(libc::SIGKILL);
+        let succession = estate.succeed(exit, None, &mut self.pool.casualties).expect("few deaths");
+        assert_eq!(succession.expect("it was killed").inherited, None);
+    }
+
+    /// Makes all arguments.
+    pub(super) fn make_arguments(&mut self) {
+        while self.pool.made < self.settings.tasks {
+            self.pool.make_arguments(&self.workload);
         }
     }
 
-    /// As [`Pool::hand_out_what_is_missing`]; then all must be right.
-    fn finish(mut self, told: &dyn std::fmt::Debug) {
+    /// As [`Pool::hand_out_what_is_missing`]; then all must be right. Says how much was handed out again.
+    pub(super) fn finish(mut self, told: &dyn std::fmt::Debug) -> u64 {
         while let Some(missing) = self.pool.common.board.next_missing(0) {
             self.pool.casualties.retries += 1;
             let by_itself = self.live(0, Some(missing), None);
             self.bury(0, by_itself);
         }
         let Pool { common, casualties, meter, .. } = &self.pool;
-        for task in 0..TASKS {
+        let tasks = self.settings.tasks;
+        for task in 0..tasks {
             let word = common.board.word(task);
             assert_eq!(word, Word::done(task as u32 + 1), "{told:?}: task {task}");
             let result = common.board.result(task);
             assert!(self.workload.result_is_right(task, 0, result), "{told:?}: task {task} {result:?}");
         }
-        let times: Vec<u64> =
-            self.workload.executions.iter().map(|times| u64::from(times.load(Relaxed))).collect();
-        let most = TASKS + casualties.retries;
+        let times = self.workload.times();
+        let most = tasks + casualties.retries;
         assert!(times.iter().all(|times| *times > 0), "{told:?}: {times:?}");
         assert!(times.iter().sum::<u64>() <= most, "{told:?}: {times:?}, {casualties:?}");
-        assert!((TASKS..=most).contains(&meter.executed), "{told:?}: {meter:?}, {casualties:?}");
+        assert!((tasks..=most).contains(&meter.executed), "{told:?}: {meter:?}, {casualties:?}");
         let least = self.workload.work_units(meter.initialisations);
         let undisturbed = casualties.lost == 0;
         assert!(meter.work_units >= least, "{told:?}: {meter:?}");
         assert!(meter.work_units == least || !undisturbed, "{told:?}: {meter:?}");
+        casualties.retries
+    }
+
+    /// What is done.
+    pub(super) fn workload(&self) -> Counting {
+        self.workload.clone()
     }
 }
 
@@ -276,7 +334,7 @@ struct Paused {
 impl Paused {
     /// Lets it work up to its access number `at`. `None` if it has ended before.
     fn start(parent: &Parent, at: u32) -> Option<Self> {
-        let (mut common, workload) = (parent.common_of_another(), parent.workload.clone());
+        let life = parent.another(0);
         let (pauses, is_paused) = mpsc::channel();
         let (dies, is_to_die) = mpsc::channel();
         let mut left = Some(at);
@@ -289,10 +347,8 @@ impl Paused {
             }
             left = left.and_then(|left| left.checked_sub(1));
         };
-        let thread = std::thread::spawn(move || {
-            let life = || watching(watcher, || worker::work(&mut common, &workload, 0, None));
-            catch_unwind(AssertUnwindSafe(life)).is_ok()
-        });
+        let thread =
+            std::thread::spawn(move || catch_unwind(AssertUnwindSafe(|| watching(watcher, life))).is_ok());
         is_paused.recv().is_ok().then_some(Self { thread, dies })
     }
 

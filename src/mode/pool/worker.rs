@@ -62,8 +62,9 @@ impl Queue<'_> {
     /// The next `chunk` tasks that nobody has claimed; `None` when there are none left.
     #[inline]
     fn claim(&self) -> Option<Range<u64>> {
-        // Relaxed: the counter orders nothing but itself. Arguments are published by another word.
-        let start = self.next.fetch_add(self.chunk, Relaxed);
+        // Release: whoever sees that tasks were claimed sees that their worker had published all that it held before, and does
+        // not take what it is about to note for nobody's. Arguments are published by another word.
+        let start = self.next.fetch_add(self.chunk, Release);
         (start < self.tasks).then(|| start..self.tasks.min(start.saturating_add(self.chunk)))
     }
 }

@@ -1,0 +1,87 @@
+//! One that tells of each access before it is made.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::atomic::{self, Ordering};
+
+use super::reordered;
+
+thread_local! {
+    static WATCHER: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// Does `work`; `watcher` is called before each access that this thread makes meanwhile, and may unwind.
+pub fn watching<R>(watcher: impl FnMut() + 'static, work: impl FnOnce() -> R) -> R {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            WATCHER.with(|slot| *slot.borrow_mut() = None);
+        }
+    }
+    WATCHER.with(|slot| *slot.borrow_mut() = Some(Box::new(watcher)));
+    let _end = End;
+    work()
+}
+
+fn tell() {
+    let watcher = WATCHER.with(|slot| slot.borrow_mut().take());
+    if let Some(mut watcher) = watcher {
+        watcher();
+        WATCHER.with(|slot| *slot.borrow_mut() = Some(watcher));
+    }
+}
+
+/// As the standard library's.
+#[repr(transparent)]
+#[derive(Debug, Default)]
+pub struct AtomicU64(atomic::AtomicU64);
+
+impl AtomicU64 {
+    pub fn load(&self, order: Ordering) -> u64 {
+        tell();
+        match reordered::word_of(&self.0) {
+            Some(word) => word.load(reordered::of_load(order)),
+            None => self.0.load(order),
+        }
+    }
+
+    pub fn store(&self, value: u64, order: Ordering) {
+        tell();
+        match reordered::word_of(&self.0) {
+            Some(word) => word.store(value, reordered::of_store(order)),
+            None => self.0.store(value, order),
+        }
+    }
+
+    pub fn swap(&self, value: u64, order: Ordering) -> u64 {
+        tell();
+        match reordered::word_of(&self.0) {
+            Some(word) => word.swap(value, reordered::of_update(order)),
+            None => self.0.swap(value, order),
+        }
+    }
+
+    pub fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        tell();
+        match reordered::word_of(&self.0) {
+            Some(word) => word.fetch_add(value, reordered::of_update(order)),
+            None => self.0.fetch_add(value, order),
+        }
+    }
+
+    pub fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        tell();
+        match reordered::word_of(&self.0) {
+            Some(word) => word.fetch_sub(value, reordered::of_update(order)),
+            None => self.0.fetch_sub(value, order),
+        }
+    }
+}
+
+impl Deref for AtomicU64 {
+    type Target = atomic::AtomicU64;
+
+    fn deref(&self) -> &atomic::AtomicU64 {
+        &self.0
+    }
+}
