@@ -86,6 +86,9 @@ fn a_number_of_tasks_that_is_none_is_refused_with_what_was_expected() {
 fn an_unknown_flag_is_named_and_the_right_one_suggested() {
     refused(&["--taks", "5"], &["'--taks'", "'--tasks'"]);
     refused(&["--tasks", "5", "surplus"], &["'surplus'", "a command of your own stands behind --"]);
+    let finished = Sandbox::new().run(["advise", "--tasks", "5", "surplus"]).expect_code(2);
+    assert!(finished.stderr.contains("a command of your own stands behind --"), "{finished:?}");
+    refused(&["--spread", "trace:-"], &["standard input"]);
     refused(&["--tasks", "5", "--"], &["nothing stands behind the --", "expected a command"]);
     refused(&["--tasks", "5", "--tasks", "6"], &["--tasks"]);
     refused(&["--tasks"], &["--tasks", "value"]);

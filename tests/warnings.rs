@@ -46,13 +46,16 @@ fn a_slow_first_round_needs_warming_up() {
     let mut seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003].repeat(2);
     seconds[0] = 1.5;
     let said = said_of(&seconds, "slow_first_round");
-    assert!(said.contains("took 50 % longer than the others") && said.contains("--warmup 2"), "{said}");
+    assert!(
+        said.contains("longer than the others (serial: by 50 %)") && said.contains("--warmup 2"),
+        "{said}"
+    );
 }
 
 #[test]
 fn times_that_drift_are_told_with_their_direction() {
     let seconds: Vec<f64> = (0..12).map(|round| 1.0 + 0.02 * f64::from(round)).collect();
-    assert!(said_of(&seconds, "drift").contains("grew longer by 2"), "{}", said_of(&seconds, "drift"));
+    assert!(said_of(&seconds, "drift").contains("serial: longer by 2"), "{}", said_of(&seconds, "drift"));
 }
 
 #[test]
@@ -62,12 +65,27 @@ fn a_spread_beyond_a_tenth_is_told() {
 }
 
 #[test]
+fn what_is_true_of_several_strategies_is_told_once() {
+    let seconds = [1.0, 1.4, 0.9, 1.3, 0.8, 1.2, 1.4, 0.9, 1.1, 0.8, 1.3, 1.0];
+    let mut document = with_rounds(&seconds);
+    let mut other = document.strategies[0].clone();
+    other.name = "pool".into();
+    document.strategies.push(other);
+    let all = warnings::all(&document);
+    let spread: Vec<&str> = all
+        .iter()
+        .filter(|warning| warning.code == "spread")
+        .map(|warning| warning.message.as_str())
+        .collect();
+    assert_eq!(spread.len(), 1, "{spread:?}");
+    assert!(spread[0].contains("(serial: ") && spread[0].contains("; pool: "), "{spread:?}");
+}
+
+#[test]
 fn outliers_are_counted_and_stay() {
     let mut seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003].repeat(2);
     seconds[7] = 3.0;
-    assert!(
-        said_of(&seconds, "outliers").contains("1 of 12 rounds lie far from the others; they are counted")
-    );
+    assert!(said_of(&seconds, "outliers").contains("counted like the rest (serial: 1 of 12)"));
     assert_eq!(with_rounds(&seconds).strategies[0].rounds.len(), 12);
 }
 
@@ -111,7 +129,7 @@ fn waits_that_last_longer_than_asked_for_are_told_with_how_much() {
     // The tasks wait for 10 ms.
     assert_eq!(longer_by(0.0004), None);
     let said = longer_by(0.002).expect("a warning");
-    assert!(said.contains("2.00 ms longer than asked for") && said.contains("20 % of them"), "{said}");
+    assert!(said.contains("(serial: by 2.00 ms, 20 % of them)"), "{said}");
 }
 
 #[test]
@@ -146,7 +164,7 @@ fn a_precision_that_was_not_reached_is_told_with_what_it_came_to() {
         said(&document, "not_precise")
     };
     assert_eq!(asked_for(10.0), None);
-    assert!(asked_for(1e-9).is_some_and(|said| said.contains("was not reached within its rounds")));
+    assert!(asked_for(1e-9).is_some_and(|said| said.contains("was not reached within the rounds")));
 }
 
 #[test]

@@ -24,8 +24,11 @@ pub fn typed() -> Cli {
             _ => "-",
         };
         let first = std::env::args_os().nth(1).unwrap_or_default();
-        let is_of_benchmark =
-            !Cli::command().get_subcommands().any(|verb| OsStr::new(verb.get_name()) == first);
+        let takes_a_command = |verb: &clap::Command| verb.get_arguments().any(clap::Arg::is_last_set);
+        let is_of_benchmark = Cli::command()
+            .get_subcommands()
+            .find(|verb| OsStr::new(verb.get_name()) == first)
+            .is_none_or(takes_a_command);
         let tip = match word.starts_with('-') {
             true => of_other_tools(word),
             false => Some(FORGOTTEN),

@@ -275,19 +275,34 @@ fn surroundings_of(run: &Document) -> Value {
 
 /// What of the fields of `old` and `new` is not the same: `tasks is 5 in the old run, 6 in the new`.
 fn differences(old: &Value, new: &Value) -> Vec<String> {
-    let (Value::Object(old), Value::Object(new)) = (old, new) else { return Vec::new() };
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut found = Vec::new();
+    find_differences("", Some(old), Some(new), &mut found);
+    found
+}
+
+/// The same of `key` in both, or of what lies in it.
+fn find_differences(key: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
+    if old == new {
+        return;
+    }
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old, new) {
+        let fields: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for field in fields {
+            let inner = if key.is_empty() { field.clone() } else { format!("{key}.{field}") };
+            find_differences(&inner, old.get(field), new.get(field), found);
+        }
+        return;
+    }
     let shown = |value: Option<&Value>| match value {
         None | Some(Value::Null) => "nothing".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        // As a command is typed.
+        Some(Value::Array(words)) if words.iter().all(Value::is_string) => {
+            shlex::try_join(words.iter().filter_map(Value::as_str)).unwrap_or_default()
+        }
         Some(value) => value.to_string(),
     };
-    keys.into_iter()
-        .filter(|key| old.get(*key) != new.get(*key))
-        .map(|key| {
-            format!("{key} is {} in the old run, {} in the new", shown(old.get(key)), shown(new.get(key)))
-        })
-        .collect()
+    found.push(format!("{key} is {} in the old run, {} in the new", shown(old), shown(new)));
 }
 
 fn warnings(
@@ -338,4 +353,23 @@ fn work_ratio(old: &StrategyResult, new: &StrategyResult) -> Option<f64> {
     let units = |row: &StrategyResult| row.rounds.first().map(|round| round.report.work_units as f64);
     let (old, new) = (units(old)?, units(new)?);
     (old > 0.0 && new > 0.0).then(|| new / old)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_is_told_where_it_lies_and_a_command_as_it_is_typed() {
+        let of =
+            |words: &[&str], tasks: u64| json!({"tasks": tasks, "program": {"shell": false, "words": words}});
+        assert_eq!(differences(&of(&["true"], 5), &of(&["true"], 5)), [""; 0]);
+        let told = [
+            "program.words is true in the old run, sleep '0 1' in the new",
+            "tasks is 5 in the old run, 6 in the new",
+        ];
+        assert_eq!(differences(&of(&["true"], 5), &of(&["sleep", "0 1"], 6)), told);
+    }
 }

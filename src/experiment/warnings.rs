@@ -1,26 +1,18 @@
 //! What a reader should know before he believes the numbers: every warning, and its advice, in one place.
 
 mod failed;
+mod notice;
 
-use std::fmt;
-
-use crate::document::{
-    Document, MEMORY_NOT_MEASURED, Memory, NOT_MEASURED, PerAliveMissing, StrategyResult, TOO_FEW_ROUNDS,
-    Warning,
-};
+use crate::document::{Document, Memory, PerAliveMissing, StrategyResult, Warning};
 use crate::engine::Engine;
 use crate::measure::conditions::{self, Condition};
 use crate::measure::memory::Missing;
-use crate::measure::storage::Storage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
-use crate::report::numbers::{bytes, count, exact_percent, percent, seconds};
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
-use crate::workload::{Io, Kind, OnFailure};
-use failed::{Failed, hint, timed_rounds};
-
-/// A round shorter than this is mostly set-up, tear-down and chance.
-const SHORT_ROUND_SECONDS: f64 = 0.005;
+use crate::workload::{Kind, OnFailure};
+use failed::{Failed, hint};
+use notice::{Notice, SHORT_ROUND_SECONDS, told_together};
 
 /// Memory of one strategy that differs by more than this part of its median between rounds is reported.
 const MEMORY_SPREAD_LIMIT: f64 = 0.25;
@@ -31,204 +23,6 @@ const MANY_THREADS_PER_CORE: u64 = 64;
 
 /// Failed tasks of a strategy that are told one by one.
 const FAILURES_SHOWN: usize = 3;
-
-/// Everything that a document itself gives reason to warn of. What the machine gives is in [`conditions`].
-#[derive(Debug, Clone, PartialEq)]
-enum Notice<'a> {
-    Interrupted,
-    Stopped,
-    TasksFailed(Failed<'a>),
-    LeftRunning { strategy: &'a str, processes: u64, rounds: usize, of_workers: bool },
-    Retries { strategy: &'a str, retries: u64, rounds: usize },
-    NotPrecise { strategy: &'a str, reached: Option<f64>, wanted: f64 },
-    FewerPairs { strategy: &'a str, baseline: &'a str, pairs: usize, rounds: usize },
-    ManyThreads { strategy: &'a str, workers: u64, cores: u64 },
-    TooFewRounds { fewest: usize },
-    ShortRounds { strategies: Vec<&'a str> },
-    SlowFirstRound { strategy: &'a str, slowdown: f64 },
-    Drift { strategy: &'a str, change: f64, p_value: f64 },
-    Spread { strategy: &'a str, spread: f64 },
-    Outliers { strategy: &'a str, outliers: usize, rounds: usize },
-    WaitOvershoot { strategy: &'a str, io: Io, mean_seconds: f64, share: f64 },
-    NoDisk { storage: &'a Storage },
-    HiddenDisk { storage: &'a Storage },
-    ReadFromMemory { strategy: &'a str, read_bytes: u64, wanted_bytes: u64 },
-    MemoryNotMeasured { strategies: Vec<&'a str>, reason: Missing },
-    KernelMemoryNotMeasured { strategies: Vec<&'a str>, reason: Missing },
-    PerAliveNotMeasured { strategies: Vec<&'a str>, reason: PerAliveMissing },
-    MemoryDiffers { strategies: Vec<(&'a str, [u64; 2])> },
-    NotMeasured { what: String },
-}
-
-impl Notice<'_> {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Interrupted => "interrupted",
-            Self::Stopped => "stopped",
-            Self::LeftRunning { .. } => "left_running",
-            Self::TasksFailed(_) => "tasks_failed",
-            Self::Retries { .. } => "retries",
-            Self::NotPrecise { .. } => "not_precise",
-            Self::FewerPairs { .. } => "fewer_pairs",
-            Self::ManyThreads { .. } => "many_threads",
-            Self::TooFewRounds { .. } => TOO_FEW_ROUNDS,
-            Self::ShortRounds { .. } => "short_rounds",
-            Self::SlowFirstRound { .. } => "slow_first_round",
-            Self::Drift { .. } => "drift",
-            Self::Spread { .. } => "spread",
-            Self::Outliers { .. } => "outliers",
-            Self::WaitOvershoot { .. } => "wait_overshoot",
-            Self::NoDisk { .. } => "no_disk",
-            Self::HiddenDisk { .. } => "hidden_disk",
-            Self::ReadFromMemory { .. } => "read_from_memory",
-            Self::MemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[0],
-            Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
-            Self::PerAliveNotMeasured { .. } => MEMORY_NOT_MEASURED[2],
-            Self::MemoryDiffers { .. } => "memory_differs",
-            Self::NotMeasured { .. } => NOT_MEASURED,
-        }
-    }
-}
-
-impl fmt::Display for Notice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Interrupted => write!(f, "interrupted: only what was finished is shown"),
-            Self::Stopped => {
-                write!(
-                    f,
-                    "stopped after the first failed task (--on-failure stop): only what was finished is shown"
-                )
-            }
-            Self::TasksFailed(failed) => write!(f, "{failed}"),
-            Self::LeftRunning { strategy, processes, rounds, of_workers } => write!(
-                f,
-                "{strategy}: {processes} {} left running in {} by what tasks had started, and killed after their round; they \
-                 disturbed what came after them, and what they used of the CPU is in no column{}",
-                if *processes == 1 { "process was" } else { "processes were" },
-                timed_rounds(*rounds),
-                match of_workers {
-                    true =>
-                        ". A worker that had not ended 5 s after its input did is one of them, and those 5 s are in the times",
-                    false => "",
-                }
-            ),
-            Self::Retries { strategy, retries, rounds } => write!(
-                f,
-                "{strategy}: {retries} tasks were executed again in {} because they had failed, or their worker had died",
-                timed_rounds(*rounds)
-            ),
-            Self::NotPrecise { strategy, reached, wanted } => {
-                let reached = reached.map_or_else(
-                    || "too few rounds to tell".into(),
-                    |reached| format!("±{} is what it came to", exact_percent((reached * 1e3).round() / 1e3)),
-                );
-                write!(
-                    f,
-                    "{strategy}: the precision that was asked for, ±{}, was not reached within its rounds: {reached} (--rounds, \
-                     --time-budget)",
-                    exact_percent(*wanted)
-                )
-            }
-            Self::FewerPairs { strategy, baseline, pairs, rounds } => write!(
-                f,
-                "{strategy}: its speed-up rests on the {pairs} rounds that {baseline} has too, the times on all {rounds} (rounds \
-                 are compared with those of the same number)"
-            ),
-            Self::ManyThreads { strategy, workers, cores } => write!(
-                f,
-                "{strategy}: rayon's pool is made for about as many threads as there are cores ({cores}); of {} most of the \
-                 time is theirs in looking for work. For tasks that wait, look at a pool of as many workers, or at py-threads",
-                count(*workers)
-            ),
-            Self::TooFewRounds { fewest } => {
-                write!(
-                    f,
-                    "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
-                )
-            }
-            Self::ShortRounds { strategies } => write!(
-                f,
-                "rounds of {} are shorter than {}, so starting and ending are most of them: raise --tasks unless \
-                 that is the question",
-                strategies.join(", "),
-                seconds(SHORT_ROUND_SECONDS)
-            ),
-            Self::SlowFirstRound { strategy, slowdown } => write!(
-                f,
-                "{strategy}: the first round took {} longer than the others: add --warmup 2 or more",
-                percent(slowdown - 1.0)
-            ),
-            Self::Drift { strategy, change, p_value } => write!(
-                f,
-                "{strategy}: rounds {} by {} from first to last (p = {p_value:.3}): the machine was changing under the run \
-                 (heat, neighbours); comparisons within rounds still hold, absolute times less so",
-                if *change > 0.0 { "grew longer" } else { "grew shorter" },
-                percent(change.abs())
-            ),
-            Self::Spread { strategy, spread } => write!(
-                f,
-                "{strategy}: rounds differ by {} of their median: stop what else is running, or give more --rounds",
-                percent(*spread)
-            ),
-            Self::Outliers { strategy, outliers, rounds } => write!(
-                f,
-                "{strategy}: {outliers} of {rounds} rounds lie far from the others; they are counted like the rest"
-            ),
-            Self::WaitOvershoot { strategy, io, mean_seconds, share } => write!(
-                f,
-                "{strategy}: waits for I/O lasted {} longer than asked for on average ({} of them): {}more processes \
-                 woke at once than there are cores, or the timer is coarse",
-                seconds(*mean_seconds),
-                percent(*share),
-                if *io == Io::Echo { "the round trip takes that long, the peer is busy, " } else { "" }
-            ),
-            Self::NoDisk { storage } => write!(
-                f,
-                "{} is in memory ({}): nothing of this I/O reaches a disk. Name a folder on one (--io-folder)",
-                storage.folder.display(),
-                storage.file_system.as_deref().unwrap_or_default()
-            ),
-            Self::HiddenDisk { storage } => write!(
-                f,
-                "{} is on a file system over others ({}): whether a disk is beneath cannot be seen from here",
-                storage.folder.display(),
-                storage.file_system.as_deref().unwrap_or_default()
-            ),
-            Self::ReadFromMemory { strategy, read_bytes, wanted_bytes } => write!(
-                f,
-                "{strategy}: of {} that tasks read, only {} came from storage by the kernel's account: the rest was still \
-                 in memory, or the file system does not count",
-                bytes(*wanted_bytes),
-                bytes(*read_bytes)
-            ),
-            Self::MemoryNotMeasured { strategies, reason } => {
-                write!(f, "memory of {} was not measured: {reason}", strategies.join(", "))
-            }
-            Self::KernelMemoryNotMeasured { strategies, reason } => write!(
-                f,
-                "the kernel's share of the memory of {} was not measured: {reason}",
-                strategies.join(", ")
-            ),
-            Self::PerAliveNotMeasured { strategies, reason } => {
-                write!(f, "memory per process alive of {} is not told: {reason}", strategies.join(", "))
-            }
-            Self::MemoryDiffers { strategies } => {
-                let ranges: Vec<String> = strategies
-                    .iter()
-                    .map(|(name, [low, high])| format!("{name} ({} to {})", bytes(*low), bytes(*high)))
-                    .collect();
-                write!(
-                    f,
-                    "rounds differ widely in the memory that was found for {}, and the median is shown: others took or gave back \
-                     memory meanwhile. Stop them, or have it measured in a cgroup (as root, or with one delegated)",
-                    ranges.join(", ")
-                )
-            }
-            Self::NotMeasured { what } => write!(f, "not measured: {what}"),
-        }
-    }
-}
 
 /// All warnings of `document`.
 pub fn all(document: &Document) -> Vec<Warning> {
@@ -257,7 +51,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.extend(storage.is_in_memory().then_some(Notice::NoDisk { storage }));
         notices.extend(storage.hides_its_device().then_some(Notice::HiddenDisk { storage }));
     }
-    notices.extend(strategies().flat_map(|strategy| of_strategy(strategy, document)));
+    notices.extend(told_together(strategies().flat_map(|strategy| of_strategy(strategy, document))));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
     };
@@ -426,7 +220,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let reached =
             strategy.summary.as_ref().and_then(|summary| summary.total_seconds.relative_half_width());
         if reached.is_none_or(|reached| reached > wanted) {
-            notices.push(Notice::NotPrecise { strategy: name, reached, wanted });
+            notices.push(Notice::NotPrecise { reached: vec![(name, reached)], wanted });
         }
     }
     if let Some(baseline) = document.baseline().filter(|_| document.strategies.len() > 1) {
@@ -445,7 +239,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let (mean_seconds, share) = (overshoot.median, overshoot.median / workload.io_wait_seconds);
         // A round trip without a wait has nothing to be longer than.
         if share > 0.05 && workload.io_wait_seconds > 0.0 {
-            notices.push(Notice::WaitOvershoot { strategy: name, io: workload.io, mean_seconds, share });
+            notices.push(Notice::WaitOvershoot { io: workload.io, of: vec![(name, mean_seconds, share)] });
         }
     }
     let on_disk = document.environment.storage.as_ref().is_some_and(|storage| !storage.is_in_memory());
@@ -458,22 +252,22 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
     }
     let outliers = strategy.summary.as_ref().map_or(0, |summary| summary.total_seconds.outliers);
     if outliers > 0 {
-        notices.push(Notice::Outliers { strategy: name, outliers, rounds });
+        notices.push(Notice::Outliers { of: vec![(name, outliers, rounds)] });
     }
     if times.len() < MIN_ROUNDS {
         return notices;
     }
     if let Some(slowdown) = stats::slow_first_round(&times) {
-        notices.push(Notice::SlowFirstRound { strategy: name, slowdown });
+        notices.push(Notice::SlowFirstRound { of: vec![(name, slowdown)] });
     }
     // Several strategies are looked at, and one of them may seem to drift by chance.
     let level = DRIFT_LEVEL / document.strategies.len() as f64;
     if let Some(trend) = stats::trend(&times).filter(|trend| trend.drifts(level)) {
-        notices.push(Notice::Drift { strategy: name, change: trend.change, p_value: trend.p_value });
+        notices.push(Notice::Drift { of: vec![(name, trend.change, trend.p_value)] });
     }
     let spread = strategy.summary.as_ref().and_then(|summary| summary.total_seconds.spread());
     if let Some(spread) = spread.filter(|spread| *spread > SPREAD_LIMIT) {
-        notices.push(Notice::Spread { strategy: name, spread });
+        notices.push(Notice::Spread { of: vec![(name, spread)] });
     }
     notices
 }

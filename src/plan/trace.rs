@@ -46,6 +46,12 @@ const LONGEST_LINE: u64 = 256;
 /// A text that names the file and the line, what was found there and what was expected.
 pub fn read(path: &Path) -> Result<Trace, String> {
     let shown = path.display();
+    if path == Path::new("-") {
+        return Err(
+            "a trace is read from a file, not from standard input: its name stands in what runs it again"
+                .into(),
+        );
+    }
     let unreadable = |error: io::Error| format!("failed to read the trace {shown}: {error}");
     let found = path.canonicalize().map_err(unreadable)?;
     let file = File::open(&found).map_err(unreadable)?;

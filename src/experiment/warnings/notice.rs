@@ -1,0 +1,313 @@
+//! What there is to tell of a document, in words. What is told of several strategies in the same words is told once.
+
+use std::fmt;
+
+use super::failed::{Failed, timed_rounds};
+use crate::document::{MEMORY_NOT_MEASURED, NOT_MEASURED, PerAliveMissing, TOO_FEW_ROUNDS};
+use crate::measure::memory::Missing;
+use crate::measure::storage::Storage;
+use crate::report::numbers::{bytes, count, exact_percent, percent, seconds};
+use crate::stats::{MIN_ROUNDS, SPREAD_LIMIT};
+use crate::workload::Io;
+
+/// A round shorter than this is mostly set-up, tear-down and chance.
+pub(super) const SHORT_ROUND_SECONDS: f64 = 0.005;
+
+/// Everything that a document itself gives reason to warn of. What the machine gives is in [`conditions`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Notice<'a> {
+    Interrupted,
+    Stopped,
+    TasksFailed(Failed<'a>),
+    LeftRunning {
+        strategy: &'a str,
+        processes: u64,
+        rounds: usize,
+        of_workers: bool,
+    },
+    Retries {
+        strategy: &'a str,
+        retries: u64,
+        rounds: usize,
+    },
+    NotPrecise {
+        reached: Vec<(&'a str, Option<f64>)>,
+        wanted: f64,
+    },
+    FewerPairs {
+        strategy: &'a str,
+        baseline: &'a str,
+        pairs: usize,
+        rounds: usize,
+    },
+    ManyThreads {
+        strategy: &'a str,
+        workers: u64,
+        cores: u64,
+    },
+    TooFewRounds {
+        fewest: usize,
+    },
+    ShortRounds {
+        strategies: Vec<&'a str>,
+    },
+    /// With how many times as long as the others it was.
+    SlowFirstRound {
+        of: Vec<(&'a str, f64)>,
+    },
+    /// With the change from first to last, and how likely that is by chance.
+    Drift {
+        of: Vec<(&'a str, f64, f64)>,
+    },
+    /// As a part of the median.
+    Spread {
+        of: Vec<(&'a str, f64)>,
+    },
+    /// With how many of how many rounds.
+    Outliers {
+        of: Vec<(&'a str, usize, usize)>,
+    },
+    /// With by how much, in seconds and as a part of what was asked for.
+    WaitOvershoot {
+        io: Io,
+        of: Vec<(&'a str, f64, f64)>,
+    },
+    NoDisk {
+        storage: &'a Storage,
+    },
+    HiddenDisk {
+        storage: &'a Storage,
+    },
+    ReadFromMemory {
+        strategy: &'a str,
+        read_bytes: u64,
+        wanted_bytes: u64,
+    },
+    MemoryNotMeasured {
+        strategies: Vec<&'a str>,
+        reason: Missing,
+    },
+    KernelMemoryNotMeasured {
+        strategies: Vec<&'a str>,
+        reason: Missing,
+    },
+    PerAliveNotMeasured {
+        strategies: Vec<&'a str>,
+        reason: PerAliveMissing,
+    },
+    MemoryDiffers {
+        strategies: Vec<(&'a str, [u64; 2])>,
+    },
+    NotMeasured {
+        what: String,
+    },
+}
+
+impl<'a> Notice<'a> {
+    /// Tells what `other` tells too, if that is the same of other strategies.
+    fn takes_in(&mut self, other: &Notice<'a>) -> bool {
+        match (self, other) {
+            (Self::NotPrecise { reached, .. }, Self::NotPrecise { reached: more, .. }) => {
+                reached.extend(more)
+            }
+            (Self::SlowFirstRound { of }, Self::SlowFirstRound { of: more }) => of.extend(more),
+            (Self::Drift { of }, Self::Drift { of: more }) => of.extend(more),
+            (Self::Spread { of }, Self::Spread { of: more }) => of.extend(more),
+            (Self::Outliers { of }, Self::Outliers { of: more }) => of.extend(more),
+            (Self::WaitOvershoot { of, .. }, Self::WaitOvershoot { of: more, .. }) => of.extend(more),
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::Stopped => "stopped",
+            Self::LeftRunning { .. } => "left_running",
+            Self::TasksFailed(_) => "tasks_failed",
+            Self::Retries { .. } => "retries",
+            Self::NotPrecise { .. } => "not_precise",
+            Self::FewerPairs { .. } => "fewer_pairs",
+            Self::ManyThreads { .. } => "many_threads",
+            Self::TooFewRounds { .. } => TOO_FEW_ROUNDS,
+            Self::ShortRounds { .. } => "short_rounds",
+            Self::SlowFirstRound { .. } => "slow_first_round",
+            Self::Drift { .. } => "drift",
+            Self::Spread { .. } => "spread",
+            Self::Outliers { .. } => "outliers",
+            Self::WaitOvershoot { .. } => "wait_overshoot",
+            Self::NoDisk { .. } => "no_disk",
+            Self::HiddenDisk { .. } => "hidden_disk",
+            Self::ReadFromMemory { .. } => "read_from_memory",
+            Self::MemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[0],
+            Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
+            Self::PerAliveNotMeasured { .. } => MEMORY_NOT_MEASURED[2],
+            Self::MemoryDiffers { .. } => "memory_differs",
+            Self::NotMeasured { .. } => NOT_MEASURED,
+        }
+    }
+}
+
+impl fmt::Display for Notice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => write!(f, "interrupted: only what was finished is shown"),
+            Self::Stopped => {
+                write!(
+                    f,
+                    "stopped after the first failed task (--on-failure stop): only what was finished is shown"
+                )
+            }
+            Self::TasksFailed(failed) => write!(f, "{failed}"),
+            Self::LeftRunning { strategy, processes, rounds, of_workers } => write!(
+                f,
+                "{strategy}: {processes} {} left running in {} by what tasks had started, and killed after their round; they \
+                 disturbed what came after them, and what they used of the CPU is in no column{}",
+                if *processes == 1 { "process was" } else { "processes were" },
+                timed_rounds(*rounds),
+                match of_workers {
+                    true =>
+                        ". A worker that had not ended 5 s after its input did is one of them, and those 5 s are in the times",
+                    false => "",
+                }
+            ),
+            Self::Retries { strategy, retries, rounds } => write!(
+                f,
+                "{strategy}: {retries} tasks were executed again in {} because they had failed, or their worker had died",
+                timed_rounds(*rounds)
+            ),
+            Self::NotPrecise { reached, wanted } => {
+                let each = each(reached, |(name, reached)| match reached {
+                    None => format!("{name}: too few rounds to tell"),
+                    Some(reached) => format!("{name}: ±{}", exact_percent((reached * 1e3).round() / 1e3)),
+                });
+                write!(
+                    f,
+                    "the precision that was asked for, ±{}, was not reached within the rounds that there were ({each}): \
+                     --rounds, --time-budget",
+                    exact_percent(*wanted)
+                )
+            }
+            Self::FewerPairs { strategy, baseline, pairs, rounds } => write!(
+                f,
+                "{strategy}: its speed-up rests on the {pairs} rounds that {baseline} has too, the times on all {rounds} (rounds \
+                 are compared with those of the same number)"
+            ),
+            Self::ManyThreads { strategy, workers, cores } => write!(
+                f,
+                "{strategy}: rayon's pool is made for about as many threads as there are cores ({cores}); of {} most of the \
+                 time is theirs in looking for work. For tasks that wait, look at a pool of as many workers, or at py-threads",
+                count(*workers)
+            ),
+            Self::TooFewRounds { fewest } => {
+                write!(
+                    f,
+                    "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
+                )
+            }
+            Self::ShortRounds { strategies } => write!(
+                f,
+                "rounds of {} are shorter than {}, so starting and ending are most of them: raise --tasks unless \
+                 that is the question",
+                strategies.join(", "),
+                seconds(SHORT_ROUND_SECONDS)
+            ),
+            Self::SlowFirstRound { of } => write!(
+                f,
+                "the first round took longer than the others ({}): add --warmup 2 or more",
+                each(of, |(name, slowdown)| format!("{name}: by {}", percent(slowdown - 1.0)))
+            ),
+            Self::Drift { of } => {
+                let each = each(of, |(name, change, p_value)| {
+                    let grew = if *change > 0.0 { "longer" } else { "shorter" };
+                    format!("{name}: {grew} by {}, p = {p_value:.3}", percent(change.abs()))
+                });
+                write!(
+                    f,
+                    "times drift from the first round to the last ({each}): the machine was changing under the run (heat, \
+                     neighbours); comparisons within rounds still hold, absolute times less so"
+                )
+            }
+            Self::Spread { of } => write!(
+                f,
+                "rounds differ by more than {} of their median ({}): stop what else is running, or give more --rounds",
+                percent(SPREAD_LIMIT),
+                each(of, |(name, spread)| format!("{name}: {}", percent(*spread)))
+            ),
+            Self::Outliers { of } => write!(
+                f,
+                "rounds that lie far from the others are counted like the rest ({})",
+                each(of, |(name, outliers, rounds)| format!("{name}: {outliers} of {rounds}"))
+            ),
+            Self::WaitOvershoot { io, of } => write!(
+                f,
+                "waits for I/O lasted longer than asked for on average ({}): {}more processes woke at once than there are \
+                 cores, or the timer is coarse",
+                each(of, |(name, seconds_longer, share)| {
+                    format!("{name}: by {}, {} of them", seconds(*seconds_longer), percent(*share))
+                }),
+                if *io == Io::Echo { "the round trip takes that long, the peer is busy, " } else { "" }
+            ),
+            Self::NoDisk { storage } => write!(
+                f,
+                "{} is in memory ({}): nothing of this I/O reaches a disk. Name a folder on one (--io-folder)",
+                storage.folder.display(),
+                storage.file_system.as_deref().unwrap_or_default()
+            ),
+            Self::HiddenDisk { storage } => write!(
+                f,
+                "{} is on a file system over others ({}): whether a disk is beneath cannot be seen from here",
+                storage.folder.display(),
+                storage.file_system.as_deref().unwrap_or_default()
+            ),
+            Self::ReadFromMemory { strategy, read_bytes, wanted_bytes } => write!(
+                f,
+                "{strategy}: of {} that tasks read, only {} came from storage by the kernel's account: the rest was still \
+                 in memory, or the file system does not count",
+                bytes(*wanted_bytes),
+                bytes(*read_bytes)
+            ),
+            Self::MemoryNotMeasured { strategies, reason } => {
+                write!(f, "memory of {} was not measured: {reason}", strategies.join(", "))
+            }
+            Self::KernelMemoryNotMeasured { strategies, reason } => write!(
+                f,
+                "the kernel's share of the memory of {} was not measured: {reason}",
+                strategies.join(", ")
+            ),
+            Self::PerAliveNotMeasured { strategies, reason } => {
+                write!(f, "memory per process alive of {} is not told: {reason}", strategies.join(", "))
+            }
+            Self::MemoryDiffers { strategies } => {
+                let ranges: Vec<String> = strategies
+                    .iter()
+                    .map(|(name, [low, high])| format!("{name} ({} to {})", bytes(*low), bytes(*high)))
+                    .collect();
+                write!(
+                    f,
+                    "rounds differ widely in the memory that was found for {}, and the median is shown: others took or gave back \
+                     memory meanwhile. Stop them, or have it measured in a cgroup (as root, or with one delegated)",
+                    ranges.join(", ")
+                )
+            }
+            Self::NotMeasured { what } => write!(f, "not measured: {what}"),
+        }
+    }
+}
+
+/// `a; b; c`
+fn each<T>(all: &[T], told: impl Fn(&T) -> String) -> String {
+    all.iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// `notices`, of which those that only differ by their strategies are one, at the place of the first.
+pub(super) fn told_together<'a>(notices: impl Iterator<Item = Notice<'a>>) -> Vec<Notice<'a>> {
+    let mut together: Vec<Notice<'a>> = Vec::new();
+    for notice in notices {
+        if !together.iter_mut().any(|known| known.takes_in(&notice)) {
+            together.push(notice);
+        }
+    }
+    together
+}
