@@ -97,6 +97,25 @@ fn a_claim_about_python_is_not_for_the_native_engine() {
 }
 
 #[test]
+fn claims_are_exported_in_every_form_at_once() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        "claims ordered --quick --engine native --json a.json --csv a.csv --markdown a.md --html a.html";
+    let finished = sandbox.run(arguments.split(' ')).expect_code(exit::SUCCESS);
+    assert!(finished.stdout.contains("ordered"), "{finished:?}");
+    let read = |name: &str| std::fs::read_to_string(sandbox.path(name)).expect("an export");
+    assert_eq!(parse(&read("a.json")).claims[0].claim.name, "ordered");
+    assert!(read("a.csv").lines().next().is_some_and(|header| header.contains("strategy")));
+    assert!(read("a.csv").lines().count() > 1);
+    assert!(read("a.md").starts_with("| ") && read("a.html").starts_with("<!DOCTYPE html>"));
+    // The same as from what was saved.
+    sandbox.run("report a.json -o b.html --csv b.csv --markdown b.md".split(' ')).expect_code(exit::SUCCESS);
+    for [now, later] in [["a.csv", "b.csv"], ["a.md", "b.md"], ["a.html", "b.html"]] {
+        assert_eq!(read(now), read(later), "{now}");
+    }
+}
+
+#[test]
 fn one_export_alone_can_go_to_standard_output() {
     let sandbox = Sandbox::new();
     sandbox.run(["claims", "--json", "-", "--markdown", "-"]).expect_code(exit::USAGE);

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
-use common::{Finished, Sandbox, digest, parse, rounds, row};
+use common::{Finished, Sandbox, digest, parse, rounds, row, skip};
 use procbench::document::{Document, StrategyResult};
 use procbench::plan::draft::Draft;
 use procbench::plan::{Machine, Plan};
@@ -408,4 +408,38 @@ fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
     let beside = |line: &str| line.contains('┃') && line.contains(" … ");
     assert!(!text.lines().any(beside), "names leave no room beside the table, but below it: {text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+}
+
+#[test]
+fn completions_and_the_manual_page_know_every_verb_and_flag() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.run(["--help"]).expect_code(0).stdout;
+    let flags: Vec<&str> = help
+        .split_whitespace()
+        .map(|word| word.trim_end_matches([',', ')', ';', ':', '.']))
+        .filter(|word| word.len() > 3 && word.starts_with("--") && !word.contains('='))
+        .collect();
+    assert!(flags.len() > 40, "{flags:?}");
+    let printed = |words: &[&str]| sandbox.run(words).expect_code(0).stdout;
+    // As a manual page spells hyphens.
+    let manual = printed(&["man"]).replace("\\-", "-");
+    assert!(manual.contains(".TH procbench 1"), "{manual}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&["completions", shell]);
+        for verb in ["advise", "sweep", "crossover", "report", "compare", "claims"] {
+            assert!(script.contains(verb), "{shell}: no {verb}");
+        }
+        // Fish names long flags without their hyphens.
+        let knows = |flag: &&str| script.contains(flag.trim_start_matches('-'));
+        assert_eq!(flags.iter().find(|flag| !knows(flag)), None, "{shell}");
+    }
+    assert_eq!(flags.iter().find(|flag| !manual.contains(**flag)), None, "the manual page");
+    // Where the shell is there, it takes the script.
+    sandbox.write("script", &printed(&["completions", "bash"]));
+    match std::process::Command::new("bash").args(["-n", "script"]).current_dir(sandbox.path(".")).status() {
+        Ok(status) => assert!(status.success(), "bash does not understand its script"),
+        Err(_) => skip("completions", "there is no bash"),
+    }
+    let refused = sandbox.run(["completions", "tcsh"]).expect_code(2);
+    assert!(refused.error().contains("bash"), "{refused:?}");
 }

@@ -268,3 +268,22 @@ fn who_is_alone_wins_nothing() {
     assert!(!finished.stdout.contains('◀') && !finished.stdout.contains("Fastest"), "{finished:?}");
     assert!(finished.stdout.contains("compared with nobody"), "{finished:?}");
 }
+
+#[test]
+fn the_fastest_of_a_line_is_marked_with_its_lead() {
+    let sandbox = Sandbox::new();
+    let words = "sweep --vary tasks=2,3 --io-wait 60ms -m serial,pool:workers=3 --rounds 6 --json out.json";
+    let finished = sandbox.run(words.split(' ')).expect_code(0);
+    let sweep = export(&sandbox, "out.json");
+    let mut best = 0;
+    for cell in &sweep.cells {
+        let standing = cell.standing.as_ref().expect("it was run");
+        // On a machine that is busy enough they may not be told apart; then nobody is marked.
+        best += usize::from(standing.outcome == Outcome::Best);
+        assert!(standing.outcome != Outcome::Best || standing.best.starts_with("pool"), "{standing:?}");
+    }
+    let row = finished.stdout.lines().find(|line| line.starts_with("pool:workers=3")).expect("its row");
+    let marks = row.matches(" ◀").count();
+    assert_eq!(marks, best, "{finished:?}");
+    assert_eq!(finished.stdout.contains("◀ faster than each of the others"), best > 0, "{finished:?}");
+}

@@ -1,8 +1,8 @@
 //! One benchmark: a workload, by some strategies.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
 
+use super::exports::{self, Places};
 use super::failure::{Failure, usage};
 use super::returns::Returns;
 use crate::cli::Benchmark;
@@ -24,7 +24,9 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     }
     let mut bench = Workbench::new()?;
     let checked = bench.check(draft(flags)?)?;
-    let exports = exports(flags)?;
+    // A dry run writes nothing.
+    let places = if flags.dry_run { Places::default() } else { flags.into() };
+    let exports = exports::open(places)?;
     let returns = match &flags.returns {
         Some(path) if !flags.dry_run => {
             Some(Returns::open(path).map_err(|error| usage(format!("{error:#}")))?)
@@ -77,31 +79,14 @@ fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// Opens what is to be written to. A dry run writes nothing.
-fn exports(flags: &Benchmark) -> Result<Exports<Document>, Failure> {
-    let to = |path| Option::<&PathBuf>::map(path, PathBuf::as_path).filter(|_| !flags.dry_run);
-    let exports = Exports::open(&[
-        ("--json", to(flags.json.as_ref()), report::json::export),
-        ("--csv", to(flags.csv.as_ref()), |run: &Document| report::csv::export(&[run.into()])),
-        ("--markdown", to(flags.markdown.as_ref()), |run: &Document| report::markdown::export(&[run.into()])),
-        ("--html", to(flags.html.as_ref()), |run: &Document| report::html::export(&[run.into()])),
-    ]);
-    exports.map_err(|error| usage(format!("{error:#}")))
-}
-
-/// Tables on standard output, unless an export goes there.
+/// Tables on standard output, unless an export goes there; then what a reader should know.
 fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> {
-    let to_standard_output = exports.take_standard_output();
-    // A disk that is full takes the export, not the tables.
-    let exported = exports.write(document);
-    if !to_standard_output {
-        let mut out = anstream::stdout().lock();
-        let written = report::write_for(document, terminal_columns(), &mut out).and_then(|()| out.flush());
-        ignore_closed(written, document.partial)?;
-    }
+    let shown = exports::show(document, document.partial, exports, |out| {
+        report::write_for(document, terminal_columns(), out)
+    });
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed(written, document.partial)?;
-    Ok(exported?)
+    shown
 }
 
 /// How wide the terminal is that standard output goes to; `None` where it is no terminal.

@@ -1,51 +1,27 @@
 //! The articles' claims, put to the test.
 
-use std::io::Write;
-use std::path::Path;
-
-use super::benchmark::ignore_closed_pipe;
+use super::exports;
 use super::failure::{Failure, usage};
 use crate::cli::Claims;
 use crate::engine::Engine;
 use crate::experiment::workbench::Workbench;
 use crate::report::progress::Progress;
-use crate::report::target::Target;
 use crate::study::claims::run::Wanted;
 use crate::study::claims::{ALL, ClaimsReport, Effort, run};
 use crate::{exit, report};
 
 /// Tests what was named, shows and exports it.
 pub fn run(typed: &Claims) -> Result<i32, Failure> {
-    let (json, markdown) = (target(typed.json.as_deref())?, target(typed.markdown.as_deref())?);
-    let to_standard_output = |target: &Option<Target>| matches!(target, Some(Target::StandardOutput));
-    if to_standard_output(&json) && to_standard_output(&markdown) {
-        return Err(usage(
-            "--json and --markdown both go to standard output: expected a file for one of them",
-        ));
-    }
-    let shown = !to_standard_output(&json) && !to_standard_output(&markdown);
+    let exports = exports::open_with(report::claims::json, typed.into())?;
     let wanted = wanted(typed)?;
     let mut bench = Workbench::new()?;
     let mut progress = Progress::new(typed.quiet);
     let tested = run::test(&mut bench, &wanted, &mut progress);
     progress.finish();
-    if let Some(target) = json {
-        target.write(&report::claims::json(&tested)?)?;
-    }
-    if let Some(target) = markdown {
-        target.write(report::claims::markdown(&tested).as_bytes())?;
-    }
-    if shown {
-        let mut out = anstream::stdout().lock();
-        let written = report::claims::write(&tested, !typed.names.is_empty(), &mut out);
-        ignore_closed_pipe(written.and_then(|()| out.flush()))?;
-    }
+    exports::show(&tested, tested.partial, exports, |out| {
+        report::claims::write(&tested, !typed.names.is_empty(), out)
+    })?;
     Ok(exit_code(&tested))
-}
-
-/// Where an export goes, found out before anything is measured.
-fn target(path: Option<&Path>) -> Result<Option<Target>, Failure> {
-    path.map(Target::open).transpose().map_err(|error| usage(format!("{error:#}")))
 }
 
 fn wanted(typed: &Claims) -> Result<Wanted, Failure> {

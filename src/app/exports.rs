@@ -1,32 +1,62 @@
-//! Where studies that are made of several runs are exported and shown: all in the same way.
+//! Where runs, and studies that are made of several, are exported and shown: all in the same way.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::benchmark::ignore_closed;
 use super::failure::{Failure, usage};
-use crate::cli::Benchmark;
+use crate::cli::{Benchmark, Claims};
 use crate::report;
-use crate::report::exports::Exports;
+use crate::report::exports::{Exports, Render};
 use crate::report::subject::Subject;
 
 /// The flag of the export that can be read back.
 pub const JSON: &str = "--json";
 
-/// Opens what is to be written to, as typed in `flags`.
-pub fn open<T>(flags: &Benchmark) -> Result<Exports<T>, Failure>
+/// Where exports are to go, as typed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Places<'a> {
+    json: Option<&'a Path>,
+    csv: Option<&'a Path>,
+    markdown: Option<&'a Path>,
+    html: Option<&'a Path>,
+}
+
+macro_rules! places {
+    ($($flags:ty),+) => {
+        $(impl<'a> From<&'a $flags> for Places<'a> {
+            fn from(flags: &'a $flags) -> Self {
+                let [json, csv, markdown, html] =
+                    [&flags.json, &flags.csv, &flags.markdown, &flags.html].map(Option::as_deref);
+                Self { json, csv, markdown, html }
+            }
+        })+
+    };
+}
+
+places!(Benchmark, Claims);
+
+/// Opens what is to be written to.
+pub fn open<'a, T>(places: impl Into<Places<'a>>) -> Result<Exports<T>, Failure>
 where
     T: Serialize,
-    for<'a> Subject<'a>: From<&'a T>,
+    for<'b> Subject<'b>: From<&'b T>,
+{
+    open_with(report::json::export::<T>, places.into())
+}
+
+/// The same, where JSON is not made as everywhere.
+pub fn open_with<T>(json: Render<T>, places: Places<'_>) -> Result<Exports<T>, Failure>
+where
+    for<'b> Subject<'b>: From<&'b T>,
 {
     let exports = Exports::open(&[
-        (JSON, flags.json.as_deref(), report::json::export::<T>),
-        ("--csv", flags.csv.as_deref(), |study: &T| report::csv::export(&[Subject::from(study)])),
-        ("--markdown", flags.markdown.as_deref(), |study: &T| {
-            report::markdown::export(&[Subject::from(study)])
-        }),
-        ("--html", flags.html.as_deref(), |study: &T| report::html::export(&[Subject::from(study)])),
+        (JSON, places.json, json),
+        ("--csv", places.csv, |made: &T| report::csv::export(&[Subject::from(made)])),
+        ("--markdown", places.markdown, |made: &T| report::markdown::export(&[Subject::from(made)])),
+        ("--html", places.html, |made: &T| report::html::export(&[Subject::from(made)])),
     ]);
     exports.map_err(|error| usage(format!("{error:#}")))
 }

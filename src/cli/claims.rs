@@ -32,9 +32,17 @@ pub struct Claims {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Write every round of all runs that verdicts rest on as a row of a table; - is standard output, in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
     /// Write the table as Markdown; - is standard output, in place of the table
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+
+    /// Write a page for a browser; - is standard output, in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 
     /// No progress on standard error
     #[arg(short, long, action = ArgAction::SetTrue)]

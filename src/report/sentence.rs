@@ -79,8 +79,10 @@ pub fn verdict(document: &Document) -> String {
         format!(", and {} as fast as {}, the slowest", times(speed_up.ratio), slowest.name)
     });
     let subject = if ties.is_empty() { String::new() } else { format!("{} is ", best.name) };
+    let (when, which) =
+        if unclear.is_empty() { ("here", "the next") } else { ("until then", "the next that is told apart") };
     format!(
-        "{text} here: {subject}{} as fast as {}, the next{interval}{}.",
+        "{text} {when}: {subject}{} as fast as {}, {which}{interval}{}.",
         times(speed_up.ratio),
         next.name,
         slowest.unwrap_or_default()
