@@ -6,6 +6,7 @@
 pub mod comparison;
 pub mod head;
 pub mod schema;
+pub mod standing;
 
 use std::fmt;
 use std::path::Path;
@@ -27,6 +28,7 @@ use crate::saved;
 use crate::stats::{Comparison, Summary, Verdict};
 use crate::sys;
 use head::Kind;
+use standing::Standing;
 
 pub use crate::saved::SCHEMA_VERSION;
 
@@ -50,6 +52,10 @@ pub struct Document {
     pub estimate: Option<Estimate>,
     /// A row each, in the order of the plan.
     pub strategies: Vec<StrategyResult>,
+    /// Which of them is the best, and how it compares with each of the others; null if nobody has a round, and absent from documents
+    /// that older versions wrote.
+    #[serde(default)]
+    pub standing: Option<Standing>,
     /// The same strategies with empty tasks, where that was asked for (`--overhead`).
     pub overhead: Vec<StrategyResult>,
     /// What a reader should know before he believes the numbers.

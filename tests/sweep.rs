@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{Finished, Sandbox};
 use nix::sys::signal::Signal;
-use procbench::study::standing::Outcome;
+use procbench::document::standing::Outcome;
 use procbench::study::sweep::Sweep;
 
 /// Few rounds of little: what is measured is of no interest here.

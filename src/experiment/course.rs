@@ -20,6 +20,7 @@ use crate::engine::Equipment;
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::State;
 use crate::stats::summarise_with;
+use crate::sys::wait::CpuTime;
 
 /// Whoever takes so many times as long for a few tasks as another for all is not waited for.
 const HOPELESS_TIMES: f64 = 10.0;
@@ -36,6 +37,8 @@ pub struct Course {
     agreed: [Option<Agreed>; 2],
     input: Option<(Folder, u64)>,
     before: State,
+    /// What this process had used by then.
+    own_before: CpuTime,
     own_forks: u64,
     own_cpu_seconds: f64,
     estimate: Option<Estimate>,
@@ -97,6 +100,7 @@ impl Course {
             agreed: [None, None],
             input: None,
             before: State::read(),
+            own_before: CpuTime::of_this_process(),
             own_forks: 0,
             own_cpu_seconds: 0.0,
             estimate: None,
@@ -303,7 +307,9 @@ impl Course {
             before: self.before,
             after: State::read(),
             own_forks: self.own_forks + others.forks,
-            own_cpu_seconds: self.own_cpu_seconds + others.cpu_seconds,
+            own_cpu_seconds: self.own_cpu_seconds
+                + others.cpu_seconds
+                + CpuTime::of_this_process().since(self.own_before).total_seconds(),
             idle: Lateness::default(),
             estimate: self.estimate,
         };

@@ -28,6 +28,7 @@ use crate::mode::verify::{PARTS, TaskFailure};
 use crate::plan::found::Found;
 use crate::plan::{Machine, Plan};
 use crate::stats;
+use crate::sys::wait::CpuTime;
 use crate::workload::io::disk;
 use crate::workload::program::output::safe_name;
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
@@ -185,7 +186,7 @@ pub fn run_rows(
     let mut idle = stand_by(setting.idle / 10)?;
     let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
-    let before = State::read();
+    let (before, own_before) = (State::read(), CpuTime::of_this_process());
     let mut session = Session::new(plan, setting, signals, observer, &mut janitor, &equipment);
     let outcome = session.carry_out(&rows, &mut tables);
     let Session { own_forks, own_cpu_seconds, estimate, .. } = session;
@@ -195,6 +196,7 @@ pub fn run_rows(
         Err(failure) => return Err(failure.into()),
     };
     let after = State::read();
+    let own_cpu_seconds = own_cpu_seconds + CpuTime::of_this_process().since(own_before).total_seconds();
     if !partial {
         idle.add(&stand_by((started.elapsed() / 10).min(setting.idle / 10 * 9))?);
     }
@@ -231,7 +233,7 @@ pub struct Seen {
     pub after: State,
     /// Processes and threads that the run itself created in between.
     pub own_forks: u64,
-    /// CPU time that the rounds used.
+    /// CPU time that the rounds used, and this process beside them.
     pub own_cpu_seconds: f64,
     /// How late the bystander woke while nothing was run.
     pub idle: Lateness,

@@ -208,7 +208,7 @@ fn converse(
 
     let mut bystander = None;
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
-    let (mut started, mut forks_before, mut lateness, mut report) = (Instant::now(), None, None, None);
+    let (mut started, mut forks_before, mut report) = (Instant::now(), None, None);
     let mut has_gone = false;
     // By then a runner that goes on has looked after its tasks itself, and said something.
     let longest_silence =
@@ -254,7 +254,7 @@ fn converse(
             }
             Heard::Message(Message::Progress { tasks_done, alive }) => progress(tasks_done, alive),
             Heard::Message(Message::Report(of_round)) => report = Some(*of_round),
-            Heard::Message(Message::Over) => lateness = bystander.take().map(Bystander::stop),
+            Heard::Message(Message::Over) => bystander.iter().for_each(Bystander::leave),
             Heard::Message(Message::Violation { message }) => {
                 return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
             }
@@ -272,6 +272,8 @@ fn converse(
     let reaped = runner.end(End::ByItself);
     let outside_seconds = started.elapsed().as_secs_f64();
     let forks_after = kernel::forks_since_boot();
+    // Only now: it is waited for until its nap is over.
+    let lateness = bystander.take().map(Bystander::stop);
     let reaped = reaped.context("the runner was reaped by somebody else")?;
     let Some(report) = report else {
         if signals.stop_wanted() {

@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 
 use super::round::Completed;
 use super::{Records, Row, Seen, Setting, warnings};
+use crate::document::standing::Standing;
 use crate::document::{
     Document, Environment, Latency, Memory, MemoryRound, PerAliveMissing, Percentiles, Round, SCHEMA_VERSION,
     SpeedUp, StrategyResult, StrategySummary, Tool,
@@ -57,10 +58,12 @@ pub fn sum_up(
         },
         estimate: seen.estimate,
         strategies: untagged(own),
+        standing: None,
         overhead: untagged(empty),
         warnings: setting.warnings.clone(),
     };
     compare(&mut document);
+    document.standing = Standing::of(&document);
     let warnings = warnings::all(&document);
     document.warnings.extend(warnings);
     document

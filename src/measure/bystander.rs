@@ -59,14 +59,20 @@ impl Bystander {
         Ok(Self { stop_at, thread: Some(thread?) })
     }
 
-    /// Ends it, which takes one [`NAP`] at most, and returns what it saw until now. Deadlines after this call do not
+    /// Deadlines after this call do not count: they are no longer the round's. It goes on napping for one [`NAP`] at most.
+    pub fn leave(&self) {
+        let now = clock::monotonic_nanoseconds();
+        let _ = self.stop_at.compare_exchange(RUNNING, now, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Ends it, which takes one [`NAP`] at most, and returns what it saw until now, or until it was told to [`leave`](Self::leave). Deadlines after this call do not
     /// count: they are no longer the round's.
     pub fn stop(mut self) -> Lateness {
         self.end().unwrap_or_default()
     }
 
     fn end(&mut self) -> Option<Lateness> {
-        self.stop_at.store(clock::monotonic_nanoseconds(), Ordering::Release);
+        self.leave();
         self.thread.take().and_then(|thread| thread.join().ok())
     }
 }

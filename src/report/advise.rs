@@ -8,12 +8,12 @@ use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::style::{DIM, TITLE, paint};
+use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp};
 use crate::measure::memory::Missing;
 use crate::stats::{self, Verdict};
 use crate::study::advise::document::{Advice, Finalist};
 use crate::study::advise::{CAP, HOPELESS, Reason};
-use crate::study::standing::{Outcome, Standing};
 
 /// Writes everything that a person wants to see of `advice`.
 ///

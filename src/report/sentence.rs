@@ -1,50 +1,52 @@
 //! The answer, in one plain sentence.
 
-use super::numbers::{seconds, times};
+use super::numbers::{exact_percent, seconds, times};
+use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
-use crate::stats::{Verdict, compare};
+use crate::stats::{Verdict, compare, least_rounds_at};
 
 /// A median that is this many times another is longer, whether or not that could be shown.
 const CLEARLY_LONGER: f64 = 1.1;
 
-/// Which mode to use, and by how much.
+/// Which mode to use, and by how much. Who is the best was chosen by the rounds that are to show it: so it is compared with each
+/// of the others by intervals that are wide enough for all of them together ([`Standing`]).
 pub fn verdict(document: &Document) -> String {
-    let mut ranked: Vec<&StrategyResult> =
-        document.strategies.iter().filter(|strategy| strategy.summary.is_some()).collect();
-    ranked.sort_by(|a, b| median(a).total_cmp(&median(b)));
-    let Some((best, others)) = ranked.split_first() else {
+    let Some(standing) = &document.standing else {
         return "No strategy was run to its end, so there is nothing to recommend.".into();
     };
-    if document.tasks_failed() > 0 {
-        return "Some tasks failed, so these times are of no use: see the warnings.".into();
+    let Standing { best, confidence, others, .. } = standing;
+    let row = |name: &str| document.strategies.iter().find(|row| row.name == name);
+    match standing.outcome {
+        Outcome::Failed => {
+            return "Some tasks failed, so these times are of no use: see the warnings.".into();
+        }
+        Outcome::Alone => {
+            let took = row(best).map_or(f64::INFINITY, median);
+            return format!("{best} took {}; name more modes to compare them.", seconds(took));
+        }
+        Outcome::Best | Outcome::NotDistinguished | Outcome::TooFewRounds => {}
     }
-    if others.is_empty() {
-        return format!("{} took {}; name more modes to compare them.", best.name, seconds(median(best)));
-    }
-    let against = |ours: &StrategyResult, theirs: &StrategyResult| {
-        let run = &document.plan.run;
-        compare(&ours.paired_with(theirs), run.margin, run.seed).map(SpeedUp::from)
-    };
-    let compared: Vec<(&StrategyResult, SpeedUp)> =
-        others.iter().filter_map(|other| Some((*other, against(best, other)?))).collect();
+    let compared: Vec<(&str, SpeedUp)> =
+        others.iter().filter_map(|other| Some((other.strategy.as_str(), other.speed_up?))).collect();
     if let Some((next, speed_up)) = compared.first()
         && speed_up.verdict == Verdict::TooFewRounds
     {
         return format!(
-            "{} was fastest, {} as fast as {}, the next; that is too few rounds for a verdict (--rounds 5 or more).",
-            best.name,
+            "{best} was fastest, {} as fast as {next}, the next; that is too few rounds for a verdict (--rounds {} or more).",
             times(speed_up.ratio),
-            next.name
+            least_rounds_at(*confidence)
         );
     }
     // The first that the best is shown to beat. Whoever comes before it is either as good, or the rounds differ too
     // much to say so.
     let beaten = compared.iter().position(|(_, speed_up)| speed_up.verdict == Verdict::Faster);
     let (tied, beaten) = (&compared[..beaten.unwrap_or(compared.len())], beaten.map(|place| compared[place]));
-    let is_tie = |(other, speed_up): &&(&StrategyResult, SpeedUp)| {
-        let beats_too = beaten.is_none_or(|(beaten, _)| {
-            against(other, beaten).is_some_and(|speed_up| speed_up.verdict == Verdict::Faster)
-        });
+    let beats = |ours: &str, theirs: &str| {
+        let (ours, theirs, run) = (row(ours)?, row(theirs)?, &document.plan.run);
+        Some(compare(&ours.paired_with(theirs), run.margin, run.seed)?.verdict == Verdict::Faster)
+    };
+    let is_tie = |(other, speed_up): &&(&str, SpeedUp)| {
+        let beats_too = beaten.is_none_or(|(beaten, _)| beats(other, beaten) == Some(true));
         beats_too && speed_up.ratio <= CLEARLY_LONGER
     };
     let (ties, unclear): (Vec<_>, Vec<_>) = tied.iter().partition(is_tie);
@@ -56,9 +58,9 @@ pub fn verdict(document: &Document) -> String {
         );
     }
     text += &match ties.as_slice() {
-        [] => format!("Use {}", best.name),
+        [] => format!("Use {best}"),
         ties => {
-            let all = [vec![best.name.as_str()], names(ties)].concat();
+            let all = [vec![best.as_str()], names(ties)].concat();
             format!("Use {}, which are not distinguished", list(&all, "or"))
         }
     };
@@ -71,26 +73,29 @@ pub fn verdict(document: &Document) -> String {
         return text + rest;
     };
     let interval = match (speed_up.ci_low, speed_up.ci_high) {
-        (Some(low), Some(high)) => format!(" (95 % interval {} to {})", times(low), times(high)),
+        (Some(low), Some(high)) => {
+            // Wider than 95 % where the best was chosen among many.
+            let confidence = exact_percent((confidence * 1e3).round() / 1e3);
+            format!(" ({confidence} interval {} to {})", times(low), times(high))
+        }
         _ => String::new(),
     };
-    let slowest = compared.last().filter(|(slowest, _)| slowest.name != next.name);
+    let slowest = compared.last().filter(|(slowest, _)| *slowest != next);
     let slowest = slowest.map(|(slowest, speed_up)| {
-        format!(", and {} as fast as {}, the slowest", times(speed_up.ratio), slowest.name)
+        format!(", and {} as fast as {slowest}, the slowest", times(speed_up.ratio))
     });
-    let subject = if ties.is_empty() { String::new() } else { format!("{} is ", best.name) };
+    let subject = if ties.is_empty() { String::new() } else { format!("{best} is ") };
     let (when, which) =
         if unclear.is_empty() { ("here", "the next") } else { ("until then", "the next that is told apart") };
     format!(
-        "{text} {when}: {subject}{} as fast as {}, {which}{interval}{}.",
+        "{text} {when}: {subject}{} as fast as {next}, {which}{interval}{}.",
         times(speed_up.ratio),
-        next.name,
         slowest.unwrap_or_default()
     )
 }
 
-fn names<'a>(rows: &[&(&'a StrategyResult, SpeedUp)]) -> Vec<&'a str> {
-    rows.iter().map(|(row, _)| row.name.as_str()).collect()
+fn names<'a>(rows: &[&(&'a str, SpeedUp)]) -> Vec<&'a str> {
+    rows.iter().map(|(name, _)| *name).collect()
 }
 
 /// `a`, `a or b`, `a, b or c`.

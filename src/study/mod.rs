@@ -5,5 +5,4 @@ pub mod advise;
 pub mod claims;
 pub mod crossover;
 pub mod saved;
-pub mod standing;
 pub mod sweep;

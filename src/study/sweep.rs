@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::standing::Standing;
 use crate::document::Document;
 use crate::document::head::Head;
+use crate::document::standing::Standing;
 use crate::plan::vary::Variable;
 use crate::seed::Rng;
 

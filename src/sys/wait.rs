@@ -78,17 +78,28 @@ impl CpuTime {
         }
     }
 
+    /// Both together, in seconds.
+    pub fn total_seconds(self) -> f64 {
+        (self.user + self.system).as_secs_f64()
+    }
+
+    /// Of the calling process, all threads.
+    pub fn of_this_process() -> Self {
+        Self::read(libc::RUSAGE_SELF)
+    }
+
     /// Of the calling process, all threads, and of the children it has reaped.
     pub fn of_this_process_and_reaped_children() -> Self {
-        let read = |who| {
-            // SAFETY: an all-zero rusage is valid, and the call only fills it in.
-            let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-            // SAFETY: `usage` is valid for the call to write.
-            unsafe { libc::getrusage(who, &mut usage) };
-            Self::from_rusage(&usage)
-        };
-        let (own, children) = (read(libc::RUSAGE_SELF), read(libc::RUSAGE_CHILDREN));
+        let (own, children) = (Self::of_this_process(), Self::read(libc::RUSAGE_CHILDREN));
         Self { user: own.user + children.user, system: own.system + children.system }
+    }
+
+    fn read(who: libc::c_int) -> Self {
+        // SAFETY: an all-zero rusage is valid, and the call only fills it in.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: `usage` is valid for the call to write.
+        unsafe { libc::getrusage(who, &mut usage) };
+        Self::from_rusage(&usage)
     }
 }
 

@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use super::search::Racer;
 use crate::app::failure::Failure;
 use crate::cli::Cli;
+use crate::document::standing::Standing;
 use crate::engine::Engine;
-use crate::study::standing::Standing;
 
 /// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows.
 pub fn command(

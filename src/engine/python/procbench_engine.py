@@ -120,8 +120,10 @@ def execute(controller, request):
     outcome = modes.run(spec, settings, progress)
     after = cpu_times()
     helpers = modes.stop_helpers()
-    if helpers:
-        after = cpu_times()  # What a server forks, the server reaps: it shows when that has ended.
+    # What a server forks, the server reaps: it shows when that has ended. What tasks have started and not waited for is this
+    # process's to wait for.
+    if helpers + reap_orphans():
+        after = cpu_times()
     outcome.helpers += helpers
     user, system = (end - start for end, start in zip(after, before))
     controller.say({"type": "over"})
@@ -130,6 +132,17 @@ def execute(controller, request):
         outcome.left_running = call.end_strays()
     verified = verify(spec, settings, outcome)
     return report(spec, outcome, verified, user, system, progress.arrivals)
+
+
+def reap_orphans():
+    """Waits for processes that have ended and that nobody else waits for. Returns how many there were."""
+    count = 0
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0] > 0:
+            count += 1
+    except ChildProcessError:
+        pass
+    return count
 
 
 def raise_file_limit():

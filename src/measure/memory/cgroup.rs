@@ -17,9 +17,14 @@ pub(super) struct Cgroup {
     version: Version,
     runner: Option<u64>,
     highest: Sample,
+    /// The most page cache of all samples, which may have been at another moment.
+    most_page_cache: Option<u64>,
     samples: u64,
     /// In version 2: see [`Account::peak_from_here()`].
     peak_from_here: Option<Account>,
+    /// The mark as it was before the clock started, where it could not be put back: if it is still the same, it is of the runner's
+    /// own start.
+    mark_before: Option<u64>,
     stat: Account,
     usage: Account,
     /// In version 1 only: the other has it in `stat`.
@@ -156,8 +161,10 @@ impl Cgroup {
             folder,
             version,
             peak_from_here: None,
+            mark_before: None,
             runner: None,
             highest: Sample::default(),
+            most_page_cache: None,
             samples: 0,
         }
     }
@@ -167,6 +174,7 @@ impl Cgroup {
     }
 
     pub(super) fn begin(&mut self) {
+        (self.highest, self.most_page_cache, self.samples) = (Sample::default(), None, 0);
         self.runner = self.read().map(Sample::without_page_cache);
         // The peak so far is the start of a program: of no interest. Not every kernel allows this.
         match self.version {
@@ -177,6 +185,7 @@ impl Cgroup {
             }
             Version::Two => {
                 self.peak_from_here = Account::peak_from_here(self.folder.join("memory.peak")).ok();
+                self.mark_before = if self.peak_from_here.is_none() { self.peak() } else { None };
             }
         }
     }
@@ -184,6 +193,7 @@ impl Cgroup {
     pub(super) fn sample(&mut self) {
         if let Some(sample) = self.read() {
             self.samples += 1;
+            self.most_page_cache = self.most_page_cache.max(Some(sample.page_cache));
             if sample.without_page_cache() >= self.highest.without_page_cache() {
                 self.highest = sample;
             }
@@ -192,37 +202,45 @@ impl Cgroup {
 
     pub(super) fn finish(mut self) -> MemoryReading {
         // What is charged now is what outlives the processes: page cache above all.
-        let left = self.read().unwrap_or_default();
+        let left = self.read().map(|left| left.page_cache);
         let since_begin = self.peak_from_here.take().and_then(|mut peak| peak.number());
-        let peak = since_begin.or_else(|| self.peak());
-        let page_cache = left.page_cache.max(self.highest.page_cache);
+        let mark = since_begin.or_else(|| self.peak().filter(|mark| Some(*mark) != self.mark_before));
+        let page_cache = self.most_page_cache.max(left);
         let sampled = self.highest.without_page_cache();
-        // The exact peak counts page cache too. Where there is hardly any it is the better figure.
-        let exact = peak
-            .filter(|peak| page_cache < peak / 50)
-            .map(|peak| peak.saturating_sub(self.highest.page_cache));
+        // The mark counts page cache too, of whatever moment. Where there never was much of it, it is the better figure.
+        let exact = mark
+            .filter(|mark| page_cache.is_some_and(|page_cache| page_cache < mark / 50))
+            .map(|mark| mark.saturating_sub(self.highest.page_cache));
         let peak_bytes = exact.or((self.samples > 0).then_some(sampled));
         let speaks = peak_bytes.is_some_and(|peak| self.samples > 0 && sampled as f64 >= SEEN * peak as f64);
         // What the kernel had when there was most; in version 1, where nobody saw that, the most that it had at any time.
-        let kernel = speaks.then_some(self.highest.kernel);
+        let seen = speaks.then_some(self.highest.kernel);
+        // A kernel that was told not to account for its own memory says 0, which no process costs.
+        let told = |bytes: u64, from: PeakFrom| (bytes > 0).then_some((bytes, from));
         let kernel = match self.version {
-            // A kernel that was told not to account for its own memory says 0, which no process costs.
             Version::One => match self.number("memory.kmem.max_usage_in_bytes") {
                 None | Some(0) => Err(Missing::KernelDoesNotTell),
-                Some(most) => Ok(kernel.filter(|kernel| *kernel > 0).unwrap_or(most)),
+                Some(most) => {
+                    let seen = seen.and_then(|kernel| told(kernel, PeakFrom::Samples));
+                    Ok(seen.unwrap_or((most, PeakFrom::HighWaterMark)))
+                }
             },
-            Version::Two => kernel.ok_or(Missing::BetweenLooks),
+            Version::Two => seen
+                .ok_or(Missing::BetweenLooks)
+                .and_then(|kernel| told(kernel, PeakFrom::Samples).ok_or(Missing::KernelDoesNotTell)),
         };
         self.remove();
         let peak_from = if exact.is_some() { PeakFrom::HighWaterMark } else { PeakFrom::Samples };
+        let kernel_bytes = kernel.ok().map(|(bytes, _)| bytes);
         MemoryReading {
             peak_bytes,
-            user_bytes: peak_bytes.zip(kernel.ok()).map(|(peak, kernel)| peak.saturating_sub(kernel)),
-            kernel_bytes: kernel.ok(),
-            page_cache_bytes: Some(page_cache),
-            page_cache_missing: None,
+            user_bytes: peak_bytes.zip(kernel_bytes).map(|(peak, kernel)| peak.saturating_sub(kernel)),
+            kernel_bytes,
+            page_cache_bytes: page_cache,
+            page_cache_missing: page_cache.is_none().then_some(Missing::NoAccount),
             runner_bytes: self.runner,
             peak_from: peak_bytes.map(|_| peak_from),
+            kernel_from: kernel.ok().map(|(_, from)| from),
             samples: Some(self.samples),
             processes_read: None,
             peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
@@ -370,6 +388,66 @@ mod tests {
         assert_eq!((reading.kernel_bytes, reading.user_bytes), (None, None), "2 MiB say nothing about 100");
         assert_eq!(reading.peak_from, Some(PeakFrom::HighWaterMark));
         assert_eq!(reading.kernel_missing, Some(Missing::BetweenLooks));
+    }
+
+    #[test]
+    fn page_cache_that_came_and_went_before_the_peak_is_not_taken_for_memory() {
+        let (folder, mut cgroup) = accounts(
+            Version::One,
+            &[
+                ("memory.stat", "cache 209715200\nshmem 0\n"),
+                ("memory.usage_in_bytes", "210763776"),
+                ("memory.max_usage_in_bytes", "210763776"),
+                ("memory.kmem.usage_in_bytes", "524288"),
+                ("memory.kmem.max_usage_in_bytes", "524288"),
+            ],
+        );
+        cgroup.sample();
+        fs::write(folder.path().join("memory.stat"), "cache 0\nshmem 0\n").unwrap();
+        fs::write(folder.path().join("memory.usage_in_bytes"), "20971520").unwrap();
+        cgroup.sample();
+        let reading = cgroup.finish();
+        assert_eq!((reading.peak_bytes, reading.peak_from), (Some(20 * MIB), Some(PeakFrom::Samples)));
+        assert_eq!(reading.page_cache_bytes, Some(200 * MIB));
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_put_back_is_not_taken_for_the_rounds() {
+        let stat = format!("file 0\nkernel {MIB}\nshmem 0\n");
+        let (folder, mut cgroup) = accounts(
+            Version::Two,
+            &[("memory.stat", &stat), ("memory.current", "2097152"), ("memory.peak", "8388608")],
+        );
+        // What the start of the runner took, before a kernel that lets nobody put it back.
+        cgroup.mark_before = cgroup.peak();
+        cgroup.sample();
+        let reading = cgroup.finish();
+        assert_eq!((reading.peak_bytes, reading.peak_from), (Some(2 * MIB), Some(PeakFrom::Samples)));
+        drop(folder);
+    }
+
+    #[test]
+    fn version_two_without_an_account_of_the_kernels_memory_has_none() {
+        let (_folder, mut cgroup) = accounts(
+            Version::Two,
+            &[
+                ("memory.stat", "file 0\nkernel 0\nshmem 0\n"),
+                ("memory.current", "2097152"),
+                ("memory.peak", "2097152"),
+            ],
+        );
+        cgroup.sample();
+        let reading = cgroup.finish();
+        assert_eq!((reading.kernel_bytes, reading.user_bytes), (None, None));
+        assert_eq!(reading.kernel_missing, Some(Missing::KernelDoesNotTell));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_zero() {
+        let (_folder, cgroup) = accounts(Version::One, &[]);
+        let reading = cgroup.finish();
+        assert_eq!((reading.peak_bytes, reading.page_cache_bytes), (None, None));
+        assert_eq!(reading.page_cache_missing, Some(Missing::NoAccount));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{Pages, Sum, look_at, speak_for};
+use super::pss::{Sum, look_at, speak_for};
 use super::{MemoryReading, Missing, PeakFrom, SEEN};
 
 /// Samples the machine's use of memory.
@@ -27,7 +27,7 @@ impl Sampler {
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
-        self.runner = look_at(pid, Pages::WithoutFiles).sum.map(|sum| sum.bytes);
+        self.runner = look_at(pid).sum.map(|sum| sum.bytes);
         // The runner is there already; what it had then is counted apart.
         if let Some(used) = used_bytes() {
             self.before = used.saturating_sub(self.runner.unwrap_or(0));
@@ -38,7 +38,7 @@ impl Sampler {
         let Some(used) = used_bytes() else { return };
         self.samples += 1;
         self.used = self.used.max(Some(used));
-        let look = look_at(pid, Pages::WithoutFiles);
+        let look = look_at(pid);
         self.others = self.others.max(look.others);
         if self.parts.is_none_or(|(highest, _)| used > highest)
             && let Some(sum) = look.sum
@@ -74,6 +74,7 @@ impl Sampler {
             page_cache_missing: Some(Missing::OfAllAlone),
             runner_bytes: self.runner,
             peak_from: peak.map(|_| PeakFrom::Samples),
+            kernel_from: None,
             samples: Some(self.samples),
             processes_read: parts.map(|(_, sum)| sum.read),
             peak_missing,

@@ -92,13 +92,16 @@ pub struct MemoryReading {
     pub kernel_bytes: Option<u64>,
     /// The processes' own pages, shared ones counted once.
     pub user_bytes: Option<u64>,
-    /// Page cache of the files that the round read or wrote, beside that.
+    /// Page cache of the files that the round read or wrote, beside that: the most that was seen at one time.
     pub page_cache_bytes: Option<u64>,
     /// What the runner alone needed before the clock started.
     pub runner_bytes: Option<u64>,
     /// Whether the kernel kept the peak, or it is the highest of the samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_from: Option<PeakFrom>,
+    /// The same of the kernel's share: its own mark may be of another moment than the peak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_from: Option<PeakFrom>,
     /// How often somebody looked, every five milliseconds at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,

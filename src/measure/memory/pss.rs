@@ -21,7 +21,10 @@ pub(super) struct Look {
 /// What processes had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sum {
+    /// Without pages of files, which are page cache, as far as the kernel tells them apart (since 5.4).
     pub(super) bytes: u64,
+    /// Pages of files; not known where the kernel does not tell them apart.
+    files: Option<u64>,
     /// Processes beside the runner.
     others: u64,
     /// How many of them were read; they speak for all.
@@ -45,18 +48,21 @@ pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
 pub(super) struct Sampler {
     runner: Option<u64>,
     highest: Option<Sum>,
+    /// The most pages of files that were seen at one time.
+    most_files: Option<u64>,
     samples: u64,
 }
 
 impl Sampler {
     pub(super) fn begin(&mut self, pid: i32) {
         // With whoever stands over it.
-        self.runner = look_at(pid, Pages::All).sum.map(|sum| sum.bytes);
+        self.runner = look_at(pid).sum.map(|sum| sum.bytes);
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        if let Some(sum) = look_at(leader, Pages::All).sum {
+        if let Some(sum) = look_at(leader).sum {
             self.samples += 1;
+            self.most_files = self.most_files.max(sum.files);
             if self.highest.is_none_or(|highest| sum.bytes > highest.bytes) {
                 self.highest = Some(sum);
             }
@@ -71,10 +77,11 @@ impl Sampler {
             peak_bytes: bytes,
             user_bytes: bytes,
             kernel_bytes: None,
-            page_cache_bytes: None,
-            page_cache_missing: Some(Missing::OfAllAlone),
+            page_cache_bytes: self.most_files,
+            page_cache_missing: self.most_files.is_none().then_some(Missing::OfAllAlone),
             runner_bytes: self.runner,
             peak_from: bytes.map(|_| PeakFrom::Samples),
+            kernel_from: None,
             samples: Some(self.samples),
             processes_read: highest.map(|highest| highest.read),
             peak_missing: bytes.is_none().then_some(missing),
@@ -83,41 +90,42 @@ impl Sampler {
     }
 }
 
-/// Which pages are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pages {
-    /// All that a process has mapped and touched.
-    All,
-    /// Without those of files, which are page cache (as far as the kernel tells them apart: since 5.4).
-    WithoutFiles,
-}
-
 /// Looks at the processes of the round of the runner `leader`.
-pub(super) fn look_at(leader: i32, pages: Pages) -> Look {
+pub(super) fn look_at(leader: i32) -> Look {
     let all = processes_of_round(leader);
     let others: Vec<i32> = all.iter().copied().filter(|pid| *pid != leader).collect();
-    let sum = sum_of(leader, &others, pages).filter(|_| processes_of_round(leader) == all);
+    let sum = sum_of(leader, &others).filter(|_| processes_of_round(leader) == all);
     Look { others: others.len() as u64, sum }
 }
 
-fn sum_of(leader: i32, others: &[i32], pages: Pages) -> Option<Sum> {
-    let runner = pss_bytes(leader, pages)?;
+fn sum_of(leader: i32, others: &[i32]) -> Option<Sum> {
+    let runner = pss_of(leader)?;
     let stride = others.len().div_ceil(LOOKED_AT).max(1);
     // One that cannot be read does not count as nothing: there is no sum then.
-    let read: Vec<u64> =
-        others.iter().step_by(stride).map(|pid| pss_bytes(*pid, pages)).collect::<Option<_>>()?;
+    let read: Vec<Pss> = others.iter().step_by(stride).map(|pid| pss_of(*pid)).collect::<Option<_>>()?;
     let (others, looked_at) = (others.len() as u64, read.len() as u64);
-    let of_others = (read.iter().sum::<u64>() * others).checked_div(looked_at).unwrap_or(0);
-    Some(Sum { bytes: runner + of_others, others, read: looked_at })
+    let of_others = |sum: u64| (sum * others).checked_div(looked_at).unwrap_or(0);
+    let files = read.iter().map(|pss| pss.files).sum::<Option<u64>>().map(of_others);
+    Some(Sum {
+        bytes: runner.bytes + of_others(read.iter().map(|pss| pss.bytes).sum()),
+        files: runner.files.zip(files).map(|(runner, others)| runner + others),
+        others,
+        read: looked_at,
+    })
 }
 
-/// PSS of a process; `None` if it is gone or belongs to somebody else.
-pub(super) fn pss_bytes(pid: i32, pages: Pages) -> Option<u64> {
+/// PSS of one process, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Pss {
+    /// Without pages of files, where those are known.
+    bytes: u64,
+    files: Option<u64>,
+}
+
+/// `None` if the process is gone or belongs to somebody else.
+fn pss_of(pid: i32) -> Option<Pss> {
     let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
     let fields = &rollup.memory_map_rollup.0.first()?.extension.map;
-    let files = match pages {
-        Pages::All => 0,
-        Pages::WithoutFiles => fields.get("Pss_File").copied().unwrap_or(0),
-    };
-    Some(fields.get("Pss")?.saturating_sub(files))
+    let files = fields.get("Pss_File").copied();
+    Some(Pss { bytes: fields.get("Pss")?.saturating_sub(files.unwrap_or(0)), files })
 }

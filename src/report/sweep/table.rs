@@ -1,10 +1,10 @@
 //! The table of a sweep: a line for each strategy where one flag varies, a map of decisions where two do.
 
 use super::value_in_words;
+use crate::document::standing::{Outcome, Standing};
 use crate::plan::vary::Variable;
 use crate::report::grid::{Cell, Grid, Tone};
 use crate::report::numbers::{seconds, significant};
-use crate::study::standing::{Outcome, Standing};
 use crate::study::sweep::{self, Sweep};
 
 /// Marks of a line.

@@ -1,10 +1,10 @@
 //! What is said of a sweep in words: what it is about, and where the fastest strategy changes.
 
 use crate::document::Document;
+use crate::document::standing::Outcome;
 use crate::plan::vary::{Unit, Value};
 use crate::report::numbers::count;
 use crate::report::plan::workload_in_words;
-use crate::study::standing::Outcome;
 use crate::study::sweep::Sweep;
 use crate::workload::{Spread, WorkloadSpec};
 

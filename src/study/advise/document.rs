@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Reason;
 use crate::document::head::Head;
+use crate::document::standing::Standing;
 use crate::document::{Document, StrategyResult};
 use crate::stats::{CONFIDENCE, MedianRanks, Summary, summarise_with};
-use crate::study::standing::Standing;
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
