@@ -15,6 +15,19 @@ fn a_precision_that_is_reached_ends_a_strategys_rounds() {
 }
 
 #[test]
+fn whoever_stops_before_his_rounds_are_over_has_reached_the_precision() {
+    let document = Sandbox::new().measure("-n 20 --io-wait 1ms --precision 5% --rounds 60 -m serial,threads");
+    for row in &document.strategies {
+        let summary = row.summary.as_ref().expect("a summary");
+        let reached = summary.total_seconds.relative_half_width().expect("an interval");
+        let unreached =
+            document.warnings.iter().any(|of| of.code == "not_precise" && of.message.contains(&row.name));
+        assert!(row.rounds.len() == 60 || reached <= 0.05, "{}: {reached}", row.name);
+        assert_eq!(reached > 0.05, unreached, "{}: {reached}, {:?}", row.name, document.warnings);
+    }
+}
+
+#[test]
 fn a_precision_out_of_reach_ends_with_the_rounds() {
     let document = Sandbox::new().measure("-n 50 --precision 0.0001% --rounds 12 -m serial");
     assert_eq!(row(&document, "serial").rounds.len(), 12);

@@ -287,3 +287,52 @@ fn the_kernel_counts_as_many_processes_as_each_round_says() {
         }
     }
 }
+
+/// Computes for a while in a process that nobody waits for, and ends after that has.
+const IN_AN_ORPHAN: &str = "rm -f over; (sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; : >over' &); \
+                            while [ ! -e over ]; do sleep 0.01; done; sleep 0.1";
+
+#[test]
+fn what_a_task_has_started_and_not_waited_for_counts_in_every_engine() {
+    let test = "what_a_task_has_started_and_not_waited_for";
+    let python = format!(
+        "import subprocess\ndef work(_):\n    subprocess.run(['sh', '-c', \"\"\"{IN_AN_ORPHAN}\"\"\"])\n"
+    );
+    let by_command = |engine: &str| {
+        let words = [
+            "-n", "1", "--rounds", "1", "-m", "process", "--engine", engine, "--json", "out.json", "--shell",
+            "--",
+        ];
+        words.iter().map(|word| (*word).to_owned()).chain([IN_AN_ORPHAN.to_owned()]).collect::<Vec<_>>()
+    };
+    let by_call = "--call orphan:work --args-from one.jsonl --rounds 1 -m serial,process --json out.json";
+    let mut engines: Vec<(&str, Vec<String>)> = vec![("native", by_command("native"))];
+    for (tool, version) in [("xargs", "GNU"), ("parallel", "GNU")] {
+        let said = Command::new(tool).arg("--version").output();
+        match said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains(version)) {
+            true => engines.push((tool, by_command(tool))),
+            false => skip(test, &format!("{tool} is not installed")),
+        }
+    }
+    if common::has_python(test) {
+        engines.push(("python", by_call.split(' ').map(str::to_owned).collect()));
+    }
+    for (engine, words) in engines {
+        // It may not quite have ended when its task has: then it is left running, and killed.
+        let found = (0..5).find_map(|_| {
+            let sandbox = Sandbox::new();
+            sandbox.write("orphan.py", &python);
+            sandbox.write("one.jsonl", "1\n");
+            sandbox.run(&words).expect_code(0);
+            let document = common::parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+            let all: Vec<_> = rounds(&document).map(|(_, round)| round.clone()).collect();
+            all.iter().all(|round| round.report.left_running == 0).then_some(all)
+        });
+        for round in found.unwrap_or_else(|| panic!("{engine}: the process was left running each time")) {
+            let own = round.report.cpu_user_seconds + round.report.cpu_system_seconds;
+            let tree = round.tree_cpu_user_seconds + round.tree_cpu_system_seconds;
+            // What a runner takes to start is in the tree alone.
+            assert!(own >= 0.5 * tree, "{engine}: {own} s of {tree} s");
+        }
+    }
+}

@@ -115,13 +115,28 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.push(Notice::NotMeasured { what });
     }
     let environment = &document.environment;
+    if let Some(reason) = environment.idle_disturbance.reason() {
+        let reason = if environment.idle_disturbance.count == 0 {
+            "no bystander stood by then".into()
+        } else {
+            reason
+        };
+        let what = format!("disturbance of the machine while nothing is run: {reason}");
+        notices.push(Notice::NotMeasured { what });
+    }
     let change = &environment.change;
     // Where a counter is not known at all, that is told with its reason below.
-    let ticks_are_known = [&environment.before, &environment.after].map(|state| state.cpu_time.is_some());
-    if change.busy_share.is_none() && ticks_are_known == [true, true] {
-        let what =
-            "shares of CPU time: less than a second of it was used, which the kernel counts in ticks".into();
-        notices.push(Notice::NotMeasured { what });
+    let ticks = environment.before.cpu_time.zip(environment.after.cpu_time);
+    if let Some((before, after)) = ticks.filter(|_| change.busy_share.is_none()) {
+        let passed = after.total_seconds() - before.total_seconds();
+        let why = if change.elapsed_seconds > 2.0 && passed.abs() < 0.1 {
+            "the kernel's counters stand still"
+        } else if (0.0..1.0).contains(&passed) {
+            "less than a second of it had passed on all cores, which the kernel counts in ticks"
+        } else {
+            "the kernel's counters went backwards"
+        };
+        notices.push(Notice::NotMeasured { what: format!("shares of CPU time: {why}") });
     }
     if change.forks.is_some() && change.foreign_forks.is_none() {
         let what = match document.plan.workload.kind.is_program() {
@@ -258,15 +273,16 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         return notices;
     }
     if let Some(slowdown) = stats::slow_first_round(&times) {
-        notices.push(Notice::SlowFirstRound { of: vec![(name, slowdown)] });
+        // Rounds that measure memory warm up as well, so as many would change nothing.
+        let so_far = strategy.memory.as_ref().map_or(1, |memory| memory.each.len() as u64).max(run.warmup);
+        notices.push(Notice::SlowFirstRound { of: vec![(name, slowdown)], warmup: so_far + 1 });
     }
-    // Several strategies are looked at, and one of them may seem to drift by chance.
-    let level = DRIFT_LEVEL / document.strategies.len() as f64;
+    // Several rows are looked at, and one of them may seem to drift by chance.
+    let level = DRIFT_LEVEL / (document.strategies.len() + document.overhead.len()) as f64;
     if let Some(trend) = stats::trend(&times).filter(|trend| trend.drifts(level)) {
         notices.push(Notice::Drift { of: vec![(name, trend.change, trend.p_value)] });
     }
-    let spread = strategy.summary.as_ref().and_then(|summary| summary.total_seconds.spread());
-    if let Some(spread) = spread.filter(|spread| *spread > SPREAD_LIMIT) {
+    if let Some(spread) = stats::spread(&times).filter(|spread| *spread > SPREAD_LIMIT) {
         notices.push(Notice::Spread { of: vec![(name, spread)] });
     }
     notices

@@ -9,7 +9,7 @@
 //! (Bonferroni), no matter how the one was chosen. Up to three strategies this is what 95 % intervals, two-sided, give anyway;
 //! with more the intervals are wider: see [`confidence_against`].
 
-use super::bootstrap::{CONFIDENCE, Interval, MedianRanks};
+use super::bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, MedianRanks};
 use super::comparison::{Comparison, Verdict, compare_with};
 use super::summary::{median_of, sorted};
 
@@ -17,7 +17,7 @@ use super::summary::{median_of, sorted};
 const ERROR: f64 = 0.05;
 
 /// Below the rounds that an interval needs, one whose every round took this many times as long as the longest of the best is
-/// beaten all the same: it is given few rounds because it is slow.
+/// beaten all the same, if the best has as many: it is given few rounds because it is slow.
 const CLEARLY: f64 = 2.0;
 
 /// The confidence of the (two-sided) intervals by which the best of `strategies` is compared with each of the others.
@@ -82,7 +82,8 @@ pub fn best_of(samples: &[Vec<(u64, f64)>], margin: f64, seed: u64) -> Option<Be
         let drawn = known.or_else(|| MedianRanks::resample_at(confidence, pairs.len(), seed));
         ranks.push(drawn);
         let comparison = compare_with(&pairs, margin, drawn);
-        let clearly = times(*place).into_iter().all(|time| time > CLEARLY * longest);
+        let clearly = times(*best).len() >= MIN_ROUNDS
+            && times(*place).into_iter().all(|time| time > CLEARLY * longest);
         let standing = match comparison.as_ref().map(|comparison| comparison.verdict) {
             Some(Verdict::Faster) => Standing::Beaten,
             Some(Verdict::NotDistinguished | Verdict::Slower) => Standing::NotDistinguished,

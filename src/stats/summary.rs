@@ -10,7 +10,7 @@ use super::interval_fields;
 /// counted as outliers (Iglewicz & Hoaglin, "How to Detect and Handle Outliers", ASQC 1993).
 pub const OUTLIER_Z: f64 = 3.5;
 
-/// A [`Summary::spread`] above this deserves a warning.
+/// A [`spread`] above this deserves a warning.
 pub const SPREAD_LIMIT: f64 = 0.10;
 
 /// `1 / Φ⁻¹(3/4)`: the MAD of a normal distribution, times this, is its standard deviation.
@@ -47,16 +47,6 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How far a typical round lies from the median, relative to it: `1.4826 MAD / median`, which is the
-    /// coefficient of variation if the rounds are normal.
-    ///
-    /// A single strange round does not move it, and it does not grow with the number of rounds as the
-    /// range does; strange rounds are what [`outliers`](Self::outliers) is for. `None` unless the median
-    /// is positive.
-    pub fn spread(&self) -> Option<f64> {
-        (self.median > 0.0).then(|| MAD_TO_SIGMA * self.mad / self.median)
-    }
-
     /// Half of the interval's width, relative to the median: "± 2 %". `None` without an interval and
     /// unless the median is positive.
     ///
@@ -65,6 +55,27 @@ impl Summary {
     pub fn relative_half_width(&self) -> Option<f64> {
         self.interval.filter(|_| self.median > 0.0).map(|ci| ci.half_width() / self.median)
     }
+}
+
+/// How far typical rounds lie apart, relative to the median: the larger one of `1.4826 MAD / median` and, for rounds of which up to
+/// half are slow together, `IQR / 1.349 / median`. Each is the coefficient of variation if the rounds are normal.
+///
+/// A single strange round does not move it, and it does not grow with the number of rounds as the range does; strange rounds are
+/// what [`Summary::outliers`] is for. `None` without rounds, and unless the median is positive.
+pub fn spread(samples: &[f64]) -> Option<f64> {
+    /// Between the quartiles of a normal distribution lie so many standard deviations.
+    const IQR_TO_SIGMA: f64 = 1.0 / 1.348_979_500_392_163;
+    let sorted = sorted(samples)?;
+    let median = median_of(&sorted);
+    let mut deviations: Vec<f64> = sorted.iter().map(|x| (x - median).abs()).collect();
+    deviations.sort_unstable_by(f64::total_cmp);
+    let quartile = |part: f64| {
+        let place = part * (sorted.len() - 1) as f64;
+        let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+        below + place.fract() * (above - below)
+    };
+    let by_quartiles = IQR_TO_SIGMA * (quartile(0.75) - quartile(0.25));
+    (median > 0.0).then(|| (MAD_TO_SIGMA * median_of(&deviations)).max(by_quartiles) / median)
 }
 
 /// Summarises the rounds `samples`, in any order. `None` if there are none or one is not finite.
@@ -163,7 +174,17 @@ mod tests {
     fn equal_rounds_have_no_outliers_and_no_width() {
         let summary = summarise(&[1.1; 7], 1).unwrap();
         assert_eq!(summary.interval, Some(Interval { low: 1.1, high: 1.1 }));
-        assert_eq!((summary.mad, summary.outliers, summary.spread()), (0.0, 0, Some(0.0)));
+        assert_eq!((summary.mad, summary.outliers, spread(&[1.1; 7])), (0.0, 0, Some(0.0)));
+    }
+
+    #[test]
+    fn rounds_of_which_three_in_ten_are_slow_lie_apart() {
+        let slow = |count: usize| -> Vec<f64> {
+            let times = (0..10).map(|round| if round < count { 1.33 } else { 1.0 + 0.002 * round as f64 });
+            times.collect()
+        };
+        assert!(spread(&slow(3)).unwrap() > SPREAD_LIMIT, "{:?}", spread(&slow(3)));
+        assert!(spread(&slow(1)).unwrap() < SPREAD_LIMIT, "one strange round is an outlier");
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub(super) enum Notice<'a> {
     /// With how many times as long as the others it was.
     SlowFirstRound {
         of: Vec<(&'a str, f64)>,
+        warmup: u64,
     },
     /// With the change from first to last, and how likely that is by chance.
     Drift {
@@ -110,7 +111,7 @@ impl<'a> Notice<'a> {
             (Self::NotPrecise { reached, .. }, Self::NotPrecise { reached: more, .. }) => {
                 reached.extend(more)
             }
-            (Self::SlowFirstRound { of }, Self::SlowFirstRound { of: more }) => of.extend(more),
+            (Self::SlowFirstRound { of, .. }, Self::SlowFirstRound { of: more, .. }) => of.extend(more),
             (Self::Drift { of }, Self::Drift { of: more }) => of.extend(more),
             (Self::Spread { of }, Self::Spread { of: more }) => of.extend(more),
             (Self::Outliers { of }, Self::Outliers { of: more }) => of.extend(more),
@@ -192,7 +193,7 @@ impl fmt::Display for Notice<'_> {
             Self::FewerPairs { strategy, baseline, pairs, rounds } => write!(
                 f,
                 "{strategy}: its speed-up rests on the {pairs} rounds that {baseline} has too, the times on all {rounds} (rounds \
-                 are compared with those of the same number)"
+                 are compared with those of the same number): more --time-budget, or another --baseline, if that is too few"
             ),
             Self::ManyThreads { strategy, workers, cores } => write!(
                 f,
@@ -213,9 +214,9 @@ impl fmt::Display for Notice<'_> {
                 strategies.join(", "),
                 seconds(SHORT_ROUND_SECONDS)
             ),
-            Self::SlowFirstRound { of } => write!(
+            Self::SlowFirstRound { of, warmup } => write!(
                 f,
-                "the first round took longer than the others ({}): add --warmup 2 or more",
+                "the first round took longer than the others ({}): add --warmup {warmup} or more",
                 each(of, |(name, slowdown)| format!("{name}: by {}", percent(slowdown - 1.0)))
             ),
             Self::Drift { of } => {
@@ -226,7 +227,8 @@ impl fmt::Display for Notice<'_> {
                 write!(
                     f,
                     "times drift from the first round to the last ({each}): the machine was changing under the run (heat, \
-                     neighbours); comparisons within rounds still hold, absolute times less so"
+                     neighbours); comparisons within rounds still hold, absolute times less so. Run it again when it has settled, or \
+                     with --warmup"
                 )
             }
             Self::Spread { of } => write!(
@@ -237,7 +239,7 @@ impl fmt::Display for Notice<'_> {
             ),
             Self::Outliers { of } => write!(
                 f,
-                "rounds that lie far from the others are counted like the rest ({})",
+                "rounds that lie far from the others are counted like the rest ({}): if they matter, stop what else is running",
                 each(of, |(name, outliers, rounds)| format!("{name}: {outliers} of {rounds}"))
             ),
             Self::WaitOvershoot { io, of } => write!(

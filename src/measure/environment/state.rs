@@ -65,6 +65,13 @@ pub struct CpuTimes {
     pub steal_seconds: f64,
 }
 
+impl CpuTimes {
+    /// All of it.
+    pub fn total_seconds(&self) -> f64 {
+        self.busy_seconds + self.idle_seconds + self.io_wait_seconds + self.steal_seconds
+    }
+}
+
 /// For how long tasks were stalled since boot: *some* is at least one task, *full* is all that were not idle at once.
 /// See the kernel's `Documentation/accounting/psi.rst`. (For CPUs it defines *full* in cgroups only.)
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

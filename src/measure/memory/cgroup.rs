@@ -113,6 +113,9 @@ const LIMITS: [&str; 9] = [
     "pids.max",
 ];
 
+/// Less page cache than this is less than what the kernel charges a core in one batch.
+const LITTLE_CACHE: u64 = 64 << 10;
+
 impl Cgroup {
     /// The folder of a cgroup called `name`, below the one that this process is in or, in version 2, beside it: a cgroup
     /// with processes may not have children that account for memory.
@@ -209,7 +212,7 @@ impl Cgroup {
         let sampled = self.highest.without_page_cache();
         // The mark counts page cache too, of whatever moment. Where there never was much of it, it is the better figure.
         let exact = mark
-            .filter(|mark| page_cache.is_some_and(|page_cache| page_cache < mark / 50))
+            .filter(|mark| page_cache.is_some_and(|page_cache| page_cache < (mark / 50).max(LITTLE_CACHE)))
             .map(|mark| mark.saturating_sub(self.highest.page_cache));
         let peak_bytes = exact.or((self.samples > 0).then_some(sampled));
         let speaks = peak_bytes.is_some_and(|peak| self.samples > 0 && sampled as f64 >= SEEN * peak as f64);
