@@ -111,6 +111,20 @@ fn a_percentile_needs_ten_tasks_beyond_it() {
 }
 
 #[test]
+fn no_task_waits_or_takes_longer_than_the_longest_round() {
+    let modes = "serial,threads:workers=2,pool:workers=2,process:in-flight=4";
+    let document = Sandbox::new().measure(&format!("-n 40 --io-wait 1ms --rounds 3 -m {modes}"));
+    for row in &document.strategies {
+        let longest = row.rounds.iter().map(|round| round.report.total_seconds).fold(0.0, f64::max);
+        let latency = row.latency.as_ref().expect("a latency");
+        for part in [latency.wait, latency.service] {
+            assert!(part.max_seconds <= longest, "{}: {part:?} in rounds of up to {longest} s", row.name);
+            assert!(part.p50_seconds.is_some_and(|p50| p50 <= part.max_seconds), "{part:?}");
+        }
+    }
+}
+
+#[test]
 fn the_machine_is_described_and_what_cannot_be_known_has_its_reason() {
     let document = Sandbox::new().measure("-n 10 --rounds 1 -m serial");
     let machine = &document.environment.machine;

@@ -11,7 +11,7 @@ use crate::cli::Crossover as Typed;
 use crate::document::SpeedUp;
 use crate::document::head::{Head, Kind};
 use crate::experiment::RunError;
-use crate::experiment::course::{Course, Took, Work};
+use crate::experiment::course::{Course, Took};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::Workbench;
 use crate::plan::inputs::make_output_folder;
@@ -196,8 +196,8 @@ struct Field<'a> {
 /// What was run at a value.
 struct Begun {
     course: Course,
-    /// What all others had done before it was begun.
-    before: Work,
+    /// Processes and threads that all others had created before it was begun, if that is known.
+    before: Option<u64>,
 }
 
 impl Measure for Field<'_> {
@@ -262,7 +262,7 @@ impl Field<'_> {
         let checked = self.cells.check(&[(self.key.name, value)], &self.bench)?;
         let job = self.bench.prepare(checked).map_err(Failure::from)?;
         make_output_folder(&job.plan).map_err(Failure::from)?;
-        let before = done(&self.courses);
+        let before = forks_of(&self.courses);
         let mut course = self.bench.begin(job, self.bench.signals())?;
         if course.pilot(self.deadline, &mut observer)?.is_none() {
             return Err(OUT_OF_TIME);
@@ -324,9 +324,9 @@ fn expected_in_a_pair(course: &Course, place: usize) -> f64 {
     course.expected_seconds()[place].min(patience(course, place).as_secs_f64())
 }
 
-/// What all courses have done to the machine.
-fn done(courses: &BTreeMap<String, Begun>) -> Work {
-    courses.values().fold(Work::default(), |all, begun| all + begun.course.work())
+/// Processes and threads that all courses have created, if that is known.
+fn forks_of(courses: &BTreeMap<String, Begun>) -> Option<u64> {
+    courses.values().map(|begun| begun.course.own_forks()).sum()
 }
 
 fn named(
@@ -354,12 +354,15 @@ fn points(
     partial: bool,
     value: &dyn Fn(f64) -> Value,
 ) -> Vec<Point> {
-    let all = done(courses);
+    let all = forks_of(courses);
     let points = found.points.into_iter().filter_map(|point| {
         let at = value(point.value);
         let Begun { course, before } = courses.remove(&at.text)?;
-        let others = all - before - course.work();
-        let document = course.finish_beside(others, partial);
+        let others = || all?.checked_sub(before? + course.own_forks()?);
+        let document = {
+            let others = others();
+            course.finish_beside(others, partial)
+        };
         let (first, second) = (document.strategies.first()?, document.strategies.get(1)?);
         let run = &document.plan.run;
         let speed_up = stats::compare(&first.paired_with(second), run.margin, run.seed).map(SpeedUp::from);

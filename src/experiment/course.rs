@@ -4,7 +4,6 @@
 //! and all of them must agree on the results. What is left out is what nobody needs to decide: the idle machine is not stood
 //! by, and memory is measured only if asked for.
 
-use std::ops::{Add, Sub};
 use std::time::{Duration, Instant};
 
 use super::janitor::{Folder, Janitor};
@@ -40,35 +39,11 @@ pub struct Course {
     /// What this process had used by then.
     own_before: CpuTime,
     own_forks: u64,
-    own_cpu_seconds: f64,
+    /// Whether a round was ended before it was over, so that what it had started is not known.
+    cut_off: bool,
     estimate: Option<Estimate>,
     rounds: u64,
     order: u64,
-}
-
-/// What rounds have done to the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Work {
-    /// Processes and threads that they created.
-    pub forks: u64,
-    /// CPU time that they used.
-    pub cpu_seconds: f64,
-}
-
-impl Add for Work {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { forks: self.forks + other.forks, cpu_seconds: self.cpu_seconds + other.cpu_seconds }
-    }
-}
-
-impl Sub for Work {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self { forks: self.forks - other.forks, cpu_seconds: self.cpu_seconds - other.cpu_seconds }
-    }
 }
 
 /// What a round of a strategy came to.
@@ -100,9 +75,9 @@ impl Course {
             agreed: [None, None],
             input: None,
             before: State::read(),
-            own_before: CpuTime::of_this_process(),
+            own_before: CpuTime::of_this_process_and_reaped_children(),
             own_forks: 0,
-            own_cpu_seconds: 0.0,
+            cut_off: false,
             estimate: None,
             rounds: 0,
             order: 0,
@@ -147,7 +122,7 @@ impl Course {
         self.agreed = std::mem::take(&mut session.digests);
         self.input = session.input.take();
         self.own_forks += session.own_forks;
-        self.own_cpu_seconds += session.own_cpu_seconds;
+        self.cut_off |= matches!(outcome, Err(RoundFailure::Interrupted));
         outcome
     }
 
@@ -291,25 +266,26 @@ impl Course {
         known.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// What its rounds have done to the machine so far.
-    pub fn work(&self) -> Work {
-        Work { forks: self.own_forks, cpu_seconds: self.own_cpu_seconds }
+    /// Processes and threads that its rounds have created so far; not known if one was cut off.
+    pub fn own_forks(&self) -> Option<u64> {
+        Some(self.own_forks).filter(|_| !self.cut_off)
     }
 
     /// All of it as a document.
     pub fn finish(self, partial: bool) -> Document {
-        self.finish_beside(Work::default(), partial)
+        self.finish_beside(Some(0), partial)
     }
 
-    /// The same, where other courses have had rounds since this one was begun, which came to `others`.
-    pub fn finish_beside(self, others: Work, partial: bool) -> Document {
+    /// The same, where other courses have had rounds since this one was begun, which created `other_forks`. What they used of the
+    /// CPU is this process's own anyway.
+    pub fn finish_beside(self, other_forks: Option<u64>, partial: bool) -> Document {
+        let own_forks = self.own_forks().zip(other_forks).map(|(own, others)| own + others);
+        let own_cpu = CpuTime::of_this_process_and_reaped_children().since(self.own_before);
         let seen = Seen {
             before: self.before,
+            own_forks,
             after: State::read(),
-            own_forks: self.own_forks + others.forks,
-            own_cpu_seconds: self.own_cpu_seconds
-                + others.cpu_seconds
-                + CpuTime::of_this_process().since(self.own_before).total_seconds(),
+            own_cpu_seconds: own_cpu.total_seconds(),
             idle: Lateness::default(),
             estimate: self.estimate,
         };

@@ -186,17 +186,19 @@ pub fn run_rows(
     let mut idle = stand_by(setting.idle / 10)?;
     let (equipment, _folder) = equip(plan, setting, &mut janitor)?;
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
-    let (before, own_before) = (State::read(), CpuTime::of_this_process());
+    let (before, own_before) = (State::read(), CpuTime::of_this_process_and_reaped_children());
     let mut session = Session::new(plan, setting, signals, observer, &mut janitor, &equipment);
     let outcome = session.carry_out(&rows, &mut tables);
-    let Session { own_forks, own_cpu_seconds, estimate, .. } = session;
+    let Session { own_forks, estimate, .. } = session;
+    // What the round that was cut off had started is not known.
+    let own_forks = Some(own_forks).filter(|_| !matches!(outcome, Err(RoundFailure::Interrupted)));
     let partial = match outcome {
         Ok(()) => false,
         Err(RoundFailure::Interrupted | RoundFailure::Stopped) => true,
         Err(failure) => return Err(failure.into()),
     };
     let after = State::read();
-    let own_cpu_seconds = own_cpu_seconds + CpuTime::of_this_process().since(own_before).total_seconds();
+    let own_cpu_seconds = CpuTime::of_this_process_and_reaped_children().since(own_before).total_seconds();
     if !partial {
         idle.add(&stand_by((started.elapsed() / 10).min(setting.idle / 10 * 9))?);
     }
@@ -231,9 +233,9 @@ pub struct Seen {
     pub before: State,
     /// Just after the last.
     pub after: State,
-    /// Processes and threads that the run itself created in between.
-    pub own_forks: u64,
-    /// CPU time that the rounds used, and this process beside them.
+    /// Processes and threads that the run itself created in between; not known if a round was cut off.
+    pub own_forks: Option<u64>,
+    /// CPU time that all rounds used, and this process beside them.
     pub own_cpu_seconds: f64,
     /// How late the bystander woke while nothing was run.
     pub idle: Lateness,

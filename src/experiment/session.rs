@@ -29,7 +29,6 @@ pub(super) struct Session<'a> {
     /// Whether a task has failed, and nothing more is to be run after that.
     pub(super) stopped: bool,
     pub(super) own_forks: u64,
-    pub(super) own_cpu_seconds: f64,
     pub(super) estimate: Option<Estimate>,
     /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
     pub(super) input: Option<(Folder, u64)>,
@@ -61,7 +60,6 @@ impl<'a> Session<'a> {
             digests,
             stopped: false,
             own_forks: 0,
-            own_cpu_seconds: 0.0,
             estimate: None,
             input: None,
             memory_rounds: None,
@@ -200,9 +198,6 @@ impl<'a> Session<'a> {
             records.untimed_failures.extend_from_slice(&completed.report.failures);
         }
         self.own_forks += created_by(&completed);
-        self.own_cpu_seconds += completed.tree_cpu_user_seconds
-            + completed.tree_cpu_system_seconds
-            + completed.peer_cpu_seconds.unwrap_or(0.0);
         if phase != Phase::Pilot {
             self.agree(row, &completed)?;
         }

@@ -13,7 +13,7 @@ use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
-use crate::measure::memory::MemoryReading;
+use crate::measure::memory::{MemoryReading, Method, Missing};
 use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
@@ -34,7 +34,7 @@ pub fn sum_up(
     let untagged =
         |results: Vec<(bool, StrategyResult)>| results.into_iter().map(|(_, result)| result).collect();
     // What the user's own programs start is not known.
-    let own_forks = Some(seen.own_forks).filter(|_| !plan.workload.kind.is_program());
+    let own_forks = seen.own_forks.filter(|_| !plan.workload.kind.is_program());
     let own_work = Own { forks: own_forks, cpu_seconds: Some(seen.own_cpu_seconds) };
     let mut document = Document {
         schema_version: SCHEMA_VERSION,
@@ -124,25 +124,27 @@ fn latency(records: &Records) -> Option<Latency> {
     let first = of_rounds.first()?;
     Some(Latency {
         one_in: first.one_in,
-        wait: percentiles(&Buckets::merge(of_rounds.iter().map(|latency| &latency.wait))),
-        service: percentiles(&Buckets::merge(of_rounds.iter().map(|latency| &latency.service))),
+        wait: percentiles(of_rounds.iter().map(|latency| &latency.wait)),
+        service: percentiles(of_rounds.iter().map(|latency| &latency.service)),
     })
 }
 
-fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+fn percentiles<'a>(rounds: impl Iterator<Item = &'a Buckets> + Clone) -> Percentiles {
+    let longest = rounds.clone().filter_map(Buckets::longest).max().unwrap_or(0);
+    let histogram: Histogram<u64> = Buckets::merge(rounds);
     // A percentile says something only if there are this many beyond it.
     const BEYOND: f64 = 10.0;
     let count = histogram.len();
     let seconds = |nanoseconds: u64| nanoseconds as f64 * 1e-9;
     let quantile = |q: f64| {
         let enough = count as f64 * (1.0 - q) >= BEYOND - 1e-6;
-        enough.then(|| seconds(histogram.value_at_quantile(q).min(histogram.max())))
+        enough.then(|| seconds(histogram.value_at_quantile(q).min(longest)))
     };
     Percentiles {
         p50_seconds: quantile(0.5),
         p90_seconds: quantile(0.9),
         p99_seconds: quantile(0.99),
-        max_seconds: seconds(histogram.max()),
+        max_seconds: seconds(longest),
         count,
     }
 }
@@ -181,8 +183,11 @@ fn memory<'a>(
     workload: &WorkloadSpec,
     timed: impl Iterator<Item = &'a RoundReport>,
 ) -> Option<Memory> {
-    let each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
+    let mut each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
     let (method, _) = completed.iter().find_map(|completed| completed.memory)?;
+    if method == Method::Meminfo {
+        without_those_below_others(&mut each);
+    }
     let MemoryRound { peak_alive, reading } = *typical(&each)?;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
@@ -190,7 +195,12 @@ fn memory<'a>(
         Mode::Serial | Mode::Threads => Err(PerAliveMissing::NoProcesses),
         _ if strategy.engine.is_tool() => Err(PerAliveMissing::OfTool),
         mode if !are_long(mode, workload, timed) => Err(PerAliveMissing::TooShort),
-        _ => per_alive(&reading, board, peak_alive, workload.memory_bytes),
+        _ => {
+            // Pages that all share are in the sum of PSS from when they are first read, and in the other accounts from when they are
+            // made, which is before the clock starts.
+            let shared = if method == Method::Pss { workload.shared_bytes } else { 0 };
+            per_alive(&reading, board + shared, peak_alive, workload.memory_bytes)
+        }
     };
     Some(Memory {
         reading,
@@ -206,6 +216,21 @@ fn memory<'a>(
 fn memory_round(completed: &Completed) -> Option<MemoryRound> {
     let (_, reading) = completed.memory?;
     Some(MemoryRound { peak_alive: completed.report.peak_alive, reading })
+}
+
+/// Takes away peaks that are less than what the processes of another round of the same strategy were seen to have: others had given
+/// back memory meanwhile.
+fn without_those_below_others(each: &mut [MemoryRound]) {
+    let Some(least) = each.iter().filter_map(|round| round.reading.user_bytes).max() else { return };
+    for MemoryRound { reading, .. } in each {
+        if reading.peak_missing.is_none()
+            && reading.kernel_bytes.is_none()
+            && reading.peak_bytes < Some(least)
+        {
+            let missing = Some(Missing::OthersGaveBack);
+            (reading.peak_bytes, reading.peak_missing, reading.peak_from) = (None, missing, None);
+        }
+    }
 }
 
 /// The round with the median peak (of an even number the lower of the two in the middle): figures of one round belong together,
@@ -258,4 +283,36 @@ fn are_long<'a>(mode: Mode, workload: &WorkloadSpec, rounds: impl Iterator<Item 
         false => workload.expected_task_seconds(),
     };
     mode == Mode::Pool || expected >= LONG_SECONDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_below_what_processes_had_in_another_round_is_none() {
+        const MIB: u64 = 1 << 20;
+        let round = |peak: Option<u64>, user: Option<u64>| {
+            let reading = MemoryReading {
+                peak_bytes: peak.map(|peak| peak * MIB),
+                user_bytes: user.map(|user| user * MIB),
+                kernel_bytes: None,
+                page_cache_bytes: None,
+                runner_bytes: None,
+                peak_from: None,
+                kernel_from: None,
+                samples: None,
+                processes_read: None,
+                page_cache_missing: None,
+                peak_missing: peak.is_none().then_some(Missing::OthersGaveBack),
+                kernel_missing: Some(Missing::CameAndWent),
+            };
+            MemoryRound { peak_alive: 1, reading }
+        };
+        let mut each = [round(Some(4), None), round(Some(40), None), round(None, Some(29))];
+        without_those_below_others(&mut each);
+        let peaks = each.map(|round| (round.reading.peak_bytes, round.reading.peak_missing));
+        let missing = (None, Some(Missing::OthersGaveBack));
+        assert_eq!(peaks, [missing, (Some(40 * MIB), None), missing]);
+    }
 }

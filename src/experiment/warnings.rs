@@ -140,6 +140,9 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     }
     if change.forks.is_some() && change.foreign_forks.is_none() {
         let what = match document.plan.workload.kind.is_program() {
+            _ if document.partial => {
+                "processes started by others: how many the round that was cut off had started is not known"
+            }
             true => "processes started by others: how many those of the tasks' programs are is not known",
             false => {
                 "processes started by others: the kernel counted fewer than were started by the run itself"
@@ -282,7 +285,11 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
     if let Some(trend) = stats::trend(&times).filter(|trend| trend.drifts(level)) {
         notices.push(Notice::Drift { of: vec![(name, trend.change, trend.p_value)] });
     }
-    if let Some(spread) = stats::spread(&times).filter(|spread| *spread > SPREAD_LIMIT) {
+    // With few rounds, the median may be known less well than rounds seem to differ.
+    let half_width =
+        strategy.summary.as_ref().and_then(|summary| summary.total_seconds.relative_half_width());
+    let spread = stats::spread(&times).into_iter().chain(half_width).reduce(f64::max);
+    if let Some(spread) = spread.filter(|spread| *spread > SPREAD_LIMIT) {
         notices.push(Notice::Spread { of: vec![(name, spread)] });
     }
     notices

@@ -118,17 +118,21 @@ impl Stamps {
     pub fn latency(&self, begin: u64) -> Option<RoundLatency> {
         let mut wait = new_histogram();
         let mut service = new_histogram();
+        let mut longest = [0; 2];
         for pair in self.places.chunks_exact(2) {
             let (started, ended) = (pair[0].load(Relaxed), pair[1].load(Relaxed));
             if started != 0 {
-                wait.saturating_record(started.saturating_sub(begin));
-                service.saturating_record(ended.saturating_sub(started));
+                let [waited, took] = [started.saturating_sub(begin), ended.saturating_sub(started)];
+                wait.saturating_record(waited);
+                service.saturating_record(took);
+                longest = [longest[0].max(waited), longest[1].max(took)];
             }
         }
+        let [longest_wait, longest_service] = longest;
         (!wait.is_empty()).then(|| RoundLatency {
             one_in: self.stride,
-            wait: Buckets::from(&wait),
-            service: Buckets::from(&service),
+            wait: Buckets::of(&wait, longest_wait),
+            service: Buckets::of(&service, longest_service),
         })
     }
 
@@ -151,18 +155,24 @@ pub struct RoundLatency {
     pub service: Buckets,
 }
 
-/// A histogram as pairs of a value in nanoseconds (good to 1 %) and how many tasks had it.
+/// A histogram as pairs of a value in nanoseconds (good to 1 %, the last one exact) and how many tasks had it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Buckets(pub Vec<(u64, u64)>);
 
-impl From<&Histogram<u64>> for Buckets {
-    fn from(histogram: &Histogram<u64>) -> Self {
-        let recorded = histogram.iter_recorded();
-        Self(recorded.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect())
-    }
-}
-
 impl Buckets {
+    /// Of `histogram`, whose largest value is exactly `longest`.
+    fn of(histogram: &Histogram<u64>, longest: u64) -> Self {
+        let recorded = histogram.iter_recorded();
+        let values =
+            recorded.map(|bucket| (bucket.value_iterated_to().min(longest), bucket.count_at_value()));
+        Self(values.collect())
+    }
+
+    /// The largest value, exactly.
+    pub fn longest(&self) -> Option<u64> {
+        self.0.iter().map(|(value, _)| *value).max()
+    }
+
     /// All of `rounds` in one histogram.
     pub fn merge<'a>(rounds: impl IntoIterator<Item = &'a Self>) -> Histogram<u64> {
         let mut merged = new_histogram();
@@ -200,6 +210,8 @@ mod tests {
         assert_eq!(latency.one_in, 2);
         let service = Buckets::merge([&latency.service]);
         assert!(service.max().abs_diff(500) <= 5, "good to 1 %, not {}", service.max());
+        assert_eq!(latency.service.longest(), Some(500), "exactly");
+        assert_eq!(latency.wait.longest(), Some(1100));
         assert_eq!(Buckets::merge([&latency.wait]).len(), 2);
     }
 

@@ -486,14 +486,24 @@ def report(spec, outcome, verified, user, system, arrivals):
 
 def latency(spec, outcome):
     wait, service = {}, {}
+    longest = [0, 0]
     for meter in outcome.meters:
         stamps = meter.stamps
         for started, ended in zip(stamps[1::3], stamps[2::3]):
-            note(wait, started - outcome.begin)
-            note(service, ended - started)
+            values = started - outcome.begin, ended - started
+            note(wait, values[0])
+            note(service, values[1])
+            longest = list(map(max, longest, values))
     if not wait:
         return None
-    return {"one_in": spec["stride"], "wait": sorted(wait.items()), "service": sorted(service.items())}
+    return {"one_in": spec["stride"], "wait": buckets(wait, longest[0]), "service": buckets(service, longest[1])}
+
+
+def buckets(histogram, longest):
+    """Pairs of a value and how many had it; the last one is exact."""
+    pairs = sorted(histogram.items())
+    pairs[-1] = longest, pairs[-1][1]
+    return pairs
 
 
 def start_order(spec, outcome):

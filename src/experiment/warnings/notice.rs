@@ -181,7 +181,7 @@ impl fmt::Display for Notice<'_> {
             Self::NotPrecise { reached, wanted } => {
                 let each = each(reached, |(name, reached)| match reached {
                     None => format!("{name}: too few rounds to tell"),
-                    Some(reached) => format!("{name}: ±{}", exact_percent((reached * 1e3).round() / 1e3)),
+                    Some(reached) => format!("{name}: ±{}", exact_percent(two_digits(*reached))),
                 });
                 write!(
                     f,
@@ -233,7 +233,7 @@ impl fmt::Display for Notice<'_> {
             }
             Self::Spread { of } => write!(
                 f,
-                "rounds differ by more than {} of their median ({}): stop what else is running, or give more --rounds",
+                "rounds differ by more than {} of their median, or tell it no better ({}): stop what else is running, or give more --rounds",
                 percent(SPREAD_LIMIT),
                 each(of, |(name, spread)| format!("{name}: {}", percent(*spread)))
             ),
@@ -296,6 +296,14 @@ impl fmt::Display for Notice<'_> {
             Self::NotMeasured { what } => write!(f, "not measured: {what}"),
         }
     }
+}
+
+/// `part`, to a tenth of a percent, or two digits where that is less.
+fn two_digits(part: f64) -> f64 {
+    let tenths = 1e3_f64;
+    let unit =
+        if part * tenths >= 1.0 || part <= 0.0 { tenths } else { 10_f64.powf(1.0 - part.log10().floor()) };
+    (part * unit).round() / unit
 }
 
 /// `a; b; c`

@@ -158,7 +158,8 @@ impl fmt::Display for Missing {
             Self::NoAccount => "no account of it could be read",
             Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
             Self::OthersGaveBack => {
-                "the machine used no more memory than before: it took little, or others gave back as much meanwhile"
+                "the machine used no more memory than before, or less than its processes had: it took little, or as much was given \
+                 back meanwhile, by others or by processes that had ended before"
             }
             Self::BetweenLooks => {
                 "it came and went between two looks, 5 ms apart: give it more tasks, or longer ones"
