@@ -77,6 +77,10 @@ for name; do
     fi
 done
 
+if [ -n "$python" ] && [ -f "$folder/cpu-bound.json" ] && [ -f "$folder/io-bound.json" ]; then
+    python3 results/overview.py "$folder"
+fi
+
 # The machine in words, without anything that names it.
 cores=$(nproc)
 memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)

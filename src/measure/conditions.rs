@@ -192,8 +192,9 @@ fn busy(environment: &Environment, state: &State, own_load: bool) -> Option<Cond
     let load = state.load.map(|load| load.one_minute).filter(|_| !own_load);
     // One of them is the thread that asked.
     let runnable = state.runnable.map(|runnable| runnable.saturating_sub(1));
-    // A single moment says little: there must be somebody for each core.
-    let busy = load.is_some_and(|load| load > LOAD_LIMIT * cores as f64)
+    // A single moment says little: there must be somebody for each core. Nor does the load of the last minute where nobody runs now:
+    // most often it is of a run before this one. Who comes back is seen while the run lasts.
+    let busy = load.is_some_and(|load| load > LOAD_LIMIT * cores as f64) && runnable != Some(0)
         || runnable.is_some_and(|runnable| runnable >= cores.max(2));
     busy.then_some(Condition::BusyBefore { load, runnable, cores })
 }
@@ -306,6 +307,9 @@ mod tests {
                 .to_string()
                 .starts_with("the machine was busy before the start (load average 1.10, 4 cores):")
         );
+
+        let passed = State { runnable: Some(1), ..loaded };
+        assert_eq!(before_start(&environment, &passed, false), [], "nobody runs but this");
 
         let running = State { runnable: Some(5), ..state };
         let found = only(before_start(&environment, &running, false));

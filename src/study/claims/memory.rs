@@ -21,7 +21,8 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// Memory is measured once in a run, so there are as many runs as it takes for an interval; then one of short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let wait = at.pick(50e-3, 20e-3);
+    // Longer than it takes to start them all, so that all are alive at once.
+    let wait = at.by_engine(at.pick(50e-3, 20e-3), at.pick(150e-3, 60e-3));
     let tasks = at.pick(40, 24);
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).seed(seed);
     let finished = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 100));
