@@ -108,6 +108,10 @@ pub struct Environment {
     pub after: State,
     /// What happened in between.
     pub change: StateChange,
+    /// Processes and threads that the run itself created in between; null if a round was cut off, or where tasks are programs, and
+    /// absent from documents that older versions wrote.
+    #[serde(default)]
+    pub own_forks: Option<u64>,
     /// How late a bystander woke while nothing was run: before the first round, and after the last.
     pub idle_disturbance: Disturbance,
 }
@@ -220,7 +224,7 @@ pub struct StrategySummary {
 pub struct SpeedUp {
     /// Median over rounds of the other's time divided by ours.
     pub ratio: f64,
-    /// Its 95 % interval; null if there are too few rounds.
+    /// Its interval, null if there are too few rounds: one of 95 %, unless whoever holds this has a `confidence`.
     pub ci_low: Option<f64>,
     /// Its upper end.
     pub ci_high: Option<f64>,

@@ -109,7 +109,13 @@ fn the_machines_use_of_memory_grows_by_what_two_hundred_processes_hold() {
         }
         found.push(memory.reading);
     }
-    // What others take or give back meanwhile is in these figures.
+    // What others take or give back meanwhile is in these figures; but not the same each time.
+    let known: Vec<u64> = found
+        .iter()
+        .filter_map(|reading| reading.user_bytes.filter(|_| reading.peak_bytes.is_some()))
+        .collect();
+    let spread = known.iter().max().zip(known.iter().min()).map(|(most, least)| most - least);
+    assert!(known.len() < 3 || spread > Some(20 * MIB), "the same each time, and not 200 MiB: {found:?}");
     skip(test, &format!("others took or gave back memory each time: {found:?}"));
 }
 

@@ -149,6 +149,23 @@ fn the_result_is_given_in_the_articles_words_and_in_one_sentence() {
 }
 
 #[test]
+fn the_sentence_is_the_same_of_what_older_versions_saved_and_careful_of_what_was_cut_short() {
+    let path = format!("{}/results/2026-11-28-linux-intel-xeon/cpu-bound.json", env!("CARGO_MANIFEST_DIR"));
+    let mut document = Document::read(std::path::Path::new(&path)).expect("a recorded run");
+    let told = sentence::verdict(&document);
+    assert!(told.starts_with("Use pool") && told.contains(" interval "), "{told}");
+    // They did not write it down.
+    document.standing = None;
+    assert_eq!(sentence::verdict(&document), told);
+    for row in document.strategies.iter_mut().skip(1) {
+        row.rounds.clear();
+        row.summary = None;
+    }
+    let told = sentence::verdict(&document);
+    assert!(told.starts_with("serial took") && told.contains("no other has a round"), "{told}");
+}
+
+#[test]
 fn too_few_rounds_are_no_verdict() {
     let (document, finished) = Sandbox::new().report("-n 20 --rounds 2 -m serial,pool");
     assert!(finished.stdout.contains("* too few rounds for an interval or a verdict"), "{}", finished.stdout);

@@ -283,19 +283,19 @@ fn stopping_at_a_precision_costs_little_coverage() {
     // Rounds until the interval is within 2 % of the median, at least 5 or 10 and at most 50: such a stop comes sooner when
     // chance made the interval narrow. How much that costs depends on how far rounds differ.
     type Noise = fn(&mut Rng) -> f64;
-    let machines: [(&str, usize, Noise); 8] = [
-        ("normal, 2 %", 10, |rng| 1.0 + 0.02 * normal(rng)),
-        ("normal, 3 %", 10, |rng| 1.0 + 0.03 * normal(rng)),
-        ("normal, 3 %, from 5", 5, |rng| 1.0 + 0.03 * normal(rng)),
-        ("normal, 4 %", 10, |rng| 1.0 + 0.04 * normal(rng)),
-        ("normal, 5 %", 10, |rng| 1.0 + 0.05 * normal(rng)),
-        ("normal, 7 %", 10, |rng| 1.0 + 0.07 * normal(rng)),
-        ("lognormal, 4 %", 10, |rng| (0.04 * normal(rng)).exp()),
-        ("lognormal, 5 %", 10, |rng| (0.05 * normal(rng)).exp()),
+    let machines: [(&str, usize, f64, Noise); 8] = [
+        ("normal, 2 %", 10, 95.3, |rng| 1.0 + 0.02 * normal(rng)),
+        ("normal, 3 %", 10, 94.5, |rng| 1.0 + 0.03 * normal(rng)),
+        ("normal, 3 %, from 5", 5, 92.6, |rng| 1.0 + 0.03 * normal(rng)),
+        ("normal, 4 %", 10, 93.0, |rng| 1.0 + 0.04 * normal(rng)),
+        ("normal, 5 %", 10, 92.4, |rng| 1.0 + 0.05 * normal(rng)),
+        ("normal, 7 %", 10, 93.1, |rng| 1.0 + 0.07 * normal(rng)),
+        ("lognormal, 4 %", 10, 93.0, |rng| (0.04 * normal(rng)).exp()),
+        ("lognormal, 5 %", 10, 92.4, |rng| (0.05 * normal(rng)).exp()),
     ];
     let ranks: Vec<_> = (0..=50).map(|rounds| MedianRanks::resample(rounds, 1)).collect();
     println!("\ncovered when stopped at 2 %, and after how many rounds");
-    for (name, at_least, noise) in machines {
+    for (name, at_least, known, noise) in machines {
         let mut rounds = 0;
         let covered = (0..BENCHMARKS).filter(|&i| {
             let mut rng = Rng::for_item(0x570b, i);
@@ -309,8 +309,8 @@ fn stopping_at_a_precision_costs_little_coverage() {
         });
         let covered = 100.0 * covered.count() as f64 / BENCHMARKS as f64;
         println!("{name:<20} {covered:.1} % {:.0}", rounds as f64 / BENCHMARKS as f64);
-        // Not 93 % where rounds differ by twice as much as the precision and more.
-        assert!((91.8..=97.0).contains(&covered), "{name}: {covered}");
+        // As documented; not 93 % where rounds differ by twice as much as the precision.
+        assert!((covered - known).abs() <= 0.6, "{name}: {covered}");
     }
 }
 

@@ -70,7 +70,9 @@ impl Standing {
         };
         let outcome = match best.standing() {
             _ if document.tasks_failed() > 0 => Outcome::Failed,
-            _ if rows.len() == 1 => Outcome::Alone,
+            _ if best.others.is_empty() => Outcome::Alone,
+            // Who has no round may be faster than all who have.
+            _ if best.others.len() + 1 < rows.len() => Outcome::TooFewRounds,
             Said::Beaten => Outcome::Best,
             Said::NotDistinguished => Outcome::NotDistinguished,
             Said::TooFewRounds => Outcome::TooFewRounds,

@@ -52,6 +52,7 @@ pub fn sum_up(
             tools: setting.machine.tools.clone(),
             change: environment::change(&seen.before, &seen.after, own_work),
             own_load: setting.own_load,
+            own_forks,
             before: seen.before,
             after: seen.after,
             idle_disturbance: seen.idle.disturbance(),
@@ -218,15 +219,15 @@ fn memory_round(completed: &Completed) -> Option<MemoryRound> {
     Some(MemoryRound { peak_alive: completed.report.peak_alive, reading })
 }
 
-/// Takes away peaks that are less than what the processes of another round of the same strategy were seen to have: others had given
-/// back memory meanwhile.
+/// Takes away peaks that are less than what the processes of another round of the same strategy were seen to have, of which no more
+/// were alive: others had given back memory meanwhile.
 fn without_those_below_others(each: &mut [MemoryRound]) {
-    let Some(least) = each.iter().filter_map(|round| round.reading.user_bytes).max() else { return };
-    for MemoryRound { reading, .. } in each {
-        if reading.peak_missing.is_none()
-            && reading.kernel_bytes.is_none()
-            && reading.peak_bytes < Some(least)
-        {
+    let seen: Vec<(u64, u64)> =
+        each.iter().filter_map(|round| Some((round.peak_alive, round.reading.user_bytes?))).collect();
+    for MemoryRound { peak_alive, reading } in each {
+        let of_no_more = seen.iter().filter(|(alive, _)| alive <= peak_alive);
+        let least = of_no_more.map(|(_, user)| *user).max();
+        if reading.peak_bytes.is_some() && reading.kernel_bytes.is_none() && reading.peak_bytes < least {
             let missing = Some(Missing::OthersGaveBack);
             (reading.peak_bytes, reading.peak_missing, reading.peak_from) = (None, missing, None);
         }

@@ -129,7 +129,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let ticks = environment.before.cpu_time.zip(environment.after.cpu_time);
     if let Some((before, after)) = ticks.filter(|_| change.busy_share.is_none()) {
         let passed = after.total_seconds() - before.total_seconds();
-        let why = if change.elapsed_seconds > 2.0 && passed.abs() < 0.1 {
+        let why = if change.elapsed_seconds > 1.0 && passed.abs() < 0.1 {
             "the kernel's counters stand still"
         } else if (0.0..1.0).contains(&passed) {
             "less than a second of it had passed on all cores, which the kernel counts in ticks"
@@ -139,16 +139,12 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.push(Notice::NotMeasured { what: format!("shares of CPU time: {why}") });
     }
     if change.forks.is_some() && change.foreign_forks.is_none() {
-        let what = match document.plan.workload.kind.is_program() {
-            _ if document.partial => {
-                "processes started by others: how many the round that was cut off had started is not known"
-            }
-            true => "processes started by others: how many those of the tasks' programs are is not known",
-            false => {
-                "processes started by others: the kernel counted fewer than were started by the run itself"
-            }
+        let why = match (document.plan.workload.kind.is_program(), environment.own_forks) {
+            (true, _) => "how many those of the tasks' programs are is not known",
+            (false, None) => "a round was cut off, and how many it had started is not known",
+            (false, Some(_)) => "the kernel counted fewer than were started by the run itself",
         };
-        notices.push(Notice::NotMeasured { what: what.into() });
+        notices.push(Notice::NotMeasured { what: format!("processes started by others: {why}") });
     }
     let unchecked =
         strategies().flat_map(|strategy| &strategy.rounds).any(|round| round.kernel_forks.is_none());

@@ -3,7 +3,7 @@
 use super::numbers::{exact_percent, seconds, times};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
-use crate::stats::{Verdict, compare, least_rounds_at};
+use crate::stats::{MedianRanks, Verdict, compare_with, least_rounds_at};
 
 /// A median that is this many times another is longer, whether or not that could be shown.
 const CLEARLY_LONGER: f64 = 1.1;
@@ -11,10 +11,11 @@ const CLEARLY_LONGER: f64 = 1.1;
 /// Which mode to use, and by how much. Who is the best was chosen by the rounds that are to show it: so it is compared with each
 /// of the others by intervals that are wide enough for all of them together ([`Standing`]).
 pub fn verdict(document: &Document) -> String {
-    let Some(standing) = &document.standing else {
+    // Older versions did not write it down.
+    let Some(standing) = document.standing.clone().or_else(|| Standing::of(document)) else {
         return "No strategy was run to its end, so there is nothing to recommend.".into();
     };
-    let Standing { best, confidence, others, .. } = standing;
+    let Standing { best, confidence, others, .. } = &standing;
     let row = |name: &str| document.strategies.iter().find(|row| row.name == name);
     match standing.outcome {
         Outcome::Failed => {
@@ -22,15 +23,22 @@ pub fn verdict(document: &Document) -> String {
         }
         Outcome::Alone => {
             let took = row(best).map_or(f64::INFINITY, median);
-            return format!("{best} took {}; name more modes to compare them.", seconds(took));
+            let why = match document.strategies.len() {
+                1 => "name more modes to compare them",
+                _ => "no other has a round to compare it with",
+            };
+            return format!("{best} took {}; {why}.", seconds(took));
         }
         Outcome::Best | Outcome::NotDistinguished | Outcome::TooFewRounds => {}
     }
     let compared: Vec<(&str, SpeedUp)> =
         others.iter().filter_map(|other| Some((other.strategy.as_str(), other.speed_up?))).collect();
-    if let Some((next, speed_up)) = compared.first()
-        && speed_up.verdict == Verdict::TooFewRounds
-    {
+    let Some((next, speed_up)) = compared.first() else {
+        return format!(
+            "{best} was fastest, but has no round in common with another (--rounds, --time-budget)."
+        );
+    };
+    if speed_up.verdict == Verdict::TooFewRounds {
         return format!(
             "{best} was fastest, {} as fast as {next}, the next; that is too few rounds for a verdict (--rounds {} or more).",
             times(speed_up.ratio),
@@ -43,11 +51,13 @@ pub fn verdict(document: &Document) -> String {
     let (tied, beaten) = (&compared[..beaten.unwrap_or(compared.len())], beaten.map(|place| compared[place]));
     let beats = |ours: &str, theirs: &str| {
         let (ours, theirs, run) = (row(ours)?, row(theirs)?, &document.plan.run);
-        Some(compare(&ours.paired_with(theirs), run.margin, run.seed)?.verdict == Verdict::Faster)
+        let pairs = ours.paired_with(theirs);
+        let ranks = MedianRanks::resample_at(*confidence, pairs.len(), run.seed);
+        Some(compare_with(&pairs, run.margin, ranks)?.verdict == Verdict::Faster)
     };
     let is_tie = |(other, speed_up): &&(&str, SpeedUp)| {
         let beats_too = beaten.is_none_or(|(beaten, _)| beats(other, beaten) == Some(true));
-        beats_too && speed_up.ratio <= CLEARLY_LONGER
+        beats_too && speed_up.verdict != Verdict::TooFewRounds && speed_up.ratio <= CLEARLY_LONGER
     };
     let (ties, unclear): (Vec<_>, Vec<_>) = tied.iter().partition(is_tie);
     let mut text = String::new();

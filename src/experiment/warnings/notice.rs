@@ -111,7 +111,10 @@ impl<'a> Notice<'a> {
             (Self::NotPrecise { reached, .. }, Self::NotPrecise { reached: more, .. }) => {
                 reached.extend(more)
             }
-            (Self::SlowFirstRound { of, .. }, Self::SlowFirstRound { of: more, .. }) => of.extend(more),
+            (Self::SlowFirstRound { of, warmup }, Self::SlowFirstRound { of: more, warmup: other }) => {
+                *warmup = other.max(warmup).to_owned();
+                of.extend(more);
+            }
             (Self::Drift { of }, Self::Drift { of: more }) => of.extend(more),
             (Self::Spread { of }, Self::Spread { of: more }) => of.extend(more),
             (Self::Outliers { of }, Self::Outliers { of: more }) => of.extend(more),
@@ -298,12 +301,12 @@ impl fmt::Display for Notice<'_> {
     }
 }
 
-/// `part`, to a tenth of a percent, or two digits where that is less.
+/// `part`, up to a tenth of a percent, or two digits where that is less: not down to what it is more than.
 fn two_digits(part: f64) -> f64 {
     let tenths = 1e3_f64;
     let unit =
         if part * tenths >= 1.0 || part <= 0.0 { tenths } else { 10_f64.powf(1.0 - part.log10().floor()) };
-    (part * unit).round() / unit
+    (part * unit - 1e-9).ceil() / unit
 }
 
 /// `a; b; c`

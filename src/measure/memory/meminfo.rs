@@ -27,6 +27,8 @@ impl Sampler {
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
+        // What was seen before was its start.
+        (self.used, self.parts, self.others, self.samples) = (None, None, 0, 0);
         self.runner = look_at(pid).sum.map(|sum| sum.bytes);
         // The runner is there already; what it had then is counted apart.
         if let Some(used) = used_bytes() {

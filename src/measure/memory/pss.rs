@@ -23,8 +23,6 @@ pub(super) struct Look {
 pub(super) struct Sum {
     /// Without pages of files, which are page cache, as far as the kernel tells them apart (since 5.4).
     pub(super) bytes: u64,
-    /// Pages of files; not known where the kernel does not tell them apart.
-    files: Option<u64>,
     /// Processes beside the runner.
     others: u64,
     /// How many of them were read; they speak for all.
@@ -48,21 +46,18 @@ pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
 pub(super) struct Sampler {
     runner: Option<u64>,
     highest: Option<Sum>,
-    /// The most pages of files that were seen at one time.
-    most_files: Option<u64>,
     samples: u64,
 }
 
 impl Sampler {
     pub(super) fn begin(&mut self, pid: i32) {
-        // With whoever stands over it.
-        self.runner = look_at(pid).sum.map(|sum| sum.bytes);
+        // With whoever stands over it. What was seen before was its start.
+        *self = Self { runner: look_at(pid).sum.map(|sum| sum.bytes), ..Self::default() };
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
         if let Some(sum) = look_at(leader).sum {
             self.samples += 1;
-            self.most_files = self.most_files.max(sum.files);
             if self.highest.is_none_or(|highest| sum.bytes > highest.bytes) {
                 self.highest = Some(sum);
             }
@@ -77,8 +72,9 @@ impl Sampler {
             peak_bytes: bytes,
             user_bytes: bytes,
             kernel_bytes: None,
-            page_cache_bytes: self.most_files,
-            page_cache_missing: self.most_files.is_none().then_some(Missing::OfAllAlone),
+            // Files that are mapped would be known; those that are read and written are not.
+            page_cache_bytes: None,
+            page_cache_missing: Some(Missing::OfAllAlone),
             runner_bytes: self.runner,
             peak_from: bytes.map(|_| PeakFrom::Samples),
             kernel_from: None,
@@ -102,30 +98,15 @@ fn sum_of(leader: i32, others: &[i32]) -> Option<Sum> {
     let runner = pss_of(leader)?;
     let stride = others.len().div_ceil(LOOKED_AT).max(1);
     // One that cannot be read does not count as nothing: there is no sum then.
-    let read: Vec<Pss> = others.iter().step_by(stride).map(|pid| pss_of(*pid)).collect::<Option<_>>()?;
+    let read: Vec<u64> = others.iter().step_by(stride).map(|pid| pss_of(*pid)).collect::<Option<_>>()?;
     let (others, looked_at) = (others.len() as u64, read.len() as u64);
-    let of_others = |sum: u64| (sum * others).checked_div(looked_at).unwrap_or(0);
-    let files = read.iter().map(|pss| pss.files).sum::<Option<u64>>().map(of_others);
-    Some(Sum {
-        bytes: runner.bytes + of_others(read.iter().map(|pss| pss.bytes).sum()),
-        files: runner.files.zip(files).map(|(runner, others)| runner + others),
-        others,
-        read: looked_at,
-    })
+    let of_others = (read.iter().sum::<u64>() * others).checked_div(looked_at).unwrap_or(0);
+    Some(Sum { bytes: runner + of_others, others, read: looked_at })
 }
 
-/// PSS of one process, in bytes.
-#[derive(Debug, Clone, Copy)]
-struct Pss {
-    /// Without pages of files, where those are known.
-    bytes: u64,
-    files: Option<u64>,
-}
-
-/// `None` if the process is gone or belongs to somebody else.
-fn pss_of(pid: i32) -> Option<Pss> {
+/// PSS of a process without pages of files, where the kernel tells those; `None` if it is gone or belongs to somebody else.
+fn pss_of(pid: i32) -> Option<u64> {
     let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
     let fields = &rollup.memory_map_rollup.0.first()?.extension.map;
-    let files = fields.get("Pss_File").copied();
-    Some(Pss { bytes: fields.get("Pss")?.saturating_sub(files.unwrap_or(0)), files })
+    Some(fields.get("Pss")?.saturating_sub(fields.get("Pss_File").copied().unwrap_or(0)))
 }
