@@ -503,3 +503,20 @@ fn bad_input_is_an_error_even_where_nobody_can_read_it() {
         sandbox.run_command(command).expect_code(2);
     }
 }
+
+#[test]
+fn a_sweep_whose_cells_lie_nowhere_is_refused() {
+    let sandbox = Sandbox::new();
+    let words = "sweep --vary tasks=1,2 -m serial --rounds 1 --quiet --json sweep.json";
+    sandbox.run(words.split(' ')).expect_code(0);
+    let mut saved: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(sandbox.path("sweep.json")).expect("a sweep"))
+            .expect("JSON");
+    saved["cells"][0]["place"] = serde_json::json!([7]);
+    sandbox.write("sweep.json", saved.to_string());
+    for words in ["report sweep.json", "report sweep.json --csv out.csv", "report sweep.json --html out.html"]
+    {
+        let refused = sandbox.run(words.split(' ')).expect_code(2);
+        assert!(refused.error().contains("sweep.json is damaged"), "{refused:?}");
+    }
+}

@@ -177,6 +177,10 @@ fn an_interrupted_sweep_keeps_what_it_has_and_goes_on_from_there() {
     run(&sandbox, "--resume out.json --quiet").expect_code(0);
     let after = export(&sandbox, "out.json");
     assert!(!after.head.partial && after.done() == 6);
+    assert_eq!(
+        before.head.command_line, after.head.command_line,
+        "what was typed at first, to go on with it again"
+    );
     for (before, after) in before.cells.iter().zip(&after.cells).filter(|(before, _)| before.is_done()) {
         assert_eq!(before, after, "what was done is not done again");
     }
@@ -200,6 +204,10 @@ fn a_killed_sweep_has_lost_one_cell_at_most() {
     run(&sandbox, "--resume out.json --quiet --csv out.csv").expect_code(0);
     let after = export(&sandbox, "out.json");
     assert!(!after.head.partial && after.done() == 6);
+    assert_eq!(
+        before.head.command_line, after.head.command_line,
+        "what was typed at first, to go on with it again"
+    );
     for (before, after) in before.cells.iter().zip(&after.cells).filter(|(before, _)| before.is_done()) {
         assert_eq!(before, after, "what was done is not done again");
     }

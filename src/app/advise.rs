@@ -37,7 +37,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let plan = bench.check(draft.clone())?.plan().clone();
     let exports = exports::open(flags)?;
     make_output_folder(&plan)?;
-    if flags.command.is_empty() && flags.worker.is_none() {
+    if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
         ignore_closed_pipe(report::plan::write_program(&plan, &mut anstream::stderr().lock()))?;
     }
     let limit = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);
@@ -110,6 +110,7 @@ fn refuse(typed: &Typed) -> Result<(), Failure> {
         (flags.overhead, "--overhead", "a search has no row of empty tasks"),
         (flags.warmup.is_some(), "--warmup", "finalists have one round to warm up"),
         (flags.dry_run, "--dry-run", "what a search runs depends on what it finds"),
+        (flags.returns.is_some(), "--returns", "a single run keeps what functions return"),
         (flags.baseline.is_some(), "--baseline", "all are compared with the best"),
     ] {
         if given {

@@ -107,6 +107,7 @@ fn refuse(typed: &Typed, key: &Key) -> Result<(), Failure> {
         (flags.overhead, "--overhead", "a search has no row of empty tasks"),
         (flags.warmup.is_some(), "--warmup", "each value has one round to warm up"),
         (flags.dry_run, "--dry-run", "what a search runs depends on what it finds"),
+        (flags.returns.is_some(), "--returns", "a single run keeps what functions return"),
         (key.is_set(&flags.flags()), key.name, "--over says what it is"),
     ] {
         if given {

@@ -58,6 +58,7 @@ fn warnings_of(subject: Subject<'_>) -> Vec<Warning> {
         Subject::Run(of) => of.warnings.clone(),
         Subject::Sweep(of) => report::sweep::warnings(of),
         Subject::Advice(of) => of.finals.iter().flat_map(|finals| finals.warnings.clone()).collect(),
-        Subject::Crossover(_) | Subject::Claims(_) => Vec::new(),
+        Subject::Crossover(of) => report::crossover::warnings(of),
+        Subject::Claims(_) => Vec::new(),
     }
 }

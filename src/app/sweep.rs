@@ -38,10 +38,13 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         sweep.resume(before).map_err(of_file)?;
         resume::require_same(&sweep, &cells, &mut bench)?;
     }
+    if flags.returns.is_some() {
+        return Err(usage("--returns is not for a sweep: a single run keeps what functions return"));
+    }
     // A dry run writes nothing.
     let exports = (!flags.dry_run).then(|| exports::open(&with_json(typed))).transpose()?;
     let mut out = anstream::stderr().lock();
-    if flags.command.is_empty() && flags.worker.is_none() {
+    if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
         let first = check(&sweep.cells[0], &sweep, &cells, &bench)?;
         ignore_closed_pipe(report::plan::write_program(first.plan(), &mut out))?;
     }

@@ -87,7 +87,16 @@ impl Head {
 
     /// What was typed, as a shell reads it, without where it was exported to.
     pub fn command_in_words(&self) -> String {
-        const EXPORTS: [&str; 4] = ["--json", "--csv", "--markdown", "--html"];
+        const EXPORTS: [&str; 8] = [
+            "--json",
+            "--csv",
+            "--markdown",
+            "--html",
+            "--export-json",
+            "--export-csv",
+            "--export-markdown",
+            "--export-html",
+        ];
         let own = self.command_line.iter().position(|word| word == "--");
         let (typed, program) = self.command_line.split_at(own.unwrap_or(self.command_line.len()));
         // Where the program lies is of no use to others.

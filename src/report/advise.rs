@@ -152,7 +152,7 @@ pub fn legend(advice: &Advice) -> String {
         notes.extend((number > 0).then(|| format!("{number} {what}")));
     }
     notes.push(
-        "times and memory are of rounds after the search, in 95 % of cases all these intervals hold at once"
+        "times and memory are of rounds after the search, in 95 % of cases all intervals of times hold at once"
             .into(),
     );
     notes.push("last column: how many times as fast as this one the best is".into());

@@ -36,7 +36,18 @@ impl Saved {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == header.kind());
         match kind {
             Some(Kind::Run) => Document::parse(&text, path).map(Box::new).map(Self::Run),
-            Some(kind @ Kind::Sweep) => saved::parse(&text, path, kind).map(Self::Sweep),
+            Some(kind @ Kind::Sweep) => {
+                let sweep: Sweep = saved::parse(&text, path, kind)?;
+                // Everybody who shows it looks up values by their places.
+                if let Some(cell) = sweep.cells.iter().find(|cell| !sweep.has_place(&cell.place)) {
+                    let place = &cell.place;
+                    return Err(format!(
+                        "{} is damaged: no values of what varies lie at {place:?}",
+                        path.display()
+                    ));
+                }
+                Ok(Self::Sweep(sweep))
+            }
             Some(kind @ Kind::Crossover) => saved::parse(&text, path, kind).map(Self::Crossover),
             Some(kind @ Kind::Advice) => saved::parse(&text, path, kind).map(Box::new).map(Self::Advice),
             Some(kind @ Kind::Claims) => saved::parse(&text, path, kind).map(Self::Claims),

@@ -164,6 +164,8 @@ impl Sweep {
             );
         }
         self.head.started_at = before.head.started_at;
+        // What was typed at first says which sweep it is; to go on with it says only where.
+        self.head.command_line = before.head.command_line;
         for (cell, before) in self.cells.iter_mut().zip(before.cells) {
             if before.place != cell.place || before.turn != cell.turn {
                 return differs("the order of cells", "another".into(), "this one".into());
@@ -174,6 +176,12 @@ impl Sweep {
         }
         self.head.partial = self.cells.iter().any(|cell| !cell.is_done());
         Ok(())
+    }
+
+    /// Whether `place` has one of the values of each variable.
+    pub fn has_place(&self, place: &[usize]) -> bool {
+        place.len() == self.variables.len()
+            && place.iter().zip(&self.variables).all(|(at, variable)| *at < variable.values.len())
     }
 }
 
