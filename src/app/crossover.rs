@@ -359,11 +359,9 @@ fn points(
     let points = found.points.into_iter().filter_map(|point| {
         let at = value(point.value);
         let Begun { course, before } = courses.remove(&at.text)?;
-        let others = || all?.checked_sub(before? + course.own_forks()?);
-        let document = {
-            let others = others();
-            course.finish_beside(others, partial)
-        };
+        let known = all.zip(before).zip(course.own_forks());
+        let others = known.and_then(|((all, before), own)| all.checked_sub(before + own));
+        let document = course.finish_beside(others, partial);
         let (first, second) = (document.strategies.first()?, document.strategies.get(1)?);
         let run = &document.plan.run;
         let speed_up = stats::compare(&first.paired_with(second), run.margin, run.seed).map(SpeedUp::from);

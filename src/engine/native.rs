@@ -18,7 +18,7 @@ use crate::mode::verify::{Violation, verify};
 use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings, exec};
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::strays::end_strays;
-use crate::sys::wait::{CpuTime, Which, has_children, hold_child_signals, try_wait};
+use crate::sys::wait::{CpuTime, has_children, hold_child_signals, reap_ended};
 use crate::sys::{fork, lean};
 use crate::workload::on_failure::Policed;
 use crate::workload::program::{self, tally::Tally};
@@ -226,7 +226,7 @@ fn execute<W: Workload>(
     let outcome = strategy.mode.run(workload, round).map_err(Failed::Round)?;
     if spec.kind.is_program() {
         // What tasks have started and not waited for is this process's to wait for, and its CPU time counts.
-        while let Ok(Some(_)) = try_wait(Which::Any) {}
+        reap_ended();
     }
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
     say(&Message::Over).map_err(|error| Failed::Round(error.into()))?;

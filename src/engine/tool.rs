@@ -33,7 +33,7 @@ use crate::mode::Mode;
 use crate::mode::verify::{FAILURES_REPORTED, Folder, TaskFailure};
 use crate::sys::memory::Mapping;
 use crate::sys::strays::end_strays;
-use crate::sys::wait::{CpuTime, Exit, Which, has_children, try_wait};
+use crate::sys::wait::{CpuTime, Exit, has_children, reap_ended};
 use crate::workload::program::{self, PLACEHOLDER};
 use crate::workload::{Kind, WorkloadSpec};
 use proof::Proof;
@@ -240,7 +240,7 @@ pub(super) fn execute(
     let before = CpuTime::of_this_process_and_reaped_children();
     let seen = round.run(at_once, request.workload.tasks)?;
     // What tasks have started and not waited for is this process's to wait for, and its CPU time counts.
-    while let Ok(Some(_)) = try_wait(Which::Any) {}
+    reap_ended();
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
     say(&Message::Over)?;
     let left_running = if has_children() { end_strays(&[]) } else { 0 };

@@ -65,8 +65,8 @@ impl Bystander {
         let _ = self.stop_at.compare_exchange(RUNNING, now, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// Ends it, which takes one [`NAP`] at most, and returns what it saw until now, or until it was told to [`leave`](Self::leave). Deadlines after this call do not
-    /// count: they are no longer the round's.
+    /// Ends it, which takes one [`NAP`] at most, and returns what it saw until now, or until it was told to
+    /// [`leave`](Self::leave).
     pub fn stop(mut self) -> Lateness {
         self.end().unwrap_or_default()
     }

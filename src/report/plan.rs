@@ -324,7 +324,7 @@ pub fn machine_in_words(machine: &Environment) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The machine, and what it does not tell: `…, Linux 6.1; not known: governor and turbo (/sys has no cpufreq policy)`.
+/// The machine, and what it does not tell: `…, Linux 6.1; not known: governor, turbo (no cpufreq policy in /sys)`.
 pub fn machine_with_gaps(document: &Document) -> String {
     let environment = &document.environment;
     let states = [

@@ -417,7 +417,7 @@ mod tests {
     #[test]
     fn a_mark_that_cannot_be_put_back_is_not_taken_for_the_rounds() {
         let stat = format!("file 0\nkernel {MIB}\nshmem 0\n");
-        let (folder, mut cgroup) = accounts(
+        let (_folder, mut cgroup) = accounts(
             Version::Two,
             &[("memory.stat", &stat), ("memory.current", "2097152"), ("memory.peak", "8388608")],
         );
@@ -426,7 +426,6 @@ mod tests {
         cgroup.sample();
         let reading = cgroup.finish();
         assert_eq!((reading.peak_bytes, reading.peak_from), (Some(2 * MIB), Some(PeakFrom::Samples)));
-        drop(folder);
     }
 
     #[test]

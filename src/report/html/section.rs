@@ -102,8 +102,8 @@ fn method(run: &Document) -> Markup {
         }
         p {
             "Up to " (count(spec.rounds)) " timed rounds of each strategy after " (count(spec.warmup.max(1))) " to warm up, in \
-             the first of which (three, where it is sampled) memory is measured; seed " (spec.seed) ". Medians and 95\u{a0}% intervals are by a seeded bootstrap, \
-             comparisons within rounds; no round is dropped. With fewer than five there is neither interval nor verdict."
+             the first of which (three, where it is sampled) memory is measured; seed " (spec.seed) ". Medians and 95\u{a0}% \
+             intervals are by a seeded bootstrap, comparisons within rounds; no round is dropped. With fewer than five there is neither interval nor verdict."
         }
         table.words {
             caption { "Strategies, as resolved" }

@@ -126,20 +126,10 @@ pub(super) fn word_of(place: &AtomicU64) -> Option<Arc<Word>> {
     })
 }
 
-fn is_left_out(order: LeftOut) -> bool {
-    MEMORY.with_borrow(|memory| memory.as_ref().is_some_and(|memory| memory.left_out == Some(order)))
-}
-
-pub(super) fn of_load(order: Ordering) -> Ordering {
-    if is_left_out(LeftOut::Acquire) { Relaxed } else { order }
-}
-
-pub(super) fn of_store(order: Ordering) -> Ordering {
-    if is_left_out(LeftOut::Release) { Relaxed } else { order }
-}
-
-pub(super) fn of_update(order: Ordering) -> Ordering {
-    if is_left_out(LeftOut::ReleaseOfUpdates) { Relaxed } else { order }
+/// `order`, unless it is the one that is left out here.
+pub(super) fn unless_left_out(order: Ordering, which: LeftOut) -> Ordering {
+    let left_out = MEMORY.with_borrow(|memory| memory.as_ref().and_then(|memory| memory.left_out));
+    if left_out == Some(which) { Relaxed } else { order }
 }
 
 fn bytes_of(file: u64, slot: usize) -> Option<Rc<UnsafeCell<()>>> {

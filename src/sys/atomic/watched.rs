@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::atomic::{self, Ordering};
 
-use super::reordered;
+use super::reordered::{LeftOut, unless_left_out, word_of};
 
 thread_local! {
     static WATCHER: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
@@ -36,46 +36,37 @@ fn tell() {
 #[derive(Debug, Default)]
 pub struct AtomicU64(atomic::AtomicU64);
 
+/// What reads and writes at once.
+macro_rules! updates {
+    ($($name:ident),+) => {
+        $(pub fn $name(&self, value: u64, order: Ordering) -> u64 {
+            tell();
+            match word_of(&self.0) {
+                Some(word) => word.$name(value, unless_left_out(order, LeftOut::ReleaseOfUpdates)),
+                None => self.0.$name(value, order),
+            }
+        })+
+    };
+}
+
 impl AtomicU64 {
     pub fn load(&self, order: Ordering) -> u64 {
         tell();
-        match reordered::word_of(&self.0) {
-            Some(word) => word.load(reordered::of_load(order)),
+        match word_of(&self.0) {
+            Some(word) => word.load(unless_left_out(order, LeftOut::Acquire)),
             None => self.0.load(order),
         }
     }
 
     pub fn store(&self, value: u64, order: Ordering) {
         tell();
-        match reordered::word_of(&self.0) {
-            Some(word) => word.store(value, reordered::of_store(order)),
+        match word_of(&self.0) {
+            Some(word) => word.store(value, unless_left_out(order, LeftOut::Release)),
             None => self.0.store(value, order),
         }
     }
 
-    pub fn swap(&self, value: u64, order: Ordering) -> u64 {
-        tell();
-        match reordered::word_of(&self.0) {
-            Some(word) => word.swap(value, reordered::of_update(order)),
-            None => self.0.swap(value, order),
-        }
-    }
-
-    pub fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        tell();
-        match reordered::word_of(&self.0) {
-            Some(word) => word.fetch_add(value, reordered::of_update(order)),
-            None => self.0.fetch_add(value, order),
-        }
-    }
-
-    pub fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
-        tell();
-        match reordered::word_of(&self.0) {
-            Some(word) => word.fetch_sub(value, reordered::of_update(order)),
-            None => self.0.fetch_sub(value, order),
-        }
-    }
+    updates!(swap, fetch_add, fetch_sub);
 }
 
 impl Deref for AtomicU64 {
