@@ -359,6 +359,11 @@ impl Paused {
     }
 }
 
+/// Whether everything is to be tried.
+pub(super) fn is_full() -> bool {
+    std::env::var("PROCBENCH_FAULTS").is_ok_and(|value| value == "full")
+}
+
 pub(super) fn say(fault: &str, tried: u32) {
     use std::io::Write;
     // Past the capture of the test harness, as all tests of faults say what they have tried.

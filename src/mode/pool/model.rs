@@ -409,7 +409,7 @@ const SCOPE: Scope =
 
 #[test]
 fn every_task_is_done_once_or_again_and_counted_whoever_dies_wherever() {
-    let full = std::env::var("PROCBENCH_FAULTS").is_ok_and(|value| value == "full");
+    let full = super::crashes::is_full();
     let mut scopes = vec![
         SCOPE,
         Scope { tasks: 3, chunk: 2, ..SCOPE },

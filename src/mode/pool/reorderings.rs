@@ -1,7 +1,7 @@
 //! The real code of workers and parent, at once, in memory as the language's model has it: loads may return what was overwritten,
 //! unless an order forbids it. [`super::model`] has one order for all and dies everywhere; this dies little, and reorders.
 
-use super::crashes::{Parent, Settings};
+use super::crashes::{Parent, Settings, is_full};
 use crate::sys::atomic::reordered::{LeftOut, in_every_order, spawn};
 
 const BARE: Settings = Settings { tasks: 2, chunk: 1, bytes: 0, stamp_stride: None, slots: None };
@@ -65,10 +65,6 @@ fn say(what: &str, executions: Result<usize, String>) {
     // Past the capture of the test harness, as all tests of faults say what they have tried.
     let _ =
         writeln!(std::io::stderr(), "FAULTS: reordered memory, {what}: {executions} executions, all right");
-}
-
-fn is_full() -> bool {
-    std::env::var("PROCBENCH_FAULTS").is_ok_and(|value| value == "full")
 }
 
 #[test]

@@ -466,7 +466,7 @@ const NARROW: Scope = Scope { workers: 1, slots: 1, tasks: 4, deaths: 2, naps: t
 #[test]
 fn every_argument_is_read_by_its_own_task_and_nobody_sleeps_for_ever() {
     use std::io::Write;
-    let full = std::env::var("PROCBENCH_FAULTS").is_ok_and(|value| value == "full");
+    let full = crate::mode::pool::crashes::is_full();
     let mut scopes = vec![
         SCOPE,
         Scope { announce_every: 3, ..SCOPE },
