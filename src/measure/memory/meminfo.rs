@@ -13,22 +13,31 @@ pub(super) struct Sampler {
     runner: Option<u64>,
     /// The most that the machine used.
     used: Option<u64>,
-    /// What it used, and what the processes had of that, in the highest sample in which both could be told.
-    parts: Option<(u64, Sum)>,
+    /// The highest sample in which both could be told.
+    highest: Option<Parts>,
+    /// The sample in which the processes had the most.
+    fullest: Option<Parts>,
     /// The most processes that were alive at once in a sample.
     others: u64,
     samples: u64,
 }
 
+/// What the machine used, and what the processes had of that.
+#[derive(Clone, Copy)]
+struct Parts {
+    used: u64,
+    sum: Sum,
+}
+
 impl Sampler {
     pub(super) fn open() -> io::Result<Self> {
         let before = used_bytes().ok_or_else(|| io::Error::other("/proc/meminfo cannot be read"))?;
-        Ok(Self { before, runner: None, used: None, parts: None, others: 0, samples: 0 })
+        Ok(Self { before, runner: None, used: None, highest: None, fullest: None, others: 0, samples: 0 })
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
         // What was seen before was its start.
-        (self.used, self.parts, self.others, self.samples) = (None, None, 0, 0);
+        (self.used, self.highest, self.fullest, self.others, self.samples) = (None, None, None, 0, 0);
         self.runner = look_at(pid).sum.map(|sum| sum.bytes);
         // The runner is there already; what it had then is counted apart.
         if let Some(used) = used_bytes() {
@@ -42,17 +51,26 @@ impl Sampler {
         self.used = self.used.max(Some(used));
         let look = look_at(pid);
         self.others = self.others.max(look.others);
-        if self.parts.is_none_or(|(highest, _)| used > highest)
-            && let Some(sum) = look.sum
-        {
-            self.parts = Some((used, sum));
+        let Some(sum) = look.sum else { return };
+        if self.highest.is_none_or(|highest| used > highest.used) {
+            self.highest = Some(Parts { used, sum });
+        }
+        if self.fullest.is_none_or(|fullest| sum.bytes > fullest.sum.bytes) {
+            self.fullest = Some(Parts { used, sum });
         }
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
         let more = |used: u64| used.checked_sub(self.before).filter(|more| *more > 0);
-        let parts = self.parts.filter(|(_, sum)| sum.speaks_for(peak_alive));
-        let of_processes = parts.map(|(_, sum)| sum.bytes);
+        // A moment of growth may look higher than the one when all was there: what has just been freed counts as used while it
+        // lies in the lists of a processor. So the fullest sample speaks for the peak, if it saw as much of it as one must.
+        let is_seen = |parts: &Parts| {
+            let of_peak = self.used.and_then(more).zip(more(parts.used));
+            of_peak.is_some_and(|(peak, seen)| seen as f64 >= SEEN * peak as f64)
+        };
+        let parts = self.fullest.filter(is_seen).or(self.highest);
+        let parts = parts.filter(|parts| parts.sum.speaks_for(peak_alive));
+        let of_processes = parts.map(|parts| parts.sum.bytes);
         // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
         // what the round took, and the difference says nothing of it.
         let least = of_processes.max(self.runner).unwrap_or(0);
@@ -61,11 +79,10 @@ impl Sampler {
             Some(_) if !speak_for(self.others, peak_alive) => Err(Missing::CameAndWent),
             Some(used) => more(used).filter(|peak| *peak > least).ok_or(Missing::OthersGaveBack),
         };
-        let kernel = peak.and_then(|peak| {
-            let (used, sum) = parts.ok_or(Missing::CameAndWent)?;
-            let seen = more(used).filter(|seen| *seen as f64 >= SEEN * peak as f64);
-            let seen = seen.ok_or(Missing::BetweenLooks)?;
-            seen.checked_sub(sum.bytes).ok_or(Missing::OthersGaveBack)
+        let kernel = peak.and_then(|_| {
+            let parts = parts.ok_or(Missing::CameAndWent)?;
+            let seen = more(parts.used).filter(|_| is_seen(&parts)).ok_or(Missing::BetweenLooks)?;
+            seen.checked_sub(parts.sum.bytes).ok_or(Missing::OthersGaveBack)
         });
         let (peak, peak_missing) = (peak.ok(), peak.err());
         MemoryReading {
@@ -78,7 +95,7 @@ impl Sampler {
             peak_from: peak.map(|_| PeakFrom::Samples),
             kernel_from: None,
             samples: Some(self.samples),
-            processes_read: parts.map(|(_, sum)| sum.read),
+            processes_read: parts.map(|parts| parts.sum.read),
             peak_missing,
             kernel_missing: kernel.err(),
         }
@@ -90,5 +107,31 @@ fn used_bytes() -> Option<u64> {
     let info = Meminfo::current().ok()?;
     let cached =
         info.buffers + info.cached.saturating_sub(info.shmem.unwrap_or(0)) + info.s_reclaimable.unwrap_or(0);
-    Some(info.mem_total.saturating_sub(info.mem_free).saturating_sub(cached))
+    let free = info.mem_free + freed_bytes().unwrap_or(0);
+    Some(info.mem_total.saturating_sub(free).saturating_sub(cached))
+}
+
+/// Pages that have been freed and lie in the lists of the processors. `MemFree` leaves them out, and they may be hundreds of
+/// mebibytes after many processes have ended: what the next round takes would come from there, unseen.
+fn freed_bytes() -> Option<u64> {
+    let pages = pages_in_lists(&std::fs::read_to_string("/proc/zoneinfo").ok()?);
+    Some(pages * procfs::page_size())
+}
+
+/// The sum of `count:` over the lists (`pagesets`) in the text of `/proc/zoneinfo`.
+fn pages_in_lists(zoneinfo: &str) -> u64 {
+    let counts = zoneinfo.lines().filter_map(|line| line.trim_start().strip_prefix("count:"));
+    counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pages_in_lists;
+
+    #[test]
+    fn pages_that_lie_in_the_lists_of_all_processors_of_all_zones_are_counted() {
+        let zoneinfo = "Node 0, zone    DMA32\n  pages free     4\n        nr_free_pages 4\n  pagesets\n    cpu: 0\n              count:    58\n              high:     2210\n    cpu: 1\n              count:    5\n  node_unreclaimable:  0\nNode 0, zone   Normal\n  pagesets\n    cpu: 0\n              count: 6947\n";
+        assert_eq!(pages_in_lists(zoneinfo), 58 + 5 + 6947);
+        assert_eq!(pages_in_lists(""), 0);
+    }
 }
