@@ -108,10 +108,13 @@ fn only_what_is_wholly_beyond_the_limit_fails() {
 }
 
 #[test]
-fn four_rounds_have_no_verdict_and_fail_nothing() {
+fn four_rounds_have_no_verdict_and_neither_fail_nor_pass() {
     let fixture = Fixture::new();
     fixture.with(&[&slower_by(9.0)[..4], &STEADY], |_| {});
-    let row = fixture.json(&["--fail-if-slower", "5%"]).strategies.remove(0);
+    let shown =
+        fixture.compare(&["--fail-if-slower", "5%"]).expect_code(exit::FAILURE).stdout.replace('\n', " ");
+    assert!(shown.contains("so this has not passed"), "{shown}");
+    let row = fixture.json(&[]).strategies.remove(0);
     assert_eq!((row.verdict, row.ci_low, row.failed), (Some(Verdict::TooFewRounds), None, false));
     assert_eq!((row.old_rounds, row.new_rounds), (7, 4));
 }

@@ -431,7 +431,9 @@ fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
 #[test]
 fn completions_and_the_manual_page_know_every_verb_and_flag() {
     let sandbox = Sandbox::new();
-    let help = sandbox.run(["--help"]).expect_code(0).stdout;
+    const VERBS: [&str; 8] = ["", "advise", "sweep", "crossover", "report", "compare", "claims", "schema"];
+    let help_of = |verb: &str| sandbox.run(verb.split_whitespace().chain(["--help"])).expect_code(0).stdout;
+    let help: String = VERBS.map(help_of).join("\n");
     let flags: Vec<&str> = help
         .split_whitespace()
         .map(|word| word.trim_end_matches([',', ')', ';', ':', '.']))

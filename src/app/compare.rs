@@ -37,9 +37,10 @@ pub fn run(flags: &Compare) -> Result<i32, Failure> {
     }
     ignore_closed_pipe(report::write_warnings(&comparison.warnings, &mut anstream::stderr().lock()))?;
     let tasks_failed = old.tasks_failed() + new.tasks_failed() > 0;
+    let has_unjudged = tasks_failed || comparison.has_unjudged();
     Ok(if comparison.has_failed() {
         exit::SLOWER
-    } else if tasks_failed && flags.fail_if_slower.is_some() {
+    } else if has_unjudged && flags.fail_if_slower.is_some() {
         // What could not be compared has not passed.
         exit::FAILURE
     } else {

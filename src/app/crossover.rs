@@ -128,11 +128,12 @@ fn rules(typed: &Typed, key: &'static Key, range: Range) -> Result<Rules, Failur
         return Err(usage("--width is below 1%: expected more, values are rounded to three digits"));
     }
     let most_rounds = typed.benchmark.rounds.map_or(DEFAULT_ROUNDS, |rounds| rounds.0);
-    let mut grid: Vec<f64> = range
-        .spread_out(key, Some(points as usize))
-        .into_iter()
-        .map(|value| typed_value(key, value))
-        .collect();
+    // Both ends are what was typed; rounded are those between.
+    let (low, high) = (range.low, range.high);
+    let between =
+        range.spread_out(key, Some(points as usize)).into_iter().map(|value| typed_value(key, value));
+    let between = between.filter(|value| low < *value && *value < high);
+    let mut grid: Vec<f64> = [low].into_iter().chain(between).chain([high]).collect();
     grid.dedup();
     let nearest = match key.unit {
         Unit::Seconds => |value: f64| typed_value_of("io-wait", value),
@@ -144,7 +145,7 @@ fn rules(typed: &Typed, key: &'static Key, range: Range) -> Result<Rules, Failur
 
 /// What is typed to get as near to `value` as can be.
 fn typed_value(key: &Key, value: f64) -> f64 {
-    key.number(&key.text(value)).unwrap_or(value)
+    key.number(&key.rounded(value)).unwrap_or(value)
 }
 
 fn typed_value_of(key: &str, value: f64) -> f64 {
@@ -199,6 +200,8 @@ struct Begun {
     course: Course,
     /// Processes and threads that all others had created before it was begun, if that is known.
     before: Option<u64>,
+    /// How many times as long as a few tasks made it seem enough both are waited for.
+    longer: u32,
 }
 
 impl Measure for Field<'_> {
@@ -271,7 +274,7 @@ impl Field<'_> {
         let pair: f64 = [0, 1].map(|place| expected_in_a_pair(&course, place)).iter().sum();
         // What takes seconds does not become faster by having been run before.
         let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
-        self.courses.insert(value.to_owned(), Begun { course, before });
+        self.courses.insert(value.to_owned(), Begun { course, before, longer: 1 });
         let left = self.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
         if LEAST_ROUNDS as f64 * pair > left {
             return Err(Stop::Known(Ended::TooLong));
@@ -283,33 +286,41 @@ impl Field<'_> {
     }
 
     /// One round of each: the logarithm of the ratio of their times. One that takes several times as long as the other is not
-    /// waited for, so its ratio is one that it has at least.
+    /// waited for, so its ratio is one that it has at least. Where that leaves open which one is faster, as where a few tasks
+    /// promised shorter rounds of both, they are run again, and waited for longer.
     fn pair(&mut self, value: &str, phase: Phase) -> Result<f64, Stop> {
         let part = format!("{}={value}", self.key.name);
         let mut observer = Part::new(&mut self.progress, part);
-        let Some(Begun { course, .. }) = self.courses.get_mut(value) else { return Err(OUT_OF_TIME) };
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(OUT_OF_TIME);
-        }
-        let waits = [0, 1].map(|place| patience(course, place).min(left));
-        let took = course.round(phase, &[0, 1], &|place| waits.get(place).copied(), &mut observer)?;
-        // Times of tasks that fail are not those of the work, and the faster one would be who fails first.
-        if course.tasks_failed() > 0 {
-            return Err(Stop::Known(Ended::TasksFailed));
-        }
-        let of = |wanted: usize| took.iter().find(|(place, _)| *place == wanted).map(|(_, took)| *took);
-        match (of(0), of(1)) {
-            (Some(Took::Seconds(first)), Some(Took::Seconds(second))) => Ok((first / second).ln()),
-            (Some(Took::Longer(first)), Some(Took::Seconds(second))) if first > second => {
-                Ok((first / second).ln())
+        let Some(Begun { course, longer, .. }) = self.courses.get_mut(value) else { return Err(OUT_OF_TIME) };
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(OUT_OF_TIME);
             }
-            (Some(Took::Seconds(first)), Some(Took::Longer(second))) if second > first => {
-                Ok((first / second).ln())
+            let waits = [0, 1].map(|place| patience(course, place).saturating_mul(*longer).min(left));
+            let took = course.round(phase, &[0, 1], &|place| waits.get(place).copied(), &mut observer)?;
+            // Times of tasks that fail are not those of the work, and the faster one would be who fails first.
+            if course.tasks_failed() > 0 {
+                return Err(Stop::Known(Ended::TasksFailed));
             }
-            _ => Err(OUT_OF_TIME),
+            let of = |wanted: usize| took.iter().find(|(place, _)| *place == wanted).map(|(_, took)| *took);
+            if let Some(ratio) = of(0).zip(of(1)).and_then(|(first, second)| log_ratio(first, second)) {
+                return Ok(ratio);
+            }
+            *longer = longer.saturating_mul(4);
         }
     }
+}
+
+/// The logarithm of first / second, or the least that it is known to be, if that says which one is faster.
+fn log_ratio(first: Took, second: Took) -> Option<f64> {
+    let (times, is_known) = match (first, second) {
+        (Took::Seconds(first), Took::Seconds(second)) => ((first, second), true),
+        (Took::Longer(first), Took::Seconds(second)) => ((first, second), first > second),
+        (Took::Seconds(first), Took::Longer(second)) => ((first, second), second > first),
+        (Took::Longer(first), Took::Longer(second)) => ((first, second), false),
+    };
+    is_known.then(|| (times.0 / times.1).ln())
 }
 
 /// How long a round of the strategy at `place`, 0 or 1, is waited for, so that it can be told from the other at a glance.
@@ -358,7 +369,7 @@ fn points(
     let all = forks_of(courses);
     let points = found.points.into_iter().filter_map(|point| {
         let at = value(point.value);
-        let Begun { course, before } = courses.remove(&at.text)?;
+        let Begun { course, before, .. } = courses.remove(&at.text)?;
         let known = all.zip(before).zip(course.own_forks());
         let others = known.and_then(|((all, before), own)| all.checked_sub(before + own));
         let document = course.finish_beside(others, partial);

@@ -28,8 +28,33 @@ pub fn completions(shell: Shell) -> Result<i32, Failure> {
 /// Prints the manual page, as troff.
 pub fn man() -> Result<i32, Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).context("failed to write the manual page")?;
+    let command = Cli::command();
+    let fails = "failed to write the manual page";
+    clap_mangen::Man::new(command.clone()).render(&mut page).context(fails)?;
+    for verb in command.get_subcommands() {
+        page.extend(section_of(verb, &command).context(fails)?);
+    }
     print(&page)
+}
+
+/// A section on the flags and operands of `verb` that a benchmark does not have; nothing if there are none.
+fn section_of(verb: &clap::Command, benchmark: &clap::Command) -> io::Result<Vec<u8>> {
+    let is_known = |argument: &&clap::Arg| {
+        argument.is_hide_set() || benchmark.get_arguments().any(|known| known.get_id() == argument.get_id())
+    };
+    let own: Vec<clap::Arg> = verb.get_arguments().filter(|argument| !is_known(argument)).cloned().collect();
+    if own.is_empty() || verb.is_hide_set() {
+        return Ok(Vec::new());
+    }
+    let alone = clap::Command::new("procbench").disable_help_flag(true).args(own);
+    let mut options = Vec::new();
+    clap_mangen::Man::new(alone).render_options_section(&mut options)?;
+    let mut section = format!(".SH \"PROCBENCH {}\"\n", verb.get_name().to_uppercase()).into_bytes();
+    // Without headings, and the requests that stand before the first of them.
+    let is_text =
+        |line: &&[u8]| ![&b".SH "[..], b".ie ", b".el "].iter().any(|request| line.starts_with(request));
+    section.extend(options.split_inclusive(|byte| *byte == b'\n').filter(is_text).flatten());
+    Ok(section)
 }
 
 /// Prints the schema of an export.

@@ -156,6 +156,13 @@ impl RunComparison {
         })
     }
 
+    /// Whether of a strategy of the old run it cannot be said if it is slower now: for fewer than five rounds, or because the new
+    /// run does not have it.
+    pub fn has_unjudged(&self) -> bool {
+        let is_unjudged = |row: &StrategyRatio| matches!(row.verdict, None | Some(Verdict::TooFewRounds));
+        !self.only_in_old.is_empty() || self.strategies.iter().any(is_unjudged)
+    }
+
     /// Whether a strategy is slower by more than was allowed.
     pub fn has_failed(&self) -> bool {
         self.strategies.iter().any(|row| row.failed)

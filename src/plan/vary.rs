@@ -129,8 +129,25 @@ impl Key {
         }
     }
 
-    /// The value `number`, as it would be typed, rounded to what can be typed and to three digits.
+    /// The value `number`, as it would be typed, rounded to what can be typed.
     pub fn text(&self, number: f64) -> String {
+        let rounded = self.rounded(number);
+        let is_same =
+            |text: &str| self.number(text).is_some_and(|value| (value - number).abs() <= 1e-12 * number);
+        if is_same(&rounded) {
+            return rounded;
+        }
+        match self.unit {
+            Unit::Seconds => {
+                let (scaled, unit) = scaled(number);
+                format!("{scaled}{unit}")
+            }
+            Unit::Bytes | Unit::Count | Unit::Word => format!("{number:.0}"),
+        }
+    }
+
+    /// The same, rounded to three digits.
+    pub fn rounded(&self, number: f64) -> String {
         match self.unit {
             Unit::Seconds => duration(number),
             Unit::Bytes => size(number),
@@ -296,7 +313,7 @@ fn range(key: &Key, item: &str) -> Result<Vec<String>, String> {
         _ => Err(format!("'{points}' is not a number of values: expected {least} to {MOST_VALUES}")),
     });
     let mut texts: Vec<String> =
-        range.spread_out(key, points.transpose()?).into_iter().map(|number| key.text(number)).collect();
+        range.spread_out(key, points.transpose()?).into_iter().map(|number| key.rounded(number)).collect();
     let (low, high) = ends.split_once("..").unwrap_or_default();
     // The ends are what was typed, not what rounding makes of them.
     if let Some(first) = texts.first_mut() {
@@ -322,17 +339,22 @@ fn duration(seconds: f64) -> String {
     if seconds == 0.0 {
         return "0".into();
     }
+    let (scaled, unit) = scaled(seconds);
+    let digits = (2 - scaled.log10().floor() as i32).max(0) as usize;
+    let text = format!("{scaled:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
+/// In the unit in which it is at least 1, but for nanoseconds.
+fn scaled(seconds: f64) -> (f64, &'static str) {
     let (scale, unit) = match seconds {
         s if s >= 0.9995 => (1.0, "s"),
         s if s >= 0.9995e-3 => (1e3, "ms"),
         s if s >= 0.9995e-6 => (1e6, "us"),
         _ => (1e9, "ns"),
     };
-    let scaled = seconds * scale;
-    let digits = (2 - scaled.log10().floor() as i32).max(0) as usize;
-    let text = format!("{scaled:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{unit}")
+    (seconds * scale, unit)
 }
 
 fn size(bytes: f64) -> String {

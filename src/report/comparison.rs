@@ -123,6 +123,13 @@ pub fn verdict(comparison: &RunComparison) -> String {
             "" => format!(" Nothing is shown to be slower by more than {}.", percent(most)),
             names => format!(" Slower by more than {}, which is too much: {names}.", percent(most)),
         };
+        if comparison.has_unjudged() && !comparison.has_failed() {
+            let missing = match comparison.only_in_old.as_slice() {
+                [] => String::new(),
+                names => format!(" (missing in the new run: {})", names.join(", ")),
+            };
+            text += &format!(" But not of all can that be said{missing}, so this has not passed.");
+        }
     }
     text
 }

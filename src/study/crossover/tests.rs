@@ -57,7 +57,7 @@ fn key() -> &'static Key {
 }
 
 fn nearest(value: f64) -> f64 {
-    key().number(&key().text(value)).unwrap()
+    key().number(&key().rounded(value)).unwrap()
 }
 
 fn rules(low: f64, high: f64) -> Rules {
