@@ -97,6 +97,31 @@ fn a_value_that_would_take_too_long_is_left_out() {
     assert!(said.contains("nothing was measured") && !said.contains("No crossing"), "{finished:?}");
 }
 
+/// The few tasks that are tried beforehand are the short ones: rounds of both outlast all that could be expected of them.
+#[test]
+fn rounds_that_outlast_what_a_few_tasks_promised_are_waited_for() {
+    let sandbox = Sandbox::new();
+    let arguments = "--between serial,process --over tasks=9..12 --points 3 --rounds 6 --time-limit 10m --quiet --json out.json --shell";
+    let command = "'if [ {} -gt 5 ]; then sleep 0.25; fi'";
+    let finished = run(&sandbox, &format!("{arguments} -- {command}")).expect_code(0);
+    let found = export(&sandbox);
+    assert!(!found.out_of_time && found.points.len() >= 2, "{finished:?}");
+    assert!(found.points.iter().all(|point| point.faster == Faster::Second), "{finished:?}");
+}
+
+#[test]
+fn the_ends_of_the_range_are_what_was_typed() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        "--between serial,process --over tasks=1001..1024 --points 4 --rounds 5 --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
+    let found = export(&sandbox);
+    assert_eq!((found.low.text.as_str(), found.high.text.as_str()), ("1001", "1024"), "{finished:?}");
+    let values: Vec<f64> = found.points.iter().filter_map(|point| point.value.number).collect();
+    assert_eq!((values[0], values[values.len() - 1]), (1001.0, 1024.0), "{finished:?}");
+    assert!(finished.stdout.contains("1,024"), "{finished:?}");
+}
+
 #[test]
 fn where_tasks_fail_nobody_is_faster() {
     let sandbox = Sandbox::new();

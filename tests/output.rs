@@ -436,7 +436,7 @@ fn completions_and_the_manual_page_know_every_verb_and_flag() {
     let help: String = VERBS.map(help_of).join("\n");
     let flags: Vec<&str> = help
         .split_whitespace()
-        .map(|word| word.trim_end_matches([',', ')', ';', ':', '.']))
+        .map(|word| word.trim_end_matches([',', ')', ']', ';', ':', '.']))
         .filter(|word| word.len() > 3 && word.starts_with("--") && !word.contains('='))
         .collect();
     assert!(flags.len() > 40, "{flags:?}");

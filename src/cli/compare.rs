@@ -17,7 +17,7 @@ pub struct Compare {
     #[arg(value_name = "NEW.json")]
     pub new: PathBuf,
 
-    /// Exit with 4 if a strategy is slower by more than this: its whole interval lies beyond
+    /// Exit with 4 if a strategy is slower by more than this: its whole interval lies beyond; with 1 if that cannot be judged of all
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     pub fail_if_slower: Option<Percent>,
 

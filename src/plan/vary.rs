@@ -403,6 +403,25 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_written_as_it_was_typed_and_three_digits_of_it_if_that_is_wanted() {
+        for (key, text, rounded) in [
+            ("tasks", "1024", "1020"),
+            ("tasks", "1001", "1000"),
+            ("io-wait", "0", "0"),
+            ("io-wait", "12.3ms", "12.3ms"),
+            ("io-wait", "1.2345s", "1.23s"),
+            ("io-wait", "12345us", "12.3ms"),
+            ("memory", "10MiB", "10MiB"),
+            ("memory", "1234567", "1230000"),
+        ] {
+            let key = Key::find(key).unwrap();
+            let number = key.number(text).unwrap();
+            assert_eq!(key.number(&key.text(number)), Some(number), "{text}: {}", key.text(number));
+            assert_eq!(key.rounded(number), rounded);
+        }
+    }
+
+    #[test]
     fn what_makes_no_list_is_refused_by_name() {
         for (text, part) in [
             ("tasks", "expected KEY=LIST"),
