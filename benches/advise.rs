@@ -1,4 +1,4 @@
-//! Whether advice is good: for each workload of `bench-configs/` that does without Python, scaled down so that a round takes
+//! Whether advice is good: for each workload of `bench-configs/`, scaled down so that a round takes
 //! some tens of milliseconds, `procbench advise` chooses; then everybody of a grid that knows nothing of the search is run, and
 //! whom the search looked at besides, also those that it gave up; and those who were faster there than the choice are run
 //! against it once more, in fresh rounds.
@@ -66,8 +66,30 @@ const GRID: [&str; 24] = [
     "process:in-flight=8",
 ];
 
+/// Who is run besides where a spec asks for Python.
+const PYTHON_GRID: [&str; 18] = [
+    "py-serial",
+    "py-threads",
+    "py-threads:workers=4",
+    "py-pool:start=fork",
+    "py-pool:start=fork:chunk=1",
+    "py-pool:start=fork:chunk=8",
+    "py-pool:start=fork:workers=1",
+    "py-pool:start=fork:workers=4",
+    "py-pool:start=fork:workers=8",
+    "py-pool:start=fork:api=imap",
+    "py-pool:start=fork:api=imap_unordered",
+    "py-pool:start=fork:api=apply_async",
+    "py-pool:start=fork:api=executor",
+    "py-pool:start=forkserver",
+    "py-pool:start=spawn",
+    "py-process:start=fork",
+    "py-process:start=forkserver",
+    "py-process:start=spawn",
+];
+
 /// Specs, with what makes them smaller.
-const WORKLOADS: [(&str, &str); 23] = [
+const WORKLOADS: [(&str, &str); 27] = [
     ("big-parent", "--tasks 200 --parent-memory 64MiB"),
     ("bystander", "--tasks 500"),
     ("cpu-bound", "--tasks 2000"),
@@ -78,12 +100,16 @@ const WORKLOADS: [(&str, &str); 23] = [
     ("fifo", "--tasks 60 --io-wait 5ms"),
     ("finished-tasks", "--tasks 1000"),
     ("fsync", "--tasks 50"),
+    ("gil", "--tasks 50"),
     ("heavy-tail", "--tasks 50"),
     ("io-bound", "--tasks 32 --io-wait 10ms"),
     ("line-worker", "--tasks 200"),
     ("memory", "--tasks 32 --io-wait 10ms"),
     ("million-expressions", "--tasks 5000"),
     ("ordered", "--tasks 1000"),
+    ("python-cpu-bound", "--tasks 50"),
+    ("python-ordered", "--tasks 500"),
+    ("python-start-methods", ""),
     ("recorded-durations", "--tasks 50"),
     ("shared-image", "--tasks 20 --shared 4MiB"),
     ("ship-arguments", "--tasks 300"),
@@ -241,7 +267,9 @@ fn case(name: &str, smaller: &str, time_limit: &str) -> Case {
     let mut rows: BTreeSet<&str> =
         advice.candidates.iter().map(|candidate| candidate.strategy.as_str()).collect();
     case.looked_at = rows.len();
-    rows.extend(GRID.iter().filter(|row| run(&["--dry-run", "--mode", row], &workload).is_ok()));
+    let has_python = fs::read_to_string(&spec).expect("a spec").contains("engine = \"python\"");
+    let grid = GRID.iter().chain(PYTHON_GRID.iter().filter(|_| has_python));
+    rows.extend(grid.filter(|row| run(&["--dry-run", "--mode", row], &workload).is_ok()));
     case.run = rows.len();
 
     let rows = rows.into_iter().collect::<Vec<_>>().join(",");

@@ -328,7 +328,7 @@ fn a_full_disk() {
     let Some(finished) = in_mounts(&sandbox, test, script, arguments) else { return };
     assert!(finished.stdout.contains("pool"), "the tables are there all the same: {finished:?}");
     assert!(finished.stdout.ends_with("oldout.json\n"), "the old export, and nothing else: {finished:?}");
-    assert_refused(finished, &["out.json", "No space left on device"]);
+    assert_refused(finished, &["out.json", "to a file system of 8.0 KiB", "No space left on device"]);
     count.survived();
 }
 

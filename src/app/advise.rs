@@ -7,6 +7,7 @@ use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
 use super::exports;
 use super::failure::{Failure, usage};
 use crate::cli::Advise as Typed;
+use crate::document::Document;
 use crate::document::head::{Head, Kind};
 use crate::document::standing::Standing;
 use crate::experiment::workbench::Workbench;
@@ -59,6 +60,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     if standing.is_none() && !partial {
         return Err(no_time(NO_ROUND, limit));
     }
+    let rounds_of = |finals: &Document| finals.strategies.iter().map(|row| row.rounds.len()).max();
+    let rounds = finals.as_ref().and_then(rounds_of).unwrap_or(0);
     let measured = finals.as_ref().zip(standing.as_ref());
     let measured = measured.map(|(finals, standing)| Finalist::of_all(finals, standing)).unwrap_or_default();
     let advice = Advice {
@@ -67,7 +70,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         elapsed_seconds: search.started.elapsed().as_secs_f64(),
         candidates: search.candidates,
         races: search.races,
-        command: command(&finalists, standing.as_ref(), search.draft.run.baseline.is_some())?,
+        command: command(&finalists, standing.as_ref(), rounds, search.draft.run.baseline.is_some())?,
         standing,
         finalists: measured,
         finals,

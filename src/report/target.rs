@@ -8,7 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::linkat;
 
 use crate::sys::descriptor;
@@ -88,10 +90,25 @@ impl Target {
                 stream.write_all(bytes).with_context(|| format!("failed to write {}", path.display()))
             }
             Self::File(file) => {
-                let shown = file.path.display().to_string();
-                file.finish(bytes).with_context(|| format!("failed to write {shown}"))
+                let path = file.path.clone();
+                file.finish(bytes).map_err(|error| {
+                    let room = room_for(&path, bytes.len(), &error);
+                    anyhow::Error::from(error).context(format!("failed to write {}{room}", path.display()))
+                })
             }
         }
+    }
+}
+
+/// What `len` bytes at `path` were too much for, if that is what `error` says.
+fn room_for(path: &Path, len: usize, error: &io::Error) -> String {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match statvfs(parent) {
+        Ok(found) if error.kind() == io::ErrorKind::StorageFull => {
+            let holds = ByteSize(found.blocks().saturating_mul(found.fragment_size()));
+            format!(", which is {}, to a file system of {holds}", ByteSize(len as u64))
+        }
+        _ => String::new(),
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Sweep {
     pub strategies: Vec<String>,
     /// What the order of the cells was drawn from.
     pub seed: u64,
-    /// How long the whole sweep was expected to take, at most; null where nobody has reckoned.
+    /// How long what was still to be run was expected to take, at most (after --resume without the cells that had been run before);
+    /// null where nobody has reckoned.
     pub estimate_seconds: Option<f64>,
     /// How long it was allowed to take (`--total-time`); null if as long as it likes.
     pub total_time_seconds: Option<f64>,

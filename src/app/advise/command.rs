@@ -9,10 +9,12 @@ use crate::cli::Cli;
 use crate::document::standing::Standing;
 use crate::engine::Engine;
 
-/// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows.
+/// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows, and as many
+/// `rounds` as they had.
 pub fn command(
     finalists: &[Racer],
     standing: Option<&Standing>,
+    rounds: usize,
     spec_has_baseline: bool,
 ) -> Result<Vec<String>, Failure> {
     const OF_THE_SEARCH: [&str; 8] =
@@ -47,6 +49,7 @@ pub fn command(
     let mut rows: Vec<String> = finalists.iter().map(|racer| racer.row.to_string()).collect();
     rows.sort_by_key(|row| *row != standing.best);
     words.extend(["--mode".into(), rows.join(",")]);
+    words.extend(["--rounds".into(), rounds.to_string()]);
     // The spec's may not be among the finalists.
     if spec_has_baseline {
         words.extend(["--baseline".into(), standing.best.clone()]);

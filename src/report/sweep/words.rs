@@ -55,7 +55,7 @@ fn keys(sweep: &Sweep) -> String {
 /// A value as it is read most easily.
 pub fn value_in_words(unit: Unit, value: &Value) -> String {
     match (unit, value.number) {
-        (Unit::Count, Some(number)) => count(number as u64),
+        (Unit::Count, Some(number)) => count(number.round() as u64),
         _ => value.text.clone(),
     }
 }
