@@ -186,3 +186,18 @@ fn a_run_with_failed_tasks_has_no_ratio_and_does_not_pass() {
     assert_eq!((row.ratio, row.verdict), (None, None));
     fixture.compare(&["--fail-if-slower", "5%"]).expect_code(exit::FAILURE);
 }
+
+#[test]
+fn what_is_read_is_not_written_over() {
+    let fixture = Fixture::new();
+    fixture.with(&[&STEADY, &STEADY], |_| {});
+    std::os::unix::fs::symlink("old.json", fixture.sandbox.path("link.json")).expect("a link");
+    let before = std::fs::read(fixture.sandbox.path("old.json")).expect("the old run");
+    for file in ["old.json", "./new.json", "link.json"] {
+        let refused = fixture.compare(&["--json", file]).expect_code(2);
+        assert!(refused.error().contains("which is read: expected another file"), "{file}: {refused:?}");
+        let words = ["report", "old.json", "new.json", "-o", file];
+        assert!(fixture.sandbox.run(words).expect_code(2).error().contains("--output"), "{file}");
+    }
+    assert_eq!(std::fs::read(fixture.sandbox.path("old.json")).expect("the old run"), before);
+}

@@ -48,6 +48,8 @@ fn the_crossing_of_serial_and_process_is_found_within_the_range() {
     let crossing = found.crossings.first().unwrap_or_else(|| panic!("{finished:?}"));
     assert_eq!((crossing.below.as_str(), crossing.above.as_str()), ("serial", "process"));
     assert!(crossing.low.number < crossing.high.number);
+    let digits = crossing.estimate.text.chars().filter(char::is_ascii_digit).count();
+    assert!(digits <= 4, "{}: it is known to three digits (0.123 has four)", crossing.estimate.text);
     let values: Vec<f64> = found.points.iter().filter_map(|point| point.value.number).collect();
     assert!(values.windows(2).all(|pair| pair[0] < pair[1]), "{values:?}");
     for point in &found.points {
@@ -120,6 +122,14 @@ fn the_ends_of_the_range_are_what_was_typed() {
     let values: Vec<f64> = found.points.iter().filter_map(|point| point.value.number).collect();
     assert_eq!((values[0], values[values.len() - 1]), (1001.0, 1024.0), "{finished:?}");
     assert!(finished.stdout.contains("1,024"), "{finished:?}");
+}
+
+#[test]
+fn a_spec_with_a_sweep_of_its_own_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("spec.toml", "[workload]\ntasks = 10\n[vary]\nio-wait = \"0,1ms\"\n");
+    let arguments = "--config spec.toml --between serial,process --over tasks=1..100";
+    assert!(run(&sandbox, arguments).expect_code(2).error().contains("[vary] io-wait"));
 }
 
 #[test]

@@ -122,6 +122,8 @@ fn a_spec_may_vary_and_is_then_no_single_benchmark() {
     // A flag holds against the file.
     run(&sandbox, "--config spec.toml --io-wait 0 --rounds 1 --quiet --json one.json").expect_code(0);
     assert_eq!(export(&sandbox, "one.json").cells.len(), 2);
+    run(&sandbox, "--config spec.toml --vary tasks=3,4,5 --rounds 1 --quiet --json both.json").expect_code(0);
+    assert_eq!(export(&sandbox, "both.json").cells.len(), 9, "the other one varies all the same");
     let finished = sandbox.run(["--config", "spec.toml"]).expect_code(2);
     assert!(finished.error().contains("procbench sweep"), "{finished:?}");
     sandbox.write("wrong.toml", "[workload]\ntasks = 3\n[vary]\nsede = [1]\n");

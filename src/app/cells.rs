@@ -6,7 +6,7 @@ use crate::cli::Benchmark;
 use crate::experiment::workbench::{Checked, Workbench};
 use crate::plan::PlanError;
 use crate::plan::draft::Draft;
-use crate::plan::vary::{Flags, Key};
+use crate::plan::vary::{Flags, Key, Variable};
 
 /// What plans are made from.
 pub struct Cells {
@@ -14,6 +14,8 @@ pub struct Cells {
     spec: Draft,
     /// What rows are called in all plans: a name that tells the value would be another in each.
     names: Vec<String>,
+    /// What varies by the spec.
+    spec_varies: Vec<Variable>,
 }
 
 impl Cells {
@@ -23,15 +25,21 @@ impl Cells {
             let wrong = "lines of standard input can be read only once: expected a file after --args-from";
             return Err(usage(wrong));
         }
+        let spec_varies = spec.vary.clone();
         let spec = Draft { vary: Vec::new(), ..spec.clone() };
         let draft = flags.over(spec.clone()).map_err(usage)?;
         let named = draft.strategies.iter().map(|row| row.name.clone().unwrap_or_else(|| row.to_string()));
-        Ok(Self { flags: flags.clone(), spec, names: named.collect() })
+        Ok(Self { flags: flags.clone(), spec, names: named.collect(), spec_varies })
     }
 
     /// What was typed, with the spec that it names.
     pub fn read(flags: &Benchmark) -> Result<Self, Failure> {
         Self::new(flags, &spec(flags)?)
+    }
+
+    /// What varies by the spec, which no plan of a cell has.
+    pub fn spec_varies(&self) -> &[Variable] {
+        &self.spec_varies
     }
 
     /// What was typed.

@@ -28,6 +28,7 @@ pub fn run(flags: &Compare) -> Result<i32, Failure> {
         ("--json", flags.json.as_deref(), report::json::export),
         ("--markdown", flags.markdown.as_deref(), report::comparison::markdown),
     ])
+    .and_then(|exports| exports.spare([flags.old.as_path(), flags.new.as_path()]))
     .map_err(|error| usage(format!("{error:#}")))?;
     let shown = !exports.take_standard_output();
     exports.write(&comparison)?;

@@ -36,6 +36,12 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let mut flags = typed.benchmark.clone();
     flags.mode.clone_from(&typed.between);
     let cells = Cells::read(&flags)?;
+    if let Some(variable) = cells.spec_varies().first() {
+        return Err(usage(format!(
+            "the spec has [vary] {}, which is for `procbench sweep`: in a search for a crossover --over says what varies",
+            variable.key
+        )));
+    }
     let bench = Workbench::new()?;
     let between = check(&cells, key, &rules, &bench)?;
     let exports = exports::open(&flags)?;
@@ -67,7 +73,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         most_rounds: rules.most_rounds,
         time_limit_seconds,
         elapsed_seconds: started.elapsed().as_secs_f64(),
-        crossings: found.crossings.iter().map(|crossing| named(crossing, &between, &value)).collect(),
+        crossings: found.crossings.iter().map(|crossing| named(crossing, &between, key)).collect(),
         points: points(found, &mut field.courses, field.interrupted, &value),
         between,
     };
@@ -341,11 +347,8 @@ fn forks_of(courses: &BTreeMap<String, Begun>) -> Option<u64> {
     courses.values().map(|begun| begun.course.own_forks()).sum()
 }
 
-fn named(
-    crossing: &crate::study::crossover::Crossing,
-    between: &[String; 2],
-    value: &dyn Fn(f64) -> Value,
-) -> Crossing {
+fn named(crossing: &crate::study::crossover::Crossing, between: &[String; 2], key: &Key) -> Crossing {
+    let value = |number: f64| Value { text: key.text(number), number: Some(number) };
     let (below, above) = match crossing.below {
         Faster::Second => (1, 0),
         _ => (0, 1),
@@ -353,7 +356,8 @@ fn named(
     Crossing {
         low: value(crossing.low),
         high: value(crossing.high),
-        estimate: value(crossing.estimate),
+        // It lies between values that were run; more than three digits of it nobody knows.
+        estimate: Value { text: key.rounded(crossing.estimate), number: Some(crossing.estimate) },
         below: between[below].clone(),
         above: between[above].clone(),
         not_distinguished: crossing.not_distinguished.map(|(low, high)| [value(low), value(high)]),

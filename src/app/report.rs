@@ -1,6 +1,7 @@
 //! Saved exports of every kind, shown again.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::benchmark::{ignore_closed_pipe, terminal_columns};
 use super::failure::{Failure, usage};
@@ -22,6 +23,7 @@ pub fn run(flags: &Report) -> Result<i32, Failure> {
         }),
         ("--csv", flags.csv.as_deref(), |saved: &[Saved]| report::csv::export(&subjects(saved))),
     ])
+    .and_then(|exports| exports.spare(flags.files.iter().map(PathBuf::as_path)))
     .map_err(|error| usage(format!("{error:#}")))?;
     if !exports.is_empty() {
         exports.write(&saved)?;

@@ -91,9 +91,12 @@ fn variables(typed: &Typed, spec: &Draft) -> Result<Vec<Variable>, Failure> {
         }
         variables.push(variable);
     }
-    if variables.is_empty() {
-        let fixed = |variable: &Variable| variable.key().is_ok_and(|key| key.is_set(&flags));
-        variables = spec.vary.iter().filter(|variable| !fixed(variable)).cloned().collect();
+    // What is typed comes in place of what the spec says of the same flag; the spec's other variables vary all the same.
+    for variable in &spec.vary {
+        let is_typed = variables.iter().any(|typed| typed.key == variable.key);
+        if !is_typed && !variable.key().is_ok_and(|key| key.is_set(&flags)) {
+            variables.push(variable.clone());
+        }
     }
     if variables.is_empty() {
         return Err(usage(

@@ -132,16 +132,16 @@ pub fn legend(advice: &Advice) -> String {
         let of = advice.candidates.iter().filter_map(|candidate| candidate.gave_up);
         of.filter(|reason| reasons.contains(reason)).count()
     };
-    let rounds: usize = advice.candidates.iter().map(|candidate| candidate.rounds).sum();
+    let had: usize = advice.candidates.iter().map(|candidate| candidate.rounds).sum();
     let mut names: Vec<&str> =
         advice.candidates.iter().map(|candidate| candidate.strategy.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let mut notes = vec![format!(
-        "{} strategies looked at in {}, with {} rounds",
+        "{} strategies looked at in {}, with {}",
         names.len(),
         seconds(advice.elapsed_seconds),
-        count(rounds as u64)
+        rounds(had)
     )];
     for (number, what) in [
         (gave_up(&[Reason::Estimate]), "given up by an estimate from a few tasks"),

@@ -124,11 +124,20 @@ pub fn verdict(comparison: &RunComparison) -> String {
             names => format!(" Slower by more than {}, which is too much: {names}.", percent(most)),
         };
         if comparison.has_unjudged() && !comparison.has_failed() {
-            let missing = match comparison.only_in_old.as_slice() {
-                [] => String::new(),
-                names => format!(" (missing in the new run: {})", names.join(", ")),
-            };
-            text += &format!(" But not of all can that be said{missing}, so this has not passed.");
+            let reasons = [
+                ("too few rounds", of(Verdict::TooFewRounds)),
+                ("not compared", with(&|row| row.verdict.is_none())),
+                ("missing in the new run", comparison.only_in_old.join(", ")),
+            ];
+            let reasons: Vec<String> = reasons
+                .into_iter()
+                .filter(|(_, names)| !names.is_empty())
+                .map(|(what, names)| format!("{what}: {names}"))
+                .collect();
+            text += &format!(
+                " But not of all can that be said ({}), so this has not passed.",
+                reasons.join("; ")
+            );
         }
     }
     text

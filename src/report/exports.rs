@@ -3,6 +3,7 @@
 //! A new one is one file with a function from a document to bytes, and one line where they are opened.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use anyhow::bail;
@@ -39,6 +40,27 @@ impl<T: ?Sized> Exports<T> {
             exports.push((*flag, target, *render));
         }
         Ok(Self { exports })
+    }
+
+    /// Refuses to write over one of `inputs`, which are read.
+    ///
+    /// # Errors
+    /// If one of them is where an export goes.
+    pub fn spare<'a>(self, inputs: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<Self> {
+        for input in inputs {
+            // What is no file, such as a pipe, cannot be lost.
+            let Ok(place) = fs::canonicalize(input) else { continue };
+            let is_it = |target: &Target| {
+                target.is_file() && fs::canonicalize(target.place()).is_ok_and(|to| to == place)
+            };
+            if let Some((flag, ..)) = self.exports.iter().find(|(_, target, _)| is_it(target)) {
+                bail!(
+                    "{flag} would be written over {}, which is read: expected another file",
+                    input.display()
+                );
+            }
+        }
+        Ok(self)
     }
 
     /// Whether there is none.
