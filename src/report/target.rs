@@ -102,14 +102,18 @@ impl Target {
 
 /// What `len` bytes at `path` were too much for, if that is what `error` says.
 fn room_for(path: &Path, len: usize, error: &io::Error) -> String {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match statvfs(parent) {
+    match statvfs(folder_of(path)) {
         Ok(found) if error.kind() == io::ErrorKind::StorageFull => {
             let holds = ByteSize(found.blocks().saturating_mul(found.fragment_size()));
             format!(", which is {}, to a file system of {holds}", ByteSize(len as u64))
         }
         _ => String::new(),
     }
+}
+
+/// The folder that `path` lies in: the one to work in, if it has none.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether something is there that is neither a file nor a folder.
@@ -129,8 +133,7 @@ fn descriptor_behind(path: &Path) -> Option<RawFd> {
     let own = fs::canonicalize("/proc/self/fd").ok()?;
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()?;
+        let folder = fs::canonicalize(folder_of(&path)).ok()?;
         if folder == own {
             return path.file_name()?.to_str()?.parse().ok();
         }
@@ -207,9 +210,7 @@ impl Replacement {
     /// A file that has no name until it is complete: whoever is killed while writing it leaves nothing behind. Not every
     /// file system has such files.
     fn create_nameless(&self) -> io::Result<File> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o644).open(folder)
+        OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o644).open(folder_of(&self.path))
     }
 
     /// Gives `file` the temporary name.
