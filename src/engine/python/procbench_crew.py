@@ -62,17 +62,20 @@ def watch(size):
 def _before_start():
     global _known
     if _size and started >= _size:
-        _look()
-        _known = [worker for worker in _known if worker.exitcode is None]
+        well = _look()
+        # Who ended since is not among them: the next look is for him.
+        _known = [worker for worker in _known if worker not in well]
 
 
 def _look(*_):
+    """Give up if one has died, or takes too long; else those that have ended well."""
     late = overdue and overdue()
     if late:
         on_loss(late)
-    died = who_died()
+    well, died = _ended()
     if died:
         on_loss(lost + died)
+    return well
 
 
 def look_every_second():
@@ -95,14 +98,20 @@ def _after_start(worker):
 
 def who_died():
     """The first worker that has ended otherwise than by running out of tasks, in words; empty if there is none."""
+    return _ended()[1]
+
+
+def _ended():
+    """The workers that have ended well, and what `who_died` says."""
     ended = [(worker, _exit_code(worker)) for worker in _known]
     ended = [(worker, code) for worker, code in ended if code is not None]
     # Looked at afterwards, since who ends hands in before.
-    well = handed_in() if ended and handed_in else None
-    died = [worker for worker, code in ended if code or (well is not None and worker.pid not in well)]
+    done = handed_in() if ended and handed_in else None
+    died = [worker for worker, code in ended if code or (done is not None and worker.pid not in done)]
+    well = [worker for worker, _ in ended if worker not in died]
     # A pool that is broken ends the others itself.
     died.sort(key=lambda worker: worker.exitcode == -signal.SIGTERM)
-    return "".join(_how(worker) for worker in died[:1])
+    return well, "".join(_how(worker) for worker in died[:1])
 
 
 def _exit_code(worker):
