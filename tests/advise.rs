@@ -75,7 +75,8 @@ fn the_answer_says_how_much_better_than_the_next_or_who_is_not_distinguished() {
     let standing = advice.standing.as_ref().expect("an answer");
     assert!(!standing.others.is_empty(), "there is somebody to compare with: {finished:?}");
     let said = finished.stdout.replace('\n', " ");
-    let says = |part: &str| said.contains(part);
+    let (_, answer) = said.split_once("Use ").expect("an answer");
+    let says = |part: &str| answer.contains(part);
     assert!(says(" as fast as ") || says("Not distinguished from it: "), "{finished:?}");
 }
 
@@ -91,6 +92,20 @@ fn tasks_that_wait_are_tried_with_a_worker_for_each_and_settings_that_were_typed
     assert!(names.iter().any(|name| name == "pool:workers=40:start=exec"), "{names:?}");
     let forks = |name: &&String| name.starts_with("pool") || name.starts_with("process");
     assert!(names.iter().filter(forks).all(|name| name.contains("start=exec")), "{names:?}");
+}
+
+#[test]
+fn modes_that_were_named_are_all_that_is_searched() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        "-n 20 --io-wait 10ms -m threads,pool:workers=3 --time-limit 6s --rounds 3 --quiet --json out.json";
+    run(&sandbox, arguments).expect_code(0);
+    let names: Vec<String> =
+        export(&sandbox).candidates.into_iter().map(|candidate| candidate.strategy).collect();
+    for row in ["threads:workers=20", "pool:workers=3", "pool:workers=20"] {
+        assert!(names.iter().any(|name| name == row), "no {row} in {names:?}");
+    }
+    assert!(names.iter().all(|name| name.starts_with("threads") || name.starts_with("pool")), "{names:?}");
 }
 
 #[test]

@@ -89,11 +89,16 @@ fn two_variables_make_a_map_whose_cells_name_the_best() {
 #[test]
 fn too_few_rounds_are_no_decision() {
     let sandbox = Sandbox::new();
-    let finished = run(&sandbox, "--vary tasks=1,2 -m pool,pool:chunk=2 --rounds 1 --quiet --json out.json");
+    // Of one round only a factor of two is a decision, and these do the same.
+    let arguments =
+        "--vary tasks=1,2 --io-wait 300ms -m serial,pool:workers=1 --rounds 1 --quiet --json out.json";
+    let finished = run(&sandbox, arguments).expect_code(0);
     let sweep = export(&sandbox, "out.json");
-    let outcomes = sweep.cells.iter().map(|cell| cell.standing.as_ref().expect("a standing").outcome);
-    let undecided = outcomes.filter(|outcome| *outcome == Outcome::TooFewRounds).count();
-    assert_eq!(finished.stdout.contains("too few rounds"), undecided > 0, "{finished:?}");
+    let outcomes: Vec<Outcome> =
+        sweep.cells.iter().map(|cell| cell.standing.as_ref().expect("a standing").outcome).collect();
+    assert_eq!(outcomes, [Outcome::TooFewRounds; 2], "{finished:?}");
+    assert!(finished.stdout.contains("Fastest by tasks: 1 to 2: too few rounds."), "{finished:?}");
+    assert!(finished.stdout.contains("* the fastest, but too few rounds to be sure"), "{finished:?}");
 }
 
 #[test]
@@ -277,6 +282,28 @@ fn who_is_alone_wins_nothing() {
         sandbox.run("sweep --vary tasks=2,4 --rounds 5 -m serial --json out.json".split(' ')).expect_code(0);
     assert!(!finished.stdout.contains('◀') && !finished.stdout.contains("Fastest"), "{finished:?}");
     assert!(finished.stdout.contains("compared with nobody"), "{finished:?}");
+}
+
+/// Four tasks that wait need a second by one worker, and a quarter of it by four.
+#[test]
+fn with_which_value_of_a_setting_a_strategy_is_fastest_is_said_of_each() {
+    let sandbox = Sandbox::new();
+    let arguments = "sweep --vary workers=1,4 -n 4 --io-wait 250ms --rounds 6 --quiet --json out.json";
+    for (modes, parts) in [
+        ("pool", &["pool is fastest with workers=4."][..]),
+        ("serial,pool", &["Fastest by workers: ", "pool is fastest with workers=4."]),
+    ] {
+        let finished = sandbox.run(arguments.split(' ').chain(["-m", modes])).expect_code(0);
+        let said = finished.stdout.replace('\n', " ");
+        assert!(parts.iter().all(|part| said.contains(part)), "{finished:?}");
+        assert!(
+            !said.contains("serial is fastest with") && !said.contains("compared with nobody"),
+            "{finished:?}"
+        );
+    }
+    let arguments = "sweep --vary workers=1,4 -n 4 -m pool --rounds 1 --quiet --json out.json";
+    let finished = sandbox.run(arguments.split(' ')).expect_code(0);
+    assert!(finished.stdout.contains("in too few rounds to be sure of"), "{finished:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::document::head::{Head, Kind};
 use crate::document::standing::Standing;
 use crate::experiment::workbench::Workbench;
+use crate::mode::Mode;
 use crate::plan::inputs::make_output_folder;
 use crate::study::advise::document::{Advice, Finalist};
 use crate::{exit, report};
@@ -44,7 +45,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let limit = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);
     let mut search = Search::new(bench, draft, flags.flags().strategy, limit, flags.quiet);
     let own = if says_rows { search.draft.strategies.clone() } else { Vec::new() };
-    let (finalists, finals) = match search.finalists(&own, &plan) {
+    let modes: Vec<Mode> = flags.mode.iter().filter_map(|row| row.mode).collect();
+    let (finalists, finals) = match search.finalists(&own, &modes, &plan) {
         Ok(finalists) => {
             let finals = search.finals(&finalists, flags.rounds.map_or(FINAL_ROUNDS, |rounds| rounds.0))?;
             (finalists, Some(finals))

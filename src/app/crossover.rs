@@ -58,6 +58,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     };
     let found = find(&mut field, &rules)?;
     field.progress.finish();
+    if found.points.is_empty() && !field.interrupted {
+        return Err(nothing_measured(time_limit_seconds));
+    }
     let value = |number: f64| Value { text: key.text(number), number: Some(number) };
     let failed = field.courses.values().any(|begun| begun.course.tasks_failed() > 0);
     let grid = rules.grid.iter().map(|number| value(*number)).collect();
@@ -85,6 +88,18 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         (false, true) => exit::FAILURE,
         (false, false) => exit::SUCCESS,
     })
+}
+
+/// As for an advice that has none.
+fn nothing_measured(limit: f64) -> Failure {
+    let limit = report::numbers::seconds(limit);
+    Failure::new(
+        exit::LIMIT,
+        format!(
+            "no value could have a round of both strategies within the time limit of {limit}: expected a longer --time-limit, \
+             or fewer --tasks"
+        ),
+    )
 }
 
 /// `KEY=LOW..HIGH`

@@ -13,7 +13,7 @@ pub struct Advise {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = ADVISE)]
     pub time_limit: Option<Seconds>,
 
-    /// The workload. Rows of --mode or of a spec are looked at besides the search's own.
+    /// The workload. The search keeps to the modes of --mode; rows with settings, and those of a spec, are looked at besides its own.
     #[command(flatten)]
     pub benchmark: Benchmark,
 }

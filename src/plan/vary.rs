@@ -340,6 +340,11 @@ fn duration(seconds: f64) -> String {
         return "0".into();
     }
     let (scaled, unit) = scaled(seconds);
+    with_three_digits(scaled, unit)
+}
+
+/// `1.5s` for 1.5 and s.
+fn with_three_digits(scaled: f64, unit: &str) -> String {
     let digits = (2 - scaled.log10().floor() as i32).max(0) as usize;
     let text = format!("{scaled:.digits$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -364,7 +369,10 @@ fn size(bytes: f64) -> String {
         _ if whole.is_multiple_of(1 << 30) => format!("{}GiB", whole >> 30),
         _ if whole.is_multiple_of(1 << 20) => format!("{}MiB", whole >> 20),
         _ if whole.is_multiple_of(1 << 10) => format!("{}KiB", whole >> 10),
-        _ => format!("{:.0}", three_digits(bytes)),
+        ..1024 => whole.to_string(),
+        ..0x10_0000 => with_three_digits(bytes / 1024.0, "KiB"),
+        ..0x4000_0000 => with_three_digits(bytes / 1_048_576.0, "MiB"),
+        _ => with_three_digits(bytes / 1_073_741_824.0, "GiB"),
     }
 }
 
@@ -383,6 +391,7 @@ mod tests {
         assert_eq!(texts("io-wait=1ms..1s"), ["1ms", "5.62ms", "31.6ms", "178ms", "1s"]);
         assert_eq!(texts("tasks=1..64:7"), ["1", "2", "4", "8", "16", "32", "64"]);
         assert_eq!(texts("arg_size=1KiB..1MiB:3"), ["1KiB", "32KiB", "1MiB"]);
+        assert_eq!(texts("arg-size=1KiB..1MiB"), ["1KiB", "5.66KiB", "32KiB", "181KiB", "1MiB"]);
         assert_eq!(texts("workers=1..4"), ["1", "2", "3", "4"], "whole numbers are there once");
     }
 
@@ -412,7 +421,7 @@ mod tests {
             ("io-wait", "1.2345s", "1.23s"),
             ("io-wait", "12345us", "12.3ms"),
             ("memory", "10MiB", "10MiB"),
-            ("memory", "1234567", "1230000"),
+            ("memory", "1234567", "1.18MiB"),
         ] {
             let key = Key::find(key).unwrap();
             let number = key.number(text).unwrap();

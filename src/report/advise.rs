@@ -190,7 +190,12 @@ pub fn answer(advice: &Advice) -> String {
     let lead = next.and_then(|next| {
         let SpeedUp { ratio, ci_low, ci_high, verdict, .. } = next.speed_up?;
         let (times_as_fast, name) = (times(ratio), &next.strategy);
-        let which = if standing.not_distinguished.is_empty() { "the next" } else { "the next that it beats" };
+        let which = match standing.not_distinguished.is_empty() {
+            true if had_rounds(advice, name) => "the next",
+            // Of those that were not let into a race nobody knows more.
+            true => "by an estimate from a few tasks the next",
+            false => "the next that it beats",
+        };
         Some(match (verdict, ci_low.zip(ci_high)) {
             (Verdict::TooFewRounds, _) => {
                 format!(" It was {times_as_fast} as fast as {name}, in too few rounds to tell.")
@@ -212,11 +217,13 @@ pub fn answer(advice: &Advice) -> String {
         ties => format!(" Not distinguished from it: {}.", ties.join(", ")),
     };
     let memory = memory(finals, best);
-    let open = match not_compared(advice, finals).as_slice() {
-        [] => String::new(),
-        open => format!(" Not in the finals, though not shown to be slower: {}.", open.join(", ")),
-    };
+    let open = not_compared(advice, finals);
     format!("Use {}.{time}{memory}.{}{tied}{open}", standing.best, lead.unwrap_or_default())
+}
+
+/// Whether `name` had a round in any race.
+fn had_rounds(advice: &Advice, name: &str) -> bool {
+    advice.candidates.iter().any(|candidate| candidate.strategy == name && candidate.rounds > 0)
 }
 
 fn rounds(number: usize) -> String {
@@ -242,8 +249,45 @@ fn memory(finals: &Document, best: Option<&Finalist>) -> String {
     format!("; its memory was not measured: {why}")
 }
 
-/// Those who were neither shown to be slower nor came into the finals, by their last race each.
-fn not_compared<'a>(advice: &'a Advice, finals: &Document) -> Vec<&'a str> {
+/// Of those who were neither shown to be slower nor came into the finals, by their last race each: who they are, if they took
+/// hardly longer than the fastest of that race, else how many.
+fn not_compared(advice: &Advice, finals: &Document) -> String {
+    let (mut near, mut far): (Vec<&str>, usize) = (Vec::new(), 0);
+    for (name, race) in left_open(advice, finals) {
+        let times = advice.candidates.iter().filter(|candidate| candidate.race == race);
+        let times = times.filter_map(|candidate| {
+            let rows = &advice.races.get(race.checked_sub(1)?)?.strategies;
+            let row = rows.iter().find(|row| row.name == candidate.strategy)?;
+            Some((candidate.strategy.as_str(), row.summary.as_ref()?.total_seconds.median))
+        });
+        let times: Vec<(&str, f64)> = times.collect();
+        let fastest = times.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
+        let own = times.iter().find(|(other, _)| *other == name).map(|(_, seconds)| *seconds);
+        // Of one without a round nobody can say that it is far.
+        if own.is_some_and(|own| own > NEAR * fastest) {
+            far += 1;
+        } else {
+            near.push(name);
+        }
+    }
+    let mut text = match near.as_slice() {
+        [] => String::new(),
+        near => format!(" Not in the finals, though not shown to be slower: {}.", near.join(", ")),
+    };
+    if far > 0 {
+        let others = if far == 1 { "other" } else { "others" };
+        text += &format!(
+            " {far} {others} took more than {NEAR} times as long as the fastest, in too few rounds to be sure."
+        );
+    }
+    text
+}
+
+/// Who took so many times as long as the fastest is not named among those that are left open.
+const NEAR: f64 = 1.25;
+
+/// Those who were neither shown to be slower nor came into the finals, with their last race each.
+fn left_open<'a>(advice: &'a Advice, finals: &Document) -> Vec<(&'a str, usize)> {
     let mut last: BTreeMap<&str, (usize, Option<Reason>)> = BTreeMap::new();
     for (place, candidate) in advice.candidates.iter().enumerate() {
         last.insert(&candidate.strategy, (place, candidate.gave_up));
@@ -257,7 +301,7 @@ fn not_compared<'a>(advice: &'a Advice, finals: &Document) -> Vec<&'a str> {
         .map(|(name, (place, _))| (place, name))
         .collect();
     open.sort_unstable();
-    open.into_iter().map(|(_, name)| name).collect()
+    open.into_iter().map(|(place, name)| (name, advice.candidates[place].race)).collect()
 }
 
 /// How much better the best was than the next while it was searched for: for an answer without rounds of any other.

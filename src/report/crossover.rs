@@ -26,7 +26,7 @@ pub fn write(document: &Crossovers, out: &mut dyn Write) -> io::Result<()> {
     for block in blocks(&table(document)) {
         writeln!(out, "{block}")?;
     }
-    for line in wrap(LEGEND) {
+    for line in wrap(&legend(document)) {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
     writeln!(out)?;
@@ -52,7 +52,16 @@ pub fn table(document: &Crossovers) -> Grid {
 }
 
 /// What the marks in [`table`] mean.
-pub const LEGEND: &str = "medians · ×: how many times as fast as the other, in pairs of rounds · =: not distinguished · more \
+pub fn legend(document: &Crossovers) -> String {
+    let mut notes = vec![LEGEND];
+    let lacks = |point: &Point| point.document.strategies.iter().any(|row| row.summary.is_none());
+    if document.points.iter().any(lacks) {
+        notes.push("—: no round");
+    }
+    notes.join(" · ")
+}
+
+const LEGEND: &str = "medians · ×: how many times as fast as the other, in pairs of rounds · =: not distinguished · more \
      rounds where it is harder to tell";
 
 fn row(document: &Crossovers, point: &Point) -> Vec<Cell> {

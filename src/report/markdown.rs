@@ -69,7 +69,7 @@ fn of_sweep(of: &Sweep) -> String {
 fn of_crossover(of: &Crossovers) -> String {
     let mut pages = Pages::new(&crossover::title(of), &of.head);
     pages.0.push(format!("**{}**", escaped(&crossover::verdict(of))));
-    pages.table(&crossover::table(of), Some(crossover::LEGEND));
+    pages.table(&crossover::table(of), Some(&crossover::legend(of)));
     pages.warnings(&crossover::warnings(of));
     pages.end(&of.head, of.points.first().map(|point| &point.document))
 }

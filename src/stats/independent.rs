@@ -5,7 +5,7 @@
 //! by itself (see [`bootstrap`](super::MedianRanks)), reads both samples there, on the scale of logarithms, and takes the
 //! difference: the logarithm of a ratio. The interval is from the 2.5th to the 97.5th percentile of those.
 
-use super::bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, RESAMPLES, resampled_rank};
+use super::bootstrap::{CONFIDENCE, Interval, RESAMPLES, least_rounds_at, resampled_rank};
 use super::comparison::{Comparison, Verdict, judge};
 use super::summary::{median_of, sorted};
 use crate::seed::Rng;
@@ -16,20 +16,28 @@ use crate::seed::Rng;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankPairs {
     rounds: (usize, usize),
+    confidence: f64,
     /// One of each mirrored pair; the other is as far from the other end.
     ranks: Vec<(f64, f64)>,
 }
 
 impl RankPairs {
-    /// Draws [`RESAMPLES`] resamples of two samples with so many rounds. `None` if either has fewer than [`MIN_ROUNDS`].
+    /// Draws [`RESAMPLES`] resamples of two samples with so many rounds. `None` if either has fewer than
+    /// [`MIN_ROUNDS`](super::MIN_ROUNDS).
     pub fn resample(ours: usize, theirs: usize, seed: u64) -> Option<Self> {
-        if ours.min(theirs) < MIN_ROUNDS {
+        Self::resample_at(CONFIDENCE, ours, theirs, seed)
+    }
+
+    /// As [`Self::resample`], for intervals that cover the ratio in another share of cases. `None` with too few rounds for
+    /// that: see [`least_rounds_at`].
+    pub fn resample_at(confidence: f64, ours: usize, theirs: usize, seed: u64) -> Option<Self> {
+        if ours.min(theirs) < least_rounds_at(confidence) {
             return None;
         }
         // A stream each: with the same draws for both, one sample against itself would have an interval without width.
         let (mut own, mut other) = (Rng::for_item(seed, 0), Rng::for_item(seed, 1));
         let draw = |_| (resampled_rank(ours, &mut own), resampled_rank(theirs, &mut other));
-        Some(Self { rounds: (ours, theirs), ranks: (0..RESAMPLES / 2).map(draw).collect() })
+        Some(Self { rounds: (ours, theirs), confidence, ranks: (0..RESAMPLES / 2).map(draw).collect() })
     }
 
     /// The interval of `median(ours) / median(theirs)`, of the logarithms of both in ascending order.
@@ -43,7 +51,7 @@ impl RankPairs {
             logarithms.push(difference(a, b));
             logarithms.push(difference(mirrored(rounds.0, a), mirrored(rounds.1, b)));
         }
-        let tail = ((1.0 - CONFIDENCE) / 2.0 * RESAMPLES as f64).round() as usize;
+        let tail = ((1.0 - self.confidence) / 2.0 * RESAMPLES as f64).round() as usize;
         let (_, low, above) = logarithms.select_nth_unstable_by(tail, f64::total_cmp);
         let last = above.len() - 1 - tail;
         let (_, high, _) = above.select_nth_unstable_by(last, f64::total_cmp);

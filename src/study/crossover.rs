@@ -168,7 +168,14 @@ fn evidence(first: usize, second: usize) -> f64 {
 /// # Errors
 /// What `measure` says.
 pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Error> {
-    let mut search = Search { measure, rules, points: Vec::new(), too_long: Vec::new(), out_of_time: false };
+    let mut search = Search {
+        measure,
+        rules,
+        points: Vec::new(),
+        too_long: Vec::new(),
+        cut: Vec::new(),
+        out_of_time: false,
+    };
     // The ends first: if the time is short, they say the most.
     let last = rules.grid.len().saturating_sub(1);
     let ends = [0, last].into_iter().chain(1..last);
@@ -199,9 +206,13 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
     let mut crossings: Vec<Crossing> = crossings.into_iter().map(|change| search.crossing(change)).collect();
     crossings.sort_by(|a, b| a.low.total_cmp(&b.low));
     let out_of_time = search.out_of_time || !search.too_long.is_empty();
-    let mut points = search.points;
+    let (mut points, cut) = (search.points, search.cut);
     for point in points.iter_mut().filter(|point| point.faster == Faster::NotDistinguished) {
-        if point.rounds.len() < rules.most_rounds.min(COARSE_ROUNDS) {
+        let is_within = |crossing: &Crossing| crossing.low < point.value && point.value < crossing.high;
+        // Beside a crossing more rounds would have been had, had there been time.
+        let is_unfinished = out_of_time && crossings.iter().any(is_within);
+        let least = if is_unfinished { rules.most_rounds } else { COARSE_ROUNDS };
+        if cut.contains(&point.value) || point.rounds.len() < rules.most_rounds.min(least) {
             point.faster = Faster::TooFewRounds;
         }
     }
@@ -220,6 +231,8 @@ struct Search<'a, M> {
     points: Vec<Point>,
     /// Values for which the time was too short.
     too_long: Vec<f64>,
+    /// Values that might have had more rounds, had there been time.
+    cut: Vec<f64>,
     /// Whether there is no time for anything.
     out_of_time: bool,
 }
@@ -273,6 +286,9 @@ impl<M: Measure> Search<'_, M> {
             }
         }
         let faster = point.faster;
+        if faster == Faster::NotDistinguished && point.rounds.len() < most && !self.cut.contains(&value) {
+            self.cut.push(value);
+        }
         match at {
             Ok(at) => self.points[at] = point,
             Err(at) if !point.rounds.is_empty() || faster == Faster::Failed => self.points.insert(at, point),

@@ -2,6 +2,8 @@
 //! strategies interleaved, so that they are compared within it; cells are run in an order drawn from the seed, so that a
 //! machine that becomes slower does not look like a trend.
 
+mod values;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -11,6 +13,7 @@ use crate::document::head::Head;
 use crate::document::standing::Standing;
 use crate::plan::vary::Variable;
 use crate::seed::Rng;
+pub use values::{BestValue, best_values};
 
 /// The most cells that a sweep may have.
 pub const MOST_CELLS: usize = 400;

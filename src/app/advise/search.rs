@@ -9,6 +9,7 @@ use crate::experiment::RunError;
 use crate::experiment::course::{Course, Took};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::{Job, Workbench};
+use crate::mode::Mode;
 use crate::plan::draft::{Draft, StrategyDraft};
 use crate::plan::{Plan, PlanError};
 use crate::report::progress::{Part, Progress};
@@ -107,14 +108,21 @@ impl Search {
     }
 
     /// Who comes into the finals: the best of a first race, and of others among those near the best so far, while these are new.
-    pub fn finalists(&mut self, own: &[StrategyDraft], plan: &Plan) -> Result<Vec<Racer>, Ended> {
+    /// `own` are looked at besides; only `modes` are, if there are any.
+    pub fn finalists(
+        &mut self,
+        own: &[StrategyDraft],
+        modes: &[Mode],
+        plan: &Plan,
+    ) -> Result<Vec<Racer>, Ended> {
         let cores = self.bench.machine().effective_cores;
         let mut engines: Vec<Engine> = plan.strategies.iter().map(|strategy| strategy.engine).collect();
         engines.sort_by_key(|engine| *engine as u8);
         engines.dedup();
         let mut rows: Vec<StrategyDraft> =
             own.iter().map(|row| StrategyDraft { name: None, ..row.clone() }).collect();
-        let all = candidates::broad(&plan.workload, cores, &engines);
+        let mut all = candidates::broad(&plan.workload, cores, &engines);
+        all.retain(|row| modes.is_empty() || row.mode.is_some_and(|mode| modes.contains(&mode)));
         rows.extend(all.into_iter().map(|row| row.or_defaults(&self.defaults)));
         let rows = self.runnable(rows)?;
         let mut leaders = self.race(rows)?;

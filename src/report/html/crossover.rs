@@ -28,7 +28,7 @@ pub fn of_crossover(of: &Crossovers, number: usize, level: &str) -> Markup {
         @if of.head.partial { p.partial { "This search was cut short: what is here was finished." } }
         p.lead { (glued(&crossover::verdict(of))) }
         (section(below, "Where they cross", curves(of, number)))
-        (section(below, "Values that were looked at", table(&crossover::table(of), "Time of a round, by value", Some(crossover::LEGEND.into()))))
+        (section(below, "Values that were looked at", table(&crossover::table(of), "Time of a round, by value", Some(crossover::legend(of)))))
         (section(below, "Warnings", warnings(&crossover::warnings(of))))
         @if let Some(run) = first { (section(below, "Environment", environment(run))) }
         (section(below, "Method", method(of)))

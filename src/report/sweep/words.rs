@@ -2,10 +2,10 @@
 
 use crate::document::Document;
 use crate::document::standing::Outcome;
-use crate::plan::vary::{Unit, Value};
+use crate::plan::vary::{Unit, Value, Variable};
 use crate::report::numbers::count;
 use crate::report::plan::workload_in_words;
-use crate::study::sweep::Sweep;
+use crate::study::sweep::{BestValue, Sweep, best_values};
 use crate::workload::{Spread, WorkloadSpec};
 
 /// What varies, and in what.
@@ -60,7 +60,8 @@ pub fn value_in_words(unit: Unit, value: &Value) -> String {
     }
 }
 
-/// Where the fastest strategy changes, in a sentence for each stretch of values; `None` where two flags vary.
+/// Where the fastest strategy changes, in a sentence for each stretch of values, and with which value each is fastest where that
+/// is a setting of it; `None` where two flags vary.
 pub fn turns(sweep: &Sweep) -> Option<String> {
     let [variable] = sweep.variables.as_slice() else { return None };
     let said = |at: usize| -> String {
@@ -81,10 +82,13 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
             },
         }
     };
+    let values: Vec<String> =
+        best_values(sweep).iter().map(|best| value_in_a_sentence(sweep, variable, best)).collect();
     if let [only] = sweep.strategies.as_slice() {
-        return Some(format!(
-            "{only} is compared with nobody: name more modes to learn where which is best."
-        ));
+        return Some(match values.is_empty() {
+            true => format!("{only} is compared with nobody: name more modes to learn where which is best."),
+            false => values.join(" "),
+        });
     }
     let mut stretches: Vec<(usize, usize, String)> = Vec::new();
     for at in 0..variable.values.len() {
@@ -99,7 +103,26 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
         true => format!("at {}: {what}", shown(*first)),
         false => format!("{} to {}: {what}", shown(*first), shown(*last)),
     });
-    Some(format!("Fastest by {}: {}.", variable.key, parts.collect::<Vec<_>>().join(" · ")))
+    let turns = format!("Fastest by {}: {}.", variable.key, parts.collect::<Vec<_>>().join(" · "));
+    Some([turns].into_iter().chain(values).collect::<Vec<_>>().join(" "))
+}
+
+/// `pool is fastest with workers=4; not distinguished from it: 8.`
+fn value_in_a_sentence(sweep: &Sweep, variable: &Variable, best: &BestValue) -> String {
+    let shown = |at: usize| value_in_words(variable.unit, &variable.values[at]);
+    let list = |values: &[usize]| values.iter().map(|at| shown(*at)).collect::<Vec<_>>().join(", ");
+    let (name, key, value) = (&sweep.strategies[best.strategy], &variable.key, shown(best.value));
+    let ties = match best.not_distinguished.as_slice() {
+        [] => String::new(),
+        ties => format!("; not distinguished from it: {}", list(ties)),
+    };
+    match best.too_few_rounds.as_slice() {
+        [] => format!("{name} is fastest with {key}={value}{ties}."),
+        open => format!(
+            "{name} was fastest with {key}={value}, in too few rounds to be sure of {}{ties}.",
+            list(open)
+        ),
+    }
 }
 
 /// How far a sweep came that was cut short.

@@ -1,0 +1,67 @@
+//! With which value each strategy is fastest: a question of its own where what varies is a setting (how many workers, which
+//! chunk size) and the work stays the same.
+//!
+//! Cells are run one after another, so there are no pairs: the fastest value, by its median, is compared with each of the
+//! others as two runs are ([`crate::stats::RankPairs`]), with intervals as wide as it takes for the wrong one to be called
+//! the fastest in at most 5 % of cases ([`crate::stats::confidence_against`]).
+
+use super::Sweep;
+use crate::document::StrategyResult;
+use crate::stats::{RankPairs, Verdict, compare_independent_with, confidence_against};
+
+/// With which value a strategy is fastest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BestValue {
+    /// The strategy, by its place in the list of all.
+    pub strategy: usize,
+    /// The value, by its place.
+    pub value: usize,
+    /// Those that are not distinguished from it, rising.
+    pub not_distinguished: Vec<usize>,
+    /// Those of which there are too few rounds to tell.
+    pub too_few_rounds: Vec<usize>,
+}
+
+/// For each strategy that the only variable is a setting of; none where the workload varies, or two flags do.
+pub fn best_values(sweep: &Sweep) -> Vec<BestValue> {
+    let [variable] = sweep.variables.as_slice() else { return Vec::new() };
+    let workloads = || sweep.cells.iter().filter_map(|cell| Some(&cell.document.as_ref()?.plan.workload));
+    let Some(first) = workloads().next() else { return Vec::new() };
+    if workloads().any(|workload| workload != first) {
+        return Vec::new();
+    }
+    let of = |strategy| best_value(sweep, strategy, variable.values.len());
+    (0..sweep.strategies.len()).filter_map(of).collect()
+}
+
+fn best_value(sweep: &Sweep, strategy: usize, values: usize) -> Option<BestValue> {
+    let row = |value: usize| -> Option<&StrategyResult> {
+        let document = sweep.cell(&[value])?.document.as_ref()?;
+        document.strategies.get(strategy).filter(|row| row.tasks_failed() == 0 && row.summary.is_some())
+    };
+    let rows: Vec<(usize, &StrategyResult)> =
+        (0..values).filter_map(|value| Some((value, row(value)?))).collect();
+    let (_, first) = rows.first()?;
+    if rows.iter().all(|(_, row)| row.settings == first.settings) {
+        return None;
+    }
+    let median =
+        |row: &StrategyResult| row.summary.as_ref().map_or(f64::INFINITY, |of| of.total_seconds.median);
+    let (value, best) = *rows.iter().min_by(|a, b| median(a.1).total_cmp(&median(b.1)))?;
+    let run = &sweep.cell(&[value])?.document.as_ref()?.plan.run;
+    let times =
+        |row: &StrategyResult| row.rounds.iter().map(|round| round.report.total_seconds).collect::<Vec<_>>();
+    let mut found = BestValue { strategy, value, not_distinguished: Vec::new(), too_few_rounds: Vec::new() };
+    for (other, row) in rows.iter().filter(|(other, _)| *other != value) {
+        let (ours, theirs) = (times(best), times(row));
+        let confidence = confidence_against(rows.len());
+        let ranks = RankPairs::resample_at(confidence, ours.len(), theirs.len(), run.seed);
+        let compared = compare_independent_with(&ours, &theirs, run.margin, ranks.as_ref());
+        match compared.map(|compared| compared.verdict) {
+            Some(Verdict::Faster) => {}
+            None | Some(Verdict::TooFewRounds) => found.too_few_rounds.push(*other),
+            Some(Verdict::NotDistinguished | Verdict::Slower) => found.not_distinguished.push(*other),
+        }
+    }
+    Some(found)
+}
