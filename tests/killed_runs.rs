@@ -246,3 +246,71 @@ fn with_nobody_reading_any_more() {
         }
     }
 }
+
+/// Those that are made of several runs.
+const STUDIES: [&str; 3] = [
+    "sweep --vary tasks=8,16 --io-wait 2ms --rounds 3 -m serial,pool:workers=2,process",
+    "crossover --between serial,process --over io-wait=0..4ms -n 20 --rounds 6 --time-limit 4s",
+    "advise -n 40 --io-wait 2ms --time-limit 3s --rounds 3",
+];
+
+/// What was exported of a study is of the whole of it if it ended by itself, and says so if it did not.
+#[track_caller]
+fn assert_whole_study(sandbox: &Sandbox, finished: &Finished) {
+    let text = fs::read_to_string(sandbox.path("out.json")).expect("the old export, at least");
+    if text == OLD {
+        return;
+    }
+    let export: serde_json::Value = serde_json::from_str(&text).expect("a complete export");
+    let partial = export["partial"].as_bool().expect("whether it is partial");
+    match finished.code() {
+        Some(0) => assert!(!partial, "{finished:?}"),
+        Some(130) => assert!(partial, "{finished:?}"),
+        // A sweep keeps what it has after each cell.
+        _ => {}
+    }
+    sandbox.run(["report", "out.json"]).expect_code(0);
+}
+
+#[test]
+fn studies_ended_in_between() {
+    let mut moments = Moments::new(11);
+    for study in STUDIES {
+        let arguments: Vec<&str> = study.split(' ').chain(["-q", "--json", "out.json"]).collect();
+        let mut length = None;
+        for (fault, signal) in
+            [("SIGINT", Some(Signal::SIGINT)), ("SIGKILL", Some(Signal::SIGKILL)), ("closed terminal", None)]
+        {
+            let mut count = Count::of(format!("{fault} [{study}]"));
+            for _ in 0..times(1, 20) {
+                let sandbox = Sandbox::new();
+                sandbox.write("out.json", OLD);
+                let length = *length.get_or_insert_with(|| {
+                    let started = Instant::now();
+                    sandbox.run(&arguments).expect_code(0);
+                    sandbox.write("out.json", OLD);
+                    started.elapsed()
+                });
+                let mut command = sandbox.command(&arguments);
+                let terminal = signal.is_none().then(|| openpty(None, None).expect("a terminal"));
+                let running = match &terminal {
+                    None => sandbox.start(command),
+                    Some(terminal) => {
+                        let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
+                        command.stdin(stream()).stdout(stream()).stderr(stream());
+                        sandbox.start_at(command, Some(0))
+                    }
+                };
+                thread::sleep(moments.up_to(length));
+                match signal {
+                    Some(signal) => running.signal_if_there(signal),
+                    None => drop(terminal),
+                }
+                let finished = running.finish();
+                assert!(SIGNALLED.contains(&finished.code()), "{finished:?}");
+                assert_whole_study(&sandbox, &finished);
+                count.survived();
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::faults::Count;
 use common::{Sandbox, has_python, parse, skip};
@@ -224,11 +224,10 @@ fn a_path_that_leads_through_the_current_folder_does_not_lead_to_what_lies_there
 fn a_command_of_a_spec_is_shown_word_by_word_before_it_is_executed() {
     let mut count = Count::of("commands that a spec file brings along");
     let sandbox = Sandbox::new();
-    let spec =
-        "[workload]\ntasks = 1\ncommand = [\"sh\", \"-c\", \"touch executed; cat fifo\", \"two words\"]\n";
+    let spec = "[workload]\ntasks = 1\ncommand = [\"sh\", \"-c\", \"grep -q two.words shown && touch executed\", \"two words\"]\n";
     sandbox.write("spec.toml", spec);
     let shown = sandbox.run(["--config", "spec.toml", "--dry-run"]).expect_code(0);
-    for word in ["-c", "'touch executed; cat fifo'", "'two words'"] {
+    for word in ["-c", "'grep -q two.words shown && touch executed'", "'two words'"] {
         let is_there = shown.stdout.lines().any(|line| line.trim() == word);
         assert!(is_there, "no line {word} in {}", shown.stdout);
     }
@@ -238,6 +237,12 @@ fn a_command_of_a_spec_is_shown_word_by_word_before_it_is_executed() {
         "{shown:?}"
     );
     assert_not_executed(&sandbox);
+    // The command itself looks whether it was shown by the time it is executed.
+    let shown = fs::File::create(sandbox.path("shown")).expect("a file");
+    let mut command = sandbox.command("--config spec.toml --rounds 1 -q -m process".split(' '));
+    let status = command.stdout(Stdio::null()).stderr(shown).status().expect("procbench");
+    let said = fs::read_to_string(sandbox.path("shown")).expect("what was shown");
+    assert!(status.success() && sandbox.path("executed").exists(), "{said}");
     count.survived();
 }
 

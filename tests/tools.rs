@@ -282,6 +282,20 @@ fn a_tool_that_finds_no_room_has_met_a_limit_of_the_machine() {
     }
 }
 
+/// As GNU parallel does where it can start no process.
+#[test]
+fn a_tool_that_waits_for_ever_is_ended_with_the_limits_that_it_may_have_met() {
+    let sandbox = Sandbox::new();
+    made_up(&sandbox, Engine::Parallel, "echo 'parallel: Warning: No more processes' >&2; exec sleep 1d");
+    let arguments = ["-n", "3", "--rounds", "1", "-q", "-m", "parallel-pool", "--", "/bin/true"];
+    let mut command = command(&sandbox, &arguments);
+    command.env("PATH", path_with(&sandbox.path("bin")));
+    let finished = sandbox.run_command(command).expect_code(3);
+    for part in ["parallel had nothing running for 20 s", "No more processes", "kernel.pid_max is"] {
+        assert!(finished.error().contains(part), "no {part} in {finished:?}");
+    }
+}
+
 #[test]
 fn what_a_tool_has_not_is_refused() {
     let sandbox = Sandbox::new();

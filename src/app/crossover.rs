@@ -189,11 +189,8 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
             key.name
         )));
     }
-    if let Some(plan) = plans.first()
-        && cells.flags().command.is_empty()
-        && cells.flags().worker.is_none()
-    {
-        ignore_closed_pipe(report::plan::write_program(plan, &mut anstream::stderr().lock()))?;
+    if cells.flags().command.is_empty() && cells.flags().worker.is_none() {
+        ignore_closed_pipe(report::plan::write_programs(&plans, &mut anstream::stderr().lock()))?;
     }
     let mut names = plans.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name);
     let (Some(first), Some(second)) = (names.next(), names.next()) else {

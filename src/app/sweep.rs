@@ -10,10 +10,10 @@ use crate::cli::{Benchmark, Sweep as Typed};
 use crate::document::head::{Head, Kind};
 use crate::experiment::workbench::{Checked, Workbench};
 use crate::experiment::{self, RunError};
-use crate::plan::DEFAULT_SEED;
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::vary::Variable;
+use crate::plan::{DEFAULT_SEED, Plan};
 use crate::report::exports::Exports;
 use crate::report::progress::{Part, Progress};
 use crate::study::sweep::{self, Cell, MOST_CELLS, MOST_VARIABLES, Sweep};
@@ -32,7 +32,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let mut bench = Workbench::new()?;
     let mut sweep = begin(typed, &spec, variables)?;
     let cells = Cells::new(flags, &spec)?;
-    sweep.strategies = check_all(&mut sweep, &cells, &bench)?;
+    let plans = check_all(&sweep, &cells, &bench)?;
+    sweep.strategies =
+        plans.iter().take(1).flat_map(|plan| &plan.strategies).map(|row| row.name.clone()).collect();
     if let (Some(before), Some(path)) = (before, &typed.resume) {
         let of_file = |wrong| usage(format!("cannot go on with {}: {wrong}", path.display()));
         sweep.resume(before).map_err(of_file)?;
@@ -45,8 +47,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let exports = (!flags.dry_run).then(|| exports::open(&with_json(typed))).transpose()?;
     let mut out = anstream::stderr().lock();
     if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
-        let first = check(&sweep.cells[0], &sweep, &cells, &bench)?;
-        ignore_closed_pipe(report::plan::write_program(first.plan(), &mut out))?;
+        ignore_closed_pipe(report::plan::write_programs(&plans, &mut out))?;
     }
     drop(out);
     let estimate = estimate(&sweep, &cells, &mut bench, flags.dry_run)?;
@@ -149,29 +150,23 @@ fn check(cell: &Cell, sweep: &Sweep, cells: &Cells, bench: &Workbench) -> Result
     cells.check(&values, bench)
 }
 
-/// Checks every cell before the first is run, and returns what the strategies are called.
-fn check_all(sweep: &mut Sweep, cells: &Cells, bench: &Workbench) -> Result<Vec<String>, Failure> {
-    let mut first = None;
-    let mut all_alike = true;
-    for cell in &sweep.cells {
-        let plan = check(cell, sweep, cells, bench)?.plan().clone();
-        let alike = |other: &crate::plan::Plan| {
-            let settings = |plan: &crate::plan::Plan| {
-                plan.strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>()
-            };
-            other.workload == plan.workload && settings(other) == settings(&plan)
-        };
-        all_alike &= first.as_ref().is_none_or(alike);
-        first.get_or_insert(plan);
-    }
-    if all_alike && sweep.cells.len() > 1 {
+/// Checks every cell before the first is run, and returns the plan of each.
+fn check_all(sweep: &Sweep, cells: &Cells, bench: &Workbench) -> Result<Vec<Plan>, Failure> {
+    let plan = |cell| check(cell, sweep, cells, bench).map(|checked| checked.plan().clone());
+    let plans: Vec<Plan> = sweep.cells.iter().map(plan).collect::<Result<_, _>>()?;
+    let alike = |pair: &[Plan]| {
+        let settings =
+            |plan: &Plan| plan.strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>();
+        pair[0].workload == pair[1].workload && settings(&pair[0]) == settings(&pair[1])
+    };
+    if plans.windows(2).all(alike) && sweep.cells.len() > 1 {
         let keys: Vec<&str> = sweep.variables.iter().map(|variable| variable.key.as_str()).collect();
         return Err(usage(format!(
             "{} makes no difference: every strategy that has it says itself what it is",
             keys.join(" and ")
         )));
     }
-    Ok(first.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name).collect())
+    Ok(plans)
 }
 
 /// How long the cells that are not done take, at most. Nobody knows what programs take that are not to be executed; and where no

@@ -38,7 +38,7 @@ use crate::workload::program::{self, PLACEHOLDER};
 use crate::workload::{Kind, WorkloadSpec};
 use proof::Proof;
 use records::Records;
-use started::{Seen, Started};
+use started::{IDLE, Seen, Started};
 use tasks::Tasks;
 
 /// A tool that is installed.
@@ -238,12 +238,15 @@ pub(super) fn execute(
     }
     say(&Message::Ready).and_then(|()| await_go())?;
     let before = CpuTime::of_this_process_and_reaped_children();
-    let seen = round.run(at_once, request.workload.tasks)?;
+    let seen = round.run(at_once, request.workload.tasks, records.as_ref())?;
     // What tasks have started and not waited for is this process's to wait for, and its CPU time counts.
     reap_ended();
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
     say(&Message::Over)?;
     let left_running = if has_children() { end_strays(&[]) } else { 0 };
+    if seen.was_idle {
+        return Ok(Message::Limit { message: idle(engine, proof.as_ref()) });
+    }
     let outcome = match &records {
         Some(records) => records.read(&tasks),
         None => all_or_nothing(seen.exit, &words, &tasks),
@@ -260,6 +263,19 @@ pub(super) fn execute(
     // What xargs does not say of single tasks is not said for it.
     let known = records.is_some() || request.verify;
     Ok(Message::Report(Box::new(report(&tasks, outcome, &seen, cpu, known, left_running))))
+}
+
+/// What a tool that has done nothing for too long has most likely met, and what it said itself, if it was heard.
+fn idle(engine: Engine, proof: Option<&Proof>) -> String {
+    let said = proof.map(Proof::text).unwrap_or_default();
+    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let said = said.map(|line| format!(" ({} said {line:?})", engine.name())).unwrap_or_default();
+    format!(
+        "{} had nothing running for {} s and did not end{said}; it waits for ever where it can start no process: {}",
+        engine.name(),
+        IDLE.as_secs(),
+        shortage::limits_on_processes().join(", ")
+    )
 }
 
 /// What a round comes to in which not all tasks can be accounted for, since the tool ended with `exit`: the machine's fault, if

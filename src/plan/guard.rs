@@ -38,7 +38,10 @@ pub struct Verdict {
 pub struct Binding {
     /// Its name, as a user would look for it.
     pub limit: String,
-    /// Its value, in processes or bytes.
+    /// Whether what follows are bytes; else they are processes, or files.
+    #[serde(default)]
+    pub in_bytes: bool,
+    /// Its value.
     pub value: u64,
     /// How much of it is in use already.
     pub in_use: u64,
@@ -48,21 +51,39 @@ pub struct Binding {
     pub advice: String,
 }
 
+impl Binding {
+    /// The limit with its value.
+    pub fn limit_in_words(&self) -> String {
+        match self.in_bytes {
+            true => format!("{} is {} ({} bytes)", self.limit, in_iec(self.value), self.value),
+            false => format!("{} is {}", self.limit, count(self.value)),
+        }
+    }
+
+    /// So much of it.
+    pub fn amount(&self, of: u64) -> String {
+        if self.in_bytes { in_iec(of) } else { count(of) }
+    }
+}
+
+fn in_iec(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
 /// What `strategy` is told that may not have all it wanted; nothing if it may.
 pub fn in_words(strategy: &str, verdict: &Verdict) -> Option<String> {
     let binding = verdict.binding.as_ref()?;
     Some(format!(
-        "{strategy}: at most {} alive at once, not {}: {} is {}, of which {} are in use or set aside; all at once would \
+        "{strategy}: at most {} alive at once, not {}: {}, of which {} are in use or set aside; all at once would \
          have needed {}. To raise it: {}",
         match verdict.allowed {
             1 => "1 process is".to_owned(),
             allowed => format!("{} processes are", count(allowed)),
         },
         count(verdict.wanted),
-        binding.limit,
-        count(binding.value),
-        count(binding.in_use),
-        count(binding.needed),
+        binding.limit_in_words(),
+        binding.amount(binding.in_use),
+        binding.amount(binding.needed),
         binding.advice
     ))
 }
@@ -101,6 +122,7 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
             };
             let binding = Binding {
                 limit: limit.name.clone(),
+                in_bytes: limit.kind == LimitKind::Memory,
                 value: limit.value,
                 in_use: limit.in_use,
                 needed,
@@ -116,16 +138,15 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
 pub fn no_memory(what: &str, bytes: u64, limits: &Limits) -> Option<String> {
     const USED_PERCENT: u64 = 90;
     let (limit, _) = limits.tightest_memory().filter(|(_, free)| bytes > free / 100 * USED_PERCENT)?;
-    let in_words = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
     let taken = match limit.in_use {
         0 => String::new(),
-        in_use => format!(", of which {} are in use or set aside", in_words(in_use)),
+        in_use => format!(", of which {} are in use or set aside", in_iec(in_use)),
     };
     Some(format!(
         "{what} need {}, but {} is {} ({} bytes){taken}. To raise it: {}",
-        in_words(bytes),
+        in_iec(bytes),
         limit.name,
-        in_words(limit.value),
+        in_iec(limit.value),
         limit.value,
         limit.advice
     ))
@@ -162,7 +183,13 @@ mod tests {
     fn memory_binds_when_tasks_are_large() {
         let limits = Limits { all: vec![limit("MemAvailable", LimitKind::Memory, 1 << 30, 0)] };
         let cost = ProcessCost { task_bytes: 10 << 20, ..COST };
-        assert_eq!(judge(1000, &limits, cost).allowed, 81);
+        let verdict = judge(1000, &limits, cost);
+        assert_eq!(verdict.allowed, 81);
+        let said = in_words("process", &verdict).expect("it binds");
+        assert!(
+            said.contains("MemAvailable is 1.0 GiB (1073741824 bytes), of which 0 B are in use"),
+            "{said}"
+        );
         // What is held anyway is not there for processes.
         assert_eq!(judge(1000, &limits, ProcessCost { held_bytes: 512 << 20, ..cost }).allowed, 40);
     }

@@ -2,6 +2,7 @@
 
 use super::draft::{Chunk, InFlight, StrategyDraft, Workers};
 use super::guard::{self, ProcessCost};
+use super::units::count;
 use super::{Machine, NotAvailable, PlanError, usage};
 use crate::engine::Engine;
 use crate::engine::python;
@@ -294,9 +295,12 @@ fn files_of_workers(hard: u64) -> Limit {
 
 /// That a row cannot have as many `executors` as it wants.
 fn no_room(name: &str, wanted: u64, executors: &str, allowed: u64, binding: &guard::Binding) -> PlanError {
-    let guard::Binding { limit, value, in_use, advice, .. } = binding;
     PlanError::Limit(format!(
-        "{name} needs {wanted} {executors}, but {limit} leaves room for {allowed}: {in_use} of {value} are in use or set aside. \
-         To raise it: {advice}"
+        "{name} needs {} {executors}, but there is room for {}: {}, of which {} are in use or set aside. To raise it: {}",
+        count(wanted),
+        count(allowed),
+        binding.limit_in_words(),
+        binding.amount(binding.in_use),
+        binding.advice
     ))
 }

@@ -369,9 +369,9 @@ fn size(bytes: f64) -> String {
         _ if whole.is_multiple_of(1 << 30) => format!("{}GiB", whole >> 30),
         _ if whole.is_multiple_of(1 << 20) => format!("{}MiB", whole >> 20),
         _ if whole.is_multiple_of(1 << 10) => format!("{}KiB", whole >> 10),
-        ..1024 => whole.to_string(),
-        ..0x10_0000 => with_three_digits(bytes / 1024.0, "KiB"),
-        ..0x4000_0000 => with_three_digits(bytes / 1_048_576.0, "MiB"),
+        1..1024 => whole.to_string(),
+        1024..0x10_0000 => with_three_digits(bytes / 1024.0, "KiB"),
+        0x10_0000..0x4000_0000 => with_three_digits(bytes / 1_048_576.0, "MiB"),
         _ => with_three_digits(bytes / 1_073_741_824.0, "GiB"),
     }
 }

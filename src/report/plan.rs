@@ -111,6 +111,15 @@ fn quoted(word: &str, plain: bool) -> String {
 /// # Errors
 /// What writing to `out` says.
 pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    write_programs(std::slice::from_ref(plan), out)
+}
+
+/// The same of several plans of the same program, such as those of a sweep's cells.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_programs(plans: &[Plan], out: &mut dyn Write) -> io::Result<()> {
+    let Some(plan) = plans.first() else { return Ok(()) };
     let (Some(words), Some(program)) = (plan.words(), &plan.workload.program) else { return Ok(()) };
     let each = match plan.workload.kind {
         Kind::Command => "Each task of each round executes, word by word",
@@ -138,7 +147,7 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         Kind::Worker => writeln!(out, "and is told {of_lines} for each task")?,
         _ => {}
     }
-    write_tools(plan, out)?;
+    write_tools(plans, out)?;
     if let Some(text) = &program.prepare {
         writeln!(out, "Before each round {SHELL} executes:\n    {}", quoted(text, true))?;
     }
@@ -149,17 +158,27 @@ pub fn write_program(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Says what the rows of tools start, which then start those commands.
-fn write_tools(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let mut logs = false;
-    for row in &plan.strategies {
-        let Some(words) = tool::command_line(row, &plan.workload) else { continue };
-        writeln!(out, "To start these, each round of {} executes:", row.name)?;
-        let words: Vec<String> = words.iter().map(|word| quoted(word, false)).collect();
-        writeln!(out, "    {}", words.join(" "))?;
-        logs |= row.engine == Engine::Parallel;
+fn write_tools(plans: &[Plan], out: &mut dyn Write) -> io::Result<()> {
+    let mut started: Vec<(&str, Vec<String>)> = Vec::new();
+    for (row, workload) in
+        plans.iter().flat_map(|plan| plan.strategies.iter().map(|row| (row, &plan.workload)))
+    {
+        let Some(words) = tool::command_line(row, workload) else { continue };
+        let words = words.iter().map(|word| quoted(word, false)).collect::<Vec<_>>().join(" ");
+        match started.iter_mut().find(|(name, _)| *name == row.name) {
+            Some((_, lines)) if lines.contains(&words) => {}
+            Some((_, lines)) => lines.push(words),
+            None => started.push((&row.name, vec![words])),
+        }
     }
-    if plan.strategies.iter().any(|row| row.engine.is_tool()) {
-        let log = if logs {
+    for (name, lines) in &started {
+        let one_of = if lines.len() > 1 { " one of these, as the cell is" } else { "" };
+        writeln!(out, "To start these, each round of {name} executes{one_of}:")?;
+        lines.iter().try_for_each(|words| writeln!(out, "    {words}"))?;
+    }
+    let engines = || plans.iter().flat_map(|plan| &plan.strategies).map(|row| row.engine);
+    if engines().any(Engine::is_tool) {
+        let log = if engines().any(|engine| engine == Engine::Parallel) {
             format!("; {} is one in memory, for its log", tool::ROUNDS_OWN_FILE)
         } else {
             String::new()

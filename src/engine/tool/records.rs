@@ -29,6 +29,11 @@ impl Records {
         &self.path
     }
 
+    /// How long they are by now, in bytes.
+    pub(super) fn bytes(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
     /// How each of `tasks` has ended.
     pub(super) fn read(&self, tasks: &Tasks) -> anyhow::Result<Outcome> {
         let mut text = Vec::new();
