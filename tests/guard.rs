@@ -107,9 +107,29 @@ fn a_pool_that_does_not_fit_is_refused_with_the_limit_and_the_way_to_raise_it() 
     let machine = machine(vec![processes("RLIMIT_NPROC", 100, 90), memory("MemAvailable", GIB, 0)]);
     let error = draft(1000, "pool:workers=50").resolve(&machine).expect_err("no room");
     let PlanError::Limit(message) = &error else { panic!("not the machine's limit: {error}") };
-    for part in ["pool:workers=50", "50 worker processes", "RLIMIT_NPROC", "90 of 100", "raise RLIMIT_NPROC"]
-    {
+    for part in [
+        "pool:workers=50",
+        "50 worker processes",
+        "RLIMIT_NPROC",
+        "RLIMIT_NPROC is 100, of which 90 are in use",
+        "raise RLIMIT_NPROC",
+    ] {
         assert!(message.contains(part), "no {part:?} in {message}");
+    }
+}
+
+#[test]
+fn arguments_that_are_made_ahead_by_large_chunks_have_to_fit() {
+    let machine = machine(vec![memory("MemAvailable", GIB, 0), processes("kernel.pid_max", 4_194_304, 9)]);
+    for row in ["pool", "pool:transport=pipe", "threads"] {
+        let chunks = |chunk: u64| {
+            let mut draft = draft(100_000, &format!("{row}:chunk={chunk}"));
+            draft.workload.arg_size = Some(Size(64 << 10));
+            draft.resolve(&machine)
+        };
+        assert!(chunks(10).is_ok());
+        let refused = chunks(10_000).expect_err("gigabytes at once").to_string();
+        assert!(refused.contains("made ahead") && refused.contains("MemAvailable is 1.0 GiB"), "{refused}");
     }
 }
 

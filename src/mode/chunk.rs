@@ -25,6 +25,9 @@ const CLAIM_SECONDS: f64 = 100e-9;
 /// Above this, a larger chunk does not make claiming measurably cheaper, and balances worse.
 const LARGEST_AUTO: u64 = 1024;
 
+/// Chunks of arguments that are made ahead for each worker, at most, so that workers and parent need not wait in step.
+pub const CHUNKS_AHEAD: u64 = 4;
+
 impl ChunkPolicy {
     /// The chunk size for `tasks` tasks of `task_seconds` each, on `workers` workers.
     ///

@@ -13,6 +13,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::board::{execute_bare, timed};
+use super::chunk::CHUNKS_AHEAD;
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::measure::shortage;
@@ -202,8 +203,7 @@ fn hand_over<W: Workload>(
     (workers, chunk): (usize, usize),
     progress: &mut Progress<'_>,
 ) {
-    const BUFFERS_PER_WORKER: usize = 4;
-    let buffers = workers * BUFFERS_PER_WORKER;
+    let buffers = workers * CHUNKS_AHEAD as usize;
     let size = workload.result_size();
     let (words, mut results, stamps) = board.parts_mut();
     let (give_back, free) = mpsc::channel();

@@ -7,7 +7,7 @@ use super::{Machine, NotAvailable, PlanError, usage};
 use crate::engine::Engine;
 use crate::engine::python;
 use crate::measure::limits::{Limit, LimitKind};
-use crate::mode::chunk::ChunkPolicy;
+use crate::mode::chunk::{CHUNKS_AHEAD, ChunkPolicy};
 use crate::mode::settings::{Api, Start, Transport};
 use crate::mode::{Mode, Settings};
 use crate::workload::{Io, Kind, NO_CALL, WorkloadSpec, page_tables};
@@ -207,6 +207,22 @@ pub(super) fn resolve_settings(
         peer_files: u64::from(workload.io == Io::Echo),
         held_bytes: workload.held_bytes(),
     };
+    if workload.arg_size_bytes > 0 && !of_python && matches!(mode, Mode::Threads | Mode::Pool) {
+        let at_once = workers.saturating_mul(chunk).saturating_mul(CHUNKS_AHEAD).min(tasks);
+        let ahead = at_once.saturating_mul(workload.arg_size_bytes);
+        let what = format!(
+            "{name}: results, and the arguments of {} tasks that are made ahead ({CHUNKS_AHEAD} chunks of {} for each of {} workers, or \
+             all),",
+            count(at_once),
+            count(chunk),
+            count(workers)
+        );
+        if let Some(refusal) =
+            guard::no_memory(&what, ahead.saturating_add(workload.held_bytes()), &machine.limits)
+        {
+            return Err(PlanError::Limit(refusal));
+        }
+    }
     let of_program = of_program && workload.kind != Kind::Call;
     if let (true, Mode::Process, Some(start)) = (of_program, mode, row.start) {
         let kind = workload.kind.name();

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::time::Duration;
 
+use crate::mode::chunk::CHUNKS_AHEAD;
 use crate::shared_record;
 use crate::sys::atomic::fence;
 use crate::sys::futex;
@@ -44,9 +45,7 @@ pub(super) struct ArgumentRing {
 }
 
 const LENGTH_BYTES: usize = size_of::<u64>();
-/// The ring holds at least this many slots a held task, so that workers and parent need not wait in step …
-const SLOTS_PER_HELD_TASK: u64 = 4;
-/// … and as many as fit into this, so that small arguments are made far ahead.
+/// The ring holds at least [`CHUNKS_AHEAD`] slots a held task, and as many as fit into this, so that small arguments are made far ahead.
 const ROOM_BYTES: u64 = 1 << 20;
 /// Arguments made between two announcements while nobody is waiting for one, in bytes.
 const ANNOUNCE_BYTES: usize = 16 * 1024;
@@ -60,7 +59,7 @@ impl ArgumentRing {
             0
         } else {
             let roomy = ROOM_BYTES / (LENGTH_BYTES + capacity) as u64;
-            roomy.max(held.saturating_mul(SLOTS_PER_HELD_TASK)).min(tasks)
+            roomy.max(held.saturating_mul(CHUNKS_AHEAD)).min(tasks)
         };
         Self::with_slots(count, capacity, sharing)
     }
