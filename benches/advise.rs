@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 /// How long each search may take, unless said otherwise.
 const TIME_LIMIT: &str = "20s";
 /// Rounds of everybody, and what those of one may take together: who is slow has fewer, but at least one.
-const ALL: [&str; 4] = ["--rounds", "12", "--time-budget", "400ms"];
+const ALL: [&str; 4] = ["--rounds", "8", "--time-budget", "250ms"];
 /// Rounds of those who are judged.
 const JUDGED: [&str; 4] = ["--rounds", "40", "--time-budget", "4s"];
 /// So many of those who were faster are run against the choice.
@@ -38,55 +38,44 @@ const TARGET: f64 = 0.95;
 /// How often a case may be judged wrongly.
 const ERROR: f64 = 0.05;
 
-/// Who is run in any case, as far as a workload can be run so: what somebody would write who tries everything by hand.
-const GRID: [&str; 24] = [
-    "serial",
-    "threads",
-    "threads:chunk=1",
-    "threads:chunk=8",
-    "threads:chunk=python",
-    "threads:workers=1",
-    "threads:workers=3",
-    "threads:workers=4",
-    "threads:workers=8",
-    "threads:workers=16",
-    "threads:workers=64",
-    "pool",
-    "pool:chunk=1",
-    "pool:chunk=8",
-    "pool:chunk=python",
-    "pool:workers=1",
-    "pool:workers=3",
-    "pool:workers=4",
-    "pool:workers=8",
-    "pool:workers=16",
-    "pool:workers=64",
-    "process",
-    "process:in-flight=2",
-    "process:in-flight=8",
-];
+/// Numbers of workers and chunks of which each combination is run; the empty one is the default.
+const WORKERS: [&str; 7] =
+    ["", ":workers=1", ":workers=3", ":workers=4", ":workers=8", ":workers=16", ":workers=64"];
+const CHUNKS: [&str; 4] = ["", ":chunk=1", ":chunk=8", ":chunk=python"];
+
+/// Who is run in any case, as far as a workload can be run so: all that somebody would try who knows nothing.
+fn grid() -> Vec<String> {
+    let mut all = vec!["serial".to_owned()];
+    all.extend(combined(&["threads", "pool"], &[&WORKERS, &CHUNKS]));
+    all.extend(combined(&["pool:transport=pipe"], &[&["", ":workers=4"], &["", ":chunk=1"]]));
+    all.extend(combined(&["process"], &[&["", ":in-flight=2", ":in-flight=8", ":in-flight=32"]]));
+    all
+}
 
 /// Who is run besides where a spec asks for Python.
-const PYTHON_GRID: [&str; 18] = [
-    "py-serial",
-    "py-threads",
-    "py-threads:workers=4",
-    "py-pool:start=fork",
-    "py-pool:start=fork:chunk=1",
-    "py-pool:start=fork:chunk=8",
-    "py-pool:start=fork:workers=1",
-    "py-pool:start=fork:workers=4",
-    "py-pool:start=fork:workers=8",
-    "py-pool:start=fork:api=imap",
-    "py-pool:start=fork:api=imap_unordered",
-    "py-pool:start=fork:api=apply_async",
-    "py-pool:start=fork:api=executor",
-    "py-pool:start=forkserver",
-    "py-pool:start=spawn",
-    "py-process:start=fork",
-    "py-process:start=forkserver",
-    "py-process:start=spawn",
-];
+fn python_grid() -> Vec<String> {
+    const STARTS: [&str; 3] = [":start=fork", ":start=forkserver", ":start=spawn"];
+    const APIS: [&str; 4] = [":api=imap", ":api=imap_unordered", ":api=apply_async", ":api=executor"];
+    let mut all = vec!["py-serial".to_owned()];
+    all.extend(combined(&["py-threads"], &[&["", ":workers=4"]]));
+    all.extend(combined(
+        &["py-pool:start=fork"],
+        &[&["", ":workers=1", ":workers=4", ":workers=8"], &["", ":chunk=1", ":chunk=8"]],
+    ));
+    all.extend(combined(&["py-pool:start=fork"], &[&APIS]));
+    all.extend(combined(&["py-pool"], &[&STARTS[1..]]));
+    all.extend(combined(&["py-process"], &[&STARTS]));
+    all
+}
+
+/// Each of `modes` with one of each list.
+fn combined(modes: &[&str], lists: &[&[&str]]) -> Vec<String> {
+    let mut all: Vec<String> = modes.iter().map(ToString::to_string).collect();
+    for list in lists {
+        all = all.iter().flat_map(|row| list.iter().map(move |more| format!("{row}{more}"))).collect();
+    }
+    all
+}
 
 /// Specs, with what makes them smaller.
 const WORKLOADS: [(&str, &str); 27] = [
@@ -270,9 +259,11 @@ fn case(name: &str, smaller: &str, time_limit: &str) -> Case {
     // Whoever asks about Python alone is not told to use something else, nor is the answer judged by that.
     let of_python = |row: &&str| row.starts_with("py-");
     let (has_python, has_others) = (rows.iter().any(of_python), rows.iter().any(|row| !of_python(row)));
-    let others = GRID.iter().filter(|_| has_others);
-    let grid = others.chain(PYTHON_GRID.iter().filter(|_| has_python));
-    rows.extend(grid.filter(|row| run(&["--dry-run", "--mode", row], &workload).is_ok()));
+    let others = grid().into_iter().filter(|_| has_others);
+    let grid: Vec<String> = others.chain(python_grid().into_iter().filter(|_| has_python)).collect();
+    rows.extend(
+        grid.iter().map(String::as_str).filter(|row| run(&["--dry-run", "--mode", row], &workload).is_ok()),
+    );
     case.run = rows.len();
 
     let rows = rows.into_iter().collect::<Vec<_>>().join(",");

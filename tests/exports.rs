@@ -137,6 +137,21 @@ fn only_one_export_may_go_to_a_place() {
 }
 
 #[test]
+fn what_a_run_reads_is_not_written_over() {
+    let sandbox = Sandbox::new();
+    for (file, text, arguments) in [
+        ("spec.toml", "[workload]\ntasks = 1\n", "--config spec.toml --json ./spec.toml"),
+        ("spec.toml", "[workload]\ntasks = 1\n", "advise --config spec.toml --html spec.toml"),
+        ("lines", "a\nb\n", "--args-from lines --csv lines -- true"),
+    ] {
+        sandbox.write(file, text);
+        let refused = sandbox.run(arguments.split(' ')).expect_code(2);
+        assert!(refused.error().contains("which is read: expected another file"), "{refused:?}");
+        assert_eq!(fs::read_to_string(sandbox.path(file)).expect("a file"), text);
+    }
+}
+
+#[test]
 fn all_exports_of_one_run_are_written_beside_the_tables() {
     let sandbox = Sandbox::new();
     let (_, finished) = sandbox.report(&format!("{SMALL} --csv a --markdown b --html c"));

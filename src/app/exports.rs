@@ -22,21 +22,27 @@ pub struct Places<'a> {
     csv: Option<&'a Path>,
     markdown: Option<&'a Path>,
     html: Option<&'a Path>,
+    /// Files that are read, and so not written over.
+    inputs: [Option<&'a Path>; 2],
 }
 
 macro_rules! places {
-    ($($flags:ty),+) => {
+    ($($flags:ty: $inputs:expr),+) => {
         $(impl<'a> From<&'a $flags> for Places<'a> {
             fn from(flags: &'a $flags) -> Self {
                 let [json, csv, markdown, html] =
                     [&flags.json, &flags.csv, &flags.markdown, &flags.html].map(Option::as_deref);
-                Self { json, csv, markdown, html }
+                let inputs: fn(&'a $flags) -> [Option<&'a Path>; 2] = $inputs;
+                Self { json, csv, markdown, html, inputs: inputs(flags) }
             }
         })+
     };
 }
 
-places!(Benchmark, Claims);
+places!(
+    Benchmark: |flags| [flags.config.as_deref(), flags.args_from.as_deref().map(Path::new)],
+    Claims: |_| [None; 2]
+);
 
 /// Opens what is to be written to.
 pub fn open<'a, T>(places: impl Into<Places<'a>>) -> Result<Exports<T>, Failure>
@@ -58,6 +64,7 @@ where
         ("--markdown", places.markdown, |made: &T| report::markdown::export(&[Subject::from(made)])),
         ("--html", places.html, |made: &T| report::html::export(&[Subject::from(made)])),
     ]);
+    let exports = exports.and_then(|exports| exports.spare(places.inputs.into_iter().flatten()));
     exports.map_err(|error| usage(format!("{error:#}")))
 }
 

@@ -8,7 +8,7 @@ use crate::experiment::RunError;
 use crate::experiment::workbench::PrepareError;
 use crate::measure::shortage::{self, Lack};
 use crate::plan::PlanError;
-use crate::report::style::{ERROR, paint};
+use crate::report::style::{ERROR, paint, plain};
 
 /// Why there is nothing to report.
 pub struct Failure {
@@ -25,7 +25,7 @@ impl Failure {
     /// Says why on standard error, and returns the exit code.
     pub fn show(self) -> i32 {
         // Where standard error is closed the exit code has to do.
-        let _ = writeln!(anstream::stderr(), "{} {}", paint(ERROR, "error:"), self.message);
+        let _ = writeln!(anstream::stderr(), "{} {}", paint(ERROR, "error:"), plain(&self.message));
         self.code
     }
 }

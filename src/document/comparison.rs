@@ -119,6 +119,18 @@ impl RunComparison {
         let (old, new) = (old.1, new.1);
         refuse(old, new, terms.allowed)?;
         let margin = terms.margin.unwrap_or(old.plan.run.margin.max(new.plan.run.margin));
+        if let (Some(typed), Some(most)) = (terms.margin, terms.fail_if_slower)
+            && typed > most
+        {
+            return Err(format!(
+                "--margin is {}%, but --fail-if-slower is {}%: expected a margin of at most that, since nothing within it is \
+                 called slower",
+                typed * 100.0,
+                most * 100.0
+            ));
+        }
+        // The margins of the runs were chosen for something else.
+        let margin = margin.min(terms.fail_if_slower.unwrap_or(f64::INFINITY));
         let find = |run: &'_ Document, name: &str| run.strategies.iter().position(|row| row.name == name);
         let missing = |of: &Document, from: &Document| {
             let names = of.strategies.iter().map(|row| row.name.clone());
@@ -277,6 +289,8 @@ fn surroundings_of(run: &Document) -> Value {
         "mitigations": machine.mitigations,
         "storage": run.environment.storage.as_ref().map(|storage| &storage.device),
         "commit": run.tool.commit,
+        "warmup": run.plan.run.warmup,
+        "latency": run.plan.run.latency,
     })
 }
 

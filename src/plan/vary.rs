@@ -312,16 +312,13 @@ fn range(key: &Key, item: &str) -> Result<Vec<String>, String> {
         Ok(points) if (least..=MOST_VALUES).contains(&points) => Ok(points),
         _ => Err(format!("'{points}' is not a number of values: expected {least} to {MOST_VALUES}")),
     });
-    let mut texts: Vec<String> =
-        range.spread_out(key, points.transpose()?).into_iter().map(|number| key.rounded(number)).collect();
     let (low, high) = ends.split_once("..").unwrap_or_default();
-    // The ends are what was typed, not what rounding makes of them.
-    if let Some(first) = texts.first_mut() {
-        *first = low.trim().to_owned();
-    }
-    if let Some(last) = texts.last_mut() {
-        *last = high.trim().to_owned();
-    }
+    let rounded = range.spread_out(key, points.transpose()?).into_iter().map(|number| key.rounded(number));
+    // The ends are what was typed, not what rounding makes of them; it may take others beyond them.
+    let is_between =
+        |text: &String| key.number(text).is_some_and(|number| range.low < number && number < range.high);
+    let end = |text: &str| std::iter::once(text.trim().to_owned());
+    let mut texts: Vec<String> = end(low).chain(rounded.filter(is_between)).chain(end(high)).collect();
     // Whole numbers that are close together may be the same.
     texts.dedup_by_key(|text| key.number(text).map(f64::to_bits));
     Ok(texts)
@@ -393,6 +390,8 @@ mod tests {
         assert_eq!(texts("arg_size=1KiB..1MiB:3"), ["1KiB", "32KiB", "1MiB"]);
         assert_eq!(texts("arg-size=1KiB..1MiB"), ["1KiB", "5.66KiB", "32KiB", "181KiB", "1MiB"]);
         assert_eq!(texts("workers=1..4"), ["1", "2", "3", "4"], "whole numbers are there once");
+        assert_eq!(texts("tasks=1001..1010:5"), ["1001", "1010"], "three digits lie beyond both");
+        assert_eq!(texts("arg-size=1025..1100:4"), ["1025", "1.03KiB", "1.05KiB", "1100"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::blocks::blocks;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
-use super::style::{DIM, TITLE, paint};
+use super::style::{DIM, TITLE, paint, plain};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp};
 use crate::measure::memory::Missing;
@@ -41,7 +41,7 @@ pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "The search was interrupted.")?;
     }
     // On one line, so that it can be copied.
-    writeln!(out, "\n{}", command(advice))
+    writeln!(out, "\n{}", plain(&command(advice)))
 }
 
 /// What is said where there is no answer.

@@ -3,6 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table};
 
+use super::style::plain;
+
 /// Tables are for terminals of this many columns.
 pub const WIDTH: usize = 80;
 
@@ -44,7 +46,7 @@ pub enum Tone {
 impl Cell {
     /// A plain text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), tone: Tone::Plain }
+        Self { text: plain(&text.into()).into_owned(), tone: Tone::Plain }
     }
 
     /// A text that is less important.
@@ -133,7 +135,8 @@ pub fn wrap(text: &str) -> Vec<String> {
 
 /// As [`wrap`], in lines of at most `columns` columns.
 pub fn wrap_to(text: &str, columns: usize) -> Vec<String> {
-    let glued = glued(text);
+    let text = plain(text);
+    let glued = glued(&text);
     let words = glued.split([' ', '\n']).filter(|word| !word.is_empty());
     wrap_pieces_to(words, " ", columns).into_iter().map(|line| line.replace(GLUE, " ")).collect()
 }

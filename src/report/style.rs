@@ -1,6 +1,8 @@
 //! Colour. Whether it reaches the terminal is `anstream`'s to decide: it removes what a pipe, `NO_COLOR` or a dumb
 //! terminal should not see.
 
+use std::borrow::Cow;
+
 use anstyle::{AnsiColor, Style};
 
 /// What a table is about.
@@ -26,3 +28,16 @@ pub const COLOURS: [Style; 6] = [
     AnsiColor::Yellow.on_default().bold(),
     AnsiColor::Red.on_default().bold(),
 ];
+
+/// `text` with control characters shown as what they are: names in a file that somebody else has made do not steer the terminal.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |character: char| character.is_control() && character != '\n';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |character: char| match steers(character) {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    Cow::Owned(text.chars().map(shown).collect())
+}

@@ -46,6 +46,12 @@ impl Saved {
                         path.display()
                     ));
                 }
+                if let Some(name) = sweep.stranger() {
+                    return Err(format!(
+                        "{} is damaged: its list of strategies and one of its cells do not both have '{name}'",
+                        path.display()
+                    ));
+                }
                 Ok(Self::Sweep(sweep))
             }
             Some(kind @ Kind::Crossover) => saved::parse(&text, path, kind).map(Self::Crossover),

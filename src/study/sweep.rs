@@ -167,19 +167,40 @@ impl Sweep {
                 self.cells.len().to_string(),
             );
         }
-        self.head.started_at = before.head.started_at;
-        // What was typed at first says which sweep it is; to go on with it says only where.
-        self.head.command_line = before.head.command_line;
+        // What was typed at first says which sweep it is; to go on with it says only where. If nothing was run, this is the first.
+        if before.cells.iter().any(|cell| cell.document.is_some()) {
+            self.head.started_at = before.head.started_at;
+            self.head.command_line = before.head.command_line;
+        }
         for (cell, before) in self.cells.iter_mut().zip(before.cells) {
             if before.place != cell.place || before.turn != cell.turn {
                 return differs("the order of cells", "another".into(), "this one".into());
             }
-            if before.is_done() {
-                (cell.standing, cell.document) = (before.standing, before.document);
-            }
+            (cell.standing, cell.document) = (before.standing, before.document);
         }
         self.head.partial = self.cells.iter().any(|cell| !cell.is_done());
         Ok(())
+    }
+
+    /// The name of one that a cell has or speaks of and the sweep does not, or the other way round.
+    pub fn stranger(&self) -> Option<&str> {
+        for cell in &self.cells {
+            let said = cell.standing.iter().flat_map(|standing| {
+                let others = standing.others.iter().map(|other| &other.strategy);
+                [&standing.best].into_iter().chain(&standing.not_distinguished).chain(others)
+            });
+            if let Some(name) = said.into_iter().find(|name| !self.strategies.contains(name)) {
+                return Some(name);
+            }
+            let Some(document) = cell.document.as_ref().filter(|document| !document.partial) else {
+                continue;
+            };
+            let has = |name: &String| document.strategies.iter().any(|row| row.name == *name);
+            if let Some(name) = self.strategies.iter().find(|name| !has(name)) {
+                return Some(name);
+            }
+        }
+        None
     }
 
     /// Whether `place` has one of the values of each variable.

@@ -40,7 +40,12 @@ pub fn command(
             None => program.extend(raw),
             Some(long) if argument.get_action().takes_values() => {
                 for value in raw {
-                    words.extend([format!("--{long}"), value]);
+                    // Alone it would be taken for a flag.
+                    if value.starts_with('-') {
+                        words.push(format!("--{long}={value}"));
+                    } else {
+                        words.extend([format!("--{long}"), value]);
+                    }
                 }
             }
             Some(long) => words.push(format!("--{long}")),

@@ -53,14 +53,14 @@ pub fn typed_before(before: &Sweep, now: &Typed) -> Result<Typed, Failure> {
     Ok(Typed { resume: now.resume.clone(), total_time, benchmark, vary: typed.vary })
 }
 
-/// Refuses to go on with cells that were run with other flags, or on another machine.
+/// Refuses to go on with cells that were run with other flags, or on another machine, be it only in part.
 pub fn require_same(sweep: &Sweep, cells: &Cells, bench: &mut Workbench) -> Result<(), Failure> {
     const OF_MACHINE: [&str; 6] =
         ["cpu", "cores", "effective_cores", "memory_bytes", "kernel", "architecture"];
     let json =
         |value: serde_json::Result<Json>| value.map_err(|error| Failure::from(anyhow::Error::from(error)));
     for cell in &sweep.cells {
-        let Some(before) = cell.document.as_ref().filter(|_| cell.is_done()) else { continue };
+        let Some(before) = &cell.document else { continue };
         let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
         // What the guard allows depends on what else runs.
         let guarded = !before.plan.guarded.is_empty() || !job.plan.guarded.is_empty();

@@ -65,7 +65,11 @@ pub fn value_in_words(unit: Unit, value: &Value) -> String {
 pub fn turns(sweep: &Sweep) -> Option<String> {
     let [variable] = sweep.variables.as_slice() else { return None };
     let said = |at: usize| -> String {
-        match sweep.cell(&[at]).and_then(|cell| cell.standing.as_ref()) {
+        let cell = sweep.cell(&[at]);
+        match cell.and_then(|cell| cell.standing.as_ref()) {
+            None if cell.and_then(|cell| cell.document.as_ref()).is_some_and(|of| of.tasks_failed() > 0) => {
+                "tasks failed".into()
+            }
             None => "not run".into(),
             Some(standing) => match standing.outcome {
                 Outcome::Best => standing.best.clone(),
@@ -127,7 +131,10 @@ fn value_in_a_sentence(sweep: &Sweep, variable: &Variable, best: &BestValue) -> 
 
 /// How far a sweep came that was cut short.
 pub fn rest(sweep: &Sweep) -> Option<String> {
-    sweep.head.partial.then(|| format!("{} of {} cells were run.", sweep.done(), sweep.cells.len()))
+    sweep
+        .head
+        .partial
+        .then(|| format!("{} of {} cells were run to their end.", sweep.done(), sweep.cells.len()))
 }
 
 /// In how many cells each strategy is the fastest, in a sentence; `None` where one flag varies, of which [`turns`] says more.
