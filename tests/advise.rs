@@ -40,8 +40,11 @@ fn with_one_round(command: &[String]) -> Vec<String> {
 #[test]
 fn it_ends_in_one_answer_whose_command_runs() {
     let sandbox = Sandbox::new();
-    let finished = run(&sandbox, "-n 40 --io-wait 10ms --time-limit 8s --rounds 5 --quiet --json out.json")
-        .expect_code(0);
+    let finished = run(
+        &sandbox,
+        "-n 40 --io-wait 10ms --workload-name=-dash --time-limit 8s --rounds 5 --quiet --json out.json",
+    )
+    .expect_code(0);
     let advice = export(&sandbox);
     let standing = advice.standing.as_ref().expect("an answer");
     assert!(!standing.best.starts_with("serial"), "{finished:?}");

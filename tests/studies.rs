@@ -99,6 +99,28 @@ fn saved_exports_of_every_kind_are_shown_again_alone_and_together() {
     }
 }
 
+#[test]
+fn names_in_a_file_do_not_steer_the_terminal() {
+    let sandbox = Sandbox::new();
+    let name = "a\u{1b}]0;title\u{7}b";
+    let mut document = sandbox.measure("-n 2 --rounds 1 -m serial");
+    document.plan.name = Some(name.into());
+    for of in [
+        &mut document.strategies[0].name,
+        &mut document.plan.strategies[0].name,
+        &mut document.plan.run.baseline,
+    ] {
+        *of = name.into();
+    }
+    sandbox.write("named.json", serde_json::to_string(&document).expect("JSON"));
+    let mut command = sandbox.command(["report", "named.json"]);
+    command.env("CLICOLOR_FORCE", "1");
+    let shown = sandbox.run_command(command).expect_code(0).stdout;
+    assert!(shown.contains("\u{1b}[1m"), "colours are there: {shown:?}");
+    assert!(!shown.contains("\u{1b}]") && !shown.contains('\u{7}'), "{shown:?}");
+    assert!(shown.contains("a\\u{1b}]0;title\\u{7}b"), "{shown:?}");
+}
+
 /// The same, interrupted before anything was run.
 fn emptied(mut saved: Saved) -> Saved {
     match &mut saved {

@@ -221,6 +221,48 @@ fn a_killed_sweep_has_lost_one_cell_at_most() {
     assert!(sandbox.path("out.csv").exists(), "what is asked for this time is written, too");
 }
 
+/// Interrupted in its first cell, it has nothing that is finished.
+#[test]
+fn a_sweep_without_a_finished_cell_is_gone_on_with_as_what_it_is() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, &format!("--vary tasks=1,2 {SMALL} --json out.json")).expect_code(0);
+    let mut begun = export(&sandbox, "out.json");
+    begun.head.partial = true;
+    for cell in &mut begun.cells {
+        match &mut cell.document {
+            Some(document) if cell.turn == 1 => document.partial = true,
+            _ => (cell.document, cell.standing) = (None, None),
+        }
+    }
+    let write = |sweep: &Sweep| sandbox.write("out.json", serde_json::to_string(sweep).expect("JSON"));
+    write(&begun);
+    let other = "--vary tasks=1,2 -m serial,pool:workers=2 --rounds 3 --quiet --resume out.json";
+    let refused = run(&sandbox, other).expect_code(2);
+    assert!(refused.error().contains("run.rounds was 2 and is now 3"), "{refused:?}");
+    // Of which nothing was run, it is what is typed now.
+    begun.cells.iter_mut().for_each(|cell| (cell.document, cell.standing) = (None, None));
+    write(&begun);
+    run(&sandbox, other).expect_code(0);
+    let after = export(&sandbox, "out.json");
+    assert!(
+        after.head.command_line.ends_with(&words("--rounds 3 --quiet --resume out.json")),
+        "{:?}",
+        after.head
+    );
+    assert_eq!(after.done(), 2);
+}
+
+#[test]
+fn a_sweep_whose_cells_speak_of_strangers_is_damaged() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, &format!("--vary tasks=1,2 {SMALL} --json out.json")).expect_code(0);
+    let mut sweep = export(&sandbox, "out.json");
+    sweep.cells[0].standing.as_mut().expect("it was run").best = "nobody".into();
+    sandbox.write("out.json", serde_json::to_string(&sweep).expect("JSON"));
+    let refused = sandbox.run(["report", "out.json"]).expect_code(2);
+    assert!(refused.error().contains("is damaged") && refused.error().contains("'nobody'"), "{refused:?}");
+}
+
 #[test]
 fn what_is_no_sweep_is_not_gone_on_with() {
     let sandbox = Sandbox::new();

@@ -155,6 +155,7 @@ fn wrap_pieces_to<'a>(
     for piece in pieces {
         let last = lines.last_mut().expect("there is always a line");
         let width = |text: &str| text.chars().count();
+        let piece = &*plain(piece);
         if !last.is_empty() && width(last) + width(separator) + width(piece) > columns {
             lines.push(piece.to_owned());
         } else {
