@@ -262,7 +262,9 @@ fn case(name: &str, smaller: &str, time_limit: &str) -> Case {
     let others = grid().into_iter().filter(|_| has_others);
     let grid: Vec<String> = others.chain(python_grid().into_iter().filter(|_| has_python)).collect();
     rows.extend(
-        grid.iter().map(String::as_str).filter(|row| run(&["--dry-run", "--mode", row], &workload).is_ok()),
+        grid.iter()
+            .map(String::as_str)
+            .filter(|row| run(&["--dry-run", "--mode", row, "--baseline", row], &workload).is_ok()),
     );
     case.run = rows.len();
 

@@ -43,10 +43,12 @@ pub struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
     /// Search modes, workers and chunks for the strategy to use, within a time limit
+    #[command(mut_arg("rounds", |of| of.help(ROUNDS_OF_ADVICE)))]
     Advise(Box<Advise>),
     /// Compare strategies over the values of one or two flags: which is best where
     Sweep(Box<Sweep>),
     /// Find the value of a flag at which the faster of two strategies changes
+    #[command(mut_arg("rounds", |of| of.help(ROUNDS_OF_CROSSOVER)))]
     Crossover(Box<Crossover>),
     /// Show saved runs: tables, or a page for a browser
     Report(Report),
@@ -68,6 +70,9 @@ pub enum Verb {
     /// Print the manual page, for man -l -
     Man,
 }
+
+const ROUNDS_OF_ADVICE: &str = "Timed rounds of the finals, from which the answer is taken [default: 30, or as many as there is time for]";
+const ROUNDS_OF_CROSSOVER: &str = "Timed rounds at one value, at most; twice as many at an end of the range that does not tell [default: 40]";
 
 /// The last line of each `-h` that does not show everything.
 const MORE_HELP: &str = "These flags are those that most questions take: --help shows all.";
@@ -97,6 +102,6 @@ Exit codes:
   0    all tasks done and all results agree
   1    a task failed or a result was wrong
   2    the command line or the spec is wrong
-  3    this machine cannot run it
+  3    this machine cannot run it, or a search not within its time limit
   4    something is slower than it may be (compare --fail-if-slower)
   130  interrupted; what was finished is reported";

@@ -178,6 +178,7 @@ fn what_makes_no_search_is_refused_before_anything_starts() {
     refused("--between pool,process --over seed=1..5", &["'seed'"]);
     refused("--between pool,process --over spread=a..b", &["no range"]);
     refused("--between pool,process --over tasks=1..10 -n 5", &["tasks has no meaning", "--over"]);
+    refused("--between pool,process --over tasks=1..10 --rounds 2", &["--rounds is 2", "at least 3"]);
     refused("--between pool,process --over tasks=1..10 -m serial", &["--mode has no meaning"]);
     refused("--between serial,process --over workers=1..4 -n 5", &["--workers"]);
     refused("--between pool:workers=1,pool:workers=2 --over workers=1..4 -n 5", &["makes no difference"]);

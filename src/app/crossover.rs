@@ -59,7 +59,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let found = find(&mut field, &rules)?;
     field.progress.finish();
     if found.points.is_empty() && !field.interrupted {
-        return Err(nothing_measured(time_limit_seconds));
+        return Err(nothing_measured(time_limit_seconds, key));
     }
     let value = |number: f64| Value { text: key.text(number), number: Some(number) };
     let failed = field.courses.values().any(|begun| begun.course.tasks_failed() > 0);
@@ -91,13 +91,14 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
 }
 
 /// As for an advice that has none.
-fn nothing_measured(limit: f64) -> Failure {
+fn nothing_measured(limit: f64, key: &Key) -> Failure {
     let limit = report::numbers::seconds(limit);
+    let fewer = if key.name == "tasks" { "a range of fewer tasks" } else { "fewer --tasks" };
     Failure::new(
         exit::LIMIT,
         format!(
             "no value could have a round of both strategies within the time limit of {limit}: expected a longer --time-limit, \
-             or fewer --tasks"
+             or {fewer}"
         ),
     )
 }
@@ -149,6 +150,11 @@ fn rules(typed: &Typed, key: &'static Key, range: Range) -> Result<Rules, Failur
         return Err(usage("--width is below 1%: expected more, values are rounded to three digits"));
     }
     let most_rounds = typed.benchmark.rounds.map_or(DEFAULT_ROUNDS, |rounds| rounds.0);
+    if most_rounds < LEAST_ROUNDS as u64 {
+        return Err(usage(format!(
+            "--rounds is {most_rounds}: expected at least {LEAST_ROUNDS}, since with fewer nobody is told to be faster"
+        )));
+    }
     // Both ends are what was typed; rounded are those between.
     let (low, high) = (range.low, range.high);
     let between =

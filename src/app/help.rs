@@ -28,7 +28,8 @@ pub fn completions(shell: Shell) -> Result<i32, Failure> {
 /// Prints the manual page, as troff.
 pub fn man() -> Result<i32, Failure> {
     let mut page = Vec::new();
-    let command = Cli::command();
+    // What the short help leaves out, the page would name without a word on it.
+    let command = Cli::command().mut_args(|argument| argument.hide_short_help(false));
     let fails = "failed to write the manual page";
     clap_mangen::Man::new(command.clone()).render(&mut page).context(fails)?;
     for verb in command.get_subcommands() {
@@ -40,7 +41,10 @@ pub fn man() -> Result<i32, Failure> {
 /// A section on the flags and operands of `verb` that a benchmark does not have; nothing if there are none.
 fn section_of(verb: &clap::Command, benchmark: &clap::Command) -> io::Result<Vec<u8>> {
     let is_known = |argument: &&clap::Arg| {
-        argument.is_hide_set() || benchmark.get_arguments().any(|known| known.get_id() == argument.get_id())
+        let is_same = |known: &clap::Arg| {
+            known.get_id() == argument.get_id() && known.get_help() == argument.get_help()
+        };
+        argument.is_hide_set() || benchmark.get_arguments().any(is_same)
     };
     let own: Vec<clap::Arg> = verb.get_arguments().filter(|argument| !is_known(argument)).cloned().collect();
     if own.is_empty() || verb.is_hide_set() {

@@ -99,6 +99,12 @@ fn variables(typed: &Typed, spec: &Draft) -> Result<Vec<Variable>, Failure> {
             variables.push(variable.clone());
         }
     }
+    if variables.is_empty() && typed.resume.is_some() {
+        return Err(usage(
+            "what varies? Beside --resume, expected either nothing that says which sweep it is, to go on with that one, or all \
+             of it, --vary too",
+        ));
+    }
     if variables.is_empty() {
         return Err(usage(
             "what varies? Expected --vary KEY=LIST, such as --vary tasks=10,100,1000, or [vary] in a spec",

@@ -31,8 +31,7 @@ pub struct Crossover {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = CROSSOVER)]
     pub time_limit: Option<Seconds>,
 
-    /// What is run at each value; --rounds is how many at one value, at most [default: 40], and twice as many at an end that
-    /// does not tell.
+    /// What is run at each value.
     #[command(flatten)]
     pub benchmark: Benchmark,
 }

@@ -345,6 +345,8 @@ fn warnings(
             warn("differs", difference);
         }
     }
+    // Where the tasks are others, nobody expects as much work.
+    let same_tasks = tasks_of(old) == tasks_of(new);
     for (old, new) in pairs {
         let settings = |row: &StrategyResult| serde_json::to_value(&row.settings).unwrap_or_default();
         let kind = |row: &StrategyResult| serde_json::json!({"engine": row.engine, "mode": row.mode});
@@ -355,7 +357,8 @@ fn warnings(
         if old.tasks_failed() + new.tasks_failed() > 0 {
             warn("tasks_failed", format!("{}: tasks failed, so its times are not compared", new.name));
         }
-        if let Some(more) = work_ratio(old, new)
+        if same_tasks
+            && let Some(more) = work_ratio(old, new)
             && (more.ln()).abs() > (1.0 + margin).ln()
         {
             let message = format!(

@@ -15,6 +15,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid as NixPid;
 
 use super::native::{UNGUARDED, failed, say};
+use crate::measure::kernel::processes_of_group;
 use crate::sys::fork::{self, Pid};
 use crate::sys::raw;
 use crate::sys::strays::end_strays;
@@ -63,6 +64,12 @@ pub(super) fn stand_over(controller: Pid) -> anyhow::Result<()> {
     }
     fork::hear_of_end(controller, ABANDONED);
     let end = watch(ward, &signals);
+    if end.is_none() {
+        // Those who see another die first would complain of it, as Python's workers do, on the user's screen.
+        for pid in processes_of_group(guardian).into_iter().filter(|pid| *pid != guardian) {
+            let _ = kill(NixPid::from_raw(pid), Signal::SIGSTOP);
+        }
+    }
     end_strays(&[]);
     match end {
         Some(Exit::Code(code)) => raw::exit(code),

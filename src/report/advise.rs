@@ -218,7 +218,15 @@ pub fn answer(advice: &Advice) -> String {
     };
     let memory = memory(finals, best);
     let open = not_compared(advice, finals);
-    format!("Use {}.{time}{memory}.{}{tied}{open}", standing.best, lead.unwrap_or_default())
+    let best = &standing.best;
+    let begin = match standing.outcome {
+        // Whoever happened to be ahead is no answer.
+        Outcome::TooFewRounds => {
+            format!("Not decided, for want of rounds: raise --time-limit. {best} was the fastest so far.")
+        }
+        _ => format!("Use {best}."),
+    };
+    format!("{begin}{time}{memory}.{}{tied}{open}", lead.unwrap_or_default())
 }
 
 /// Whether `name` had a round in any race.

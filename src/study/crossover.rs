@@ -33,6 +33,8 @@ pub const CLEAR: f64 = 2.0;
 const CLEAR_ROUNDS: usize = LEAST_ROUNDS;
 /// With fewer rounds nobody is ever told to be faster.
 pub const LEAST_ROUNDS: usize = 3;
+/// With fewer, only a factor of [`CLEAR`] is told: all of them on one side are not yet enough evidence.
+const TELLING_ROUNDS: usize = 11;
 /// Rounds that are measured at a time when three were not enough.
 const STEP: usize = 3;
 
@@ -212,7 +214,8 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
         // Beside a crossing more rounds would have been had, had there been time.
         let is_unfinished = out_of_time && crossings.iter().any(is_within);
         let least = if is_unfinished { rules.most_rounds } else { COARSE_ROUNDS };
-        if cut.contains(&point.value) || point.rounds.len() < rules.most_rounds.min(least) {
+        let wanted = rules.most_rounds.min(least).max(TELLING_ROUNDS);
+        if cut.contains(&point.value) || point.rounds.len() < wanted {
             point.faster = Faster::TooFewRounds;
         }
     }

@@ -51,8 +51,9 @@ pub fn command(
             Some(long) => words.push(format!("--{long}")),
         }
     }
-    let mut rows: Vec<String> = finalists.iter().map(|racer| racer.row.to_string()).collect();
-    rows.sort_by_key(|row| *row != standing.best);
+    let mut rows: Vec<&Racer> = finalists.iter().collect();
+    rows.sort_by_key(|racer| racer.name != standing.best);
+    let rows: Vec<String> = rows.into_iter().map(|racer| racer.row.to_string()).collect();
     words.extend(["--mode".into(), rows.join(",")]);
     words.extend(["--rounds".into(), rounds.to_string()]);
     // The spec's may not be among the finalists.

@@ -60,6 +60,8 @@ pub struct Search {
 pub struct Racer {
     /// As it would be typed.
     pub row: StrategyDraft,
+    /// What it is called in every export.
+    pub name: String,
     /// The median of its rounds, or what a few tasks said of them.
     seconds: f64,
 }
@@ -217,6 +219,7 @@ impl Search {
     fn race(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<Racer>, Ended> {
         let number = self.races.len() + 1;
         let job = self.job(&rows)?;
+        let names: Vec<String> = job.plan.strategies.iter().map(|strategy| strategy.name.clone()).collect();
         let mut course = self.bench.begin(job, self.bench.signals()).map_err(ended)?;
         let part = format!("race {number}");
         let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
@@ -232,17 +235,21 @@ impl Search {
         let interrupted = self.bench.signals().stop_wanted();
         self.races.push(course.finish(interrupted));
         let runners = outcome?;
-        self.note(number, &rows, &runners);
-        let racer = |at: usize| Racer { row: rows[at].clone(), seconds: runners[at].typical_seconds() };
+        self.note(number, &names, &runners);
+        let racer = |at: usize| Racer {
+            row: rows[at].clone(),
+            name: names[at].clone(),
+            seconds: runners[at].typical_seconds(),
+        };
         let given_up = fastest_given_up(&runners).map(racer);
         let both = self.next.take().into_iter().chain(given_up);
         self.next = both.min_by(|a, b| a.seconds.total_cmp(&b.seconds));
         Ok(alive(&runners).into_iter().map(racer).collect())
     }
 
-    fn note(&mut self, race: usize, rows: &[StrategyDraft], runners: &[Runner]) {
-        let noted = rows.iter().zip(runners).map(|(row, runner)| Candidate {
-            strategy: row.to_string(),
+    fn note(&mut self, race: usize, names: &[String], runners: &[Runner]) {
+        let noted = names.iter().zip(runners).map(|(name, runner)| Candidate {
+            strategy: name.clone(),
             race,
             expected_seconds: runner.expected,
             rounds: runner.rounds.len(),

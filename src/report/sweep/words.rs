@@ -115,7 +115,19 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
 fn value_in_a_sentence(sweep: &Sweep, variable: &Variable, best: &BestValue) -> String {
     let shown = |at: usize| value_in_words(variable.unit, &variable.values[at]);
     let list = |values: &[usize]| values.iter().map(|at| shown(*at)).collect::<Vec<_>>().join(", ");
-    let (name, key, value) = (&sweep.strategies[best.strategy], &variable.key, shown(best.value));
+    let (name, key) = (&sweep.strategies[best.strategy], &variable.key);
+    let mut value = shown(best.value);
+    let numbers = || variable.values.iter().filter_map(|value| value.number);
+    if let Some(number) = variable.values[best.value].number
+        && numbers().count() > 2
+    {
+        // It may be better still beyond.
+        if numbers().all(|other| other <= number) {
+            value += ", the largest that was tried";
+        } else if number > 1.0 && numbers().all(|other| other >= number) {
+            value += ", the smallest that was tried";
+        }
+    }
     let ties = match best.not_distinguished.as_slice() {
         [] => String::new(),
         ties => format!("; not distinguished from it: {}", list(ties)),
