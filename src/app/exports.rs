@@ -40,7 +40,11 @@ macro_rules! places {
 }
 
 places!(
-    Benchmark: |flags| [flags.config.as_deref(), flags.args_from.as_deref().map(Path::new)],
+    Benchmark: |flags| {
+        // A saved run may be run again, and take the place of the old one.
+        let spec = flags.config.as_deref().filter(|path| path.extension().is_none_or(|of| of != "json"));
+        [spec, flags.args_from.as_deref().map(Path::new)]
+    },
     Claims: |_| [None; 2]
 );
 
