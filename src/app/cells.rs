@@ -4,9 +4,9 @@ use super::benchmark::spec;
 use super::failure::{Failure, usage};
 use crate::cli::Benchmark;
 use crate::experiment::workbench::{Checked, Workbench};
-use crate::plan::PlanError;
 use crate::plan::draft::Draft;
 use crate::plan::vary::{Flags, Key, Variable};
+use crate::plan::{Plan, PlanError};
 
 /// What plans are made from.
 pub struct Cells {
@@ -72,4 +72,12 @@ impl Cells {
         }
         Ok(draft)
     }
+}
+
+/// Whether all `plans` run the same tasks by strategies of the same settings: what varies makes no difference to them.
+pub fn all_alike(plans: &[Plan]) -> bool {
+    let settings = |plan: &Plan| plan.strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>();
+    plans
+        .windows(2)
+        .all(|pair| pair[0].workload == pair[1].workload && settings(&pair[0]) == settings(&pair[1]))
 }

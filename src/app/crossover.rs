@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::benchmark::{ignore_closed, ignore_closed_pipe};
-use super::cells::Cells;
+use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, usage};
 use crate::cli::Crossover as Typed;
@@ -185,11 +185,7 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
     for value in &rules.grid {
         plans.push(cells.check(&[(key.name, &key.text(*value))], bench)?.plan().clone());
     }
-    if plans.windows(2).all(|pair| {
-        let settings =
-            |at: usize| pair[at].strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>();
-        pair[0].workload == pair[1].workload && settings(0) == settings(1)
-    }) {
+    if all_alike(&plans) {
         return Err(usage(format!(
             "{} makes no difference: both strategies say themselves what it is",
             key.name

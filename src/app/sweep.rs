@@ -3,7 +3,7 @@
 mod resume;
 
 use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
-use super::cells::Cells;
+use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, usage};
 use crate::cli::{Benchmark, Sweep as Typed};
@@ -160,12 +160,7 @@ fn check(cell: &Cell, sweep: &Sweep, cells: &Cells, bench: &Workbench) -> Result
 fn check_all(sweep: &Sweep, cells: &Cells, bench: &Workbench) -> Result<Vec<Plan>, Failure> {
     let plan = |cell| check(cell, sweep, cells, bench).map(|checked| checked.plan().clone());
     let plans: Vec<Plan> = sweep.cells.iter().map(plan).collect::<Result<_, _>>()?;
-    let alike = |pair: &[Plan]| {
-        let settings =
-            |plan: &Plan| plan.strategies.iter().map(|row| row.settings.clone()).collect::<Vec<_>>();
-        pair[0].workload == pair[1].workload && settings(&pair[0]) == settings(&pair[1])
-    };
-    if plans.windows(2).all(alike) && sweep.cells.len() > 1 {
+    if all_alike(&plans) && plans.len() > 1 {
         let keys: Vec<&str> = sweep.variables.iter().map(|variable| variable.key.as_str()).collect();
         return Err(usage(format!(
             "{} makes no difference: every strategy that has it says itself what it is",

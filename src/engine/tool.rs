@@ -265,11 +265,15 @@ pub(super) fn execute(
     Ok(Message::Report(Box::new(report(&tasks, outcome, &seen, cpu, known, left_running))))
 }
 
+/// The last line of what a tool said.
+fn last_line(said: &str) -> Option<&str> {
+    said.lines().map(str::trim).rfind(|line| !line.is_empty())
+}
+
 /// What a tool that has done nothing for too long has most likely met, and what it said itself, if it was heard.
 fn idle(engine: Engine, proof: Option<&Proof>) -> String {
     let said = proof.map(Proof::text).unwrap_or_default();
-    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    let said = said.map(|line| format!(" ({} said {line:?})", engine.name())).unwrap_or_default();
+    let said = last_line(&said).map(|line| format!(" ({} said {line:?})", engine.name())).unwrap_or_default();
     format!(
         "{} had nothing running for {} s and did not end{said}; it waits for ever where it can start no process: {}",
         engine.name(),
@@ -301,7 +305,7 @@ fn unfinished(
     let name = engine.name();
     match proof.map(|proof| proof.text()) {
         Some(said) => {
-            let error = match said.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            let error = match last_line(&said) {
                 Some(line) => error.context(format!("{name} said {line:?}")),
                 None => error,
             };

@@ -36,16 +36,17 @@ pub fn words(plan: &Plan) -> Vec<String> {
     line.0
 }
 
+/// `flag` with its `value`, in one word or two.
+pub fn flag_with(flag: &str, value: String) -> Vec<String> {
+    // Alone it would be taken for a flag.
+    if value.starts_with('-') { vec![format!("{flag}={value}")] } else { vec![flag.to_owned(), value] }
+}
+
 struct Line(Vec<String>);
 
 impl Line {
     fn say(&mut self, flag: &str, value: Option<impl ToString>) {
-        match value.map(|value| value.to_string()) {
-            // Alone it would be taken for a flag.
-            Some(value) if value.starts_with('-') => self.0.push(format!("{flag}={value}")),
-            Some(value) => self.0.extend([flag.to_owned(), value]),
-            None => {}
-        }
+        self.0.extend(value.into_iter().flat_map(|value| flag_with(flag, value.to_string())));
     }
 
     fn say_if(&mut self, flag: &str, wanted: Option<bool>) {

@@ -9,7 +9,7 @@ use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::style::{DIM, TITLE, paint, plain};
 use crate::document::standing::{Outcome, Standing};
-use crate::document::{Document, SpeedUp};
+use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::memory::Missing;
 use crate::stats::{self, Verdict};
 use crate::study::advise::document::{Advice, Finalist};
@@ -262,15 +262,10 @@ fn memory(finals: &Document, best: Option<&Finalist>) -> String {
 fn not_compared(advice: &Advice, finals: &Document) -> String {
     let (mut near, mut far): (Vec<&str>, usize) = (Vec::new(), 0);
     for (name, race) in left_open(advice, finals) {
-        let times = advice.candidates.iter().filter(|candidate| candidate.race == race);
-        let times = times.filter_map(|candidate| {
-            let rows = &advice.races.get(race.checked_sub(1)?)?.strategies;
-            let row = rows.iter().find(|row| row.name == candidate.strategy)?;
-            Some((candidate.strategy.as_str(), row.summary.as_ref()?.total_seconds.median))
-        });
-        let times: Vec<(&str, f64)> = times.collect();
-        let fastest = times.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
-        let own = times.iter().find(|(other, _)| *other == name).map(|(_, seconds)| *seconds);
+        let rows = || advice.races.get(race.wrapping_sub(1)).into_iter().flat_map(|race| &race.strategies);
+        let median = |row: &StrategyResult| Some(row.summary.as_ref()?.total_seconds.median);
+        let fastest = rows().filter_map(median).fold(f64::INFINITY, f64::min);
+        let own = rows().find(|row| row.name == name).and_then(median);
         // Of one without a round nobody can say that it is far.
         if own.is_some_and(|own| own > NEAR * fastest) {
             far += 1;

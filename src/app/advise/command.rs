@@ -8,6 +8,7 @@ use crate::app::failure::Failure;
 use crate::cli::Cli;
 use crate::document::standing::Standing;
 use crate::engine::Engine;
+use crate::plan::command_line::flag_with;
 
 /// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows, and as many
 /// `rounds` as they had.
@@ -39,14 +40,7 @@ pub fn command(
         match argument.get_long() {
             None => program.extend(raw),
             Some(long) if argument.get_action().takes_values() => {
-                for value in raw {
-                    // Alone it would be taken for a flag.
-                    if value.starts_with('-') {
-                        words.push(format!("--{long}={value}"));
-                    } else {
-                        words.extend([format!("--{long}"), value]);
-                    }
-                }
+                words.extend(raw.flat_map(|value| flag_with(&format!("--{long}"), value)));
             }
             Some(long) => words.push(format!("--{long}")),
         }

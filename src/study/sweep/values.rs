@@ -5,6 +5,8 @@
 //! others as two runs are ([`crate::stats::RankPairs`]), with intervals as wide as it takes for the wrong one to be called
 //! the fastest in at most 5 % of cases ([`crate::stats::confidence_against`]).
 
+use std::collections::BTreeMap;
+
 use super::Sweep;
 use crate::document::StrategyResult;
 use crate::stats::{RankPairs, Verdict, compare_independent_with, confidence_against};
@@ -52,10 +54,13 @@ fn best_value(sweep: &Sweep, strategy: usize, values: usize) -> Option<BestValue
     let times =
         |row: &StrategyResult| row.rounds.iter().map(|round| round.report.total_seconds).collect::<Vec<_>>();
     let mut found = BestValue { strategy, value, not_distinguished: Vec::new(), too_few_rounds: Vec::new() };
+    let (ours, confidence) = (times(best), confidence_against(rows.len()));
+    // They need the numbers of rounds and no times, so most of the others share them.
+    let mut drawn: BTreeMap<usize, Option<RankPairs>> = BTreeMap::new();
     for (other, row) in rows.iter().filter(|(other, _)| *other != value) {
-        let (ours, theirs) = (times(best), times(row));
-        let confidence = confidence_against(rows.len());
-        let ranks = RankPairs::resample_at(confidence, ours.len(), theirs.len(), run.seed);
+        let theirs = times(row);
+        let draw = || RankPairs::resample_at(confidence, ours.len(), theirs.len(), run.seed);
+        let ranks = drawn.entry(theirs.len()).or_insert_with(draw);
         let compared = compare_independent_with(&ours, &theirs, run.margin, ranks.as_ref());
         match compared.map(|compared| compared.verdict) {
             Some(Verdict::Faster) => {}
