@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::programs::{MODES, alive_with, assert_gone, hour, last, reasons, run};
 use common::{Sandbox, kill, parse};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use procbench::document::Round;
 
 #[test]
@@ -89,6 +90,24 @@ fn a_runner_or_a_guardian_that_is_killed_leaves_nothing_either() {
             assert!(finished.error().contains("killed by SIGKILL"), "{mode}, {whom}: {finished:?}");
             assert_gone(&hour, Duration::ZERO);
         }
+    }
+}
+
+/// The kernel sends SIGHUP to those whose terminal is closed, and to a group with stopped processes that nobody of its session is
+/// left to continue.
+#[test]
+fn a_guardian_ends_by_nothing_but_its_work() {
+    for mode in MODES {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let mut running = start_endless(&sandbox, mode, &hour);
+        let guardian = running.wait_for_runner(1);
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR1] {
+            signal::kill(Pid::from_raw(guardian), signal).expect("a guardian");
+        }
+        running.signal(Signal::SIGTERM);
+        let finished = running.finish();
+        assert_eq!(finished.code(), Some(130), "{mode}: the guardian was still there: {finished:?}");
+        assert_gone(&hour, Duration::ZERO);
     }
 }
 

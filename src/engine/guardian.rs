@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::Context;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::Pid as NixPid;
 
 use super::native::{UNGUARDED, failed, say};
@@ -53,17 +53,17 @@ const ABANDONED: Signal = Signal::SIGTERM;
 pub(super) fn stand_over(controller: Pid) -> anyhow::Result<()> {
     fork::become_subreaper()?;
     let guardian = std::process::id() as Pid;
-    // Held back before there is a child that could end.
-    let signals: SigSet = [Signal::SIGCHLD, ABANDONED].into_iter().collect();
-    signals.thread_block()?;
+    // Held back before there is a child that could end; and whatever else could end the guardian before it has done its
+    // work. Such as the SIGHUP that the kernel sends to a group with stopped processes, as below, when the controller ends.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let ward = fork::fork_off()?;
     if ward == 0 {
-        signals.thread_unblock()?;
+        before.thread_set_mask()?;
         fork::die_with(guardian);
         return Ok(());
     }
     fork::hear_of_end(controller, ABANDONED);
-    let end = watch(ward, &signals);
+    let end = watch(ward, &[Signal::SIGCHLD, ABANDONED].into_iter().collect());
     if end.is_none() {
         // Those who see another die first would complain of it, as Python's workers do, on the user's screen.
         for pid in processes_of_group(guardian).into_iter().filter(|pid| *pid != guardian) {
