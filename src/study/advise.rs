@@ -15,7 +15,8 @@
 //!    number of those who are left. This is looked at only now and then ([`LOOKS`]), since each look can be wrong;
 //! 5. if there is no time for [`ENOUGH_ROUNDS`] rounds of all: then what is left is divided evenly among as many stages as it
 //!    takes to halve them until few are left, and after each the slower half goes (successive halving: Karnin et al., ICML
-//!    2013; Jamieson & Talwalkar, AISTATS 2016).
+//!    2013; Jamieson & Talwalkar, AISTATS 2016). Where there is time for that, the best of each [kind](Entrant::kind) stays
+//!    until he has had two rounds: one alone may have been disturbed, and with him all that is like him would be gone.
 //!
 //! The race says who is among the best. What the answer tells of times and leads comes from rounds that are run after it, so
 //! that whoever was lucky in the race has to be lucky again.
@@ -85,9 +86,20 @@ pub enum Reason {
     NoTime,
 }
 
+/// Somebody who wants to be in a race.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entrant {
+    /// How long a round should take, by a few tasks, in seconds.
+    pub expected: f64,
+    /// Which are of the same kind, and so should take about as long.
+    pub kind: usize,
+}
+
 /// Somebody in a race.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Runner {
+    /// Which others are like him.
+    pub kind: usize,
     /// How long a round should take, by a few tasks, in seconds.
     pub expected: f64,
     /// His rounds, in seconds.
@@ -111,15 +123,18 @@ impl Runner {
     }
 }
 
-/// Races those whose rounds should take `expected` seconds, until the time is up or one is left, and returns all of them.
+/// Races `entrants` until the time is up or one is left, and returns all of them.
 ///
 /// # Errors
 /// What `arena` says.
-pub fn race<A: Arena>(arena: &mut A, expected: &[f64], keep: usize) -> Result<Vec<Runner>, A::Error> {
-    let mut runners: Vec<Runner> = expected
-        .iter()
-        .map(|expected| Runner { expected: *expected, rounds: Vec::new(), gave_up: None })
-        .collect();
+pub fn race<A: Arena>(arena: &mut A, entrants: &[Entrant], keep: usize) -> Result<Vec<Runner>, A::Error> {
+    let runner = |entrant: &Entrant| Runner {
+        kind: entrant.kind,
+        expected: entrant.expected,
+        rounds: Vec::new(),
+        gave_up: None,
+    };
+    let mut runners: Vec<Runner> = entrants.iter().map(runner).collect();
     let mut stages = Stages::new(keep);
     let shortest = try_the_promising(arena, &runners, &mut stages)?;
     for runner in runners.iter_mut().filter(|runner| runner.expected > HOPELESS * shortest) {

@@ -1,5 +1,6 @@
 //! The search on this machine: who races, on what ground, and who comes into the finals.
 
+use std::iter::zip;
 use std::time::{Duration, Instant};
 
 use crate::app::failure::Failure;
@@ -15,7 +16,7 @@ use crate::plan::{Plan, PlanError};
 use crate::report::progress::{Part, Progress};
 use crate::stats::MIN_ROUNDS;
 use crate::study::advise::document::Candidate;
-use crate::study::advise::{Arena, Runner, alive, candidates, fastest_given_up, race};
+use crate::study::advise::{Arena, Entrant, Runner, alive, candidates, fastest_given_up, race};
 
 /// When the first race is to be over, all others, and the finals, as parts of the whole time.
 const RACES_OVER: [f64; 2] = [0.45, 0.7];
@@ -219,15 +220,23 @@ impl Search {
     fn race(&mut self, rows: Vec<StrategyDraft>) -> Result<Vec<Racer>, Ended> {
         let number = self.races.len() + 1;
         let job = self.job(&rows)?;
-        let names: Vec<String> = job.plan.strategies.iter().map(|strategy| strategy.name.clone()).collect();
+        let strategies = job.plan.strategies.clone();
+        let names: Vec<String> = strategies.iter().map(|strategy| strategy.name.clone()).collect();
         let mut course = self.bench.begin(job, self.bench.signals()).map_err(ended)?;
         let part = format!("race {number}");
         let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
         let mut observer = Part::new(&mut self.progress, part.clone());
         let estimate = course.pilot(over, &mut observer).map_err(ended)?.ok_or(Ended::OutOfTime)?;
-        let expected: Vec<f64> = estimate.rounds.iter().map(|round| round.round_seconds).collect();
+        let kinds: Vec<(Engine, Mode)> =
+            strategies.iter().map(|strategy| (strategy.engine, strategy.mode)).collect();
+        let entrants: Vec<Entrant> = zip(&estimate.rounds, &kinds)
+            .map(|(round, own)| Entrant {
+                expected: round.round_seconds,
+                kind: kinds.iter().position(|kind| kind == own).unwrap_or(0),
+            })
+            .collect();
         let mut ground = Ground { course, over, progress: &mut self.progress, part, spent: [0.0; 2] };
-        let outcome = race(&mut ground, &expected, 2);
+        let outcome = race(&mut ground, &entrants, 2);
         let Ground { course, spent: [altogether, in_rounds], .. } = ground;
         if in_rounds > 0.0 {
             self.cost = (altogether / in_rounds).max(1.0);

@@ -6,6 +6,9 @@
 use super::{ENOUGH_ROUNDS, Reason, Runner, alive};
 use crate::experiment::course::Took;
 
+/// Of so many rounds not all were disturbed.
+const SURE_ROUNDS: usize = 2;
+
 /// A race in stages.
 pub struct Stages {
     keep: usize,
@@ -60,11 +63,32 @@ impl Stages {
             if fits || (!self.has_round && one_of_each <= seconds_left / 3.0) {
                 return;
             }
-            for at in &left[left.len().div_ceil(2).max(self.keep)..] {
+            let staying = self.staying(runners, &left, seconds_left, number);
+            for at in left.iter().filter(|at| !staying.contains(at)) {
                 runners[*at].gave_up = Some(Reason::NoTime);
+            }
+            if staying.len() == left.len() {
+                return;
             }
             self.over = seconds_left;
         }
+    }
+
+    /// Which of `left`, the fastest first, stay when the slower half goes: that, and where nobody has had [`SURE_ROUNDS`] and
+    /// there is time for another of each, the best of every kind.
+    fn staying(&self, runners: &[Runner], left: &[usize], seconds_left: f64, number: usize) -> Vec<usize> {
+        let (faster, slower) = left.split_at(left.len().div_ceil(2).max(self.keep));
+        let mut staying = faster.to_vec();
+        for at in slower {
+            if staying.iter().all(|other| runners[*other].kind != runners[*at].kind) {
+                staying.push(*at);
+            }
+        }
+        let one_of_each = self.cost * staying.iter().map(|at| runners[*at].typical_seconds()).sum::<f64>();
+        if number >= SURE_ROUNDS || one_of_each > seconds_left {
+            staying.truncate(faster.len());
+        }
+        staying
     }
 
     /// Stages that are to come while `count` are left.
