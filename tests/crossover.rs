@@ -77,7 +77,7 @@ fn a_time_too_short_for_any_round_is_no_answer() {
         "--between serial,pool --over tasks=1..1e6 --cpu 1ms --time-limit 1ms --quiet --json out.json";
     let finished = run(&sandbox, arguments).expect_code(3);
     assert!(
-        finished.stderr.contains("within the time limit of 1.00 ms: expected a longer --time-limit"),
+        finished.stderr.contains("within the time limit of 1.00 ms no value could have a round of both"),
         "{finished:?}"
     );
     assert!(finished.stdout.is_empty() && !sandbox.path("out.json").exists(), "{finished:?}");

@@ -9,6 +9,7 @@ use common::Sandbox;
 use procbench::document::{Document, MemoryRound};
 use procbench::experiment::warnings;
 use procbench::measure::memory::MemoryReading;
+use procbench::mode::Mode;
 use procbench::stats;
 
 static RUN: LazyLock<Document> =
@@ -175,4 +176,23 @@ fn a_speed_up_from_fewer_rounds_than_the_times_is_told() {
     let row = document.strategies.iter_mut().find(|row| row.name == baseline).expect("a baseline");
     row.rounds.pop();
     assert!(said(&document, "fewer_pairs").is_some_and(|said| said.contains("its speed-up rests on the")));
+}
+
+#[test]
+fn workers_that_wait_could_be_more() {
+    let seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003];
+    let busy_for = |cpu_seconds: f64, workers: u64| {
+        let mut document = with_rounds(&seconds);
+        let strategy = &mut document.strategies[0];
+        strategy.mode = Mode::Pool;
+        strategy.settings.workers = Some(workers);
+        for round in &mut strategy.rounds {
+            (round.tree_cpu_user_seconds, round.tree_cpu_system_seconds) = (cpu_seconds, 0.0);
+        }
+        said(&document, "waiting_workers")
+    };
+    let told = busy_for(0.02, 1).expect("it waits");
+    assert!(told.contains("busy for 2 %") && told.contains("pool:workers=4,"), "no more than tasks: {told}");
+    assert_eq!(busy_for(0.9, 1), None, "one that computes");
+    assert_eq!(busy_for(0.02, 1_000_000), None, "whoever has asked for so many knows");
 }

@@ -5,7 +5,7 @@ mod search;
 
 use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
 use super::exports;
-use super::failure::{Failure, usage};
+use super::failure::{Failure, time_limit_too_short, usage};
 use crate::cli::Advise as Typed;
 use crate::document::Document;
 use crate::document::head::{Head, Kind};
@@ -52,7 +52,10 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
             (finalists, Some(finals))
         }
         Err(Ended::Interrupted) => (Vec::new(), None),
-        Err(Ended::OutOfTime) => return Err(no_time(NOBODY_TRIED, limit)),
+        Err(Ended::OutOfTime { tried, of, enough }) => {
+            let what = format!("a few tasks of only {tried} of {of} strategies could be tried");
+            return Err(time_limit_too_short(limit, &what, Some(enough), "shorter tasks"));
+        }
         Err(Ended::Failed(failure)) => return Err(failure),
     };
     search.progress.finish();
@@ -60,7 +63,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let failed = search.races.iter().chain(&finals).any(|document| document.tasks_failed() > 0);
     let partial = finals.as_ref().is_none_or(|document| document.partial);
     if standing.is_none() && !partial {
-        return Err(no_time(NO_ROUND, limit));
+        let what = "no strategy could finish a round for the answer";
+        return Err(time_limit_too_short(limit, what, Some(search.enough(&finalists)), "fewer --tasks"));
     }
     let rounds_of = |finals: &Document| finals.strategies.iter().map(|row| row.rounds.len()).max();
     let rounds = finals.as_ref().and_then(rounds_of).unwrap_or(0);
@@ -89,17 +93,6 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         (false, true) => exit::FAILURE,
         (false, false) => exit::SUCCESS,
     })
-}
-
-/// What could not be done within the time limit, and what to do about it.
-const NOBODY_TRIED: [&str; 2] =
-    ["not even a few tasks of each strategy could be tried", "a longer --time-limit, or shorter tasks"];
-const NO_ROUND: [&str; 2] =
-    ["no strategy could finish a round for the answer", "a longer --time-limit, or fewer --tasks"];
-
-fn no_time([what, instead]: [&str; 2], limit: f64) -> Failure {
-    let limit = report::numbers::seconds(limit);
-    Failure::new(exit::LIMIT, format!("{what} within the time limit of {limit}: expected {instead}"))
 }
 
 /// Refuses what the search is to find.

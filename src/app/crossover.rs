@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::benchmark::{ignore_closed, ignore_closed_pipe};
 use super::cells::{Cells, all_alike};
 use super::exports;
-use super::failure::{Failure, usage};
+use super::failure::{Failure, time_limit_too_short, usage};
 use crate::cli::Crossover as Typed;
 use crate::document::SpeedUp;
 use crate::document::head::{Head, Kind};
@@ -59,7 +59,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let found = find(&mut field, &rules)?;
     field.progress.finish();
     if found.points.is_empty() && !field.interrupted {
-        return Err(nothing_measured(time_limit_seconds, key));
+        return Err(nothing_measured(&field, time_limit_seconds, rules.grid.len()));
     }
     let value = |number: f64| Value { text: key.text(number), number: Some(number) };
     let failed = field.courses.values().any(|begun| begun.course.tasks_failed() > 0);
@@ -90,17 +90,12 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     })
 }
 
-/// As for an advice that has none.
-fn nothing_measured(limit: f64, key: &Key) -> Failure {
-    let limit = report::numbers::seconds(limit);
-    let fewer = if key.name == "tasks" { "a range of fewer tasks" } else { "fewer --tasks" };
-    Failure::new(
-        exit::LIMIT,
-        format!(
-            "no value could have a round of both strategies within the time limit of {limit}: expected a longer --time-limit, \
-             or {fewer}"
-        ),
-    )
+/// As for an advice that has none: not even the shortest of `values` had a round of both.
+fn nothing_measured(field: &Field<'_>, limit: f64, values: usize) -> Failure {
+    let fewer = if field.key.name == "tasks" { "a range of fewer tasks" } else { "fewer --tasks" };
+    let pairs = field.courses.values().map(|begun| seconds_of_pair(&begun.course));
+    let enough = pairs.reduce(f64::min).map(|pair| LEAST_ROUNDS as f64 * pair * values as f64);
+    time_limit_too_short(limit, "no value could have a round of both strategies", enough, fewer)
 }
 
 /// `KEY=LOW..HIGH`
@@ -288,10 +283,10 @@ impl Field<'_> {
         make_output_folder(&job.plan).map_err(Failure::from)?;
         let before = forks_of(&self.courses);
         let mut course = self.bench.begin(job, self.bench.signals())?;
-        if course.pilot(self.deadline, &mut observer)?.is_none() {
+        if course.pilot(self.deadline, &mut observer)?.is_err() {
             return Err(OUT_OF_TIME);
         }
-        let pair: f64 = [0, 1].map(|place| expected_in_a_pair(&course, place)).iter().sum();
+        let pair = seconds_of_pair(&course);
         // What takes seconds does not become faster by having been run before.
         let is_short = course.expected_seconds().iter().sum::<f64>() < 1.0;
         self.courses.insert(value.to_owned(), Begun { course, before, longer: 1 });
@@ -354,6 +349,11 @@ fn patience(course: &Course, place: usize) -> Duration {
 /// How long a round of the strategy at `place` should take in a pair, in seconds.
 fn expected_in_a_pair(course: &Course, place: usize) -> f64 {
     course.expected_seconds()[place].min(patience(course, place).as_secs_f64())
+}
+
+/// How long a round of each should take in a pair, in seconds.
+fn seconds_of_pair(course: &Course) -> f64 {
+    [0, 1].map(|place| expected_in_a_pair(course, place)).iter().sum()
 }
 
 /// Processes and threads that all courses have created, if that is known.

@@ -8,6 +8,7 @@ use crate::experiment::RunError;
 use crate::experiment::workbench::PrepareError;
 use crate::measure::shortage::{self, Lack};
 use crate::plan::PlanError;
+use crate::report::numbers;
 use crate::report::style::{ERROR, paint, plain};
 
 /// Why there is nothing to report.
@@ -33,6 +34,20 @@ impl Failure {
 /// What was typed is wrong.
 pub fn usage(message: impl ToString) -> Failure {
     Failure::new(exit::USAGE, message)
+}
+
+/// Within the time limit of `limit` seconds the search could not do `what`. `enough` seconds should do, if that is known; or
+/// `instead`.
+pub fn time_limit_too_short(limit: f64, what: &str, enough: Option<f64>, instead: &str) -> Failure {
+    /// Nobody waits longer than a day for an answer.
+    const LONGEST: f64 = 86_400.0;
+    let enough = enough.map(|enough| enough.max(2.0 * limit).ceil());
+    let longer = match enough {
+        Some(enough) if enough <= LONGEST => format!("--time-limit {enough}s or longer"),
+        _ => "a longer --time-limit".into(),
+    };
+    let limit = numbers::seconds(limit);
+    Failure::new(exit::LIMIT, format!("within the time limit of {limit} {what}: expected {longer}, or {instead}"))
 }
 
 impl From<anyhow::Error> for Failure {

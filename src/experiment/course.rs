@@ -55,6 +55,10 @@ pub enum Took {
     Longer(f64),
 }
 
+/// So many strategies' tasks could be tried before the time was up.
+#[derive(Debug, Clone, Copy)]
+pub struct TriedOnly(pub usize);
+
 impl Course {
     /// Makes `job` ready, of which nothing is run yet.
     ///
@@ -126,8 +130,8 @@ impl Course {
         outcome
     }
 
-    /// How long a round of each strategy should take, from a few tasks of each; `None` if that is not known by `deadline`, as
-    /// where a single task takes longer. A strategy whose few tasks alone take [`HOPELESS_TIMES`] times as long as all of another
+    /// How long a round of each strategy should take, from a few tasks of each; if that is not known by `deadline`, as where a
+    /// single task takes longer, of how many it is. A strategy whose few tasks alone take [`HOPELESS_TIMES`] times as long as all of another
     /// is not waited for: that is what its round is said to take.
     ///
     /// # Errors
@@ -136,7 +140,7 @@ impl Course {
         &mut self,
         deadline: Instant,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Estimate>, RunError> {
+    ) -> Result<Result<Estimate, TriedOnly>, RunError> {
         const AT_LEAST: f64 = 1.0;
         let started = Instant::now();
         let mut scale = Scale::default();
@@ -165,7 +169,7 @@ impl Course {
                         pilot_tasks: None,
                     });
                 }
-                (Err(RoundFailure::Interrupted), _) => return Ok(None),
+                (Err(RoundFailure::Interrupted), _) => return Ok(Err(TriedOnly(rounds.len()))),
                 (Err(failure), _) => return Err(failure.into()),
             }
         }
@@ -174,7 +178,7 @@ impl Course {
         let estimate =
             self.session(&signals, observer, |session, _, _| Ok(session.estimate(rounds, spent)))?;
         self.estimate = Some(estimate.clone());
-        Ok(Some(estimate))
+        Ok(Ok(estimate))
     }
 
     /// One round, to warm up or timed, of each strategy in `which`, by their places in the plan, next to each other, so that they can be compared.

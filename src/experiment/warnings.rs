@@ -3,7 +3,7 @@
 mod failed;
 mod notice;
 
-use crate::document::{Document, Memory, PerAliveMissing, StrategyResult, Warning};
+use crate::document::{Document, Memory, PerAliveMissing, Round, StrategyResult, Warning};
 use crate::engine::Engine;
 use crate::measure::conditions::{self, Condition};
 use crate::measure::memory::Missing;
@@ -20,6 +20,12 @@ const MEMORY_SPREAD_LIMIT: f64 = 0.25;
 /// Threads of a rayon pool that are told to be many. For tasks that wait for 100 ms, on two cores, 64 for each took 5 % longer than a pool
 /// of as many workers, 100 took 40 % longer, and 200 three times as long.
 const MANY_THREADS_PER_CORE: u64 = 64;
+
+/// Workers that compute for less than this part of the time are told to wait.
+const IDLE_SHARE: f64 = 0.5;
+
+/// More workers than this are not proposed to whoever has not asked for any number.
+const MOST_PROPOSED: u64 = 64;
 
 /// Failed tasks of a strategy that are told one by one.
 const FAILURES_SHOWN: usize = 3;
@@ -184,6 +190,35 @@ fn memory_range(strategy: &StrategyResult) -> Option<(&str, [u64; 2])> {
     is_wide.then_some((strategy.name.as_str(), [low, high]))
 }
 
+/// Where there are no more workers than processors, and those mostly wait, nor are there more in another row of that kind.
+fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores: u64) -> Option<Notice<'a>> {
+    let workers = strategy.settings.workers.filter(|workers| *workers <= cores)?;
+    let tasks = document.plan.workload.tasks;
+    let is_alike = |other: &&StrategyResult| (other.engine, other.mode) == (strategy.engine, strategy.mode);
+    let has_more = |other: &StrategyResult| other.settings.workers.is_some_and(|others| others > workers);
+    let has_them_waiting = matches!(strategy.mode, Mode::Pool | Mode::Threads) && !strategy.engine.is_tool();
+    if !has_them_waiting || tasks <= workers || document.strategies.iter().filter(is_alike).any(has_more) {
+        return None;
+    }
+    let share = |round: &Round| {
+        let cpu_seconds = round.tree_cpu_user_seconds + round.tree_cpu_system_seconds;
+        cpu_seconds / (workers as f64 * round.report.total_seconds)
+    };
+    let shares: Vec<f64> = strategy.rounds.iter().map(share).collect();
+    let seconds = strategy.summary.as_ref()?.total_seconds.median;
+    let busy = stats::summarise(&shares, document.plan.run.seed)?.median;
+    if busy >= IDLE_SHARE || seconds < SHORT_ROUND_SECONDS {
+        return None;
+    }
+    let proposed = (workers as f64 / busy).min(MOST_PROPOSED.min(tasks) as f64).round() as u64;
+    (proposed > workers).then_some(Notice::WaitingWorkers {
+        of: vec![(&strategy.name, busy)],
+        workers,
+        mode: strategy.mode,
+        proposed,
+    })
+}
+
 fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<Notice<'a>> {
     let name = strategy.name.as_str();
     let times: Vec<f64> = strategy.rounds.iter().map(|round| round.report.total_seconds).collect();
@@ -229,6 +264,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
     {
         notices.push(Notice::ManyThreads { strategy: name, workers, cores });
     }
+    notices.extend(waiting_workers(strategy, document, cores));
     let run = &document.plan.run;
     if let Some(wanted) = run.precision.filter(|_| !document.partial && rounds > 0) {
         let reached =

@@ -56,7 +56,7 @@ pub fn legend(document: &Crossovers) -> String {
     let mut notes = vec![LEGEND];
     let lacks = |point: &Point| point.document.strategies.iter().any(|row| row.summary.is_none());
     if document.points.iter().any(lacks) {
-        notes.push("—: no round");
+        notes.push("—: not waited for, since the other is much faster");
     }
     notes.join(" · ")
 }

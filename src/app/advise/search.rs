@@ -7,7 +7,7 @@ use crate::app::failure::Failure;
 use crate::document::Document;
 use crate::engine::Engine;
 use crate::experiment::RunError;
-use crate::experiment::course::{Course, Took};
+use crate::experiment::course::{Course, Took, TriedOnly};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::{Job, Workbench};
 use crate::mode::Mode;
@@ -69,8 +69,15 @@ pub struct Racer {
 
 /// Why there are no finalists.
 pub enum Ended {
-    /// The time was up before anybody had a round.
-    OutOfTime,
+    /// The time was up before a few tasks of all strategies had been tried.
+    OutOfTime {
+        /// Of so many they had.
+        tried: usize,
+        /// So many there are.
+        of: usize,
+        /// What should be enough, in seconds, to try them all and race.
+        enough: f64,
+    },
     /// Somebody wants an end.
     Interrupted,
     /// It cannot go on.
@@ -139,7 +146,7 @@ impl Search {
             }
             let rows = leaders.iter().map(|racer| racer.row.clone()).chain(near).collect();
             match self.race(rows) {
-                Err(Ended::OutOfTime) => break,
+                Err(Ended::OutOfTime { .. }) => break,
                 racers => leaders = racers?,
             }
         }
@@ -152,6 +159,12 @@ impl Search {
         let best = leaders.first().map_or(0.0, |leader| leader.seconds);
         let rounds = if self.races.len() == 1 { 0.0 } else { LEAST_RACE_ROUNDS };
         self.left(RACES_OVER[1]) > rounds * self.cost * best * racers as f64
+    }
+
+    /// The time limit, in seconds, with which those who were to be in the finals should have as many rounds as it takes.
+    pub fn enough(&self, finalists: &[Racer]) -> f64 {
+        let one_of_each: f64 = finalists.iter().map(|racer| racer.seconds).sum();
+        LEAST_FINAL_ROUNDS as f64 * self.cost * one_of_each / (FINALS_OVER - RACES_OVER[1])
     }
 
     /// As many of `finalists` as there is time for; if there is only one, with the fastest that was given up, so that the answer
@@ -226,7 +239,12 @@ impl Search {
         let part = format!("race {number}");
         let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
         let mut observer = Part::new(&mut self.progress, part.clone());
-        let estimate = course.pilot(over, &mut observer).map_err(ended)?.ok_or(Ended::OutOfTime)?;
+        let begun = Instant::now();
+        let estimate = course.pilot(over, &mut observer).map_err(ended)?.map_err(|TriedOnly(tried)| {
+            // As if the one that was not finished would have been by now.
+            let of_each = begun.elapsed().as_secs_f64() / (tried + 1) as f64;
+            Ended::OutOfTime { tried, of: rows.len(), enough: of_each * rows.len() as f64 / RACES_OVER[0] }
+        })?;
         let kinds: Vec<(Engine, Mode)> =
             strategies.iter().map(|strategy| (strategy.engine, strategy.mode)).collect();
         let entrants: Vec<Entrant> = zip(&estimate.rounds, &kinds)

@@ -6,6 +6,7 @@ use super::failed::{Failed, timed_rounds};
 use crate::document::{MEMORY_NOT_MEASURED, NOT_MEASURED, PerAliveMissing, TOO_FEW_ROUNDS};
 use crate::measure::memory::Missing;
 use crate::measure::storage::Storage;
+use crate::mode::Mode;
 use crate::report::numbers::{bytes, count, exact_percent, percent, seconds};
 use crate::stats::{MIN_ROUNDS, SPREAD_LIMIT};
 use crate::workload::Io;
@@ -44,6 +45,13 @@ pub(super) enum Notice<'a> {
         strategy: &'a str,
         workers: u64,
         cores: u64,
+    },
+    /// With the part of the time that they computed for.
+    WaitingWorkers {
+        of: Vec<(&'a str, f64)>,
+        workers: u64,
+        mode: Mode,
+        proposed: u64,
     },
     TooFewRounds {
         fewest: usize,
@@ -116,6 +124,14 @@ impl<'a> Notice<'a> {
                 of.extend(more);
             }
             (Self::Drift { of }, Self::Drift { of: more }) => of.extend(more),
+            (
+                Self::WaitingWorkers { of, workers, mode, .. },
+                Self::WaitingWorkers { of: more, workers: others, mode: other, .. },
+            ) if workers == others => {
+                of.extend(more);
+                // The last is the one that the question is about where there are threads too.
+                *mode = *other;
+            }
             (Self::Spread { of }, Self::Spread { of: more }) => of.extend(more),
             (Self::Outliers { of }, Self::Outliers { of: more }) => of.extend(more),
             (Self::WaitOvershoot { of, .. }, Self::WaitOvershoot { of: more, .. }) => of.extend(more),
@@ -134,6 +150,7 @@ impl<'a> Notice<'a> {
             Self::NotPrecise { .. } => "not_precise",
             Self::FewerPairs { .. } => "fewer_pairs",
             Self::ManyThreads { .. } => "many_threads",
+            Self::WaitingWorkers { .. } => "waiting_workers",
             Self::TooFewRounds { .. } => TOO_FEW_ROUNDS,
             Self::ShortRounds { .. } => "short_rounds",
             Self::SlowFirstRound { .. } => "slow_first_round",
@@ -204,6 +221,14 @@ impl fmt::Display for Notice<'_> {
                  time is theirs in looking for work. For tasks that wait, look at a pool of as many workers, or at py-threads",
                 count(*workers)
             ),
+            Self::WaitingWorkers { of, workers, mode, proposed } => {
+                let who = if *workers == 1 { "1 worker spends".into() } else { format!("{workers} workers spend") };
+                let busy = each(of, |(strategy, busy)| format!("{strategy}: busy for {}", percent(*busy)));
+                write!(
+                    f,
+                    "{who} most of the time waiting ({busy}): more of them, as in {mode}:workers={proposed}, may be faster"
+                )
+            }
             Self::TooFewRounds { fewest } => {
                 write!(
                     f,
