@@ -91,7 +91,12 @@ impl Header {
 /// One sentence that names the file, what was found there and what was expected.
 pub fn header(text: &str, path: &Path) -> Result<Header, String> {
     let shown = path.display();
-    let header: Header = serde_json::from_str(text).map_err(|error| wrong(&error, path, "procbench"))?;
+    let header: Header = match serde_json::from_str(text) {
+        Ok(header) => header,
+        // What is JSON, but of another shape, need not be told in which column.
+        Err(error) if error.is_data() => return Err(format!("{shown} is not an export of procbench")),
+        Err(error) => return Err(wrong(&error, path, "procbench")),
+    };
     if header.schema_version.is_none() {
         return Err(format!("{shown} is not an export of procbench: it has no schema_version"));
     }

@@ -168,6 +168,19 @@ fn an_interrupt_ends_it_and_leaves_nothing() {
 }
 
 #[test]
+fn an_interrupt_after_a_round_tells_what_is_known_so_far() {
+    let sandbox = Sandbox::new();
+    let arguments = "advise -n 4 --io-wait 20ms --time-limit 1h -m serial,pool --quiet --json out.json";
+    let mut running = sandbox.start(sandbox.command(words(arguments)));
+    // Each strategy has tried a few tasks, and some have had a round by then.
+    running.wait_for_runner(30);
+    running.signal(Signal::SIGINT);
+    let finished = running.finish().expect_code(130);
+    let told = finished.stdout.replace('\n', " ");
+    assert!(told.contains("So far, by medians: ") && told.contains("serial "), "{finished:?}");
+}
+
+#[test]
 fn what_the_search_is_to_find_is_not_to_be_said() {
     for (arguments, part) in [
         ("-n 4 --workers 3", "--workers has no meaning"),

@@ -12,6 +12,9 @@ use crate::{exit, report};
 
 /// Compares them, and says so; 4 if that was asked for and something is slower.
 pub fn run(flags: &Compare) -> Result<i32, Failure> {
+    if [&flags.old, &flags.new].iter().all(|path| path.as_os_str() == "-") {
+        return Err(usage("standard input can be read only once: expected a file beside '-'"));
+    }
     let old = Document::read(&flags.old).map_err(usage)?;
     let new = Document::read(&flags.new).map_err(usage)?;
     let terms = Terms {

@@ -68,7 +68,7 @@ impl FromStr for Percent {
         };
         match number.parse::<f64>() {
             Ok(value) if (0.0..=1.0).contains(&(value * unit)) => Ok(Self(value * unit)),
-            _ => Err(format!("'{text}' is not a part: expected a percentage from 0% to 100%, such as 2%")),
+            _ => Err(format!("'{text}' is not a percentage from 0% to 100%: expected such as 2%, or 0.02")),
         }
     }
 }

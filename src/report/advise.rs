@@ -21,7 +21,11 @@ use crate::study::advise::{CAP, HOPELESS, Reason};
 /// What writing to `out` says.
 pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
     if advice.finals.is_none() || advice.standing.is_none() {
-        return writeln!(out, "{NO_ANSWER}");
+        writeln!(out, "{NO_ANSWER}")?;
+        return match so_far(advice) {
+            Some(text) => wrap(&text).iter().try_for_each(|line| writeln!(out, "{line}")),
+            None => Ok(()),
+        };
     }
     for line in wrap(&title(advice)) {
         writeln!(out, "{}", paint(TITLE, &line))?;
@@ -46,6 +50,20 @@ pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
 
 /// What is said where there is no answer.
 const NO_ANSWER: &str = "The search was interrupted before there was an answer.";
+
+/// Who had a round in the last race that has any, the fastest first.
+fn so_far(advice: &Advice) -> Option<String> {
+    let median = |row: &StrategyResult| Some(row.summary.as_ref()?.total_seconds.median);
+    let had = |race: &&Document| race.strategies.iter().any(|row| median(row).is_some());
+    let race = advice.races.iter().rev().find(had)?;
+    let mut known: Vec<(f64, &StrategyResult)> =
+        race.strategies.iter().filter_map(|row| Some((median(row)?, row))).collect();
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let of_each = known
+        .iter()
+        .map(|(median, row)| format!("{} {} in {}", row.name, seconds(*median), rounds(row.rounds.len())));
+    Some(format!("So far, by medians: {}.", of_each.collect::<Vec<_>>().join("; ")))
+}
 
 /// What it is about.
 pub fn title(advice: &Advice) -> String {
@@ -169,7 +187,9 @@ pub fn legend(advice: &Advice) -> String {
 
 /// The answer, in a sentence or two.
 pub fn answer(advice: &Advice) -> String {
-    let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else { return NO_ANSWER.into() };
+    let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else {
+        return [Some(NO_ANSWER.to_owned()), so_far(advice)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    };
     if standing.outcome == Outcome::Failed {
         return "Some tasks failed, so these times are of no use: see the warnings.".into();
     }

@@ -26,7 +26,15 @@ pub fn of_advice(of: &Advice, number: usize, level: &str) -> Markup {
         @if !of.command.is_empty() { (again(&advise::command(of))) }
         @if let Some(finals) = &of.finals {
             (section("Finalists", table(&advise::table(of), "Finalists, the best first", Some(advise::legend(of)))))
-            (section("Time", time(finals, &id)))
+            (section("Time", html! {
+                (time(finals, &id))
+                @if finals.strategies.len() > 1 {
+                    p.dim {
+                        "Each band holds its own median in 95\u{a0}% of cases. In the table above all intervals hold theirs at once in \
+                         95\u{a0}% of cases, so those are wider."
+                    }
+                }
+            }))
             (section("Memory", memory(finals, &id)))
             @if let Some(latency) = latency(finals, &id) { (section("Latency of tasks", latency)) }
         }

@@ -188,7 +188,7 @@ fn method(of: &Sweep, run: &Document) -> Markup {
     let spec = &run.plan.run;
     html! {
         p {
-            "Each of " (count(of.cells.len() as u64)) " cells is a benchmark of its own, with all strategies interleaved, so that \
+            "Each cell is a benchmark of its own, with all strategies interleaved, so that \
              they are compared within it. Cells were run in an order drawn from seed " (of.seed) ", so that a machine that becomes \
              slower does not look like a trend."
         }
