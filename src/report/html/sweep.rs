@@ -199,3 +199,33 @@ fn method(of: &Sweep, run: &Document) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line through `values`, of which some may be missing.
+    fn line(place: usize, values: [Option<f64>; 4]) -> Line {
+        let points = values.into_iter().enumerate();
+        let points = points.filter_map(|(at, value)| Some(Point { at, value: value?, interval: None }));
+        Line { name: String::new(), letter: 'x', place, points: points.collect() }
+    }
+
+    #[test]
+    fn a_ring_stands_where_the_two_lowest_lines_cross_and_nowhere_else() {
+        let words = ["a", "b", "c", "d"].map(|text| Value { text: text.into(), number: None });
+        let across = Across::new(Unit::Word, &words.iter().collect::<Vec<_>>());
+        let up = Scale::new([1.0, 5.0].into_iter(), Steps::Decimal).expect("a scale");
+        let rising = line(0, [1.0, 2.0, 3.0, 4.0].map(Some));
+        let falling = line(1, [2.5; 4].map(Some));
+        // Crosses both, but is never the lowest.
+        let high = line(2, [5.0, 4.5, 2.75, 4.8].map(Some));
+        let found = rings(&[rising, falling, high], &across, &up);
+        let middle = f64::midpoint(across.place_of(1), across.place_of(2));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!((found[0].0 - middle).abs() < 1e-9 && (found[0].1 - up.place(2.5)).abs() < 1e-9, "{found:?}");
+        // Where one of the two has no point, nobody knows where.
+        let broken = line(0, [Some(1.0), Some(2.0), None, Some(4.0)]);
+        assert_eq!(rings(&[broken, line(1, [2.5; 4].map(Some))], &across, &up), []);
+    }
+}
