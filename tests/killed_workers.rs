@@ -34,12 +34,21 @@ fn start_of<'a>(sandbox: &'a Sandbox, arguments: &str, last: &str) -> Running<'a
     sandbox.start(sandbox.command(arguments.split(' ').chain(last.split(' '))))
 }
 
-/// Kills children of runners at random moments until the run ends. Returns how many were killed.
-fn harass(running: &mut Running<'_>, moments: &mut Moments, longest: Duration, most: u32) -> u32 {
+/// Kills children of runners at random moments until the run ends. Returns how many were killed. Where tasks are programs
+/// (`of_programs`), a guardian stands between procbench and the runner.
+fn harass(
+    running: &mut Running<'_>,
+    moments: &mut Moments,
+    longest: Duration,
+    most: u32,
+    of_programs: bool,
+) -> u32 {
     let mut killed = 0;
     while killed < most && !running.has_ended() {
         std::thread::sleep(moments.up_to(longest));
-        let Some(runner) = running.runner() else { continue };
+        let below =
+            |pid: i32| if of_programs { running.children_of(pid).first().copied() } else { Some(pid) };
+        let Some(runner) = running.runner().and_then(below) else { continue };
         if let Some(child) = moments.one_of(&running.children_of(runner)) {
             killed += u32::from(send(*child, Signal::SIGKILL));
         }
@@ -66,7 +75,7 @@ fn workers_killed_at_random_moments_cost_nothing_but_their_unfinished_tasks() {
             let sandbox = Sandbox::new();
             let mut running = start(&sandbox, &workload.replace("  ", " "));
             // Rarely enough that the same task does not meet it three times.
-            let now = harass(&mut running, &mut moments, Duration::from_millis(60), wanted - killed);
+            let now = harass(&mut running, &mut moments, Duration::from_millis(60), wanted - killed, false);
             let finished = running.finish().expect_code(0);
             let document = export(&sandbox, &finished);
             assert_eq!(digest(&document), digest(&undisturbed), "{finished:?}");
@@ -81,7 +90,40 @@ fn workers_killed_at_random_moments_cost_nothing_but_their_unfinished_tasks() {
             (0..now).for_each(|_| count.survived());
             killed += now;
         }
-        drop(count.lost(format!("nothing; {retried} tasks of timed rounds executed again")));
+        drop(count.lost(format!("nothing; tasks of timed rounds executed again: {retried}")));
+    }
+}
+
+/// Such workers start commands of the user's, or keep a program of his that answers; those end with them.
+#[test]
+fn workers_of_programs_killed_at_random_moments_cost_nothing_but_their_unfinished_tasks() {
+    const LINES: u64 = 400;
+    let wanted = times(10, 200);
+    let of_workers = ["--worker", "while read -r line; do sleep 0.003; echo \"$line\"; done", "--shell"];
+    let of_commands = ["--shell", "--", "sleep 0.003; echo {}"];
+    for (name, program) in [("command", of_commands), ("worker", of_workers)] {
+        let mut count = Count::of(format!("pool of {name}s: worker killed at a random moment"));
+        let mut moments = Moments::new(wanted.into());
+        let (mut killed, mut retried) = (0, 0);
+        while killed < wanted {
+            let sandbox = Sandbox::new();
+            let lines: Vec<String> = (0..LINES).map(|line| line.to_string()).collect();
+            fs::write(sandbox.path("lines.txt"), lines.join("\n")).expect("a file");
+            let flags =
+                "-q --json out.json --args-from lines.txt --on-failure retry:20 --rounds 2 -m pool:workers=3";
+            let mut running = sandbox.start(sandbox.command(flags.split(' ').chain(program)));
+            let longest = Duration::from_millis(400);
+            let now = harass(&mut running, &mut moments, longest, wanted - killed, true);
+            let finished = running.finish().expect_code(0);
+            for (_, round) in rounds(&export(&sandbox, &finished)) {
+                let report = &round.report;
+                assert_eq!((report.tasks_completed, report.tasks_failed), (LINES, 0), "{finished:?}");
+                retried += report.retries;
+            }
+            (0..now).for_each(|_| count.survived());
+            killed += now;
+        }
+        drop(count.lost(format!("nothing; tasks of timed rounds executed again: {retried}")));
     }
 }
 
@@ -352,7 +394,7 @@ fn a_gap_in_what_was_claimed_is_filled() {
         let sandbox = Sandbox::new();
         let mut running =
             start(&sandbox, "-n 200000 --arg-size 4KiB --rounds 1 -m pool:workers=3:chunk=1 --no-latency");
-        let now = harass(&mut running, &mut moments, Duration::from_millis(40), wanted - killed);
+        let now = harass(&mut running, &mut moments, Duration::from_millis(40), wanted - killed, false);
         let finished = running.finish().expect_code(0);
         let document = export(&sandbox, &finished);
         assert!(rounds(&document).all(|(_, round)| round.report.tasks_completed == 200_000));

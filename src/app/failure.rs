@@ -47,7 +47,10 @@ pub fn time_limit_too_short(limit: f64, what: &str, enough: Option<f64>, instead
         _ => "a longer --time-limit".into(),
     };
     let limit = numbers::seconds(limit);
-    Failure::new(exit::LIMIT, format!("within the time limit of {limit} {what}: expected {longer}, or {instead}"))
+    Failure::new(
+        exit::LIMIT,
+        format!("within the time limit of {limit} {what}: expected {longer}, or {instead}"),
+    )
 }
 
 impl From<anyhow::Error> for Failure {

@@ -192,7 +192,9 @@ impl FromStr for StrategyDraft {
         let (engine, mode) = of_engine.next().unwrap_or((None, mode));
         let mode = by_name("mode", mode, Mode::ALL, Mode::name).map_err(|error| match mode {
             "all" => format!("{error}; without --mode it is all of them"),
-            "" => format!("a row without a mode, '{text}': expected serial, threads, pool or process between commas"),
+            "" => format!(
+                "a row without a mode, '{text}': expected serial, threads, pool or process between commas"
+            ),
             _ => error,
         })?;
         let mut draft = Self { mode: Some(mode), engine, ..Self::default() };

@@ -188,7 +188,11 @@ pub fn legend(advice: &Advice) -> String {
 /// The answer, in a sentence or two.
 pub fn answer(advice: &Advice) -> String {
     let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else {
-        return [Some(NO_ANSWER.to_owned()), so_far(advice)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        return [Some(NO_ANSWER.to_owned()), so_far(advice)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ");
     };
     if standing.outcome == Outcome::Failed {
         return "Some tasks failed, so these times are of no use: see the warnings.".into();

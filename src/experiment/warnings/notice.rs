@@ -222,7 +222,8 @@ impl fmt::Display for Notice<'_> {
                 count(*workers)
             ),
             Self::WaitingWorkers { of, workers, mode, proposed } => {
-                let who = if *workers == 1 { "1 worker spends".into() } else { format!("{workers} workers spend") };
+                let who =
+                    if *workers == 1 { "1 worker spends".into() } else { format!("{workers} workers spend") };
                 let busy = each(of, |(strategy, busy)| format!("{strategy}: busy for {}", percent(*busy)));
                 write!(
                     f,

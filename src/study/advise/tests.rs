@@ -81,7 +81,8 @@ fn regrets(noise: f64, seconds: f64, cases: u64) -> Vec<f64> {
         let expected: Vec<f64> =
             times.iter().map(|time| time * 2_f64.powf(2.0 * rng.next_f64() - 1.0)).collect();
         let best = times.iter().copied().fold(f64::INFINITY, f64::min);
-        let runners = race(&mut Truth::new(times.clone(), noise, case, seconds), &alike(&expected), 3).unwrap();
+        let runners =
+            race(&mut Truth::new(times.clone(), noise, case, seconds), &alike(&expected), 3).unwrap();
         times[alive(&runners)[0]] / best - 1.0
     };
     (0..cases).map(regret).collect()
@@ -199,7 +200,8 @@ fn a_first_round_that_is_cut_off_is_all_that_is_known() {
 
 #[test]
 fn the_next_is_the_fastest_of_those_who_left_after_a_round_or_were_not_let_in() {
-    let runner = |seconds: &[f64], gave_up| Runner { kind: 0, expected: 0.1, rounds: seconds.to_vec(), gave_up };
+    let runner =
+        |seconds: &[f64], gave_up| Runner { kind: 0, expected: 0.1, rounds: seconds.to_vec(), gave_up };
     let runners = [
         runner(&[1.0, 1.0], None),
         runner(&[4.0, 3.0, 5.0], Some(Reason::Slower)),
