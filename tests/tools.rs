@@ -115,7 +115,10 @@ fn failures_are_told_as_far_as_the_tool_knows_them() {
     }
     if tools.contains(&Engine::Xargs) {
         for (script, why) in [
-            ("exit 3", "at least one failed: xargs exited with 123, but says neither which nor how many"),
+            (
+                "exit 3",
+                "at least one task failed: xargs exited with 123, but says neither which nor how many",
+            ),
             ("exit 255", "exited with 255, at which xargs starts no other"),
             ("kill -9 $$", "killed by a signal, at which xargs starts no other"),
         ] {

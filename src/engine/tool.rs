@@ -249,7 +249,7 @@ pub(super) fn execute(
     }
     let outcome = match &records {
         Some(records) => records.read(&tasks),
-        None => all_or_nothing(seen.exit, &words, &tasks),
+        None => all_or_nothing(seen.exit, &words),
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
@@ -333,13 +333,12 @@ struct Outcome {
 }
 
 /// What the exit code of xargs says.
-fn all_or_nothing(exit: Exit, words: &[String], tasks: &Tasks) -> anyhow::Result<Outcome> {
+fn all_or_nothing(exit: Exit, words: &[String]) -> anyhow::Result<Outcome> {
     let why = match exit {
         Exit::Code(0) => return Ok(Outcome { failures: Vec::new() }),
-        Exit::Code(123) => format!(
-            "of {} tasks at least one failed: xargs exited with 123, but says neither which nor how many; native rows do",
-            tasks.count
-        ),
+        Exit::Code(123) => "at least one task failed: xargs exited with 123, but says neither which nor how many; native rows \
+                            (--engine native) do"
+            .into(),
         Exit::Code(124) => "a command exited with 255, at which xargs starts no other".into(),
         Exit::Code(125) => "a command was killed by a signal, at which xargs starts no other".into(),
         Exit::Code(126 | 127) => format!("{exit}: it could not start the command"),

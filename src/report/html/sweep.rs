@@ -215,7 +215,7 @@ mod tests {
     fn a_ring_stands_where_the_two_lowest_lines_cross_and_nowhere_else() {
         let words = ["a", "b", "c", "d"].map(|text| Value { text: text.into(), number: None });
         let across = Across::new(Unit::Word, &words.iter().collect::<Vec<_>>());
-        let up = Scale::new([1.0, 5.0].into_iter(), Steps::Decimal).expect("a scale");
+        let up = Scale::new([1.0, 5.0], Steps::Decimal).expect("a scale");
         let rising = line(0, [1.0, 2.0, 3.0, 4.0].map(Some));
         let falling = line(1, [2.5; 4].map(Some));
         // Crosses both, but is never the lowest.
