@@ -16,6 +16,7 @@ use common::faults::{Count, Moments, full, send, times};
 use common::{Finished, Sandbox, parse};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
+use procbench::experiment::signals::AGAIN;
 
 const OLD: &str = "the export of another day";
 
@@ -142,7 +143,8 @@ fn hung_up() {
 fn interrupted_twice() {
     end_all("SIGINT to procbench twice", 4, &SIGNALLED, |running, moments| {
         send(running.pid(), Signal::SIGINT);
-        std::thread::sleep(moments.up_to(Duration::from_millis(30)));
+        // Within the first half, it is taken for the same wish in two signals.
+        std::thread::sleep(moments.up_to(2 * AGAIN));
         // The sandbox grants some time to what is ended without having been seen off.
         running.signal_if_there(Signal::SIGINT);
         running.signal_if_there(Signal::SIGINT);

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+
+use crate::sys::interrupt::Told;
+
+/// Nobody says so twice in less time.
+pub const AGAIN: Duration = Duration::from_millis(50);
 
 /// Whether somebody wants this run to end.
 #[derive(Debug, Clone)]
@@ -15,21 +20,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens for SIGINT, SIGTERM and SIGHUP from now on. The second one ends the program at once.
+    /// Listens for SIGINT, SIGTERM and SIGHUP from now on. Another one that comes later than [`AGAIN`] after the first ends the program at
+    /// once.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn listen() -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::new(Told::default());
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-            // In this order: the first signal finds the flag unset, sets it and goes on.
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                crate::exit::INTERRUPTED,
-                Arc::clone(&stop),
-            )
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .context("failed to listen for signals")?;
+            told.hear(signal, &stop, AGAIN, crate::exit::INTERRUPTED).context("failed to listen for signals")?;
         }
         Ok(Self { stop, deadline: None })
     }

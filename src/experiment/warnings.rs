@@ -5,12 +5,12 @@ mod notice;
 
 use crate::document::{Document, Memory, PerAliveMissing, Round, StrategyResult, Warning};
 use crate::engine::Engine;
-use crate::measure::conditions::{self, Condition};
+use crate::measure::conditions::{self, Condition, FOREIGN_BUSY_LIMIT, STEAL_LIMIT};
 use crate::measure::memory::Missing;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
 use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
-use crate::workload::{Kind, OnFailure};
+use crate::workload::{Io, Kind, OnFailure};
 use failed::{Failed, hint};
 use notice::{Notice, SHORT_ROUND_SECONDS, told_together};
 
@@ -190,14 +190,23 @@ fn memory_range(strategy: &StrategyResult) -> Option<(&str, [u64; 2])> {
     is_wide.then_some((strategy.name.as_str(), [low, high]))
 }
 
-/// Where there are no more workers than processors, and those mostly wait, nor are there more in another row of that kind.
+/// Where there are no more workers than processors, and those mostly wait, nor are there more in another row of that kind. Who does
+/// not compute need not wait: others may have had the processors.
 fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores: u64) -> Option<Notice<'a>> {
     let workers = strategy.settings.workers.filter(|workers| *workers <= cores)?;
     let tasks = document.plan.workload.tasks;
     let is_alike = |other: &&StrategyResult| (other.engine, other.mode) == (strategy.engine, strategy.mode);
     let has_more = |other: &StrategyResult| other.settings.workers.is_some_and(|others| others > workers);
+    let workload = &document.plan.workload;
+    let only_computes = matches!(workload.kind, Kind::Synthetic | Kind::Expression)
+        && workload.io_wait_seconds == 0.0
+        && workload.io == Io::Sleep;
+    let change = &document.environment.change;
+    let has_processors = change.foreign_busy_share.is_none_or(|share| share <= FOREIGN_BUSY_LIMIT)
+        && change.steal_share.is_none_or(|share| share <= STEAL_LIMIT)
+        && change.throttling.is_none_or(|throttling| throttling.periods == 0);
     let has_them_waiting = matches!(strategy.mode, Mode::Pool | Mode::Threads) && !strategy.engine.is_tool();
-    if !has_them_waiting || tasks <= workers || document.strategies.iter().filter(is_alike).any(has_more) {
+    if !has_them_waiting || only_computes || !has_processors || tasks <= workers || document.strategies.iter().filter(is_alike).any(has_more) {
         return None;
     }
     let share = |round: &Round| {

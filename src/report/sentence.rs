@@ -1,8 +1,9 @@
 //! The answer, in one plain sentence.
 
-use super::numbers::{exact_percent, seconds, times};
+use super::numbers::{exact_percent, percent, seconds, times};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
+use crate::measure::conditions::{self, Condition};
 use crate::stats::{MedianRanks, Verdict, compare_with, least_rounds_at};
 
 /// A median that is this many times another is longer, whether or not that could be shown.
@@ -11,6 +12,38 @@ const CLEARLY_LONGER: f64 = 1.1;
 /// Which mode to use, and by how much. Who is the best was chosen by the rounds that are to show it: so it is compared with each
 /// of the others by intervals that are wide enough for all of them together ([`Standing`]).
 pub fn verdict(document: &Document) -> String {
+    let caveats = caveats(document);
+    [vec![of_rounds(document)], caveats].concat().join(" ")
+}
+
+/// What makes an answer worth less, also where warnings are not read.
+fn caveats(document: &Document) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if document.partial {
+        caveats.push("The run ended before it was done.".to_owned());
+    }
+    let change = &document.environment.change;
+    let mut others = Vec::new();
+    for condition in conditions::meanwhile(change) {
+        match condition {
+            Condition::ForeignBusy { share } => {
+                others.push(format!("other programs and the kernel used {} of it", percent(share)));
+            }
+            Condition::Steal { share } => others.push(format!("{} went to other machines", percent(share))),
+            Condition::Throttled(_) => others.push("a quota stopped tasks".into()),
+            _ => {}
+        }
+    }
+    if !others.is_empty() {
+        let others = others.join(", ");
+        caveats.push(format!(
+            "All that on a machine whose CPU time was not the run's alone ({others}): on a quiet one it may differ."
+        ));
+    }
+    caveats
+}
+
+fn of_rounds(document: &Document) -> String {
     // Older versions did not write it down.
     let Some(standing) = document.standing.clone().or_else(|| Standing::of(document)) else {
         return "No strategy was run to its end, so there is nothing to recommend.".into();
@@ -39,6 +72,13 @@ pub fn verdict(document: &Document) -> String {
         );
     };
     if speed_up.verdict == Verdict::TooFewRounds {
+        // By medians of rounds, which need not be those of pairs.
+        if speed_up.ratio <= 1.0 + document.plan.run.margin {
+            return format!(
+                "{best} and {next} took about as long; that is too few rounds for a verdict (--rounds {} or more).",
+                least_rounds_at(*confidence)
+            );
+        }
         return format!(
             "{best} was fastest, {} as fast as {next}, the next; that is too few rounds for a verdict (--rounds {} or more).",
             times(speed_up.ratio),

@@ -75,9 +75,23 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     if others.into_iter().any(|speed_up| speed_up.verdict == Verdict::NotDistinguished) {
         notes.push("= not distinguished from the baseline");
     }
+    if document.strategies.iter().any(|row| is_apart(row, document)) {
+        notes.push("speed-up: median of the ratios within rounds, not of the times");
+    }
     let reason = document.plan.not_available.first().map(|row| format!("n/a: {}", row.reason));
     notes.extend(reason.as_deref());
     (!notes.is_empty()).then(|| notes.join(" · "))
+}
+
+/// Whether the speed-up of `row` is not what the times beside it come to.
+fn is_apart(row: &StrategyResult, document: &Document) -> bool {
+    const NOTICEABLE: f64 = 0.02;
+    let of_times = || {
+        let theirs = document.baseline()?.summary.as_ref()?.total_seconds.median;
+        let ours = row.summary.as_ref()?;
+        Some((ours.speedup_over_baseline?.ratio, theirs / ours.total_seconds.median))
+    };
+    of_times().is_some_and(|(shown, of_times)| (shown / of_times).ln().abs() > NOTICEABLE)
 }
 
 fn seconds_or_dash(value: Option<f64>) -> Cell {

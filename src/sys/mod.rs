@@ -11,6 +11,7 @@ pub mod descriptor;
 pub mod early;
 pub mod fork;
 pub mod futex;
+pub mod interrupt;
 pub mod lean;
 pub mod memory;
 pub mod raw;

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use procbench::document::{Document, Round, StrategyResult};
+use procbench::experiment::signals::AGAIN;
 use procfs::process::{Process, Stat};
 use tempfile::TempDir;
 
@@ -247,8 +248,8 @@ impl Running<'_> {
         self.signals.set(self.signals.get() + 1);
     }
 
-    /// Waits until `signal`, sent before, has been taken notice of: two that wait are one. False if that has already ended
-    /// the program.
+    /// Waits until `signal`, sent before, has been taken notice of, and for so long that another is taken for a second wish:
+    /// two of one moment are one. False if the first has already ended the program.
     #[track_caller]
     pub fn wait_until_noticed(&mut self, signal: Signal) -> bool {
         let bit = 1 << (signal as i32 - 1);
@@ -258,6 +259,7 @@ impl Running<'_> {
             assert!(self.started.elapsed() < TIME_LIMIT, "{} does not notice {signal}", self.shown);
             std::thread::sleep(LOOK_EVERY);
         }
+        std::thread::sleep(AGAIN);
         process.stat().is_ok_and(|stat| stat.state != 'Z')
     }
 
