@@ -84,6 +84,27 @@ fn slower_faster_and_neither_are_told_apart() {
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
 }
 
+/// Each run calibrates its CPU work, so that a machine that has become faster gives its tasks more of it.
+#[test]
+fn more_work_is_no_slower_program() {
+    let fixture = Fixture::new();
+    let work = |units: u64| {
+        move |run: &mut Document| {
+            let rounds = run.strategies.iter_mut().flat_map(|row| &mut row.rounds);
+            rounds.for_each(|round| round.report.work_units = units);
+        }
+    };
+    write(&fixture.sandbox, &fixture.run, "old.json", &[&STEADY, &STEADY], work(1000));
+    fixture.with(&[&slower_by(1.1), &slower_by(1.3)], work(1100));
+    let comparison = fixture.json(&[]);
+    let [serial, pool] = comparison.strategies.as_slice() else { panic!("{comparison:?}") };
+    assert_eq!((serial.work_ratio, serial.verdict), (Some(1.1), Some(Verdict::NotDistinguished)));
+    assert_eq!((pool.work_ratio, pool.verdict), (Some(1.1), Some(Verdict::Slower)));
+    let failed = fixture.compare(&["--fail-if-slower", "5%"]).expect_code(exit::SLOWER);
+    assert!(failed.stdout.contains("which is too much: pool."), "{failed:?}");
+    assert!(failed.stderr.replace('\n', " ").contains("did 1.100 times the CPU work"), "{failed:?}");
+}
+
 #[test]
 fn only_what_is_wholly_beyond_the_limit_fails() {
     let fixture = Fixture::new();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::head::Kind;
 use super::{Document, SCHEMA_VERSION, StrategyResult, Tool, Warning};
 use crate::engine::Engine;
-use crate::stats::{self, Verdict};
+use crate::stats::{self, Interval, Verdict};
 use crate::workload::WorkloadSpec;
 use crate::workload::spec::Ready;
 
@@ -75,9 +75,14 @@ pub struct StrategyRatio {
     pub ci_low: Option<f64>,
     /// Its upper end.
     pub ci_high: Option<f64>,
-    /// What that comes to for the new run; null without a ratio.
+    /// How many times the CPU work a round of the new run did, since each run calibrates it to what the machine's speed is then; null
+    /// where there is none, or the tasks are others.
+    #[serde(default)]
+    pub work_ratio: Option<f64>,
+    /// What that comes to for the new run; null without a ratio. It is faster or slower only if it is so both as measured and with
+    /// `work_ratio` taken out.
     pub verdict: Option<Verdict>,
-    /// Whether the whole interval lies beyond what was allowed.
+    /// Whether the whole interval lies beyond what was allowed, in both of these ways.
     pub failed: bool,
 }
 
@@ -150,8 +155,11 @@ impl RunComparison {
                 names(new)
             ));
         }
+        // Where the tasks are others, nobody expects as much work.
+        let same_tasks = same_tasks(old, new);
         let ratio = |(old, new): &(&StrategyResult, &StrategyResult)| {
-            StrategyRatio::of(old, new, margin, terms.fail_if_slower)
+            let work = work_ratio(old, new).filter(|_| same_tasks);
+            StrategyRatio::of(old, new, work, margin, terms.fail_if_slower)
         };
         Ok(Self {
             schema_version: SCHEMA_VERSION,
@@ -186,7 +194,13 @@ fn names(run: &Document) -> String {
 }
 
 impl StrategyRatio {
-    fn of(old: &StrategyResult, new: &StrategyResult, margin: f64, most: Option<f64>) -> Self {
+    fn of(
+        old: &StrategyResult,
+        new: &StrategyResult,
+        work_ratio: Option<f64>,
+        margin: f64,
+        most: Option<f64>,
+    ) -> Self {
         // Which seed draws the resamples is of no consequence; that it is always the same makes the answer the same.
         const SEED: u64 = 1;
         let times = |row: &StrategyResult| -> Vec<f64> {
@@ -197,6 +211,11 @@ impl StrategyRatio {
         let comparison =
             if failed { None } else { stats::compare_independent(&times(new), &times(old), margin, SEED) };
         let interval = comparison.as_ref().and_then(|comparison| comparison.interval);
+        // How much of the time is work is not known: the truth lies between that all of it is and that none is.
+        let either_way = interval.map(|Interval { low, high }| {
+            let work = work_ratio.unwrap_or(1.0);
+            Interval { low: low.min(low / work), high: high.max(high / work) }
+        });
         Self {
             name: new.name.clone(),
             old_seconds: median(old),
@@ -206,8 +225,11 @@ impl StrategyRatio {
             ratio: comparison.as_ref().map(|comparison| comparison.ratio),
             ci_low: interval.map(|interval| interval.low),
             ci_high: interval.map(|interval| interval.high),
-            verdict: comparison.map(|comparison| comparison.verdict),
-            failed: interval.zip(most).is_some_and(|(interval, most)| interval.low > 1.0 + most),
+            work_ratio,
+            verdict: comparison.map(|comparison| {
+                either_way.map_or(comparison.verdict, |interval| stats::judge(interval, margin))
+            }),
+            failed: either_way.zip(most).is_some_and(|(interval, most)| interval.low > 1.0 + most),
         }
     }
 }
@@ -345,8 +367,7 @@ fn warnings(
             warn("differs", difference);
         }
     }
-    // Where the tasks are others, nobody expects as much work.
-    let same_tasks = tasks_of(old) == tasks_of(new);
+    let same_tasks = same_tasks(old, new);
     for (old, new) in pairs {
         let settings = |row: &StrategyResult| serde_json::to_value(&row.settings).unwrap_or_default();
         let kind = |row: &StrategyResult| serde_json::json!({"engine": row.engine, "mode": row.mode});
@@ -363,7 +384,7 @@ fn warnings(
         {
             let message = format!(
                 "{}: the new run did {more:.3} times the CPU work, since each run calibrates it to the machine's speed; that \
-                 is part of the ratio",
+                 is part of the ratio, and faster or slower is only what is so without it too",
                 new.name
             );
             warn("work_differs", message);

@@ -29,7 +29,8 @@ impl Signals {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::new(Told::default());
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-            told.hear(signal, &stop, AGAIN, crate::exit::INTERRUPTED).context("failed to listen for signals")?;
+            told.hear(signal, &stop, AGAIN, crate::exit::INTERRUPTED)
+                .context("failed to listen for signals")?;
         }
         Ok(Self { stop, deadline: None })
     }

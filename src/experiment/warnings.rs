@@ -206,7 +206,12 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
         && change.steal_share.is_none_or(|share| share <= STEAL_LIMIT)
         && change.throttling.is_none_or(|throttling| throttling.periods == 0);
     let has_them_waiting = matches!(strategy.mode, Mode::Pool | Mode::Threads) && !strategy.engine.is_tool();
-    if !has_them_waiting || only_computes || !has_processors || tasks <= workers || document.strategies.iter().filter(is_alike).any(has_more) {
+    if !has_them_waiting
+        || only_computes
+        || !has_processors
+        || tasks <= workers
+        || document.strategies.iter().filter(is_alike).any(has_more)
+    {
         return None;
     }
     let share = |round: &Round| {

@@ -88,7 +88,7 @@ pub fn compare_with(pairs: &[(f64, f64)], margin: f64, ranks: Option<MedianRanks
 
 /// Faster by more than the margin means a speed-up above `1 + margin`: as far on the scale of logarithms
 /// as slower by more than the margin.
-pub(super) fn judge(ratio: Interval, margin: f64) -> Verdict {
+pub fn judge(ratio: Interval, margin: f64) -> Verdict {
     if ratio.high < (1.0 + margin).recip() {
         Verdict::Faster
     } else if ratio.low > 1.0 + margin {

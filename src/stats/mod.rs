@@ -97,7 +97,7 @@ mod trend;
 
 pub use best::{Against, Best, Standing, best_of, confidence_against};
 pub use bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, MedianRanks, RESAMPLES, least_rounds_at};
-pub use comparison::{Comparison, DEFAULT_MARGIN, Verdict, compare, compare_with};
+pub use comparison::{Comparison, DEFAULT_MARGIN, Verdict, compare, compare_with, judge};
 pub use first_round::{SLOW_FIRST_LIMIT, slow_first_round};
 pub use independent::{RankPairs, compare_independent, compare_independent_with};
 pub use summary::{OUTLIER_Z, SPREAD_LIMIT, Summary, spread, summarise, summarise_with};
