@@ -20,6 +20,7 @@ pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -
     let wait = workload.expected_wait_seconds();
     let busy = workload.expected_task_seconds() - wait;
     let workers = strategy.settings.workers.unwrap_or(1) as f64;
+    let waves = |at_once: f64| waves(workload.tasks, at_once);
     let of_python = strategy.engine == Engine::Python;
     let start = strategy.settings.start.unwrap_or(Start::Fork);
     let handing_over =
@@ -33,12 +34,12 @@ pub fn round_seconds(strategy: &Strategy, workload: &WorkloadSpec, cores: u64) -
         Mode::Serial => workload.init_seconds + tasks * (busy + wait),
         Mode::Threads | Mode::Pool => {
             let start = if strategy.mode == Mode::Pool { workers * fork } else { 0.0 };
-            start + workload.init_seconds + (tasks * busy / at_once).max(tasks * (busy + wait) / workers)
+            start + workload.init_seconds + (waves(at_once) * busy).max(waves(workers) * (busy + wait))
         }
         Mode::Process => {
             let in_flight = strategy.settings.in_flight.unwrap_or(1) as f64;
-            let computing = tasks * (busy + workload.init_seconds) / in_flight.min(cores as f64);
-            (tasks * fork).max(computing).max(tasks * wait / in_flight) + wait
+            let computing = waves(in_flight.min(cores as f64)) * (busy + workload.init_seconds);
+            ((tasks * fork).max(computing) + wait).max(waves(in_flight) * wait)
         }
     }
 }
@@ -67,4 +68,22 @@ pub fn round_bytes(strategy: &Strategy, workload: &WorkloadSpec, parked_bytes: u
         + workload.shared_bytes
         + workload.memory_bytes
         + alive * (parked_bytes + of_task)
+}
+
+/// How often as many tasks as fit are executed at once: of so many none is done sooner for there being fewer tasks than that.
+fn waves(tasks: u64, at_once: f64) -> f64 {
+    (tasks as f64 / at_once).ceil()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_tasks_than_fit_take_as_long_as_one() {
+        for (tasks, expected) in [(1, 1.0), (40, 1.0), (64, 1.0), (65, 2.0), (640, 10.0)] {
+            assert_eq!(waves(tasks, 64.0), expected, "{tasks} tasks");
+        }
+        assert_eq!(waves(40, 1.0), 40.0);
+    }
 }

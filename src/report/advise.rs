@@ -210,11 +210,13 @@ pub fn answer(advice: &Advice) -> String {
                 rounds(time.rounds)
             ),
         });
+    let is_open = !left_open(advice, finals).is_empty();
     let next = standing.others.iter().find(|other| !standing.not_distinguished.contains(&other.strategy));
     let lead = next.and_then(|next| {
         let SpeedUp { ratio, ci_low, ci_high, verdict, .. } = next.speed_up?;
         let (times_as_fast, name) = (times(ratio), &next.strategy);
         let which = match standing.not_distinguished.is_empty() {
+            true if had_rounds(advice, name) && is_open => "the next in the finals",
             true if had_rounds(advice, name) => "the next",
             // Of those that were not let into a race nobody knows more.
             true => "by an estimate from a few tasks the next",
@@ -244,6 +246,10 @@ pub fn answer(advice: &Advice) -> String {
     let open = not_compared(advice, finals);
     let best = &standing.best;
     let begin = match standing.outcome {
+        // Who is compared with nobody is no answer where others were not shown to be slower.
+        Outcome::Alone if is_open => {
+            format!("Not decided, for want of time: raise --time-limit. {best} was the fastest so far.")
+        }
         // Whoever happened to be ahead is no answer.
         Outcome::TooFewRounds => {
             format!("Not decided, for want of rounds: raise --time-limit. {best} was the fastest so far.")

@@ -1,5 +1,6 @@
 //! The search on this machine: who races, on what ground, and who comes into the finals.
 
+use std::collections::HashMap;
 use std::iter::zip;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::plan::{Plan, PlanError};
 use crate::report::progress::{Part, Progress};
 use crate::stats::MIN_ROUNDS;
 use crate::study::advise::document::Candidate;
-use crate::study::advise::{Arena, Entrant, Runner, alive, candidates, fastest_given_up, race};
+use crate::study::advise::{Arena, Entrant, Reason, Runner, alive, candidates, fastest_given_up, race};
 
 /// When the first race is to be over, all others, and the finals, as parts of the whole time.
 const RACES_OVER: [f64; 2] = [0.45, 0.7];
@@ -48,6 +49,8 @@ pub struct Search {
     known: Vec<crate::engine::Strategy>,
     /// The fastest of those that were given up.
     next: Option<Racer>,
+    /// The medians of the last race in which somebody had a round, by name, in seconds.
+    medians: HashMap<String, f64>,
     /// How many times as long as the rounds themselves it takes to have them.
     cost: f64,
     /// Everybody that was looked at.
@@ -111,6 +114,7 @@ impl Search {
             progress: Progress::new(quiet),
             known: Vec::new(),
             next: None,
+            medians: HashMap::new(),
             cost: 1.0,
             candidates: Vec::new(),
             races: Vec::new(),
@@ -249,7 +253,8 @@ impl Search {
             strategies.iter().map(|strategy| (strategy.engine, strategy.mode)).collect();
         let entrants: Vec<Entrant> = zip(&estimate.rounds, &kinds)
             .map(|(round, own)| Entrant {
-                expected: round.round_seconds,
+                // Rounds know it better than a few tasks.
+                expected: self.medians.get(&round.strategy).copied().unwrap_or(round.round_seconds),
                 kind: kinds.iter().position(|kind| kind == own).unwrap_or(0),
             })
             .collect();
@@ -268,10 +273,24 @@ impl Search {
             name: names[at].clone(),
             seconds: runners[at].typical_seconds(),
         };
+        // Who had no round in this race, for want of time, is as good as he was in the one before.
+        let was_known = |at: &usize| {
+            matches!(runners[*at].gave_up, Some(Reason::NoTime | Reason::Estimate))
+                && runners[*at].rounds.is_empty()
+                && self.medians.contains_key(&names[*at])
+        };
+        let known = (0..runners.len()).filter(was_known);
+        let mut racers: Vec<Racer> = alive(&runners).into_iter().chain(known).map(racer).collect();
+        racers.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let given_up = fastest_given_up(&runners).map(racer);
         let both = self.next.take().into_iter().chain(given_up);
-        self.next = both.min_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        Ok(alive(&runners).into_iter().map(racer).collect())
+        self.next = both
+            .filter(|next| racers.iter().all(|racer| racer.name != next.name))
+            .min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        for (name, runner) in zip(&names, &runners).filter(|(_, runner)| !runner.rounds.is_empty()) {
+            self.medians.insert(name.clone(), runner.typical_seconds());
+        }
+        Ok(racers)
     }
 
     fn note(&mut self, race: usize, names: &[String], runners: &[Runner]) {
