@@ -46,6 +46,8 @@ struct Tried {
     seconds: f64,
     /// What their round took besides.
     besides: f64,
+    /// CPU time of all processes of their round, in seconds.
+    cpu_seconds: f64,
 }
 
 /// How long a pilot of one strategy should take, in seconds.
@@ -56,8 +58,8 @@ const LONGEST_PILOT_SECONDS: f64 = 1.0;
 /// What the pilots of earlier rows say of later ones whose tasks are programs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Scale {
-    /// How many times as long as by the rule commands take, once one of them is known to be long.
-    long_commands: Option<f64>,
+    /// How many times as long as by the rule commands take, and how long they wait by it, once one of them is known to be long.
+    long_commands: Option<(f64, f64)>,
     /// The same for what workers take beyond their start.
     beyond_start: Option<f64>,
 }
@@ -81,9 +83,13 @@ impl Session<'_> {
     ) -> Result<RoundEstimate, RoundFailure> {
         let cores = self.setting.machine.effective_cores;
         let Row { workload, strategy, .. } = row;
-        let rule = |tasks: u64| {
-            estimate::round_seconds(strategy, &WorkloadSpec { tasks, ..workload.clone() }, cores)
+        // The rule knows nothing of commands; what is seen of some is that they wait.
+        let rule_with = |tasks: u64, waits_seconds: f64| {
+            let io_wait_seconds = workload.io_wait_seconds + waits_seconds;
+            let workload = WorkloadSpec { tasks, io_wait_seconds, ..workload.clone() };
+            estimate::round_seconds(strategy, &workload, cores)
         };
+        let rule = |tasks: u64| rule_with(tasks, 0.0);
         let of_all = rule(workload.tasks);
         let is_command = workload.kind == Kind::Command;
         let long_commands = scale.long_commands.filter(|_| is_command);
@@ -93,7 +99,8 @@ impl Session<'_> {
             false => pilot_tasks(workload.tasks, rule),
         };
         let Some(tasks) = tasks else {
-            let round_seconds = of_all * long_commands.unwrap_or(1.0);
+            let (times, waits_seconds) = long_commands.unwrap_or((1.0, 0.0));
+            let round_seconds = rule_with(workload.tasks, waits_seconds) * times;
             return Ok(RoundEstimate {
                 strategy: row.name(),
                 round_seconds,
@@ -102,9 +109,10 @@ impl Session<'_> {
             });
         };
         let tried = self.measure(row, tasks, records)?;
-        let times = tried.seconds / rule(tried.tasks);
+        let waits_seconds = if is_command { self.waits_by_the_rule(row, tried) } else { 0.0 };
+        let times = tried.seconds / rule_with(tried.tasks, waits_seconds);
         if is_command && tried.seconds > LONGEST_PILOT_SECONDS {
-            scale.long_commands = Some(times);
+            scale.long_commands = Some((times, waits_seconds));
         }
         // What starts once takes no longer for more tasks.
         let is_kept = workload.kind == Kind::Worker && strategy.mode != Mode::Process;
@@ -118,7 +126,7 @@ impl Session<'_> {
                 };
                 tried.seconds + of_more * *scale.beyond_start.insert(known)
             }
-            false => of_all * times,
+            false => rule_with(workload.tasks, waits_seconds) * times,
         };
         Ok(RoundEstimate {
             strategy: row.name(),
@@ -144,6 +152,19 @@ impl Session<'_> {
         let Settings { workers, in_flight, .. } = row.strategy.settings;
         let at_once = workers.or(in_flight).unwrap_or(1);
         at_once.min(self.setting.machine.effective_cores).clamp(1, row.workload.tasks)
+    }
+
+    /// How long commands wait for each `expected_task_seconds` in which they compute, in seconds: those of `tried` were executed by as
+    /// many processors as there were or as there were commands, and computed for so much of the time.
+    fn waits_by_the_rule(&self, row: &Row, tried: Tried) -> f64 {
+        /// Who computes for less than this part waits for the rest of it, as far as a few tasks tell.
+        const LEAST_BUSY: f64 = 0.001;
+        let at_once = match row.strategy.mode {
+            Mode::Serial => 1,
+            _ => self.first_try(row).min(tried.tasks),
+        };
+        let busy = (tried.cpu_seconds / (at_once as f64 * tried.seconds)).clamp(LEAST_BUSY, 1.0);
+        row.workload.expected_task_seconds() * (busy.recip() - 1.0)
     }
 
     /// Runs `tasks` tasks of `row`; where nobody knew what they take and it turns out to be little, more of them.
@@ -197,7 +218,12 @@ impl Session<'_> {
         records.untimed_failures.append(&mut tried.untimed_failures);
         let seconds = completed.report.total_seconds;
         let whole = tried.expected.map_or(seconds, |whole| whole.as_secs_f64());
-        Ok(Tried { tasks, seconds, besides: (whole - seconds).max(0.0) })
+        Ok(Tried {
+            tasks,
+            seconds,
+            besides: (whole - seconds).max(0.0),
+            cpu_seconds: completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds,
+        })
     }
 
     /// What all rounds of a strategy, `untimed` ones before the others, take if one takes `seconds`.
