@@ -177,6 +177,8 @@ fn an_interrupted_sweep_keeps_what_it_has_and_goes_on_from_there() {
     if before.head.partial {
         assert_eq!(finished.code(), Some(130), "{finished:?}");
         assert!(finished.stdout.contains(&format!("{} of 6 cells", before.done())), "{finished:?}");
+        let told = "what is left is run by: procbench sweep --resume out.json\n";
+        assert!(finished.stderr.ends_with(told), "{finished:?}");
     }
     // Another sweep is not gone on with, and the file stays.
     let other = format!("--vary tasks=1,2,3,4,5,6 --io-wait 6ms {SMALL} --resume out.json");

@@ -65,9 +65,16 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     if !flags.quiet {
         ignore_closed_pipe(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
     }
+    let kept = with_json(typed).json.filter(|path| path.as_os_str() != "-");
     let ended = carry_out(&mut sweep, &cells, &mut bench, &exports);
     exports::show(&sweep, sweep.head.partial, exports, |out| report::sweep::write(&sweep, out))?;
     ignore_closed(report::sweep::write_warnings(&sweep, &mut anstream::stderr().lock()), sweep.head.partial)?;
+    if sweep.head.partial {
+        ignore_closed(
+            report::sweep::write_how_to_go_on(kept.as_deref(), &mut anstream::stderr().lock()),
+            true,
+        )?;
+    }
     ended
 }
 

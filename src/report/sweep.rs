@@ -11,7 +11,7 @@ use super::grid::wrap;
 use super::style::{DIM, TITLE, paint};
 use crate::study::sweep::Sweep;
 
-pub use plan::{too_long, warnings, write_announcement, write_plan, write_warnings};
+pub use plan::{too_long, warnings, write_announcement, write_how_to_go_on, write_plan, write_warnings};
 pub use table::{decision, legend, letters, table};
 pub use words::{rest, tally, title, turns, value_in_words, without};
 

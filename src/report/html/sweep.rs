@@ -7,6 +7,7 @@ use super::parts::{again, below, environment, heading, section, table, warnings}
 use super::plot::{Across, Line, Plot, Point, key};
 use super::scale::{Scale, Steps};
 use crate::document::Document;
+use crate::document::standing::{Outcome, Standing};
 use crate::plan::vary::{Unit, Value, Variable};
 use crate::report::grid::glued;
 use crate::report::numbers::{count, seconds};
@@ -98,7 +99,7 @@ fn curves(of: &Sweep, number: usize) -> Markup {
             figcaption {
                 "Medians of the time of a round, with their 95\u{a0}% intervals"
                 @if up.is_logarithmic() { ", on a logarithmic scale" }
-                ". ○ where the fastest changes, by a straight line between two values: what is sure of it stands above, and "
+                ". ○ where the fastest changes between two values at which it is sure which one it is, by a straight line between neighbours; "
                 code { "procbench crossover" } " finds the value with an interval."
                 @if every > 1 { " Of " (count(others as u64)) " values of " (other.key) ", every " (every) "th is drawn." }
             }
@@ -132,7 +133,14 @@ fn plot(
         points: points(documents, place),
     };
     let lines: Vec<Line> = (0..of.strategies.len()).map(line).collect();
-    let rings = rings(&lines, across, up);
+    let decided = |document: &Option<&Document>| {
+        let document = document.as_ref()?;
+        let standing = document.standing.clone().or_else(|| Standing::of(document))?;
+        let best = of.strategies.iter().position(|name| *name == standing.best);
+        best.filter(|_| standing.outcome == Outcome::Best)
+    };
+    let decided: Vec<Option<usize>> = documents.iter().map(decided).collect();
+    let rings = rings(&lines, &decided, across, up);
     let described = lines.iter().map(|line| {
         let value = |point: &Point| {
             format!(
@@ -159,13 +167,13 @@ pub fn points(documents: &[Option<&Document>], place: usize) -> Vec<Point> {
     documents.iter().enumerate().filter_map(point).collect()
 }
 
-/// Where the lowest line is another than before, as places: where the two cross between neighbouring values.
-fn rings(lines: &[Line], across: &Across, up: &Scale) -> Vec<(f64, f64)> {
+/// Where the fastest changes, as places. Only what was `decided` at two values says that it does between them: there the lowest line
+/// becomes another, and where these two cross between neighbouring values is the place.
+fn rings(lines: &[Line], decided: &[Option<usize>], across: &Across, up: &Scale) -> Vec<(f64, f64)> {
     let place_at = |line: &Line, at: usize| {
         let point = line.points.iter().find(|point| point.at == at)?;
         Some(up.place(point.value))
     };
-    let values = lines.iter().flat_map(|line| &line.points).map(|point| point.at).max().unwrap_or(0);
     let lowest = |at: usize| {
         let places = lines.iter().enumerate().filter_map(|(place, line)| Some((place, place_at(line, at)?)));
         places.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
@@ -181,7 +189,10 @@ fn rings(lines: &[Line], across: &Across, up: &Scale) -> Vec<(f64, f64)> {
         let y = between(place_at(old, at)?, place_at(old, at + 1)?);
         (before != after && part.is_finite()).then_some((x, y))
     };
-    (0..values).filter_map(ring).collect()
+    let winners: Vec<(usize, usize)> =
+        decided.iter().enumerate().filter_map(|(at, best)| Some((at, (*best)?))).collect();
+    let changes = winners.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+    changes.filter_map(|pair| (pair[0].0..pair[1].0).find_map(ring)).collect()
 }
 
 fn method(of: &Sweep, run: &Document) -> Markup {
@@ -220,12 +231,17 @@ mod tests {
         let falling = line(1, [2.5; 4].map(Some));
         // Crosses both, but is never the lowest.
         let high = line(2, [5.0, 4.5, 2.75, 4.8].map(Some));
-        let found = rings(&[rising, falling, high], &across, &up);
+        let lines = [rising, falling, high];
+        let decided = [Some(0), Some(0), Some(1), Some(1)];
+        let found = rings(&lines, &decided, &across, &up);
+        // What is not decided in between makes no difference; where nothing is decided on one side, there is nothing to see.
+        assert_eq!(rings(&lines, &[Some(0), None, None, Some(1)], &across, &up), found);
+        assert_eq!(rings(&lines, &[None, None, Some(1), Some(1)], &across, &up), []);
         let middle = f64::midpoint(across.place_of(1), across.place_of(2));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!((found[0].0 - middle).abs() < 1e-9 && (found[0].1 - up.place(2.5)).abs() < 1e-9, "{found:?}");
         // Where one of the two has no point, nobody knows where.
         let broken = line(0, [Some(1.0), Some(2.0), None, Some(4.0)]);
-        assert_eq!(rings(&[broken, line(1, [2.5; 4].map(Some))], &across, &up), []);
+        assert_eq!(rings(&[broken, line(1, [2.5; 4].map(Some))], &decided, &across, &up), []);
     }
 }

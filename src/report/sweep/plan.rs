@@ -1,11 +1,13 @@
 //! What is said of a sweep before it is run, and the warnings of all its cells.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use crate::document::Warning;
 use crate::report::gathered::gathered;
 use crate::report::grid::wrap;
 use crate::report::numbers::seconds;
+use crate::report::style::plain;
 use crate::study::sweep::Sweep;
 
 /// Says what is about to be run.
@@ -17,13 +19,31 @@ pub fn write_announcement(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> 
     if open == 0 {
         return writeln!(out, "all {} cells are done", sweep.cells.len());
     }
-    let time = sweep.estimate_seconds.map(|time| format!(", which take about {} at most", seconds(time)));
     let of = if sweep.done() > 0 {
         format!(" of {}, the others are done", sweep.cells.len())
     } else {
         String::new()
     };
-    writeln!(out, "{open} cells{of}{}", time.unwrap_or_default())
+    let (cells, take) = if open == 1 { ("cell", "takes") } else { ("cells", "take") };
+    let time = sweep.estimate_seconds.map(|time| format!(", which {take} about {} at most", seconds(time)));
+    writeln!(out, "{open} {cells}{of}{}", time.unwrap_or_default())
+}
+
+/// How a sweep is gone on with that was interrupted, whose export is in the file `kept`, if there is one.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_how_to_go_on(kept: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
+    match kept.map(|path| path.display().to_string()) {
+        Some(path) => {
+            let words = ["procbench", "sweep", "--resume", path.as_str()];
+            let command = shlex::try_join(words).unwrap_or_else(|_| words.join(" "));
+            writeln!(out, "what is left is run by: {}", plain(&command))
+        }
+        None => {
+            writeln!(out, "nothing of it is kept: with --json FILE it could be gone on with (--resume FILE)")
+        }
+    }
 }
 
 /// Why a sweep is not begun.
