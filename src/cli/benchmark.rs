@@ -221,7 +221,7 @@ pub struct Benchmark {
     #[arg(short, long, value_name = "FILE", help_heading = FILES)]
     pub config: Option<PathBuf>,
 
-    /// Write every raw value and every summary as JSON; - is standard output, in place of the tables
+    /// Write what each round measured, and every summary, as JSON; - is standard output, in place of the tables
     #[arg(long, alias = "export-json", value_name = "FILE", help_heading = FILES)]
     pub json: Option<PathBuf>,
 
