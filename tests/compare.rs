@@ -106,6 +106,14 @@ fn more_work_is_no_slower_program() {
 }
 
 #[test]
+fn what_disturbed_either_run_is_told() {
+    let fixture = Fixture::new();
+    fixture.with(&[&STEADY, &STEADY], |run| run.environment.change.foreign_busy_share = Some(0.5));
+    let told = fixture.compare(&[]).expect_code(0).stderr.replace('\n', " ");
+    assert!(told.contains("new.json: other programs and the kernel used 50 % of all CPU time"), "{told}");
+}
+
+#[test]
 fn only_what_is_wholly_beyond_the_limit_fails() {
     let fixture = Fixture::new();
     fixture.with(&[&slower_by(1.2), &STEADY], |_| {});

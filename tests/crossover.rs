@@ -6,6 +6,7 @@ use std::fs;
 
 use common::{Finished, Sandbox};
 use nix::sys::signal::Signal;
+use procbench::stats::Verdict;
 use procbench::study::crossover::Faster;
 use procbench::study::crossover::document::Crossovers;
 
@@ -54,6 +55,10 @@ fn the_crossing_of_serial_and_process_is_found_within_the_range() {
     assert!(values.windows(2).all(|pair| pair[0] < pair[1]), "{values:?}");
     for point in &found.points {
         assert!(point.document.strategies.iter().any(|row| !row.rounds.is_empty()), "raw rounds are kept");
+        // Where one was not waited for, there is none.
+        let Some(said) = point.speed_up.map(|speed_up| speed_up.verdict) else { continue };
+        let is_first = (point.faster == Faster::First, point.faster == Faster::Second);
+        assert_eq!((said == Verdict::Faster, said == Verdict::Slower), is_first, "{point:?}");
     }
     for part in ["serial is faster up to", "process from", "they cross at about"] {
         assert!(finished.stdout.replace('\n', " ").contains(part), "{finished:?}");

@@ -198,6 +198,11 @@ fn an_interrupted_sweep_keeps_what_it_has_and_goes_on_from_there() {
     for (before, after) in before.cells.iter().zip(&after.cells).filter(|(before, _)| before.is_done()) {
         assert_eq!(before, after, "what was done is not done again");
     }
+    let calibrations =
+        after.cells.iter().filter_map(|cell| Some(cell.document.as_ref()?.environment.units_per_second));
+    let mut calibrations: Vec<f64> = calibrations.collect();
+    calibrations.dedup();
+    assert_eq!(calibrations.len(), 1, "tasks of all cells do as much work: {calibrations:?}");
 }
 
 #[test]

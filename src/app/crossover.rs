@@ -17,7 +17,7 @@ use crate::experiment::workbench::Workbench;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::vary::{Key, Range, Unit, Value};
 use crate::report::progress::{Part, Progress};
-use crate::stats;
+use crate::stats::{self, Verdict};
 use crate::study::crossover::document::{Crossing, Crossovers, Point};
 use crate::study::crossover::{CLEAR, Ended, Faster, Found, LEAST_ROUNDS, Measure, Measured, Rules, find};
 use crate::{exit, report};
@@ -327,12 +327,13 @@ impl Field<'_> {
     }
 }
 
-/// The logarithm of first / second, or the least that it is known to be, if that says which one is faster.
+/// The logarithm of first / second, or the least that it is known to be, if that says clearly which one is faster.
 fn log_ratio(first: Took, second: Took) -> Option<f64> {
     let (times, is_known) = match (first, second) {
         (Took::Seconds(first), Took::Seconds(second)) => ((first, second), true),
-        (Took::Longer(first), Took::Seconds(second)) => ((first, second), first > second),
-        (Took::Seconds(first), Took::Longer(second)) => ((first, second), second > first),
+        // Less would be the word of how long was waited, not of how long it takes.
+        (Took::Longer(first), Took::Seconds(second)) => ((first, second), first > CLEAR * second),
+        (Took::Seconds(first), Took::Longer(second)) => ((first, second), second > CLEAR * first),
         (Took::Longer(first), Took::Longer(second)) => ((first, second), false),
     };
     is_known.then(|| (times.0 / times.1).ln())
@@ -394,6 +395,14 @@ fn points(
         let (first, second) = (document.strategies.first()?, document.strategies.get(1)?);
         let run = &document.plan.run;
         let speed_up = stats::compare(&first.paired_with(second), run.margin, run.seed).map(SpeedUp::from);
+        // How many rounds there are was up to what they had shown, so the search alone can judge.
+        let verdict = match point.faster {
+            Faster::First => Verdict::Faster,
+            Faster::Second => Verdict::Slower,
+            Faster::NotDistinguished => Verdict::NotDistinguished,
+            Faster::TooFewRounds | Faster::Failed => Verdict::TooFewRounds,
+        };
+        let speed_up = speed_up.map(|speed_up| SpeedUp { verdict, ..speed_up });
         Some(Point { value: at, faster: point.faster, speed_up, document })
     });
     points.collect()

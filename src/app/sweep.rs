@@ -39,6 +39,10 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         let of_file = |wrong| usage(format!("cannot go on with {}: {wrong}", path.display()));
         sweep.resume(before).map_err(of_file)?;
         resume::require_same(&sweep, &cells, &mut bench)?;
+        let done = sweep.cells.iter().find_map(|cell| cell.document.as_ref().filter(|_| cell.is_done()));
+        if let Some(done) = done {
+            bench.take_over_calibration(done.environment.units_per_second);
+        }
     }
     if flags.returns.is_some() {
         return Err(usage("--returns is not for a sweep: a single run keeps what functions return"));

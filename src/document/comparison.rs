@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::head::Kind;
 use super::{Document, SCHEMA_VERSION, StrategyResult, Tool, Warning};
 use crate::engine::Engine;
+use crate::measure::conditions;
 use crate::stats::{self, Interval, Verdict};
 use crate::workload::WorkloadSpec;
 use crate::workload::spec::Ready;
@@ -357,6 +358,9 @@ fn warnings(
     let mut warnings = Vec::new();
     let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message });
     for (side, run) in [(old_side, old), (new_side, new)] {
+        for condition in conditions::meanwhile(&run.environment.change) {
+            warn(condition.code(), format!("{}: {condition}", side.file));
+        }
         if run.partial {
             warn("partial", format!("{} was cut short: only what was finished is compared", side.file));
         }

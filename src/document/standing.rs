@@ -93,6 +93,7 @@ impl Standing {
 
     /// How many times as fast as the next the best is.
     pub fn lead(&self) -> Option<f64> {
-        Some(self.others.first()?.speed_up?.ratio)
+        // In pairs of rounds another may be closer than the one that has the next median.
+        self.others.iter().filter_map(|other| Some(other.speed_up?.ratio)).reduce(f64::min)
     }
 }

@@ -107,6 +107,16 @@ impl Workbench {
         })
     }
 
+    /// Takes over the calibration of an earlier run of the same, `units_per_second`, so that its tasks and those to come do as much work;
+    /// unless it is so far from what this machine does now that it cannot be one.
+    pub fn take_over_calibration(&mut self, units_per_second: f64) {
+        const FAR: f64 = 2.0;
+        let now = *self.units_per_second.get_or_insert_with(cpu::calibrate);
+        if (now / FAR..=now * FAR).contains(&units_per_second) {
+            self.units_per_second = Some(units_per_second);
+        }
+    }
+
     /// What somebody has asked for while this runs.
     pub fn signals(&self) -> &Signals {
         &self.signals

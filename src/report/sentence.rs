@@ -9,6 +9,9 @@ use crate::stats::{MedianRanks, Verdict, compare_with, least_rounds_at};
 /// A median that is this many times another is longer, whether or not that could be shown.
 const CLEARLY_LONGER: f64 = 1.1;
 
+/// Of strategies whose times differ by less than this factor, with all that the rounds leave open, it makes no difference which is taken.
+const EQUAL: f64 = 1.05;
+
 /// Which mode to use, and by how much. Who is the best was chosen by the rounds that are to show it: so it is compared with each
 /// of the others by intervals that are wide enough for all of them together ([`Standing`]).
 pub fn verdict(document: &Document) -> String {
@@ -115,10 +118,17 @@ fn of_rounds(document: &Document) -> String {
         }
     };
     let Some((next, speed_up)) = beaten else {
-        let rest = if unclear.is_empty() {
+        // That rounds do not tell them apart is not to say that they are equal; intervals that are narrow enough are.
+        let is_equal = |(_, speed_up): &(&str, SpeedUp)| {
+            let interval = speed_up.ci_low.zip(speed_up.ci_high);
+            interval.is_some_and(|(low, high)| low > EQUAL.recip() && high < EQUAL)
+        };
+        let rest = if !unclear.is_empty() {
+            " until then."
+        } else if compared.iter().all(is_equal) {
             " here: the choice makes no difference for this workload."
         } else {
-            " until then."
+            " here: the rounds do not tell them apart."
         };
         return text + rest;
     };

@@ -52,7 +52,7 @@ fn curves(of: &Crossovers, number: usize) -> Markup {
             }
             figcaption {
                 "Left, or above: how many times as fast as " bdi { (second) } " " bdi { (first) } " is, in pairs of rounds, with the 95\u{a0}% \
-                 interval of each value. Beside it the medians of both. The band is the interval in which they cross, \
+                 interval of those alone; since more are run where it is hard to tell, who is faster takes more than that. Beside it the medians of both. The band is the interval in which they cross, \
                  ○ where they most likely do."
             }
         }

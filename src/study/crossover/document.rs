@@ -70,7 +70,8 @@ pub struct Point {
     pub value: Value,
     /// Who is faster there.
     pub faster: Faster,
-    /// How many times as fast as the second the first is, by all rounds there.
+    /// How many times as fast as the second the first is, by all rounds there. Its verdict is `faster`; its interval is not enough for
+    /// that, since how many rounds were run was up to what they had shown.
     pub speed_up: Option<SpeedUp>,
     /// Every round of both.
     pub document: Document,
