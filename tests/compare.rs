@@ -47,7 +47,11 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let sandbox = Sandbox::new();
-        let run = sandbox.measure("-n 5 --rounds 1 -m serial,pool --workload-name steady");
+        let mut run = sandbox.measure("-n 5 --rounds 1 -m serial,pool --workload-name steady");
+        // Whatever else runs meanwhile, such as other tests.
+        let change = &mut run.environment.change;
+        (change.foreign_busy_share, change.foreign_forks, change.steal_share) = (None, None, None);
+        (change.throttling, change.swap_growth_bytes, change.memory_some_share) = (None, None, None);
         write(&sandbox, &run, "old.json", &[&STEADY, &STEADY], |_| {});
         Self { sandbox, run }
     }
