@@ -8,8 +8,10 @@ use std::sync::LazyLock;
 use common::Sandbox;
 use procbench::document::{Document, MemoryRound};
 use procbench::experiment::warnings;
+use procbench::measure::environment::StateChange;
 use procbench::measure::memory::MemoryReading;
 use procbench::mode::Mode;
+use procbench::report::sentence;
 use procbench::stats;
 
 static RUN: LazyLock<Document> =
@@ -183,6 +185,8 @@ fn workers_that_wait_could_be_more() {
     let seconds = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003];
     let busy_for = |cpu_seconds: f64, workers: u64| {
         let mut document = with_rounds(&seconds);
+        // Whoever else runs, such as other tests, may have had the processors.
+        document.environment.change = StateChange::default();
         let strategy = &mut document.strategies[0];
         strategy.mode = Mode::Pool;
         strategy.settings.workers = Some(workers);
@@ -195,4 +199,41 @@ fn workers_that_wait_could_be_more() {
     assert!(told.contains("busy for 2 %") && told.contains("pool:workers=4,"), "no more than tasks: {told}");
     assert_eq!(busy_for(0.9, 1), None, "one that computes");
     assert_eq!(busy_for(0.02, 1_000_000), None, "whoever has asked for so many knows");
+}
+
+/// A run of two, the first of which took `first` seconds in its only round, and the second about a second in each of six.
+fn one_against_six(first: f64) -> Document {
+    let mut document = Sandbox::new().measure("-n 4 --rounds 6 -m serial,threads:workers=2");
+    (document.standing, document.environment.change) = (None, StateChange::default());
+    document.strategies[0].rounds.truncate(1);
+    for (row, times) in document.strategies.iter_mut().zip([&[first][..], &[1.0, 1.1, 0.9, 1.0, 1.05, 0.95]])
+    {
+        row.rounds.iter_mut().zip(times).for_each(|(round, time)| round.report.total_seconds = *time);
+        row.summary.as_mut().expect("a summary").total_seconds = stats::summarise(times, 1).expect("rounds");
+    }
+    document
+}
+
+#[test]
+fn a_single_round_is_no_interval_but_may_be_far_too_long() {
+    let told = sentence::verdict(&one_against_six(9.0));
+    assert!(
+        told.starts_with("Use threads:workers=2 here: ")
+            && told.contains("in too few rounds for an interval"),
+        "{told}"
+    );
+    let told = sentence::verdict(&one_against_six(1.5));
+    assert!(told.contains("too few rounds for a verdict"), "{told}");
+}
+
+#[test]
+fn an_answer_says_where_the_machine_was_not_the_runs_alone() {
+    let mut document = one_against_six(9.0);
+    let quiet = sentence::verdict(&document);
+    document.environment.change.foreign_busy_share = Some(0.6);
+    let busy = sentence::verdict(&document);
+    assert!(
+        busy.starts_with(&quiet) && busy.contains("other programs and the kernel used 60 % of it"),
+        "{busy}"
+    );
 }

@@ -4,7 +4,7 @@ use super::numbers::{exact_percent, percent, seconds, times};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::conditions::{self, Condition};
-use crate::stats::{MedianRanks, Verdict, compare_with, least_rounds_at};
+use crate::stats::{CLEARLY, MedianRanks, Verdict, compare_with, least_rounds_at};
 
 /// A median that is this many times another is longer, whether or not that could be shown.
 const CLEARLY_LONGER: f64 = 1.1;
@@ -138,7 +138,10 @@ fn of_rounds(document: &Document) -> String {
             let confidence = exact_percent((confidence * 1e3).round() / 1e3);
             format!(" ({confidence} interval {} to {})", times(low), times(high))
         }
-        _ => String::new(),
+        // Who is beaten without one.
+        _ => format!(
+            " (in too few rounds for an interval, but all of those took more than {CLEARLY} times as long as the longest of {best})"
+        ),
     };
     let slowest = compared.last().filter(|(slowest, _)| *slowest != next);
     let slowest = slowest.map(|(slowest, speed_up)| {

@@ -18,7 +18,7 @@ const ERROR: f64 = 0.05;
 
 /// Below the rounds that an interval needs, one whose every round took this many times as long as the longest of the best is
 /// beaten all the same, if the best has as many: it is given few rounds because it is slow.
-const CLEARLY: f64 = 2.0;
+pub const CLEARLY: f64 = 2.0;
 
 /// The confidence of the (two-sided) intervals by which the best of `strategies` is compared with each of the others.
 pub fn confidence_against(strategies: usize) -> f64 {

@@ -95,7 +95,7 @@ mod interval_fields;
 mod summary;
 mod trend;
 
-pub use best::{Against, Best, Standing, best_of, confidence_against};
+pub use best::{Against, Best, CLEARLY, Standing, best_of, confidence_against};
 pub use bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, MedianRanks, RESAMPLES, least_rounds_at};
 pub use comparison::{Comparison, DEFAULT_MARGIN, Verdict, compare, compare_with, judge};
 pub use first_round::{SLOW_FIRST_LIMIT, slow_first_round};
