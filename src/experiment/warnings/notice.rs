@@ -210,11 +210,14 @@ impl fmt::Display for Notice<'_> {
                     exact_percent(*wanted)
                 )
             }
-            Self::FewerPairs { strategy, baseline, pairs, rounds } => write!(
-                f,
-                "{strategy}: its speed-up rests on the {pairs} rounds that {baseline} has too, the times on all {rounds} (rounds \
-                 are compared with those of the same number): more --time-budget, or another --baseline, if that is too few"
-            ),
+            Self::FewerPairs { strategy, baseline, pairs, rounds } => {
+                let common = if *pairs == 1 { "one round".into() } else { format!("{pairs} rounds") };
+                write!(
+                    f,
+                    "{strategy}: its speed-up rests on the {common} that {baseline} has too, the times on all {rounds} (rounds \
+                     are compared with those of the same number): more --time-budget, or another --baseline, if that is too few"
+                )
+            }
             Self::ManyThreads { strategy, workers, cores } => write!(
                 f,
                 "{strategy}: rayon's pool is made for about as many threads as there are cores ({cores}); of {} most of the \
