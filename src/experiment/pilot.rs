@@ -159,10 +159,7 @@ impl Session<'_> {
     fn waits_by_the_rule(&self, row: &Row, tried: Tried) -> f64 {
         /// Who computes for less than this part waits for the rest of it, as far as a few tasks tell.
         const LEAST_BUSY: f64 = 0.001;
-        let at_once = match row.strategy.mode {
-            Mode::Serial => 1,
-            _ => self.first_try(row).min(tried.tasks),
-        };
+        let at_once = self.first_try(row).min(tried.tasks);
         let busy = (tried.cpu_seconds / (at_once as f64 * tried.seconds)).clamp(LEAST_BUSY, 1.0);
         row.workload.expected_task_seconds() * (busy.recip() - 1.0)
     }

@@ -21,11 +21,7 @@ use crate::study::advise::{CAP, HOPELESS, Reason};
 /// What writing to `out` says.
 pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
     if advice.finals.is_none() || advice.standing.is_none() {
-        writeln!(out, "{NO_ANSWER}")?;
-        return match so_far(advice) {
-            Some(text) => wrap(&text).iter().try_for_each(|line| writeln!(out, "{line}")),
-            None => Ok(()),
-        };
+        return wrap(&answer(advice)).iter().try_for_each(|line| writeln!(out, "{line}"));
     }
     for line in wrap(&title(advice)) {
         writeln!(out, "{}", paint(TITLE, &line))?;
@@ -188,11 +184,7 @@ pub fn legend(advice: &Advice) -> String {
 /// The answer, in a sentence or two.
 pub fn answer(advice: &Advice) -> String {
     let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else {
-        return [Some(NO_ANSWER.to_owned()), so_far(advice)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" ");
+        return so_far(advice).map_or_else(|| NO_ANSWER.into(), |known| format!("{NO_ANSWER} {known}"));
     };
     if standing.outcome == Outcome::Failed {
         return "Some tasks failed, so these times are of no use: see the warnings.".into();
