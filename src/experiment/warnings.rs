@@ -5,7 +5,7 @@ mod notice;
 
 use crate::document::{Document, Memory, PerAliveMissing, Round, StrategyResult, Warning};
 use crate::engine::Engine;
-use crate::measure::conditions::{self, Condition, FOREIGN_BUSY_LIMIT, STEAL_LIMIT};
+use crate::measure::conditions::{self, Condition};
 use crate::measure::memory::Missing;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
@@ -201,10 +201,8 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
     let only_computes = matches!(workload.kind, Kind::Synthetic | Kind::Expression)
         && workload.io_wait_seconds == 0.0
         && workload.io == Io::Sleep;
-    let change = &document.environment.change;
-    let has_processors = change.foreign_busy_share.is_none_or(|share| share <= FOREIGN_BUSY_LIMIT)
-        && change.steal_share.is_none_or(|share| share <= STEAL_LIMIT)
-        && change.throttling.is_none_or(|throttling| throttling.periods == 0);
+    let meanwhile = conditions::meanwhile(&document.environment.change);
+    let has_processors = !meanwhile.iter().any(Condition::takes_cpu_time);
     let has_them_waiting = matches!(strategy.mode, Mode::Pool | Mode::Threads) && !strategy.engine.is_tool();
     if !has_them_waiting
         || only_computes

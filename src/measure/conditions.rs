@@ -89,6 +89,11 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Whether CPU time went to somebody else that the run could have had.
+    pub fn takes_cpu_time(&self) -> bool {
+        matches!(self, Self::ForeignBusy { .. } | Self::Steal { .. } | Self::Throttled(_))
+    }
+
     /// Its name for programs. It does not change.
     pub fn code(&self) -> &'static str {
         match self {
