@@ -177,6 +177,17 @@ fn the_interval_covers_the_true_median_as_often_as_it_says() {
 }
 
 #[test]
+fn of_normal_rounds_few_are_called_outliers() {
+    let mut table = Table::titled("runs of normal rounds in which some are called outliers, %");
+    let has_outliers = |rounds| {
+        percent(rounds, |rng, _| summarise_with(&(NORMAL.measure)(rng, rounds), None).unwrap().outliers > 0)
+    };
+    // One in a hundred, within three standard errors; the fit is on the safe side of it for fewer than eight rounds.
+    table.row("normal", has_outliers, |rounds| if rounds < 8 { 0.3..=1.3 } else { 0.6..=1.3 });
+    table.check();
+}
+
+#[test]
 fn identical_strategies_are_seldom_called_different() {
     let mut table = Table::titled("two identical strategies called different, %");
     let mut row = |name: &str, margin: f64, noise: &dyn Fn(&mut Rng) -> f64, drift: f64| {

@@ -176,7 +176,7 @@ impl Course {
         let signals = self.signals.clone();
         let spent = started.elapsed();
         let estimate =
-            self.session(&signals, observer, |session, _, _| Ok(session.estimate(rounds, spent)))?;
+            self.session(&signals, observer, |session, rows, _| Ok(session.estimate(rows, rounds, spent)))?;
         self.estimate = Some(estimate.clone());
         Ok(Ok(estimate))
     }
@@ -230,7 +230,7 @@ impl Course {
     pub fn memory(&mut self, place: usize, observer: &mut dyn Observer) -> Result<(), RunError> {
         let signals = self.signals.clone();
         let completed = self.session(&signals, observer, |session, rows, tables| {
-            let rounds = session.memory_rounds();
+            let rounds = session.memory_rounds(&rows[place]);
             let mut round =
                 |number| session.round(&rows[place], Phase::Memory, number, rounds, &mut tables[place]);
             (1..=rounds).map(&mut round).collect::<Result<Vec<_>, _>>()

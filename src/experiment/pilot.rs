@@ -71,7 +71,7 @@ impl Session<'_> {
         let mut scale = Scale::default();
         let pilots = rows.iter().zip(tables).map(|(row, records)| self.pilot_of(row, records, &mut scale));
         let rounds = pilots.collect::<Result<_, _>>()?;
-        Ok(self.estimate(rounds, started.elapsed()))
+        Ok(self.estimate(rows, rounds, started.elapsed()))
     }
 
     /// Runs a few tasks of `row`, and reckons from those what all will take.
@@ -136,13 +136,18 @@ impl Session<'_> {
         })
     }
 
-    /// What a run takes whose rounds take so long, of which the pilot took `spent`.
-    pub(super) fn estimate(&mut self, rounds: Vec<RoundEstimate>, spent: Duration) -> Estimate {
-        let untimed = self.memory_rounds().max(self.plan.run.warmup);
-        let seconds = |round: &RoundEstimate| {
+    /// What a run of `rows` takes of which a round each takes as long as `rounds` says, and the pilot took `spent`.
+    pub(super) fn estimate(
+        &mut self,
+        rows: &[Row],
+        rounds: Vec<RoundEstimate>,
+        spent: Duration,
+    ) -> Estimate {
+        let seconds = |(row, round): (&Row, &RoundEstimate)| {
+            let untimed = self.memory_rounds(row).max(self.plan.run.warmup);
             self.rounds_seconds(untimed, round.round_seconds + round.besides_seconds.unwrap_or(0.0))
         };
-        let all_rounds: f64 = rounds.iter().map(seconds).sum();
+        let all_rounds: f64 = rows.iter().zip(&rounds).map(seconds).sum();
         let run_seconds = all_rounds + spent.as_secs_f64() + self.setting.idle.as_secs_f64();
         Estimate { run_seconds, rounds }
     }

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::measure::memory::Choice;
+use crate::mode::Mode;
 
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
 const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
 
-/// Rounds in which memory is measured where it is sampled: a median of three leaves out the one in which others took some.
-const SAMPLED_MEMORY_ROUNDS: u64 = 3;
+/// Rounds in which memory is measured where one says little: a median of three leaves out the one in which others took some.
+const SEVERAL_MEMORY_ROUNDS: u64 = 3;
 
 /// What the results of a workload's tasks are, as the first strategy said.
 pub(super) struct Agreed {
@@ -32,8 +33,8 @@ pub(super) struct Session<'a> {
     pub(super) estimate: Option<Estimate>,
     /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
     pub(super) input: Option<(Folder, u64)>,
-    /// See [`Self::memory_rounds()`].
-    memory_rounds: Option<u64>,
+    /// Whether memory is looked at from time to time; `None` until somebody asks.
+    samples_memory: Option<bool>,
     /// Opened to learn by what memory is measured, and not used yet.
     next_gauge: Option<Gauge>,
     /// Where what functions return is to be written: by one round, since all return the same.
@@ -62,7 +63,7 @@ impl<'a> Session<'a> {
             own_forks: 0,
             estimate: None,
             input: None,
-            memory_rounds: None,
+            samples_memory: None,
             next_gauge: None,
             returns: setting.returns.clone(),
         }
@@ -73,17 +74,21 @@ impl<'a> Session<'a> {
         let estimate = self.pilot(rows, tables)?;
         self.observer.notice(Event::Estimated { run_seconds: estimate.run_seconds });
         self.estimate = Some(estimate);
-        let memory_rounds = self.memory_rounds();
-        for number in 1..=memory_rounds {
-            for place in schedule::order(rows.len(), run.seed, Phase::Memory, number) {
-                let completed =
-                    self.round(&rows[place], Phase::Memory, number, memory_rounds, &mut tables[place])?;
+        let memory_rounds: Vec<u64> = rows.iter().map(|row| self.memory_rounds(row)).collect();
+        for number in 1..=memory_rounds.iter().copied().max().unwrap_or(0) {
+            let mut places = schedule::order(rows.len(), run.seed, Phase::Memory, number);
+            places.retain(|place| number <= memory_rounds[*place]);
+            for place in places {
+                let of = memory_rounds[place];
+                let completed = self.round(&rows[place], Phase::Memory, number, of, &mut tables[place])?;
                 tables[place].memory.push(completed);
             }
         }
-        // The rounds that measured memory have warmed up as well as any.
-        for number in memory_rounds + 1..=run.warmup {
-            for place in schedule::order(rows.len(), run.seed, Phase::WarmUp, number) {
+        for number in 1..=run.warmup {
+            let mut places = schedule::order(rows.len(), run.seed, Phase::WarmUp, number);
+            // The rounds that measured memory have warmed up as well as any.
+            places.retain(|place| number > memory_rounds[*place]);
+            for place in places {
                 self.round(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
             }
         }
@@ -256,17 +261,25 @@ impl<'a> Session<'a> {
         Ok(self.input.insert(input).0.path())
     }
 
-    /// In how many rounds of each strategy memory is measured: one, if the kernel keeps an account of the round alone; where
-    /// memory is looked at from time to time, several, but no more than are timed.
-    pub(super) fn memory_rounds(&mut self) -> u64 {
-        if let Some(known) = self.memory_rounds {
+    /// In how many rounds of `row` memory is measured: one, if the kernel keeps an account of the round alone and nobody ends in it;
+    /// several, but no more than are timed, where memory is looked at from time to time, or where processes come and go: how many
+    /// of the dead the kernel has not taken back yet when there is most differs from round to round.
+    pub(super) fn memory_rounds(&mut self, row: &Row) -> u64 {
+        let settings = &row.strategy.settings;
+        let come_and_go = row.strategy.mode == Mode::Process
+            && settings.in_flight.is_some_and(|in_flight| in_flight < row.workload.tasks);
+        let says_little = self.samples_memory() || come_and_go;
+        if says_little { SEVERAL_MEMORY_ROUNDS.min(self.plan.run.rounds).max(1) } else { 1 }
+    }
+
+    fn samples_memory(&mut self) -> bool {
+        if let Some(known) = self.samples_memory {
             return known;
         }
         // It stays for the first of these rounds; why there is none, that round says.
         self.next_gauge = self.open_gauge().ok();
-        let is_sampled = self.next_gauge.as_ref().is_some_and(|gauge| gauge.method().is_sampled());
-        let rounds = if is_sampled { SAMPLED_MEMORY_ROUNDS.min(self.plan.run.rounds).max(1) } else { 1 };
-        *self.memory_rounds.insert(rounds)
+        let samples = self.next_gauge.as_ref().is_some_and(|gauge| gauge.method().is_sampled());
+        *self.samples_memory.insert(samples)
     }
 
     fn take_gauge(&mut self) -> Result<Gauge, RoundFailure> {

@@ -5,7 +5,7 @@ use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, time
 use crate::document::{
     Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, StrategyResult, StrategySummary,
 };
-use crate::measure::memory::PeakFrom;
+use crate::measure::memory::{MemoryReading, PeakFrom};
 use crate::stats::Verdict;
 
 /// Stands where a value was not measured.
@@ -164,6 +164,16 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(is_sampled_account) {
         reasons.push(SAMPLED_LEGEND);
     }
+    if rows().any(has_parts_beside_the_peak) {
+        reasons.push(BESIDE_THE_PEAK_LEGEND);
+    }
+    if rows().any(has_most_of_kernel) {
+        reasons.push(MOST_OF_KERNEL_LEGEND);
+    }
+    let ranges = document.strategies.iter().filter_map(|row| peaks_of_rounds(&row.name, row.memory.as_ref()?));
+    let ranges: Vec<String> = ranges.collect();
+    let ranges = format!("median of the peaks of several rounds: {}", ranges.join(", "));
+    reasons.extend((!ranges.ends_with(": ")).then_some(ranges.as_str()));
     if rows().any(|memory| memory.reading.processes_read.is_some_and(|read| read < memory.peak_alive)) {
         reasons.push(SPEAK_FOR_ALL_LEGEND);
     }
@@ -176,6 +186,37 @@ pub fn memory_legend(document: &Document) -> Option<String> {
 /// Whether the kernel keeps an account of the round, but the peak is not its high-water mark.
 fn is_sampled_account(memory: &Memory) -> bool {
     !memory.method.is_sampled() && memory.reading.peak_from == Some(PeakFrom::Samples)
+}
+
+/// Whether user and kernel, which are of one look, are noticeably less than the peak.
+fn has_parts_beside_the_peak(memory: &Memory) -> bool {
+    const NOTICEABLE: f64 = 0.98;
+    let MemoryReading { peak_bytes, user_bytes, kernel_bytes, .. } = memory.reading;
+    let seen = user_bytes.zip(kernel_bytes).map(|(user, kernel)| user + kernel);
+    seen.zip(peak_bytes).is_some_and(|(seen, peak)| (seen as f64) < NOTICEABLE * peak as f64)
+}
+
+/// Why user and kernel are not all of the peak.
+const BESIDE_THE_PEAK_LEGEND: &str =
+    "user and kernel: as seen together, shortly before or after the peak, which the kernel marks";
+
+/// Whether the kernel's share is its own high-water mark, which may be of another moment than the peak.
+fn has_most_of_kernel(memory: &Memory) -> bool {
+    memory.reading.peak_from == Some(PeakFrom::HighWaterMark)
+        && memory.reading.kernel_from == Some(PeakFrom::HighWaterMark)
+}
+
+/// Why user and kernel may not be what there was at the peak.
+const MOST_OF_KERNEL_LEGEND: &str =
+    "≤ the most that the kernel had at any time; ≥ what is left of the peak: nobody saw the peak itself";
+
+/// Between what the peaks of a strategy's rounds lie, where that is far.
+fn peaks_of_rounds(name: &str, memory: &Memory) -> Option<String> {
+    const FAR: f64 = 1.1;
+    let peaks = || memory.each.iter().filter_map(|round| round.reading.peak_bytes);
+    let (least, most) = (peaks().min()?, peaks().max()?);
+    let is_far = most as f64 > FAR * least as f64;
+    is_far.then(|| format!("{name} {} … {}", bytes(least), bytes(most)))
 }
 
 /// Why a peak is not the cgroup's own.
@@ -219,12 +260,16 @@ fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
         |value: Option<u64>| value.map_or_else(|| Cell::dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
     let reading = &memory.reading;
     let sampled = if is_sampled_account(memory) { ", sampled" } else { "" };
+    let bound = |mark: &str, value: Option<u64>| match value.filter(|_| has_most_of_kernel(memory)) {
+        Some(value) => Cell::new(format!("{mark} {}", bytes(value))),
+        None => or_not(value),
+    };
     let mut row = vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
         or_not(reading.peak_bytes),
-        or_not(reading.user_bytes),
-        or_not(reading.kernel_bytes),
+        bound("≥", reading.user_bytes),
+        bound("≤", reading.kernel_bytes),
     ];
     row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
     row.extend([

@@ -100,5 +100,5 @@ pub use bootstrap::{CONFIDENCE, Interval, MIN_ROUNDS, MedianRanks, RESAMPLES, le
 pub use comparison::{Comparison, DEFAULT_MARGIN, Verdict, compare, compare_with, judge};
 pub use first_round::{SLOW_FIRST_LIMIT, slow_first_round};
 pub use independent::{RankPairs, compare_independent, compare_independent_with};
-pub use summary::{OUTLIER_Z, SPREAD_LIMIT, Summary, spread, summarise, summarise_with};
+pub use summary::{SPREAD_LIMIT, Summary, outlier_limit, spread, summarise, summarise_with};
 pub use trend::{DRIFT_LEVEL, DRIFT_LIMIT, Trend, trend};

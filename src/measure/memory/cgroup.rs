@@ -235,9 +235,16 @@ impl Cgroup {
         self.remove();
         let peak_from = if exact.is_some() { PeakFrom::HighWaterMark } else { PeakFrom::Samples };
         let kernel_bytes = kernel.ok().map(|(bytes, _)| bytes);
+        // Both parts are of one moment, which is the peak's or nearly: their sum may be less than the mark. Of the mark itself only
+        // as much is told as cannot be the kernel's.
+        let user = match kernel {
+            Ok((bytes, PeakFrom::Samples)) => Some(sampled.saturating_sub(bytes)),
+            Ok((bytes, PeakFrom::HighWaterMark)) => peak_bytes.map(|peak| peak.saturating_sub(bytes)),
+            Err(_) => None,
+        };
         MemoryReading {
             peak_bytes,
-            user_bytes: peak_bytes.zip(kernel_bytes).map(|(peak, kernel)| peak.saturating_sub(kernel)),
+            user_bytes: user,
             kernel_bytes,
             page_cache_bytes: page_cache,
             page_cache_missing: page_cache.is_none().then_some(Missing::NoAccount),

@@ -90,7 +90,8 @@ pub struct MemoryReading {
     pub peak_bytes: Option<u64>,
     /// What the kernel needed of it for the processes.
     pub kernel_bytes: Option<u64>,
-    /// The processes' own pages, shared ones counted once.
+    /// The processes' own pages, shared ones counted once. Of the same moment as the kernel's share: where that is the highest
+    /// sample's and the peak is the kernel's mark, both together are up to a tenth less than the peak.
     pub user_bytes: Option<u64>,
     /// Page cache of the files that the round read or wrote, beside that: the most that was seen at one time.
     pub page_cache_bytes: Option<u64>,

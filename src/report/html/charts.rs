@@ -150,9 +150,10 @@ pub fn memory(id: String, document: &Document) -> Option<Markup> {
         @if as_bars {
             i.key.mark { "■ the processes' own pages" } " and " i.key.other { "■ the kernel's" }
         } @else {
-            i.key.mark { "● the processes' own pages" } ", " i.key.other { "● the kernel's" } " and │ both together"
+            i.key.mark { "● the processes' own pages" } ", " i.key.other { "● the kernel's" }
         }
-        " (stacks, page tables, task structures), measured in a round of its own."
+        " (stacks, page tables, task structures), │ the peak, measured in rounds of their own. Where somebody looked only shortly before or after \
+         the peak, the parts are up to a tenth less."
     };
     let label = bytes_tick;
     Some(
@@ -167,13 +168,13 @@ fn memory_strip(name: &str, of: &Memory, scale: &Scale, as_bars: bool) -> Strip 
     // Without the split, all of it is drawn as the processes' own.
     let (user, kernel) = (of.reading.user_bytes.unwrap_or(peak), of.reading.kernel_bytes);
     let marks = html! {
+        line.median x1=(at(peak)) x2=(at(peak)) y1="2" y2="20" {}
         @if as_bars {
             rect.dot x=(at(0)) width=(width(0, user)) y="4" height="14" {}
             @if let Some(kernel) = kernel {
                 rect.second x=(at(user)) width=(width(user, user.saturating_add(kernel))) y="4" height="14" {}
             }
         } @else {
-            line.median x1=(at(peak)) x2=(at(peak)) y1="2" y2="20" {}
             circle.dot cx=(at(user)) cy="11" r="4" {}
             @if let Some(kernel) = kernel { circle.second cx=(at(kernel)) cy="11" r="4" {} }
         }
