@@ -188,6 +188,9 @@ pub struct Round {
     pub tree_cpu_user_seconds: f64,
     /// The same in the kernel.
     pub tree_cpu_system_seconds: f64,
+    /// Why user and system time, here and in the engine's report, say nothing apart from each other. Their sum is right all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_split_missing: Option<CpuSplitMissing>,
     /// CPU time of the peer that tasks did their I/O with, which is no part of the round; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_cpu_seconds: Option<f64>,
@@ -198,6 +201,26 @@ pub struct Round {
     pub kernel_forks: Option<u64>,
     /// How late a bystander woke during the round.
     pub disturbance: Option<Disturbance>,
+}
+
+/// Why user and system time cannot be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CpuSplitMissing {
+    /// Most kernels look at each tick of their clock where a process is, and split its time by that. Its processes had less than
+    /// [`LEAST_SPLIT_SECONDS`] each, on average, in which there are fewer than ten ticks of the slowest clock (100 Hz): whoever was not
+    /// seen in the kernel is booked as user time as a whole.
+    TooFewTicks,
+}
+
+/// See [`CpuSplitMissing::TooFewTicks`].
+const LEAST_SPLIT_SECONDS: f64 = 0.1;
+
+impl CpuSplitMissing {
+    /// Of `processes` that had `cpu_seconds` in all.
+    pub fn of(cpu_seconds: f64, processes: u64) -> Option<Self> {
+        (cpu_seconds < LEAST_SPLIT_SECONDS * processes as f64).then_some(Self::TooFewTicks)
+    }
 }
 
 /// What the rounds of a strategy say together.

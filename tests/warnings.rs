@@ -219,7 +219,7 @@ fn a_single_round_is_no_interval_but_may_be_far_too_long() {
     let told = sentence::verdict(&one_against_six(9.0));
     assert!(
         told.starts_with("Use threads:workers=2 here: ")
-            && told.contains("in too few rounds for an interval"),
+            && told.contains("in too few rounds for the 95 % interval that the best of 2 takes"),
         "{told}"
     );
     let told = sentence::verdict(&one_against_six(1.5));

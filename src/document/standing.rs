@@ -47,6 +47,11 @@ pub struct Against {
     pub strategy: String,
     /// How many times as fast as that the best is; null without a common round.
     pub speed_up: Option<SpeedUp>,
+    /// It has too few rounds for a verdict, but each took more than twice as long as the longest of the best, which has five or
+    /// more: it has few because it is slow, or too few only for the confidence that so many strategies take. For the outcome it counts
+    /// as beaten.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_clearly_slower: bool,
 }
 
 impl Standing {
@@ -64,7 +69,7 @@ impl Standing {
             let verdict = match other.standing {
                 Said::Beaten => Verdict::Faster,
                 Said::NotDistinguished => Verdict::NotDistinguished,
-                Said::TooFewRounds => Verdict::TooFewRounds,
+                Said::ClearlySlower | Said::TooFewRounds => Verdict::TooFewRounds,
             };
             Some(SpeedUp { verdict, ..SpeedUp::from(other.comparison.clone()?) })
         };
@@ -73,7 +78,7 @@ impl Standing {
             _ if best.others.is_empty() => Outcome::Alone,
             // Who has no round may be faster than all who have.
             _ if best.others.len() + 1 < rows.len() => Outcome::TooFewRounds,
-            Said::Beaten => Outcome::Best,
+            Said::Beaten | Said::ClearlySlower => Outcome::Best,
             Said::NotDistinguished => Outcome::NotDistinguished,
             Said::TooFewRounds => Outcome::TooFewRounds,
         };
@@ -86,7 +91,11 @@ impl Standing {
             others: best
                 .others
                 .iter()
-                .map(|other| Against { strategy: name(other.place), speed_up: speed_up(other) })
+                .map(|other| Against {
+                    strategy: name(other.place),
+                    speed_up: speed_up(other),
+                    is_clearly_slower: other.standing == Said::ClearlySlower,
+                })
                 .collect(),
         })
     }

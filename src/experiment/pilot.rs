@@ -137,12 +137,7 @@ impl Session<'_> {
     }
 
     /// What a run of `rows` takes of which a round each takes as long as `rounds` says, and the pilot took `spent`.
-    pub(super) fn estimate(
-        &mut self,
-        rows: &[Row],
-        rounds: Vec<RoundEstimate>,
-        spent: Duration,
-    ) -> Estimate {
+    pub(super) fn estimate(&mut self, rows: &[Row], rounds: Vec<RoundEstimate>, spent: Duration) -> Estimate {
         let seconds = |(row, round): (&Row, &RoundEstimate)| {
             let untimed = self.memory_rounds(row).max(self.plan.run.warmup);
             self.rounds_seconds(untimed, round.round_seconds + round.besides_seconds.unwrap_or(0.0))

@@ -6,8 +6,8 @@ use super::round::Completed;
 use super::{Records, Row, Seen, Setting, warnings};
 use crate::document::standing::Standing;
 use crate::document::{
-    Document, Environment, Latency, Memory, MemoryRound, PerAliveMissing, Percentiles, Round, SCHEMA_VERSION,
-    SpeedUp, StrategyResult, StrategySummary, Tool,
+    CpuSplitMissing, Document, Environment, Latency, Memory, MemoryRound, PerAliveMissing, Percentiles,
+    Round, SCHEMA_VERSION, SpeedUp, StrategyResult, StrategySummary, Tool,
 };
 use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
@@ -104,6 +104,8 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
 }
 
 fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
+    let cpu_seconds = completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
+    let processes = 1 + completed.report.processes_started + completed.report.helpers_started;
     Round {
         round,
         order,
@@ -112,6 +114,7 @@ fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
         outside_seconds: completed.outside_seconds,
         tree_cpu_user_seconds: completed.tree_cpu_user_seconds,
         tree_cpu_system_seconds: completed.tree_cpu_system_seconds,
+        cpu_split_missing: CpuSplitMissing::of(cpu_seconds, processes),
         peer_cpu_seconds: completed.peer_cpu_seconds,
         storage_read_bytes: reads.then_some(completed.storage_read_bytes),
         kernel_forks: completed.kernel_forks,

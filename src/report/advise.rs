@@ -11,7 +11,7 @@ use super::style::{DIM, TITLE, paint, plain};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::memory::Missing;
-use crate::stats::{self, Verdict};
+use crate::stats::{self, CLEARLY, Verdict};
 use crate::study::advise::document::{Advice, Finalist};
 use crate::study::advise::{CAP, HOPELESS, Reason};
 
@@ -215,6 +215,9 @@ pub fn answer(advice: &Advice) -> String {
             false => "the next that it beats",
         };
         Some(match (verdict, ci_low.zip(ci_high)) {
+            (Verdict::TooFewRounds, _) if next.is_clearly_slower => format!(
+                " It was {times_as_fast} as fast as {name}, {which}: each of whose few rounds took more than {CLEARLY} times as long as its longest."
+            ),
             (Verdict::TooFewRounds, _) => {
                 format!(" It was {times_as_fast} as fast as {name}, in too few rounds to tell.")
             }

@@ -62,6 +62,7 @@ const COLUMNS: &[Column] = &[
     ("outside_seconds", |line| line.round.outside_seconds.to_string()),
     ("tree_cpu_user_seconds", |line| line.round.tree_cpu_user_seconds.to_string()),
     ("tree_cpu_system_seconds", |line| line.round.tree_cpu_system_seconds.to_string()),
+    ("cpu_split_missing", |line| or_empty(line.round.cpu_split_missing.map(|_| "too_few_ticks"))),
     ("peer_cpu_seconds", |line| or_empty(line.round.peer_cpu_seconds)),
     ("storage_read_bytes", |line| or_empty(line.round.storage_read_bytes)),
     ("kernel_forks", |line| or_empty(line.round.kernel_forks)),

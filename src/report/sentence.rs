@@ -67,8 +67,14 @@ fn of_rounds(document: &Document) -> String {
         }
         Outcome::Best | Outcome::NotDistinguished | Outcome::TooFewRounds => {}
     }
-    let compared: Vec<(&str, SpeedUp)> =
-        others.iter().filter_map(|other| Some((other.strategy.as_str(), other.speed_up?))).collect();
+    let compared = others.iter().filter_map(|other| {
+        let mut speed_up = other.speed_up?;
+        if other.is_clearly_slower {
+            speed_up.verdict = Verdict::Faster;
+        }
+        Some((other.strategy.as_str(), speed_up))
+    });
+    let compared: Vec<(&str, SpeedUp)> = compared.collect();
     let Some((next, speed_up)) = compared.first() else {
         return format!(
             "{best} was fastest, but has no round in common with another (--rounds, --time-budget)."
@@ -132,15 +138,15 @@ fn of_rounds(document: &Document) -> String {
         };
         return text + rest;
     };
+    // Wider than 95 % where the best was chosen among many.
+    let confidence = exact_percent((confidence * 1e3).round() / 1e3);
     let interval = match (speed_up.ci_low, speed_up.ci_high) {
-        (Some(low), Some(high)) => {
-            // Wider than 95 % where the best was chosen among many.
-            let confidence = exact_percent((confidence * 1e3).round() / 1e3);
-            format!(" ({confidence} interval {} to {})", times(low), times(high))
-        }
+        (Some(low), Some(high)) => format!(" ({confidence} interval {} to {})", times(low), times(high)),
         // Who is beaten without one.
         _ => format!(
-            " (in too few rounds for an interval, but all of those took more than {CLEARLY} times as long as the longest of {best})"
+            " (in too few rounds for the {confidence} interval that the best of {} takes, but all of those took more than {CLEARLY} \
+             times as long as the longest of {best})",
+            others.len() + 1
         ),
     };
     let slowest = compared.last().filter(|(slowest, _)| *slowest != next);

@@ -170,7 +170,8 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(has_most_of_kernel) {
         reasons.push(MOST_OF_KERNEL_LEGEND);
     }
-    let ranges = document.strategies.iter().filter_map(|row| peaks_of_rounds(&row.name, row.memory.as_ref()?));
+    let ranges =
+        document.strategies.iter().filter_map(|row| peaks_of_rounds(&row.name, row.memory.as_ref()?));
     let ranges: Vec<String> = ranges.collect();
     let ranges = format!("median of the peaks of several rounds: {}", ranges.join(", "));
     reasons.extend((!ranges.ends_with(": ")).then_some(ranges.as_str()));

@@ -53,6 +53,8 @@ pub struct Against {
 pub enum Standing {
     /// The best is faster.
     Beaten,
+    /// There are too few rounds to tell, but see [`CLEARLY`].
+    ClearlySlower,
     /// The rounds do not tell them apart.
     NotDistinguished,
     /// There are too few rounds to tell.
@@ -87,7 +89,7 @@ pub fn best_of(samples: &[Vec<(u64, f64)>], margin: f64, seed: u64) -> Option<Be
         let standing = match comparison.as_ref().map(|comparison| comparison.verdict) {
             Some(Verdict::Faster) => Standing::Beaten,
             Some(Verdict::NotDistinguished | Verdict::Slower) => Standing::NotDistinguished,
-            Some(Verdict::TooFewRounds) | None if clearly => Standing::Beaten,
+            Some(Verdict::TooFewRounds) | None if clearly => Standing::ClearlySlower,
             Some(Verdict::TooFewRounds) | None => Standing::TooFewRounds,
         };
         Against { place: *place, comparison, standing }
@@ -96,7 +98,7 @@ pub fn best_of(samples: &[Vec<(u64, f64)>], margin: f64, seed: u64) -> Option<Be
 }
 
 impl Best {
-    /// What may be said of all of them: beaten if each is.
+    /// What may be said of all of them: beaten if each is, or is clearly slower.
     pub fn standing(&self) -> Standing {
         let any = |wanted| self.others.iter().any(|other| other.standing == wanted);
         match (any(Standing::TooFewRounds), any(Standing::NotDistinguished)) {
@@ -173,6 +175,7 @@ mod tests {
         let fast: Vec<(u64, f64)> = (1..=10).map(|round| (round, 1.0)).collect();
         let best = best_of(&[vec![(1, 60.0)], fast.clone()], 0.01, 1).unwrap();
         assert_eq!((best.place, best.standing()), (1, Standing::Beaten));
+        assert_eq!(best.others[0].standing, Standing::ClearlySlower);
         let best = best_of(&[vec![(1, 1.2)], fast], 0.01, 1).unwrap();
         assert_eq!((best.place, best.standing()), (1, Standing::TooFewRounds));
     }
