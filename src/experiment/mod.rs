@@ -67,10 +67,12 @@ pub enum Event<'a> {
     },
     /// A round is over.
     RoundEnds,
-    /// How long the run should take, at most, is known.
+    /// How long the run should take is known.
     Estimated {
         /// In seconds.
         run_seconds: f64,
+        /// Whether it may be done sooner: as soon as it is as precise as was asked for.
+        is_upper_bound: bool,
     },
 }
 

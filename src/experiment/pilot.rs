@@ -17,7 +17,8 @@ use crate::workload::{Kind, WorkloadSpec};
 /// How long a run should take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
-    /// The whole run, at most, in seconds: pilot, warm-up, timed rounds, and standing by on the idle machine.
+    /// The whole run in seconds: pilot, warm-up, timed rounds, and standing by on the idle machine. With a precision asked for it may
+    /// be done sooner.
     pub run_seconds: f64,
     /// One round of each strategy.
     pub rounds: Vec<RoundEstimate>,

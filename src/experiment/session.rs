@@ -72,7 +72,10 @@ impl<'a> Session<'a> {
     pub(super) fn carry_out(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<(), RoundFailure> {
         let run = &self.plan.run;
         let estimate = self.pilot(rows, tables)?;
-        self.observer.notice(Event::Estimated { run_seconds: estimate.run_seconds });
+        self.observer.notice(Event::Estimated {
+            run_seconds: estimate.run_seconds,
+            is_upper_bound: run.precision.is_some(),
+        });
         self.estimate = Some(estimate);
         let memory_rounds: Vec<u64> = rows.iter().map(|row| self.memory_rounds(row)).collect();
         for number in 1..=memory_rounds.iter().copied().max().unwrap_or(0) {

@@ -243,7 +243,9 @@ pub fn write(
         Some(estimate) => {
             let tried = estimate.rounds.iter().any(|round| round.pilot_tasks.is_some());
             let but = if tried { " but the tasks tried" } else { "" };
-            format!("The whole run takes about {} at most; nothing was run{but}.", seconds(estimate.run_seconds))
+            // Whoever stops as soon as it is precise enough may be done sooner.
+            let at_most = if run.precision.is_some() { " at most" } else { "" };
+            format!("The whole run takes about {}{at_most}; nothing was run{but}.", seconds(estimate.run_seconds))
         }
         None if plan.workload.kind == Kind::Call => {
             "What it takes is not estimated, since nobody can tell without calling the function. It was not called, nor its \

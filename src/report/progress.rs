@@ -52,8 +52,8 @@ fn show_later(bar: ProgressBar) {
 
 impl Observer for Progress {
     fn notice(&mut self, event: Event<'_>) {
-        if let Event::Estimated { run_seconds } = event {
-            return self.tell_estimate(run_seconds);
+        if let Event::Estimated { run_seconds, is_upper_bound } = event {
+            return self.tell_estimate(run_seconds, is_upper_bound);
         }
         let Some(bar) = &self.bar else { return };
         match event {
@@ -118,12 +118,13 @@ impl Observer for Part<'_> {
 
 impl Progress {
     /// Says how long it will take, unless that is no time. A log is told too: whoever reads it may be waiting.
-    fn tell_estimate(&self, run_seconds: f64) {
+    fn tell_estimate(&self, run_seconds: f64, is_upper_bound: bool) {
         if self.quiet || run_seconds <= PATIENCE.as_secs_f64() {
             return;
         }
+        let at_most = if is_upper_bound { " at most" } else { "" };
         // A terminal may have gone meanwhile.
-        let tell = || writeln!(io::stderr(), "this takes about {} at most", seconds(run_seconds));
+        let tell = || writeln!(io::stderr(), "this takes about {}{at_most}", seconds(run_seconds));
         let _ = match &self.bar {
             Some(bar) => bar.suspend(tell),
             None => tell(),
