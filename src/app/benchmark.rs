@@ -13,6 +13,7 @@ use crate::plan::draft::Draft;
 use crate::plan::inputs::make_output_folder;
 use crate::plan::spec;
 use crate::report::exports::Exports;
+use crate::report::grid::terminal_columns;
 use crate::report::progress::Progress;
 use crate::workload::OnFailure;
 use crate::{exit, report};
@@ -87,11 +88,6 @@ fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> 
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed(written, document.partial)?;
     shown
-}
-
-/// How wide the terminal is that standard output goes to; `None` where it is no terminal.
-pub(super) fn terminal_columns() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))
 }
 
 /// Whoever closes the pipe (`| head`) has seen enough.

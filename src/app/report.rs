@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::benchmark::{ignore_closed_pipe, terminal_columns};
+use super::benchmark::ignore_closed_pipe;
 use super::failure::{Failure, usage};
 use crate::cli::Report;
 use crate::document::Warning;
 use crate::report::exports::Exports;
+use crate::report::grid::terminal_columns;
 use crate::report::subject::Subject;
 use crate::study::saved::Saved;
 use crate::{exit, report};

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use super::grid::{Cell, Grid, Tone, WIDTH};
+use super::grid::{Cell, Grid, Tone, table_width};
 use super::style::{COLOURS, DIM, TITLE, paint};
 
 /// Between two columns.
@@ -10,6 +10,11 @@ const GAP: usize = 2;
 
 /// `grid` as text, in as many blocks as it takes for none to be wider than a terminal; each has the first column.
 pub fn blocks(grid: &Grid) -> Vec<String> {
+    blocks_of(grid, table_width())
+}
+
+/// The same, none of them wider than so many columns, unless one column alone is.
+fn blocks_of(grid: &Grid, widest: usize) -> Vec<String> {
     let header = grid.header.iter().map(|title| Cell::new(title).with(Tone::Title)).collect();
     let rows: Vec<Vec<Cell>> =
         std::iter::once(header).chain(grid.full_rows().map(|row| row.cloned().collect())).collect();
@@ -21,7 +26,7 @@ pub fn blocks(grid: &Grid) -> Vec<String> {
         let mut total = width_of(0);
         let fits = |column: &usize| {
             total += GAP + width_of(*column);
-            *column == from || total <= WIDTH
+            *column == from || total <= widest
         };
         let shown: Vec<usize> = (from..columns).take_while(fits).collect();
         from += shown.len();
@@ -72,11 +77,11 @@ mod tests {
     fn what_is_too_wide_goes_into_another_block() {
         let row = |text: &str| (0..20).map(|_| Cell::new(text)).collect::<Vec<_>>();
         let grid = Grid { header: vec!["12345678".into(); 20], rows: vec![row("1.00×")] };
-        let blocks = blocks(&grid);
+        let blocks = blocks_of(&grid, 80);
         assert_eq!(blocks.len(), 3);
         for block in &blocks {
             let plain = anstream::adapter::strip_str(block).to_string();
-            assert!(plain.lines().all(|line| line.chars().count() <= WIDTH), "{plain}");
+            assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");
             assert!(plain.starts_with("12345678"));
         }
     }

@@ -1,12 +1,24 @@
 //! A table, whoever shows it: a terminal, Markdown, a page.
 
+use std::io;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table};
 
 use super::style::plain;
 
-/// Tables are for terminals of this many columns.
+/// Text has lines of this many columns at most, and so have tables, unless they are shown on a wider screen.
 pub const WIDTH: usize = 80;
+
+/// How wide the terminal is that standard output goes to; `None` where it is no terminal.
+pub fn terminal_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))
+}
+
+/// How many columns a table on standard output may have. In a file it does not depend on who watched.
+pub fn table_width() -> usize {
+    terminal_columns().map_or(WIDTH, |columns| columns.max(WIDTH))
+}
 
 /// A header and rows; the first column names the row, the others are figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +91,7 @@ impl Grid {
         table
             .load_style(NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(WIDTH as u16);
+            .set_width(u16::try_from(table_width()).unwrap_or(u16::MAX));
         table.enforce_styling();
         table.set_header(
             self.header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)),
