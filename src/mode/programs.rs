@@ -25,7 +25,8 @@ use crate::sys::wait::{Exit, Reaped, Which, try_wait};
 use crate::workload::program::{GRACE, Launcher};
 use crate::workload::{Failure, Meter, Programs, Word, Workload, argument};
 
-/// Starts between two looks at who has ended: asking for any child walks all of them.
+/// Starts between two looks at all who might have ended: asking for any child walks all of them. In between those are reaped that the
+/// kernel names; of several that end at once it may name one.
 const SWEEP_EVERY: u64 = 16;
 
 /// How long the runner sleeps at most before it says how far it is.
@@ -66,6 +67,7 @@ pub(super) fn run<W: Workload>(
         }
         crew.start(tried, &argument_of(tried))?;
         tried += 1;
+        crew.reap_announced()?;
         if tried.is_multiple_of(SWEEP_EVERY) {
             crew.sweep()?;
             round.progress.tick(crew.status());
@@ -245,12 +247,26 @@ impl<'a> Crew<'a> {
         };
         for event in &events[..happened] {
             match event.data() {
-                SIGNALS => while self.signals.read_signal()?.is_some() {},
+                SIGNALS => self.reap_announced()?,
                 pid => self.listen(pid as Pid)?,
             }
         }
         self.end_overdue();
         self.sweep()?;
+        Ok(())
+    }
+
+    /// Reaps those whose end the kernel has announced: a task ends when it is reaped, as far as anybody can tell.
+    fn reap_announced(&mut self) -> io::Result<()> {
+        while let Some(announced) = self.signals.read_signal()? {
+            let pid = announced.ssi_pid as Pid;
+            // It may have been reaped since.
+            if self.alive.contains_key(&pid)
+                && let Some(reaped) = try_wait(Which::Only(pid))?
+            {
+                self.collect(&reaped)?;
+            }
+        }
         Ok(())
     }
 
