@@ -16,6 +16,7 @@ use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading, Method};
+use crate::measure::shortage;
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
@@ -259,7 +260,9 @@ fn converse(
                 return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
             }
             Heard::Message(Message::Refused { message }) => return Err(RoundFailure::Refused(message)),
-            Heard::Message(Message::Limit { message }) => return Err(RoundFailure::Limit(message)),
+            Heard::Message(Message::Limit { message }) => {
+                return Err(RoundFailure::Limit(shortage::with_limits(message)));
+            }
             Heard::Message(Message::Error { message }) => {
                 return Err(anyhow::anyhow!("{}: {message}", request.strategy.name).into());
             }

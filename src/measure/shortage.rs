@@ -36,9 +36,12 @@ pub fn behind(error: &anyhow::Error) -> Option<String> {
 /// What another program's words say that there was not enough of, as an `errno`: in English, as they are where nobody has asked
 /// for another language.
 pub fn told_of(text: &str) -> Option<i32> {
-    const SAID: [(&str, i32); 9] = [
+    const SAID: [(&str, i32); 11] = [
         ("resource temporarily unavailable", libc::EAGAIN),
         ("no more processes", libc::EAGAIN),
+        // Python's.
+        ("can't start new thread", libc::EAGAIN),
+        ("memoryerror", libc::ENOMEM),
         ("cannot allocate memory", libc::ENOMEM),
         ("out of memory", libc::ENOMEM),
         ("memory exhausted", libc::ENOMEM),
@@ -54,27 +57,50 @@ pub fn told_of(text: &str) -> Option<i32> {
     SAID.iter().find(|(words, _)| text.contains(words)).map(|(_, errno)| *errno)
 }
 
+/// `told` by another program of why it cannot go on, with the limits behind it, if those can be told from the words.
+pub fn with_limits(told: String) -> String {
+    let limits = told_of(&told).map(limits_behind).unwrap_or_default();
+    // It may know them itself.
+    let missing = limits.iter().filter(|limit| !told.contains(limit.as_str()));
+    let missing: Vec<&str> = missing.map(String::as_str).collect();
+    if missing.is_empty() { told } else { format!("{told}; {}", missing.join(", ")) }
+}
+
 /// What limits how many processes there can be, each with its value.
 pub fn limits_on_processes() -> Vec<String> {
     limits_behind(libc::EAGAIN)
 }
 
-/// Each limit that the kernel may mean by `errno`, with its value.
+/// How many of the machine's limits are named that may be behind an error.
+const NAMED: usize = 2;
+
+/// Each limit that the kernel may mean by `errno`, with its value; of the machine's own, those with the least left.
 fn limits_behind(errno: i32) -> Vec<String> {
     let own = |name: &str, resource| {
         let (soft, _) = getrlimit(resource).ok()?;
         (soft != RLIM_INFINITY).then(|| format!("{name} is {soft}"))
     };
     let of_machine = |kind: LimitKind| {
-        let all = Limits::read().all.into_iter().filter(move |limit| limit.kind == kind);
-        all.map(|limit| format!("{} is {}, of which {} are in use", limit.name, limit.value, limit.in_use))
+        let mut all: Vec<_> = Limits::read().all.into_iter().filter(|limit| limit.kind == kind).collect();
+        // The kernel does not say which. It is hardly one that has much left when another has none.
+        all.sort_by_key(|limit| limit.value.saturating_sub(limit.in_use));
+        all.truncate(NAMED);
+        let in_use = |in_use: u64| match in_use {
+            // Of memory that is free nothing is.
+            0 => String::new(),
+            in_use => format!(", of which {in_use} are in use"),
+        };
+        all.into_iter().map(move |limit| format!("{} is {}{}", limit.name, limit.value, in_use(limit.in_use)))
     };
-    let address_space = || own("RLIMIT_AS", Resource::RLIMIT_AS);
+    let address_space = || {
+        let data = own("RLIMIT_DATA", Resource::RLIMIT_DATA);
+        own("RLIMIT_AS", Resource::RLIMIT_AS).into_iter().chain(data)
+    };
     match errno {
         libc::EMFILE => own("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE).into_iter().collect(),
         libc::EFBIG => own("RLIMIT_FSIZE", Resource::RLIMIT_FSIZE).into_iter().collect(),
-        libc::EAGAIN => address_space().into_iter().chain(of_machine(LimitKind::Processes)).collect(),
-        libc::ENOMEM => address_space().into_iter().chain(of_machine(LimitKind::Memory)).collect(),
+        libc::EAGAIN => address_space().chain(of_machine(LimitKind::Processes)).collect(),
+        libc::ENOMEM => address_space().chain(of_machine(LimitKind::Memory)).collect(),
         _ => Vec::new(),
     }
 }

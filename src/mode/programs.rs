@@ -18,6 +18,7 @@ use nix::unistd::Pid as NixPid;
 use super::failures::Failures;
 use super::progress::Status;
 use super::{Board, Outcome, Round, RoundError, Times};
+use crate::measure::shortage;
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::Pid;
 use crate::sys::memory::Visibility;
@@ -194,7 +195,13 @@ impl<'a> Crew<'a> {
                     } else if started_at < *patience {
                         std::thread::sleep(NAP);
                     } else {
-                        break (started_at, Err(Failure::CannotStart(errno)));
+                        // The next one would fare no better.
+                        let error = io::Error::from_raw_os_error(errno);
+                        return Err(RoundError::Limit(format!(
+                            "no program could be started for {} with none of this round alive: {}",
+                            humantime::format_duration(PATIENCE),
+                            shortage::explained(&error)
+                        )));
                     }
                 }
                 started => break (started_at, started),

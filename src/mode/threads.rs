@@ -144,13 +144,13 @@ fn iterate<W: Workload>(
 }
 
 /// Runs `work` while another thread looks, now and then, at how many words are there. Nothing is counted in the
-/// hot path: of many words only a sample is looked at.
+/// hot path: of many words only a sample is looked at. Where that thread cannot be had, nobody is told how far it is.
 fn watched<R>(words: &[AtomicU64], progress: &mut Progress<'_>, work: impl FnOnce() -> R) -> R {
     const SAMPLE: usize = 4096;
     let stride = (words.len() / SAMPLE).max(1);
     let (finished, wait) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        let sampler = scope.spawn(move || {
+        let sampler = std::thread::Builder::new().spawn_scoped(scope, move || {
             let interval = Duration::from_nanos(INTERVAL_NANOSECONDS);
             while wait.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let looked_at = words.iter().step_by(stride);
@@ -160,7 +160,9 @@ fn watched<R>(words: &[AtomicU64], progress: &mut Progress<'_>, work: impl FnOnc
         });
         let result = work();
         drop(finished);
-        sampler.join().expect("the sampler does not panic");
+        if let Ok(sampler) = sampler {
+            sampler.join().expect("the sampler does not panic");
+        }
         result
     })
 }

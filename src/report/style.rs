@@ -29,9 +29,10 @@ pub const COLOURS: [Style; 6] = [
     AnsiColor::Red.on_default().bold(),
 ];
 
-/// `text` with control characters shown as what they are: names in a file that somebody else has made do not steer the terminal.
+/// `text` with control characters shown as what they are, and those that turn the direction of what follows or are not seen at all:
+/// names in a file that somebody else has made do not steer the terminal, and look like what they are.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |character: char| character.is_control() && character != '\n';
+    let steers = |character: char| (character.is_control() && character != '\n') || is_format(character);
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
@@ -40,4 +41,24 @@ pub fn plain(text: &str) -> Cow<'_, str> {
         false => character.to_string(),
     };
     Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// Whether `character` is one of Unicode's format characters (category Cf) that change how others are shown, or has no width.
+const fn is_format(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' |
+        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_or_turns_what_follows_is_shown_as_what_it_is() {
+        assert_eq!(plain("rm \u{1b}[2K\u{202e}fr-"), "rm \\u{1b}[2K\\u{202e}fr-");
+        assert_eq!(plain("Zürich – 東京\n"), "Zürich – 東京\n");
+    }
 }

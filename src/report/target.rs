@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use bytesize::ByteSize;
@@ -13,7 +14,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::linkat;
 
-use crate::sys::descriptor;
+use crate::sys::{descriptor, interrupt};
 
 /// Where an export goes.
 #[derive(Debug)]
@@ -48,10 +49,7 @@ impl Target {
         let opened = match behind {
             Some(libc::STDOUT_FILENO) => return Ok(Self::StandardOutput),
             Some(number) => stream_of(number).map(|stream| Self::Stream(path.to_owned(), stream)),
-            None if is_stream(path) => {
-                let stream = OpenOptions::new().write(true).open(path);
-                stream.map(|stream| Self::Stream(path.to_owned(), stream))
-            }
+            None if is_stream(path) => open_stream(path).map(|stream| Self::Stream(path.to_owned(), stream)),
             None => Replacement::begin(path).map(Self::File),
         };
         opened.with_context(|| format!("failed to open {} for writing", path.display()))
@@ -142,6 +140,36 @@ fn descriptor_behind(path: &Path) -> Option<RawFd> {
     None
 }
 
+/// Opens what is there and is no file. A pipe with a name is opened when somebody reads it, and whoever waits for that may be told to
+/// end.
+fn open_stream(path: &Path) -> io::Result<File> {
+    const NAP: Duration = Duration::from_millis(10);
+    loop {
+        match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            // Nobody reads it yet.
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) && is_pipe(path) => {
+                if interrupt::was_told() {
+                    return Err(io::Error::new(
+                        io::ErrorKind::Interrupted,
+                        "interrupted before anybody read it",
+                    ));
+                }
+                std::thread::sleep(NAP);
+            }
+            opened => {
+                let stream = opened?;
+                let flags = OFlag::from_bits_truncate(fcntl(&stream, FcntlArg::F_GETFL)?);
+                fcntl(&stream, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+                return Ok(stream);
+            }
+        }
+    }
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
 /// What is open as `number`, if it is open for writing.
 fn stream_of(number: RawFd) -> io::Result<File> {
     let stream = descriptor::duplicate(number)?;
@@ -149,6 +177,15 @@ fn stream_of(number: RawFd) -> io::Result<File> {
     match flags & OFlag::O_ACCMODE == OFlag::O_RDONLY {
         true => Err(io::Error::from_raw_os_error(libc::EBADF)),
         false => Ok(stream.into()),
+    }
+}
+
+/// Lets `file` be read by no more than the file at `path` that it is to replace, if there is one: as that, but for its owner, who may
+/// be another.
+fn keep_permissions(path: &Path, file: &File) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => file.set_permissions(found.permissions()),
+        _ => Ok(()),
     }
 }
 
@@ -167,7 +204,8 @@ impl Replacement {
         if path.is_dir() {
             return Err(is_folder());
         }
-        let name = path.file_name().ok_or_else(is_folder)?;
+        let ends_like_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let name = path.file_name().filter(|_| !ends_like_folder).ok_or_else(is_folder)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let path = fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name);
         if path.exists() && !is_link(&path) {
@@ -196,8 +234,8 @@ impl Replacement {
             Ok(file) => (file, false),
             Err(_) => (self.create()?, true),
         };
-        let written = file
-            .write_all(text)
+        let written = keep_permissions(&self.path, &file)
+            .and_then(|()| file.write_all(text))
             .and_then(|()| file.sync_all())
             .and_then(|()| if is_named { Ok(()) } else { self.name(&file) })
             .and_then(|()| fs::rename(&self.temporary, &self.path));

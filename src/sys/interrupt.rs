@@ -7,6 +7,13 @@ use std::time::Duration;
 
 use super::clock::monotonic_nanoseconds;
 
+static WAS_TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal that is heard by [`Told::hear`] has come: for those who wait where nobody can tell them.
+pub fn was_told() -> bool {
+    WAS_TOLD.load(Ordering::Relaxed)
+}
+
 /// When a process was told to end.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -19,6 +26,8 @@ impl Told {
     /// the process with `code` at once, whatever it is doing. Those that come sooner are the same wish in two signals: `timeout`
     /// sends one to its command and one to the whole group.
     ///
+    /// A signal that this process was started to ignore, as `nohup` does with SIGHUP, goes on being ignored.
+    ///
     /// # Errors
     /// If the kernel refuses.
     pub fn hear(
@@ -28,10 +37,14 @@ impl Told {
         again: Duration,
         code: i32,
     ) -> io::Result<()> {
+        if is_ignored(signal)? {
+            return Ok(());
+        }
         let (told, stop) = (Arc::clone(self), Arc::clone(stop));
         let again = u64::try_from(again.as_nanos()).unwrap_or(u64::MAX);
         let action = move || {
             let now = monotonic_nanoseconds().max(1);
+            WAS_TOLD.store(true, Ordering::Relaxed);
             match told.first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => stop.store(true, Ordering::Relaxed),
                 Err(first) if now.saturating_sub(first) > again => signal_hook::low_level::exit(code),
@@ -43,11 +56,34 @@ impl Told {
     }
 }
 
+/// Whether this process ignores `signal`.
+fn is_ignored(signal: libc::c_int) -> io::Result<bool> {
+    let mut found = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is changed, and what is asked for is written to a place that is large enough for it.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), found.as_mut_ptr()) };
+    if asked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call above succeeded, so the kernel has filled it in; and zeroes would be a valid one too.
+    Ok(unsafe { found.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
 #[cfg(test)]
 mod tests {
     use nix::sys::signal::{Signal, raise};
 
     use super::*;
+
+    #[test]
+    fn what_is_ignored_stays_ignored() {
+        use nix::sys::signal::{SigHandler, signal};
+        // SAFETY: to ignore a signal takes no handler. It means nothing to anything else in this process.
+        unsafe { signal(Signal::SIGWINCH, SigHandler::SigIgn) }.unwrap();
+        let (told, stop) = (Arc::new(Told::default()), Arc::new(AtomicBool::new(false)));
+        told.hear(libc::SIGWINCH, &stop, Duration::ZERO, 1).unwrap();
+        raise(Signal::SIGWINCH).unwrap();
+        assert!(is_ignored(libc::SIGWINCH).unwrap() && !stop.load(Ordering::Relaxed));
+    }
 
     #[test]
     fn two_signals_of_one_moment_are_one_wish() {

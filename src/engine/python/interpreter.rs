@@ -139,7 +139,8 @@ fn not_python(name: &Path, answer: &Answer, stop_wanted: &dyn Fn() -> bool) -> R
     if stop_wanted() {
         return Err(ProbeError::Interrupted);
     }
-    Ok(format!("{shown} is not a Python that works: given a program, it said {}", answer.in_words()))
+    let told = format!("{shown} is not a Python that works: given a program, it said {}", answer.in_words());
+    Ok(shortage::with_limits(told))
 }
 
 /// The last line of `text` that is not empty, cut short.
