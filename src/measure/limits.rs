@@ -138,7 +138,7 @@ fn of_machine(root: &Root) -> Vec<Limit> {
         kind: LimitKind::Memory,
         value,
         in_use: 0,
-        advice: "free memory, or give each task less".into(),
+        advice: "free memory, or ask for less".into(),
     });
     [pid_max, threads_max, available].into_iter().flatten().collect()
 }

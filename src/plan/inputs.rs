@@ -122,9 +122,20 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
             "the {kind} '{name}' asks for the interpreter {interpreter:?}, which was not found: expected another first line"
         ));
     }
+    if found.as_deref().is_ok_and(is_script_of_nobody) {
+        return usage(format!(
+            "the {kind} '{name}' is a text without a first line that says who executes it: expected such as #!/bin/sh there (xargs and \
+             shells would give it to a shell)"
+        ));
+    }
     found.or_else(|why| match why {
         Failure::NotExecutable => usage(format!(
-            "the {kind} '{name}' is not executable: expected a program (chmod +x makes a file one)"
+            "the {kind} '{name}' is {}",
+            if Path::new(name).is_dir() {
+                "a folder: expected a program"
+            } else {
+                "not executable: expected a program (chmod +x makes a file one)"
+            }
         )),
         _ => {
             let hint = if name.contains(' ') {
@@ -137,6 +148,18 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
             usage(format!("the {kind} '{name}' was not found{in_path}{hint}"))
         }
     })
+}
+
+/// Whether `file` is a text that does not begin with `#!`. The kernel executes none, unless it was told to by what is in the text or in
+/// its name; that it was is hardly ever so, and then it has a folder for that.
+fn is_script_of_nobody(file: &Path) -> bool {
+    const LOOKED_AT: u64 = 512;
+    /// What is there anyway.
+    const OWN_FILES: usize = 2;
+    let mut beginning = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut beginning));
+    let told_of_others = || std::fs::read_dir("/proc/sys/fs/binfmt_misc").map_or(0, Iterator::count);
+    read.is_ok() && !beginning.starts_with(b"#!") && !beginning.contains(&0) && told_of_others() <= OWN_FILES
 }
 
 /// The interpreter that the script `file` asks for in its first line, if there is no such file.

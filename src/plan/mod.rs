@@ -361,7 +361,17 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
 /// Refuses a workload whose results cannot be held.
 fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), PlanError> {
     let needed = workload.held_bytes().saturating_add(workload.bytes_per_process());
-    let what = format!("the results of {} tasks and what is held beside them", workload.tasks);
+    let results = workload.tasks.saturating_mul(workload.result_size_bytes.saturating_add(8));
+    let parts = [
+        ("the results of all tasks", results),
+        ("--parent-memory", workload.parent_memory_bytes),
+        ("--shared", workload.shared_bytes),
+        ("--memory of one task", workload.memory_bytes),
+        ("--io-size of one task", workload.io_size_bytes),
+        ("--arg-size of one task", workload.arg_size_bytes),
+    ];
+    let (most, _) = parts.into_iter().max_by_key(|(_, size)| *size).unwrap_or_default();
+    let what = format!("what must be there at once, most of it for {most}, would");
     guard::no_memory(&what, needed, &machine.limits).map_or(Ok(()), |refusal| Err(PlanError::Limit(refusal)))
 }
 

@@ -42,7 +42,6 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
         _ => "I/O wait",
     };
     add(workload.io_wait_seconds, &|time| format!("{time} of {wait}"));
-    add(workload.init_seconds, &|time| format!("{time} of start-up for each executing process or thread"));
     let mut add = |value: u64, text: &dyn Fn(String) -> String| {
         if value > 0 {
             each.push(text(bytes(value)));
@@ -57,8 +56,6 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
         Io::Read => format!("{size} read from a file that is not in memory"),
     });
     add(workload.memory_bytes, &|size| format!("{size} of private memory"));
-    add(workload.shared_bytes, &|size| format!("{size} of shared input"));
-    add(workload.parent_memory_bytes, &|size| format!("{size} held by the parent"));
     match &workload.spread {
         Spread::Constant => {}
         Spread::Trace(path) => {
@@ -77,7 +74,21 @@ pub fn workload_in_words(name: Option<&str>, workload: &WorkloadSpec) -> String 
     }
     let tasks =
         if workload.tasks == 1 { "1 task".into() } else { format!("{} tasks", count(workload.tasks)) };
-    let what = if each.is_empty() { "doing nothing".to_owned() } else { format!("each {}", each.join(", ")) };
+    let mut what = vec![match each.is_empty() {
+        true => "doing nothing".to_owned(),
+        false => format!("each {}", each.join(", ")),
+    }];
+    if workload.init_seconds > 0.0 {
+        let time = seconds(workload.init_seconds);
+        what.push(format!("{time} of start-up for each executing process or thread"));
+    }
+    if workload.shared_bytes > 0 {
+        what.push(format!("{} of shared input that each task reads", bytes(workload.shared_bytes)));
+    }
+    if workload.parent_memory_bytes > 0 {
+        what.push(format!("{} held by the parent", bytes(workload.parent_memory_bytes)));
+    }
+    let what = what.join("; ");
     match name {
         Some(name) => format!("{name}: {tasks}, {what}"),
         None => format!("{tasks}, {what}"),

@@ -95,6 +95,8 @@ pub enum Failure {
     TooManyLines,
     /// Its worker's answer is longer than any may be.
     LongAnswer,
+    /// Its worker ended like this in the middle of a line.
+    Unfinished(Exit),
     /// It was not tried, since another had failed.
     NotTried,
     /// The failure's code is not one this version knows.
@@ -148,6 +150,7 @@ impl Failure {
             Self::TooManyLines => (16, 0),
             Self::LongAnswer => (17, 0),
             Self::NotTried => (18, 0),
+            Self::Unfinished(exit) => (19, encode_exit(exit)),
             Self::Unknown(tag) => (tag, 0),
         }
     }
@@ -171,6 +174,7 @@ impl Failure {
             16 => Self::TooManyLines,
             17 => Self::LongAnswer,
             18 => Self::NotTried,
+            19 => Self::Unfinished(decode_exit(detail)),
             _ => Self::Unknown(tag),
         }
     }
@@ -214,6 +218,9 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Unanswered(exit) => write!(f, "its worker ended before it answered: {}", in_short(*exit)),
+            Self::Unfinished(exit) => {
+                write!(f, "its worker ended before its answer had the end of a line: {}", in_short(*exit))
+            }
             Self::Mute => f.write_str("its worker closed its standard input or output before it answered"),
             Self::TooManyLines => f.write_str("its worker gave more than the one line it was asked for"),
             Self::LongAnswer => f.write_str("its worker's answer is longer than 1 MiB"),
@@ -311,6 +318,7 @@ mod tests {
             Failure::Mute,
             Failure::TooManyLines,
             Failure::LongAnswer,
+            Failure::Unfinished(Exit::Code(0)),
             Failure::NotTried,
         ] {
             assert_eq!(Word::new(Err(failure)).read(), Some(Err(failure)));

@@ -178,7 +178,8 @@ impl Conversation {
         // It closes its output when it ends, a moment before it has ended.
         const MOMENT: Duration = Duration::from_secs(1);
         match crate::sys::wait::has_ended_by(self.pid, Instant::now() + MOMENT) {
-            Some(exit) => Failure::Unanswered(exit),
+            Some(exit) if self.answer.is_empty() => Failure::Unanswered(exit),
+            Some(exit) => Failure::Unfinished(exit),
             None => Failure::Mute,
         }
     }
@@ -226,7 +227,8 @@ impl Conversation {
 /// If it is not one line.
 pub(super) fn only_line(bytes: &[u8], exit: Exit) -> Result<&[u8], Failure> {
     match memchr(b'\n', bytes) {
-        None => Err(Failure::Unanswered(exit)),
+        None if bytes.is_empty() => Err(Failure::Unanswered(exit)),
+        None => Err(Failure::Unfinished(exit)),
         Some(end) if end + 1 < bytes.len() => Err(Failure::TooManyLines),
         Some(end) => Ok(&bytes[..end]),
     }
