@@ -268,9 +268,10 @@ impl<'a> Session<'a> {
     /// several, but no more than are timed, where memory is looked at from time to time, or where processes come and go: how many
     /// of the dead the kernel has not taken back yet when there is most differs from round to round.
     pub(super) fn memory_rounds(&mut self, row: &Row) -> u64 {
-        let settings = &row.strategy.settings;
+        // They have ended before all have been started, or nobody knows.
+        const SHORT_SECONDS: f64 = 0.01;
         let come_and_go = row.strategy.mode == Mode::Process
-            && settings.in_flight.is_some_and(|in_flight| in_flight < row.workload.tasks);
+            && (row.workload.kind.is_program() || row.workload.expected_task_seconds() < SHORT_SECONDS);
         let says_little = self.samples_memory() || come_and_go;
         if says_little { SEVERAL_MEMORY_ROUNDS.min(self.plan.run.rounds).max(1) } else { 1 }
     }

@@ -10,6 +10,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "cpu-bound",
     says: "with many tasks and little I/O, the pool wins",
     figures: None,
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

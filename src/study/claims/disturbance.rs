@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "disturbance",
     says: "a million processes disturb the machine",
     figures: Some("\"machine disturbance\""),
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

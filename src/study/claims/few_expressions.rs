@@ -11,6 +11,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "few-expressions",
     says: "100 expressions with fewer arguments: the pool loses to serial",
     figures: Some("pool 4 s, serial 3 s"),
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

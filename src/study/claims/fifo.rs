@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "fifo",
     says: "both hand tasks out first in, first out",
     figures: None,
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,
@@ -45,7 +46,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let chunk = count(chunked.chunk.unwrap_or(1));
     let evidence = vec![
         of_pool.headline("places from its turn, pool"),
-        of_process.headline("Process"),
+        of_process.headline(format!("Process, {} at once", count(process.executors()))),
         of_chunks.clone().headline(format!("pool, chunks of {chunk}")),
     ];
     let answers = [pool_in_order, process_in_order, chunks_in_order];
@@ -72,6 +73,8 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         [true, false, _] => (Verdict::Depends, "the pool starts tasks in their order, Process does not".into()),
         [false, true, _] => (Verdict::Depends, "Process starts tasks in their order, the pool does not".into()),
     };
+    // The article starts all at once, and then nobody hands anything out.
+    let why = format!("{why}; of processes that are all started at once, those begin first that the kernel lets run first");
     Ok(Judgement::new(verdict, why, evidence))
 }
 

@@ -11,6 +11,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "gil",
     says: "threads do not help in Python",
     figures: None,
+    of_many: false,
     engines: &[Engine::Python],
     replays,
     judge,
@@ -44,7 +45,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         of_waiting.headline("threads, tasks that wait"),
     ];
     // Where nobody's threads can help, Python's say nothing of its lock.
-    if !native.ours_less.is_yes() && !python.ours_less.is_yes() {
+    if native.ours_less == Answer::Unclear && !python.ours_less.is_yes() {
+        let why = format!("whether native threads help on this machine is not clear, {}", native.doubt());
+        return Ok(Judgement::new(Verdict::NotTested, why, evidence));
+    }
+    if native.ours_less.is_no() && !python.ours_less.is_yes() {
         let why = format!("native threads do not help on this machine either, so it has too few cores: {beside}");
         return Ok(Judgement::new(Verdict::NotTested, why, evidence));
     }
@@ -111,6 +116,12 @@ mod tests {
         assert!(why(&scattered(0.8), 0.5, &around(0.5)).contains("9 rounds do not tell"));
         assert!(why(&around(1.0), 0.5, &scattered(0.8)).starts_with("of tasks that wait: "));
         assert!(why(&around(1.0), 1.0, &around(0.5)).contains("too few cores"));
+        let mut unclear = sample(&around(1.0), 1.0);
+        unclear.rows.pop();
+        let unclear = unclear.with("threads", Mode::Threads, &scattered(0.8));
+        let judged = judge(&[unclear, sample(&around(0.5), 0.5)]).unwrap();
+        assert_eq!(judged.verdict, Verdict::NotTested);
+        assert!(judged.why.contains("is not clear") && judged.why.contains("do not tell"), "{}", judged.why);
         assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
         assert!(judge(&[run(2), run(2)]).unwrap_err().starts_with("there is no "));
     }

@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "io-bound",
     says: "with long I/O, Process wins: a pool's worker blocks until its I/O is done",
     figures: None,
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

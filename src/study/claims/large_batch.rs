@@ -10,6 +10,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "large-batch",
     says: "for many tasks the pool wins",
     figures: Some("1,000,000 expressions: pool 6 s, serial 10 s"),
+    of_many: true,
     engines: Engine::OF_TASKS,
     replays,
     judge,

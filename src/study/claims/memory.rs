@@ -1,5 +1,5 @@
 //! memory: whether a process for each task holds every one of them in memory: those that are alive, those that wait for their
-//! turn, and those that have ended, each looked at apart.
+//! turn, and those that have ended, each looked at apart: what one more of them adds to the peak.
 
 use super::evidence::{Answer, Contest, Evidence, Unit};
 use super::replay::{FINISHED_TASKS, MEMORY};
@@ -14,21 +14,32 @@ pub(super) const CLAIM: Claim = Claim {
     name: "memory",
     says: "Process holds every process in memory, a pool only those executing",
     figures: None,
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,
 };
 
-/// Memory is measured once in a run, so there are as many runs as it takes for an interval; then one of short tasks.
+/// Short tasks of the larger run, for each of the smaller one.
+const TIMES_AS_MANY: u64 = 4;
+
+/// Those that wait, or have ended, hold memory too if one of them holds this part of what one that is alive does.
+const NOTEWORTHY: f64 = 0.5;
+
+/// A run has one peak, so there are as many runs as it takes for an interval; then as many of few and of many short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     // Longer than it takes to start them all, so that all are alive at once.
     let wait = at.by_engine(at.pick(50e-3, 20e-3), at.pick(150e-3, 60e-3));
     let tasks = at.pick(40, 24);
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).seed(seed);
-    let finished = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 100));
-    let finished = Replay::of(FINISHED_TASKS, at.pick(7, 5)).only(&[Mode::Process]).tasks(finished);
-    (1..=MIN_ROUNDS as u64).map(parked).chain([finished]).collect()
+    let few = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 100));
+    let finished = |seed, tasks| Replay::of(FINISHED_TASKS, 1).only(&[Mode::Process]).tasks(tasks).seed(seed);
+    let seeds = || 1..=MIN_ROUNDS as u64;
+    let both = seeds().flat_map(|seed| [finished(seed, few), finished(seed, TIMES_AS_MANY * few)]);
+    seeds().map(parked).chain(both).collect()
 }
+
+const NOT_MEASURED: &str = "memory cannot be measured on this machine";
 
 /// Peak memory of ours over theirs, in pairs of runs.
 fn weigh<'a>(
@@ -40,7 +51,7 @@ fn weigh<'a>(
     for run in runs {
         let (ours, theirs) = (ours(run)?, theirs(run)?);
         let peaks = ours.peak_bytes.zip(theirs.peak_bytes);
-        let (ours_bytes, theirs_bytes) = peaks.ok_or("memory cannot be measured on this machine")?;
+        let (ours_bytes, theirs_bytes) = peaks.ok_or(NOT_MEASURED)?;
         pairs.push((ours_bytes as f64, theirs_bytes as f64));
         names = [&ours.name, &theirs.name];
     }
@@ -74,27 +85,72 @@ fn alive(runs: &[Sample], row: impl Fn(&Sample) -> Result<&Row, String>) -> Resu
 }
 
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {
-    let [parked @ .., finished] = samples else { return Err("nothing was run".into()) };
+    let (parked, finished) = samples.split_at_checked(MIN_ROUNDS).ok_or("not all of it was run")?;
+    let (few, many): (Vec<&Sample>, Vec<&Sample>) = (
+        finished.iter().step_by(2).collect(),
+        finished.iter().skip(1).step_by(2).collect(),
+    );
+    let (first, first_few, first_many) = match (parked.first(), few.first(), many.first()) {
+        (Some(parked), Some(few), Some(many)) => (parked, *few, *many),
+        _ => return Err("not all of it was run".into()),
+    };
     let (pool, process) = (|run| Sample::nth(run, Mode::Pool, 0), |run| Sample::nth(run, Mode::Process, 0));
     let limited = |run| Sample::nth(run, Mode::Process, 1);
+    let peak = |row: &Row| row.peak_bytes.map(|bytes| bytes as f64).ok_or(NOT_MEASURED);
     let (alive_parked, all_parked) = alive(parked, |run| run.nth(Mode::Process, 0))?;
-    let (alive_finished, all_finished) = alive(std::slice::from_ref(finished), |run| run.first(Mode::Process))?;
     let over_pool = weigh(parked, process, pool)?;
     let over_limited = weigh(parked, process, limited)?;
-    let waiting = parked.first().map_or(0, |run| run.tasks);
-    let at_once = parked.first().map(limited).transpose()?.map_or(1, Row::executors);
+    let at_once = limited(first)?.executors();
+    let mut of_alive = Vec::new();
+    for run in parked {
+        of_alive.push(peak(process(run)?)? / run.tasks.max(1) as f64);
+    }
+    let mut of_ended = Vec::new();
+    for (few, many) in few.iter().zip(&many) {
+        let more = many.tasks.saturating_sub(few.tasks).max(1) as f64;
+        of_ended.push((peak(many.first(Mode::Process)?)? - peak(few.first(Mode::Process)?)?) / more);
+    }
+    let runs_of = |samples: &[&Sample]| samples.iter().map(|sample| sample.run).collect::<Vec<usize>>();
+    let name = &process(first)?.name;
+    let what = "the peak with all of them alive, divided among them".to_owned();
+    let each_alive = Evidence::median(what, &of_alive, Unit::Bytes, first.seed)?
+        .from(&parked.iter().map(|run| run.run).collect::<Vec<_>>(), &[name]);
+    let what = format!(
+        "what one more that has ended adds to the peak, {} and {} short tasks",
+        count(first_few.tasks),
+        count(first_many.tasks)
+    );
+    let each_ended = Evidence::median(what, &of_ended, Unit::Bytes, first_few.seed)?
+        .from(&runs_of(&[few.clone(), many.clone()].concat()), &[name]);
+    let shares: Vec<f64> = of_ended.iter().map(|ended| ended / each_alive.value).collect();
+    let share = Evidence::median("the same as a part of what one has that is alive".into(), &shares, Unit::Times, first.seed)?
+        .from(&runs_of(&[few, many].concat()), &[name]);
+    let ended_hold = match (share.ci_low, share.ci_high) {
+        (Some(low), _) if low >= NOTEWORTHY => Answer::Yes,
+        (_, Some(high)) if high < NOTEWORTHY => Answer::No,
+        _ => Answer::Unclear,
+    };
     let evidence = vec![
         over_pool.evidence.clone().headline("peak memory of Process over pool"),
-        alive_parked.headline(format!("alive at once, of {} that wait", count(waiting))),
+        alive_parked.clone().headline(format!("alive at once, of {} that wait", count(first.tasks))),
         over_limited.evidence.clone(),
-        alive_finished.clone().headline(format!("of {} short ones", count(finished.tasks))),
+        each_alive.clone().headline("that is, each alive"),
+        each_ended.clone().headline("one more that has ended adds"),
+        share.clone(),
     ];
     if over_pool.theirs_less == Answer::Unclear {
         return Ok(Judgement::new(Verdict::NotTested, over_pool.doubt(), evidence));
     }
-    if over_pool.theirs_less.is_no() || all_parked.is_no() {
-        let why = "not even tasks that could all be alive at the same time are all in memory, or they need no more \
-                   than a pool";
+    if !all_parked.is_yes() {
+        // They wait for so long only that a busy machine may not start them all in that time.
+        let why = format!(
+            "{}: not all were alive at once, so there was nothing to see; on a quiet machine they are",
+            alive_parked.in_words()
+        );
+        return Ok(Judgement::new(Verdict::NotTested, why, evidence));
+    }
+    if over_pool.theirs_less.is_no() {
+        let why = "tasks that are all alive at the same time need no more than a pool";
         return Ok(Judgement::new(Verdict::DoesNotHold, why, evidence));
     }
     // With fewer at once and as many tasks in all, it is those that wait for their turn that make the difference, if any.
@@ -103,26 +159,25 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         Answer::No => Answer::Yes,
         Answer::Unclear => Answer::Unclear,
     };
-    Ok(match (queued_hold, all_finished) {
+    let held = format!("{} each", each_ended.value_in_words());
+    Ok(match (queued_hold, ended_hold) {
         (Answer::Yes, Answer::Yes) => {
             let why = "tasks hold memory before they start, while they are alive, and after they have ended";
             Judgement::new(Verdict::Holds, why, evidence)
         }
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, over_limited.doubt(), evidence),
         (_, Answer::Unclear) => {
-            let doubt = format!("{}: the rounds do not tell", alive_finished.what);
+            let doubt = format!("{}: the runs do not tell ({})", each_ended.what, share.in_words());
             Judgement::new(Verdict::NotTested, doubt, evidence)
         }
-        (queued, finished_hold) => {
-            let holds = |answer: Answer| if answer.is_yes() { "hold it too" } else { "hold nothing" };
+        (queued, ended) => {
             let why = format!(
-                "it holds for tasks that are alive at the same time; those that wait for their turn (no more than {} at \
-                 once) {}, and those that have ended {}: of {} short ones about {} were alive at once",
+                "it holds for tasks that are alive at the same time, {} each; those that wait for their turn (no more than {} at \
+                 once) {}, and those that have ended {}",
+                each_alive.value_in_words(),
                 count(at_once),
-                holds(queued),
-                holds(finished_hold),
-                count(finished.tasks),
-                count(alive_finished.value.round() as u64),
+                if queued.is_yes() { "hold it too" } else { "do not" },
+                if ended.is_yes() { format!("hold it too, {held}") } else { format!("add {held}") },
             );
             Judgement::new(Verdict::Depends, why, evidence)
         }
@@ -139,40 +194,48 @@ mod tests {
         Point { peak_alive, ..Point::default() }
     }
 
-    /// Peak memory of pool, process, and process with a limit, in MiB; how many of 50 waiting and of 1000 short tasks were
-    /// alive.
-    fn samples(peaks: [u64; 3], [waiting, short]: [u64; 2], runs: usize) -> Vec<Sample> {
+    /// Peak memory of pool, process, and process with a limit, in MiB, and how many of 50 were alive; peak memory of 1000 and of
+    /// 4000 short tasks, in MiB.
+    fn samples(peaks: [u64; 3], waiting: u64, short: [u64; 2]) -> Vec<Sample> {
+        let with_noise = |peak: u64, number: usize| Some((peak << 20) + number as u64 * 1000);
         let parked = |number: usize| {
             let mut sample = run(50).with_points("pool", Mode::Pool, vec![alive_of(2)]);
-            let noise = number as u64 * 1000;
-            sample.last().peak_bytes = Some((peaks[0] << 20) + noise);
+            sample.last().peak_bytes = with_noise(peaks[0], number);
             let mut sample = sample.with_points("process", Mode::Process, vec![alive_of(waiting)]);
-            sample.last().peak_bytes = Some((peaks[1] << 20) + noise);
+            sample.last().peak_bytes = with_noise(peaks[1], number);
             let mut sample = sample.with_points("process:in-flight=16", Mode::Process, vec![alive_of(16)]);
-            sample.last().peak_bytes = Some((peaks[2] << 20) + noise);
+            sample.last().peak_bytes = with_noise(peaks[2], number);
             sample.last().in_flight = Some(16);
             Sample { run: number, ..sample }
         };
-        let finished = run(1000).with_points("process", Mode::Process, vec![alive_of(short); 7]);
-        (0..runs).map(parked).chain([finished]).collect()
+        let finished = |number: usize| {
+            let mut sample = run([1000, 4000][number % 2]).with_points("process", Mode::Process, vec![alive_of(60)]);
+            sample.last().peak_bytes = with_noise(short[number % 2], number);
+            Sample { run: MIN_ROUNDS + number, ..sample }
+        };
+        (0..MIN_ROUNDS).map(parked).chain((0..2 * MIN_ROUNDS).map(finished)).collect()
     }
 
-    fn verdict(peaks: [u64; 3], alive: [u64; 2]) -> Verdict {
-        judge(&samples(peaks, alive, 5)).unwrap().verdict
+    fn judged(peaks: [u64; 3], waiting: u64, short: [u64; 2]) -> Judgement {
+        judge(&samples(peaks, waiting, short)).unwrap()
     }
 
     #[test]
     fn all_verdicts_come_out() {
-        assert_eq!(verdict([5, 100, 100], [50, 1000]), Verdict::Holds);
-        assert_eq!(verdict([5, 5, 5], [50, 60]), Verdict::DoesNotHold, "no more than a pool");
-        assert_eq!(verdict([5, 100, 30], [20, 60]), Verdict::DoesNotHold, "not all are alive");
-        let judged = judge(&samples([5, 100, 30], [50, 60], 5)).unwrap();
-        assert_eq!(judged.verdict, Verdict::Depends);
-        assert!(judged.why.contains("of 1,000 short ones about 60 were alive"), "{}", judged.why);
-        assert_eq!(verdict([5, 100, 100], [50, 60]), Verdict::Depends, "queued ones hold, ended ones do not");
-        let judged = judge(&samples([5, 100, 30], [50, 1000], 5)).unwrap();
-        assert_eq!(judged.verdict, Verdict::Depends, "ended ones hold, queued ones do not");
-        assert!(judged.why.contains("those that have ended hold it too"), "{}", judged.why);
+        // One that is alive has 2 MiB, if those that wait have nothing.
+        let (held, let_go) = ([1900, 8000], [60, 70]);
+        assert_eq!(judged([5, 5, 5], 50, let_go).verdict, Verdict::DoesNotHold, "no more than a pool");
+        let depends = judged([5, 100, 32], 50, let_go);
+        assert_eq!(depends.verdict, Verdict::Depends);
+        assert!(
+            depends.why.contains("at the same time, 2.00 MiB each") && depends.why.contains("have ended add 3.41 KiB each"),
+            "{}",
+            depends.why
+        );
+        let depends = judged([5, 100, 32], 50, held);
+        assert_eq!(depends.verdict, Verdict::Depends, "ended ones hold, queued ones do not");
+        assert!(depends.why.contains("those that have ended hold it too"), "{}", depends.why);
+        assert_eq!(judged([5, 100, 100], 50, held).verdict, Verdict::Holds);
     }
 
     #[test]
@@ -182,22 +245,24 @@ mod tests {
             assert_eq!(judged.verdict, Verdict::NotTested, "{judged:?}");
             judged.why
         };
-        assert!(of(&samples([5, 100, 30], [50, 60], 4)).contains("too few"));
+        let all = || samples([5, 100, 32], 50, [60, 70]);
+        let why = of(&samples([5, 100, 32], 20, [60, 70]));
+        assert!(why.contains("not all were alive at once"), "{why}");
         // Twice as much in every other run.
-        let mut scattered = samples([5, 100, 30], [50, 60], 5);
+        let mut scattered = all();
         for run in scattered.iter_mut().take(5).step_by(2) {
             run.rows[2].peak_bytes = Some(100 << 20);
         }
         let why = of(&scattered);
         assert!(why.contains("process:in-flight=16") && why.contains("do not tell"), "{why}");
-        let mut scattered = samples([5, 100, 30], [50, 60], 5);
-        for point in scattered[5].rows[0].rounds.iter_mut().step_by(2) {
-            point.peak_alive = 1000;
+        let mut scattered = all();
+        for run in scattered.iter_mut().skip(6).step_by(4) {
+            run.rows[0].peak_bytes = Some(9000 << 20);
         }
-        assert!(of(&scattered).contains("alive at once by process, of 1,000 tasks: the rounds do not tell"));
-        let mut unmeasured = samples([5, 100, 30], [50, 60], 5);
+        assert!(of(&scattered).contains("1,000 and 4,000 short tasks: the runs do not tell"));
+        let mut unmeasured = all();
         unmeasured[0].rows[0].peak_bytes = None;
-        assert_eq!(judge(&unmeasured).unwrap_err(), "memory cannot be measured on this machine");
-        assert_eq!(judge(&[]).unwrap_err(), "nothing was run");
+        assert_eq!(judge(&unmeasured).unwrap_err(), NOT_MEASURED);
+        assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
     }
 }

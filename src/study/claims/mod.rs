@@ -27,6 +27,8 @@ pub struct Claim {
     pub says: &'static str,
     /// The figures that it gives.
     pub figures: Option<&'static str>,
+    /// Whether it speaks of so many tasks that the few of a quick run can bear it out, but not refute it.
+    pub of_many: bool,
     /// Who can put it to the test.
     pub engines: &'static [Engine],
     /// What is run for that.

@@ -13,6 +13,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "ordered",
     says: "the pool waits for all and returns one list, in order",
     figures: None,
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

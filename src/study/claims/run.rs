@@ -188,7 +188,9 @@ impl Proceeding<'_> {
         let samples: Vec<Sample> =
             runs.iter().enumerate().map(|(place, run)| Sample::of(place, &run.document)).collect();
         match (claim.judge)(&samples) {
-            Ok(Judgement { verdict, why, evidence }) => {
+            Ok(judged) => {
+                let Judgement { verdict, why, evidence } =
+                    if self.wanted.effort == Effort::Quick { of_few(claim, judged) } else { judged };
                 Finding { engine, verdict, why, evidence, broken: false, runs }
             }
             Err(why) => Finding::none(engine, &Missing::because(why), runs),
@@ -226,6 +228,17 @@ impl Proceeding<'_> {
             0 => Ok(document),
             failed => Err(Missing { why: format!("{failed} tasks failed"), broken: true }),
         }
+    }
+}
+
+/// What a quick run may say of `claim`: that it does not hold of few tasks says nothing of many.
+fn of_few(claim: &Claim, judged: Judgement) -> Judgement {
+    match judged.verdict {
+        Verdict::DoesNotHold | Verdict::Depends if claim.of_many => {
+            let why = format!("with the few tasks of a quick run, which say nothing of many: {}", judged.why);
+            Judgement { verdict: Verdict::NotTested, why, ..judged }
+        }
+        _ => judged,
     }
 }
 
@@ -294,6 +307,21 @@ mod tests {
 
     fn finding(engine: Engine, verdict: Verdict) -> Finding {
         Finding { engine, verdict, why: String::new(), evidence: Vec::new(), broken: false, runs: Vec::new() }
+    }
+
+    #[test]
+    fn few_tasks_bear_out_what_is_said_of_many_but_do_not_refute_it() {
+        let of = |name: &str, verdict: Verdict| {
+            let claim = super::super::by_name(name).unwrap();
+            of_few(claim, Judgement::new(verdict, "so it is", Vec::new()))
+        };
+        assert_eq!(of("large-batch", Verdict::Holds).verdict, Verdict::Holds);
+        assert_eq!(of("small-batch", Verdict::DoesNotHold).verdict, Verdict::DoesNotHold);
+        for verdict in [Verdict::DoesNotHold, Verdict::Depends] {
+            let judged = of("large-batch", verdict);
+            assert_eq!(judged.verdict, Verdict::NotTested);
+            assert!(judged.why.contains("few tasks of a quick run") && judged.why.ends_with("so it is"));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "small-batch",
     says: "a pool costs something to create, so for few tasks Process wins",
     figures: Some("2 files: Process 21.64 ms, Pool 22.39 ms"),
+    of_many: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

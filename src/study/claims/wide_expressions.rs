@@ -1,6 +1,7 @@
 //! wide-expressions: whether the pool wins clearly when each expression is much work.
 
 use super::replay::WIDE_EXPRESSIONS;
+use super::evidence::Answer;
 use super::{Circumstances, Claim, Judgement, Replay, Sample};
 use crate::engine::Engine;
 use crate::mode::Mode;
@@ -10,6 +11,7 @@ pub(super) const CLAIM: Claim = Claim {
     name: "wide-expressions",
     says: "250 arguments each: the pool wins clearly",
     figures: Some("pool 0.6 s, serial 3 s"),
+    of_many: true,
     engines: Engine::OF_TASKS,
     replays,
     judge,
@@ -37,7 +39,16 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let with_many = format!("with {} expressions", count(many.tasks));
     let with_few = format!("with as many as there are workers ({})", count(few.tasks));
     let parts = [(&*with_many, &race, race.ours_less), (&*with_few, &of_few, of_few.ours_less)];
-    let mut judged = Judgement::of_both(parts, "the pool wins", evidence);
+    // What the claim speaks of are many; whether few are won too tells only where it turns.
+    let mut judged = match of_few.ours_less {
+        Answer::Unclear => {
+            let answers = [true, false].map(|wins| format!("the pool {} {with_many}", if wins { "wins" } else { "does not win" }));
+            let mut judged = Judgement::of_one(&race, race.ours_less, answers, evidence);
+            judged.why += &format!("; {with_few}, the rounds do not tell");
+            judged
+        }
+        _ => Judgement::of_both(parts, "the pool wins", evidence),
+    };
     judged.why += &format!("; {workers} workers cannot be more than {workers} × as fast");
     Ok(judged)
 }
@@ -65,6 +76,11 @@ mod tests {
         let judged = verdict(&around(1.4), 0.7);
         assert_eq!(judged.verdict, Verdict::Depends, "the other way round");
         assert!(judged.why.contains("but not with 5,000 expressions"), "{}", judged.why);
+        let many = run(5_000).with("serial", Mode::Serial, &around(1.0)).with("pool", Mode::Pool, &around(0.5));
+        let few = run(2).with("serial", Mode::Serial, &around(1.0)).with("pool", Mode::Pool, &scattered(0.7));
+        let judged = judge(&[many, few]).unwrap();
+        assert_eq!(judged.verdict, Verdict::Holds, "few are an aside");
+        assert!(judged.why.contains("the rounds do not tell"), "{}", judged.why);
         let judged = verdict(&scattered(0.7), 0.7);
         assert_eq!(judged.verdict, Verdict::NotTested);
         assert!(judged.why.contains("9 rounds do not tell"), "{}", judged.why);
