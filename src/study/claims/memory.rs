@@ -4,7 +4,7 @@
 use super::evidence::{Answer, Contest, Evidence, Unit};
 use super::replay::{FINISHED_TASKS, MEMORY};
 use super::sample::Row;
-use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
+use super::{Circumstances, Claim, Effort, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
 use crate::mode::Mode;
 use crate::report::numbers::count;
@@ -29,12 +29,15 @@ const NOTEWORTHY: f64 = 0.5;
 /// A run has one peak, so there are as many runs as it takes for an interval; then as many of few and of many short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     // Longer than it takes to start them all, so that all are alive at once.
-    let wait = at.by_engine(at.pick(50e-3, 20e-3), at.pick(150e-3, 60e-3));
+    let wait = at.by_engine(at.pick(50e-3, 20e-3), at.pick(400e-3, 120e-3));
     let tasks = at.pick(40, 24);
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).seed(seed);
-    let few = at.by_engine(at.pick(2_000, 1_000), at.pick(500, 100));
-    let finished = |seed, tasks| Replay::of(FINISHED_TASKS, 1).only(&[Mode::Process]).tasks(tasks).seed(seed);
     let seeds = || 1..=MIN_ROUNDS as u64;
+    if at.effort == Effort::Quick {
+        return seeds().map(parked).collect();
+    }
+    let few = at.by_engine(2_000, 500);
+    let finished = |seed, tasks| Replay::of(FINISHED_TASKS, 1).only(&[Mode::Process]).tasks(tasks).seed(seed);
     let both = seeds().flat_map(|seed| [finished(seed, few), finished(seed, TIMES_AS_MANY * few)]);
     seeds().map(parked).chain(both).collect()
 }
@@ -86,17 +89,9 @@ fn alive(runs: &[Sample], row: impl Fn(&Sample) -> Result<&Row, String>) -> Resu
 
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let (parked, finished) = samples.split_at_checked(MIN_ROUNDS).ok_or("not all of it was run")?;
-    let (few, many): (Vec<&Sample>, Vec<&Sample>) = (
-        finished.iter().step_by(2).collect(),
-        finished.iter().skip(1).step_by(2).collect(),
-    );
-    let (first, first_few, first_many) = match (parked.first(), few.first(), many.first()) {
-        (Some(parked), Some(few), Some(many)) => (parked, *few, *many),
-        _ => return Err("not all of it was run".into()),
-    };
+    let first = parked.first().ok_or("not all of it was run")?;
     let (pool, process) = (|run| Sample::nth(run, Mode::Pool, 0), |run| Sample::nth(run, Mode::Process, 0));
     let limited = |run| Sample::nth(run, Mode::Process, 1);
-    let peak = |row: &Row| row.peak_bytes.map(|bytes| bytes as f64).ok_or(NOT_MEASURED);
     let (alive_parked, all_parked) = alive(parked, |run| run.nth(Mode::Process, 0))?;
     let over_pool = weigh(parked, process, pool)?;
     let over_limited = weigh(parked, process, limited)?;
@@ -105,43 +100,28 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     for run in parked {
         of_alive.push(peak(process(run)?)? / run.tasks.max(1) as f64);
     }
-    let mut of_ended = Vec::new();
-    for (few, many) in few.iter().zip(&many) {
-        let more = many.tasks.saturating_sub(few.tasks).max(1) as f64;
-        of_ended.push((peak(many.first(Mode::Process)?)? - peak(few.first(Mode::Process)?)?) / more);
-    }
-    let runs_of = |samples: &[&Sample]| samples.iter().map(|sample| sample.run).collect::<Vec<usize>>();
     let name = &process(first)?.name;
     let what = "the peak with all of them alive, divided among them".to_owned();
-    let each_alive = Evidence::median(what, &of_alive, Unit::Bytes, first.seed)?
-        .from(&parked.iter().map(|run| run.run).collect::<Vec<_>>(), &[name]);
-    let what = format!(
-        "what one more that has ended adds to the peak, {} and {} short tasks",
-        count(first_few.tasks),
-        count(first_many.tasks)
-    );
-    let each_ended = Evidence::median(what, &of_ended, Unit::Bytes, first_few.seed)?
-        .from(&runs_of(&[few.clone(), many.clone()].concat()), &[name]);
-    let shares: Vec<f64> = of_ended.iter().map(|ended| ended / each_alive.value).collect();
-    let share = Evidence::median("the same as a part of what one has that is alive".into(), &shares, Unit::Times, first.seed)?
-        .from(&runs_of(&[few, many].concat()), &[name]);
-    let ended_hold = match (share.ci_low, share.ci_high) {
-        (Some(low), _) if low >= NOTEWORTHY => Answer::Yes,
-        (_, Some(high)) if high < NOTEWORTHY => Answer::No,
-        _ => Answer::Unclear,
-    };
-    let evidence = vec![
+    let places: Vec<usize> = parked.iter().map(|run| run.run).collect();
+    let each_alive = Evidence::median(what, &of_alive, Unit::Bytes, first.seed)?.from(&places, &[name]);
+    let mut evidence = vec![
         over_pool.evidence.clone().headline("peak memory of Process over pool"),
         alive_parked.clone().headline(format!("alive at once, of {} that wait", count(first.tasks))),
         over_limited.evidence.clone(),
         each_alive.clone().headline("that is, each alive"),
-        each_ended.clone().headline("one more that has ended adds"),
-        share.clone(),
     ];
+    // A quick run leaves them out.
+    let ended = match finished.is_empty() {
+        true => None,
+        false => Some(Ended::of(finished, each_alive.value)?),
+    };
+    evidence.extend(ended.iter().flat_map(|ended| {
+        [ended.each.clone().headline("one more that has ended adds"), ended.share.clone()]
+    }));
     if over_pool.theirs_less == Answer::Unclear {
         return Ok(Judgement::new(Verdict::NotTested, over_pool.doubt(), evidence));
     }
-    if !all_parked.is_yes() {
+    if all_parked.is_no() || alive_parked.value < first.tasks as f64 {
         // They wait for so long only that a busy machine may not start them all in that time.
         let why = format!(
             "{}: not all were alive at once, so there was nothing to see; on a quiet machine they are",
@@ -159,29 +139,80 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         Answer::No => Answer::Yes,
         Answer::Unclear => Answer::Unclear,
     };
-    let held = format!("{} each", each_ended.value_in_words());
-    Ok(match (queued_hold, ended_hold) {
-        (Answer::Yes, Answer::Yes) => {
+    let waiting_hold = if queued_hold.is_yes() { "hold it too" } else { "do not" };
+    let alive_and_waiting = format!(
+        "it holds for tasks that are alive at the same time, {} each; those that wait for their turn (no more than {} at once) \
+         {waiting_hold}",
+        each_alive.value_in_words(),
+        count(at_once),
+    );
+    Ok(match (queued_hold, ended) {
+        (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, over_limited.doubt(), evidence),
+        (Answer::Yes, None) => {
+            let why = format!("{alive_and_waiting}; what those hold that have ended takes a run without --quick");
+            Judgement::new(Verdict::NotTested, why, evidence)
+        }
+        (Answer::No, None) => {
+            let why = format!("{alive_and_waiting}; what those hold that have ended takes a run without --quick");
+            Judgement::new(Verdict::Depends, why, evidence)
+        }
+        (_, Some(Ended { hold: Answer::Unclear, each, share })) => {
+            let doubt = format!("{}: the runs do not tell ({})", each.what, share.in_words());
+            Judgement::new(Verdict::NotTested, doubt, evidence)
+        }
+        (Answer::Yes, Some(ended)) if ended.hold.is_yes() => {
             let why = "tasks hold memory before they start, while they are alive, and after they have ended";
             Judgement::new(Verdict::Holds, why, evidence)
         }
-        (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, over_limited.doubt(), evidence),
-        (_, Answer::Unclear) => {
-            let doubt = format!("{}: the runs do not tell ({})", each_ended.what, share.in_words());
-            Judgement::new(Verdict::NotTested, doubt, evidence)
-        }
-        (queued, ended) => {
-            let why = format!(
-                "it holds for tasks that are alive at the same time, {} each; those that wait for their turn (no more than {} at \
-                 once) {}, and those that have ended {}",
-                each_alive.value_in_words(),
-                count(at_once),
-                if queued.is_yes() { "hold it too" } else { "do not" },
-                if ended.is_yes() { format!("hold it too, {held}") } else { format!("add {held}") },
-            );
+        (_, Some(ended)) => {
+            let each = ended.each.value_in_words();
+            let hold = if ended.hold.is_yes() { "hold it too" } else { "do not" };
+            let why = format!("{alive_and_waiting}, and those that have ended {hold}: one more adds {each}");
             Judgement::new(Verdict::Depends, why, evidence)
         }
     })
+}
+
+fn peak(row: &Row) -> Result<f64, String> {
+    row.peak_bytes.map(|bytes| bytes as f64).ok_or_else(|| NOT_MEASURED.into())
+}
+
+/// What short tasks leave behind.
+struct Ended {
+    /// What one more adds to the peak, in bytes.
+    each: Evidence,
+    /// That as a part of what one has that is alive.
+    share: Evidence,
+    /// Whether that is noteworthy.
+    hold: Answer,
+}
+
+impl Ended {
+    /// From pairs of runs of few and of many tasks, where one that is alive has `alive_bytes`.
+    fn of(runs: &[Sample], alive_bytes: f64) -> Result<Self, String> {
+        let (mut bytes, mut tasks, mut name) = (Vec::new(), [0; 2], "");
+        for pair in runs.chunks(2) {
+            let [few, many] = pair else { return Err("not all of it was run".into()) };
+            let row = many.first(Mode::Process)?;
+            (tasks, name) = ([few.tasks, many.tasks], &row.name);
+            let more = many.tasks.saturating_sub(few.tasks).max(1) as f64;
+            bytes.push((peak(row)? - peak(few.first(Mode::Process)?)?) / more);
+        }
+        let seed = runs.first().map_or(0, |run| run.seed);
+        let places: Vec<usize> = runs.iter().map(|run| run.run).collect();
+        let [few, many] = tasks.map(count);
+        let what = format!("what one more that has ended adds to the peak, {few} and {many} short tasks");
+        let each = Evidence::median(what, &bytes, Unit::Bytes, seed)?.from(&places, &[name]);
+        let shares: Vec<f64> = bytes.iter().map(|bytes| bytes / alive_bytes).collect();
+        let what = "the same as a part of what one has that is alive".to_owned();
+        let share = Evidence::median(what, &shares, Unit::Times, seed)?.from(&places, &[name]);
+        let hold = match (share.ci_low, share.ci_high) {
+            (Some(low), _) if low >= NOTEWORTHY => Answer::Yes,
+            (_, Some(high)) if high < NOTEWORTHY => Answer::No,
+            _ => Answer::Unclear,
+        };
+        Ok(Self { each, share, hold })
+    }
 }
 
 #[cfg(test)]
@@ -228,10 +259,12 @@ mod tests {
         let depends = judged([5, 100, 32], 50, let_go);
         assert_eq!(depends.verdict, Verdict::Depends);
         assert!(
-            depends.why.contains("at the same time, 2.00 MiB each") && depends.why.contains("have ended add 3.41 KiB each"),
+            depends.why.contains("at the same time, 2.00 MiB each") && depends.why.contains("have ended do not: one more adds 3.41 KiB"),
             "{}",
             depends.why
         );
+        let quick = judge(&samples([5, 100, 32], 50, let_go)[..MIN_ROUNDS]).unwrap();
+        assert!(quick.verdict == Verdict::Depends && quick.why.contains("without --quick"), "{}", quick.why);
         let depends = judged([5, 100, 32], 50, held);
         assert_eq!(depends.verdict, Verdict::Depends, "ended ones hold, queued ones do not");
         assert!(depends.why.contains("those that have ended hold it too"), "{}", depends.why);
