@@ -207,6 +207,21 @@ fn a_function_that_never_returns_is_interrupted_after_its_time() {
 }
 
 #[test]
+fn a_function_that_catches_everything_is_not_waited_for_for_ever() {
+    if !has_python("a_function_that_catches_everything_is_not_waited_for_for_ever") {
+        return;
+    }
+    let sandbox = sandbox(
+        "import time\n\ndef f(of):\n    while of[0] == 2:\n        try:\n            time.sleep(3600)\n        \
+         except BaseException:\n            pass\n    return of\n",
+    );
+    for modes in ["serial", "pool:workers=2:start=fork"] {
+        let arguments = call(modes, &["--timeout", "500ms"]);
+        refused(&sandbox, &arguments, 1, "task 2 took longer than 0.5 s, and it cannot be interrupted");
+    }
+}
+
+#[test]
 fn an_interrupt_and_a_kill_end_what_functions_have_started() {
     if !has_python("an_interrupt_and_a_kill_end_what_functions_have_started") {
         return;

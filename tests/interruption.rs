@@ -5,11 +5,15 @@
 mod common;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 
 use common::{Finished, Running, Sandbox, digest, kill, parse, row, threads_of};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use procbench::document::Document;
 use procbench::measure::kernel::processes_of_group;
+use procfs::process::Process;
 
 /// Which runner is the first one whose round is in the export: before it come a pilot and the measurement of memory.
 const TIMED: usize = 3;
@@ -117,6 +121,38 @@ fn a_second_interrupt_ends_procbench_at_once() {
         let finished = running.finish().expect_code(130);
         assert!(!finished.stderr.contains("error:"), "{finished:?}");
     }
+}
+
+#[test]
+fn whoever_waits_for_somebody_to_read_an_export_can_be_told_to_end() {
+    let sandbox = Sandbox::new();
+    mkfifo(&sandbox.path("pipe"), Mode::S_IRWXU).expect("a named pipe");
+    let mut running = sandbox.start(sandbox.command("-n 5 --rounds 1 -m serial --json pipe".split(' ')));
+    let bit = 1 << (Signal::SIGTERM as i32 - 1);
+    running.wait_for("a program that hears SIGTERM", |running| {
+        Process::new(running.pid()).ok()?.status().ok().filter(|status| status.sigcgt & bit != 0)
+    });
+    running.signal(Signal::SIGTERM);
+    let finished = running.finish().expect_code(130);
+    assert!(finished.stderr.contains("pipe for writing"), "{finished:?}");
+}
+
+#[test]
+fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("-n 20 --io-wait 1h --json out.json -m serial".split(' '));
+    let ignore = || Ok(unsafe { signal(Signal::SIGHUP, SigHandler::SigIgn) }.map(drop)?);
+    // SAFETY: between fork and exec one system call is made, and nothing is allocated.
+    unsafe { command.pre_exec(ignore) };
+    let mut running = sandbox.start(command);
+    wait_until_in_the_middle(&mut running, "serial");
+    running.signal(Signal::SIGHUP);
+    let bit = 1 << (Signal::SIGHUP as i32 - 1);
+    running.wait_for("a program that ignores SIGHUP", |running| {
+        Process::new(running.pid()).ok()?.status().ok().filter(|status| status.sigign & bit != 0)
+    });
+    running.signal(Signal::SIGINT);
+    assert_partial(&running.finish(), &export(&sandbox));
 }
 
 #[test]

@@ -197,6 +197,27 @@ fn processes_of_a_user_by_way_of_xargs() {
     }
 }
 
+#[test]
+fn processes_of_a_user_whose_tasks_are_commands() {
+    let test = "processes_of_a_user_whose_tasks_are_commands";
+    let mut count = Count::of("ulimit -u, with commands");
+    let sandbox = Sandbox::new();
+    // Who finds that there is no room for even one waits a while for it, but not again for each of the tasks.
+    for room in [3, 5, 7] {
+        let limit = threads_in_use() + room;
+        let arguments = "-n 100 --rounds 1 -m process -- /bin/true";
+        let mut command = limited(&sandbox, arguments, Resource::RLIMIT_NPROC, limit);
+        if !as_ordinary_user(&sandbox, &mut command, test) {
+            return;
+        }
+        let finished = sandbox.run_command(command);
+        if finished.code() != Some(0) {
+            assert_refused(finished, &["RLIMIT_NPROC", &limit.to_string()]);
+        }
+        count.survived();
+    }
+}
+
 /// A cgroup of the test's own with a limit, removed with it.
 struct Cgroup(PathBuf);
 

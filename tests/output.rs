@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::time::Duration;
 
 use common::{Finished, Sandbox, digest, parse, rounds, row, skip};
@@ -258,6 +258,19 @@ fn an_export_takes_the_place_of_the_one_before() {
     assert_eq!(run("5"), 5);
     assert_eq!(run("6"), 6);
     assert_eq!(sandbox.listing().len(), 1, "nothing beside the export: {:?}", sandbox.listing());
+}
+
+#[test]
+fn an_export_is_read_by_nobody_who_could_not_read_the_one_before() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out.json", "secret");
+    let path = sandbox.path("out.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the test's own");
+    sandbox.run("-n 5 --rounds 1 -m serial --json out.json".split(' ')).expect_code(0);
+    assert_eq!(fs::metadata(&path).expect("the export").permissions().mode() & 0o777, 0o600);
+    let finished = sandbox.run("-n 5 -m serial --json folder/".split(' ')).expect_code(2);
+    assert!(finished.stderr.contains("folder/"), "{finished:?}");
+    assert_eq!(sandbox.listing().len(), 1, "{:?}", sandbox.listing());
 }
 
 #[test]

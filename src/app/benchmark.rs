@@ -93,7 +93,9 @@ fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> 
 /// Whoever closes the pipe (`| head`) has seen enough.
 pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("failed to write the report"))
+        }
         _ => Ok(()),
     }
 }

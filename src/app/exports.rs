@@ -8,9 +8,11 @@ use serde::Serialize;
 use super::benchmark::ignore_closed;
 use super::failure::{Failure, usage};
 use crate::cli::{Benchmark, Claims};
+use crate::exit;
 use crate::report;
 use crate::report::exports::{Exports, Render};
 use crate::report::subject::Subject;
+use crate::sys::interrupt;
 
 /// The flag of the export that can be read back.
 pub const JSON: &str = "--json";
@@ -69,7 +71,10 @@ where
         ("--html", places.html, |made: &T| report::html::export(&[Subject::from(made)])),
     ]);
     let exports = exports.and_then(|exports| exports.spare(places.inputs.into_iter().flatten()));
-    exports.map_err(|error| usage(format!("{error:#}")))
+    exports.map_err(|error| match interrupt::was_told() {
+        true => Failure::new(exit::INTERRUPTED, format!("{error:#}")),
+        false => usage(format!("{error:#}")),
+    })
 }
 
 /// Exports `study`, which may be `partial`, and has `write` show it on standard output, unless an export goes there.

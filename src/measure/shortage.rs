@@ -14,11 +14,18 @@ pub fn explained(error: &io::Error) -> String {
     }
 }
 
-/// Whether the kernel says with `errno` that there is not enough of something.
+/// Whether the kernel says with `errno` that there is not enough of something, or no room at all.
 pub fn is_shortage(errno: i32) -> bool {
     matches!(
         errno,
-        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::EFBIG | libc::ENOSPC | libc::EDQUOT
+        libc::EAGAIN
+            | libc::ENOMEM
+            | libc::EMFILE
+            | libc::ENFILE
+            | libc::EFBIG
+            | libc::ENOSPC
+            | libc::EDQUOT
+            | libc::EROFS
     )
 }
 

@@ -386,7 +386,10 @@ pub fn machine_with_gaps(document: &Document) -> String {
 /// Settings: `2 workers, chunk 1, start fork`.
 pub fn settings_in_words(settings: &Settings) -> String {
     let words = [
-        settings.workers.map(|workers| format!("{} workers", count(workers))),
+        settings.workers.map(|workers| match workers {
+            1 => "1 worker".to_owned(),
+            workers => format!("{} workers", count(workers)),
+        }),
         settings.chunk.map(|chunk| format!("chunk {}", count(chunk))),
         settings.in_flight.map(|in_flight| format!("at most {} in flight", count(in_flight))),
         settings.start.map(|start| format!("start {}", start.name())),

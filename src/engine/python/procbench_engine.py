@@ -191,6 +191,8 @@ def watch_tasks(spec, progress, give_up):
 
     crew.overdue = overdue
     progress.look = look if threads else None
+    if spec["mode"] == "serial":
+        call.alarm.look = look
 
 
 def resolve(request):

@@ -195,7 +195,8 @@ impl fmt::Display for Notice<'_> {
             ),
             Self::Retries { strategy, retries, rounds } => write!(
                 f,
-                "{strategy}: {retries} tasks were executed again in {} because they had failed, or their worker had died",
+                "{strategy}: {} executed again in {} because they had failed, or their worker had died",
+                if *retries == 1 { "1 task was".into() } else { format!("{} tasks were", count(*retries)) },
                 timed_rounds(*rounds)
             ),
             Self::NotPrecise { reached, wanted } => {
