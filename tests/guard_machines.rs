@@ -216,11 +216,11 @@ impl Asked {
 fn check(machine: &MadeUp, asked: &Asked, plan: &Plan) -> Result<(), TestCaseError> {
     prop_assert_eq!(plan.strategies.len(), asked.rows.len());
     // Word for word what docs/safety.md says a process needs, in no words of the guard's: its own, what its task touches, its end
-    // of a connection and its peer's, and page tables of eight bytes for each 4 KiB that its parent holds, unless it is executed anew.
+    // of a connection and its peer's, and page tables of eight bytes for each 4 KiB that its parent holds, or 96 KiB if it is executed anew.
     let connection = if asked.echo() { 8 << 10 } else { 0 };
     let of_task = asked.memory_bytes + connection;
     let inherited = asked.parent_bytes / 4096 * 8;
-    let bytes = asked.parked_process_bytes + of_task + if asked.exec { 64 << 10 } else { inherited };
+    let bytes = asked.parked_process_bytes + of_task + if asked.exec { 96 << 10 } else { inherited };
     let held = 8 * asked.tasks + asked.parent_bytes;
     for (row, strategy) in asked.rows.iter().zip(&plan.strategies) {
         let counted = machine.room(u64::from(asked.echo()));

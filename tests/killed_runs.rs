@@ -17,6 +17,7 @@ use common::{Finished, Sandbox, parse};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 use procbench::experiment::signals::AGAIN;
+use procfs::process::Process;
 
 const OLD: &str = "the export of another day";
 
@@ -106,13 +107,25 @@ fn end_all(
         let mut running = sandbox.start(command);
         std::thread::sleep(moment);
         let in_time = !running.has_ended();
+        let listened = hears_signals(running.pid());
         end(&mut running, moments);
         let finished = running.finish();
         assert!(codes.contains(&finished.code()), "{finished:?}");
+        assert!(
+            !listened || *codes != SIGNALLED || finished.code().is_some(),
+            "ended by a signal that it heard: {finished:?}"
+        );
         let expects_error = finished.code() == Some(1);
         assert_eq!(finished.stderr.contains("error:"), expects_error, "{finished:?}");
         (in_time, finished)
     });
+}
+
+/// Whether a program listens for all of the signals that tell it to end.
+fn hears_signals(pid: i32) -> bool {
+    let bits = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(|signal| 1 << (signal as i32 - 1));
+    let status = Process::new(pid).and_then(|process| process.status());
+    status.is_ok_and(|status| bits.into_iter().all(|bit: u64| status.sigcgt & bit != 0))
 }
 
 /// It may end at this very moment; and signalled before it listens, it is ended by the signal itself, as any program.

@@ -148,6 +148,7 @@ fn workers_killed_at_chosen_moments_have_a_successor() {
     ];
     for (moment, workload, states) in moments {
         let mut count = Count::of(format!("worker killed {moment}"));
+        let undisturbed = digest(&Sandbox::new().measure(&format!("{workload} --rounds 1 -m serial")));
         for kind in POOLS {
             for _ in 0..times(1, 10) {
                 let sandbox = Sandbox::new();
@@ -161,6 +162,7 @@ fn workers_killed_at_chosen_moments_have_a_successor() {
                 let document = export(&sandbox, &finished);
                 let report = &document.strategies[0].rounds[0].report;
                 assert_eq!(report.tasks_failed, 0, "{moment}, {kind}: {finished:?}");
+                assert_eq!(digest(&document), undisturbed, "{moment}, {kind}: {finished:?}");
                 assert!(report.retries <= 1, "{moment}, {kind}: {report:?}");
                 assert!(report.processes_started <= 3, "{moment}, {kind}: {report:?}");
                 count.survived();

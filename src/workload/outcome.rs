@@ -206,6 +206,10 @@ impl fmt::Display for Failure {
             Self::Exited(exit) => f.write_str(&in_short(*exit)),
             Self::NotFound => f.write_str("not found"),
             Self::NotExecutable => f.write_str("not executable"),
+            Self::CannotStart(errno) if shortage::is_shortage(*errno) => {
+                let error = std::io::Error::from_raw_os_error(*errno);
+                write!(f, "could not be started: {}", shortage::explained(&error))
+            }
             Self::CannotStart(errno) => write!(f, "could not be started: {}", Errno::from_raw(*errno).desc()),
             Self::Output(errno) => {
                 write!(f, "the file for its output could not be made: {}", Errno::from_raw(*errno).desc())
