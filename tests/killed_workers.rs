@@ -74,6 +74,10 @@ fn workers_killed_at_random_moments_cost_nothing_but_their_unfinished_tasks() {
         while killed < wanted {
             let sandbox = Sandbox::new();
             let mut running = start(&sandbox, &workload.replace("  ", " "));
+            // Few would all come before anything is timed.
+            if !full() || killed % 2 == 1 {
+                running.wait_for_runner(TIMED);
+            }
             // Rarely enough that the same task does not meet it three times.
             let now = harass(&mut running, &mut moments, Duration::from_millis(60), wanted - killed, false);
             let finished = running.finish().expect_code(0);
