@@ -184,15 +184,20 @@ fn a_function_that_ends_its_process_is_named_with_its_task() {
     }
 }
 
+/// A function whose task 2 sleeps for ever, whatever happens of `what` it catches.
+fn with_a_task_that_catches(what: &str) -> Sandbox {
+    sandbox(&format!(
+        "import time\n\ndef f(of):\n    while of[0] == 2:\n        try:\n            time.sleep(3600)\n        \
+         except {what}:\n            pass\n    return of\n"
+    ))
+}
+
 #[test]
 fn a_function_that_never_returns_is_interrupted_after_its_time() {
     if !has_python("a_function_that_never_returns_is_interrupted_after_its_time") {
         return;
     }
-    let sandbox = sandbox(
-        "import time\n\ndef f(of):\n    while of[0] == 2:\n        try:\n            time.sleep(3600)\n        \
-         except Exception:\n            pass\n    return of\n",
-    );
+    let sandbox = with_a_task_that_catches("Exception");
     let modes = "serial,pool:workers=2:start=fork,pool:workers=2:start=spawn:api=imap_unordered,\
                  pool:workers=2:start=fork:api=executor,process:start=fork,process:start=spawn:in-flight=2,\
                  process:start=forkserver:in-flight=1";
@@ -211,10 +216,7 @@ fn a_function_that_catches_everything_is_not_waited_for_for_ever() {
     if !has_python("a_function_that_catches_everything_is_not_waited_for_for_ever") {
         return;
     }
-    let sandbox = sandbox(
-        "import time\n\ndef f(of):\n    while of[0] == 2:\n        try:\n            time.sleep(3600)\n        \
-         except BaseException:\n            pass\n    return of\n",
-    );
+    let sandbox = with_a_task_that_catches("BaseException");
     for modes in ["serial", "pool:workers=2:start=fork"] {
         let arguments = call(modes, &["--timeout", "500ms"]);
         refused(&sandbox, &arguments, 1, "task 2 took longer than 0.5 s, and it cannot be interrupted");

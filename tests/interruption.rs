@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::os::unix::process::CommandExt;
 
-use common::{Finished, Running, Sandbox, digest, kill, parse, row, threads_of};
+use common::{Finished, Running, Sandbox, bit_of, digest, kill, parse, row, threads_of};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -128,7 +128,7 @@ fn whoever_waits_for_somebody_to_read_an_export_can_be_told_to_end() {
     let sandbox = Sandbox::new();
     mkfifo(&sandbox.path("pipe"), Mode::S_IRWXU).expect("a named pipe");
     let mut running = sandbox.start(sandbox.command("-n 5 --rounds 1 -m serial --json pipe".split(' ')));
-    let bit = 1 << (Signal::SIGTERM as i32 - 1);
+    let bit = bit_of(Signal::SIGTERM);
     running.wait_for("a program that hears SIGTERM", |running| {
         Process::new(running.pid()).ok()?.status().ok().filter(|status| status.sigcgt & bit != 0)
     });
@@ -147,7 +147,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let mut running = sandbox.start(command);
     wait_until_in_the_middle(&mut running, "serial");
     running.signal(Signal::SIGHUP);
-    let bit = 1 << (Signal::SIGHUP as i32 - 1);
+    let bit = bit_of(Signal::SIGHUP);
     running.wait_for("a program that ignores SIGHUP", |running| {
         Process::new(running.pid()).ok()?.status().ok().filter(|status| status.sigign & bit != 0)
     });

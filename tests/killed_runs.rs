@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
-use common::{Finished, Sandbox, parse};
+use common::{Finished, Sandbox, bit_of, parse};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 use procbench::experiment::signals::AGAIN;
@@ -123,9 +123,9 @@ fn end_all(
 
 /// Whether a program listens for all of the signals that tell it to end.
 fn hears_signals(pid: i32) -> bool {
-    let bits = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(|signal| 1 << (signal as i32 - 1));
+    let bits = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(bit_of);
     let status = Process::new(pid).and_then(|process| process.status());
-    status.is_ok_and(|status| bits.into_iter().all(|bit: u64| status.sigcgt & bit != 0))
+    status.is_ok_and(|status| bits.into_iter().all(|bit| status.sigcgt & bit != 0))
 }
 
 /// It may end at this very moment; and signalled before it listens, it is ended by the signal itself, as any program.

@@ -178,34 +178,25 @@ fn processes_of_a_user_by_way_of_xargs() {
     if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU")) {
         return skip(test, "GNU xargs is not installed");
     }
-    let mut count = Count::of("ulimit -u, with xargs");
-    let sandbox = Sandbox::new();
-    // The fewer there may be, the earlier somebody finds no room: procbench, its guardian, its runner, xargs. Others of the same
-    // user may come and go, so who it is is not foreseen.
-    for room in 0..=9 {
-        let limit = threads_in_use() + room;
-        let arguments = "-n 3 --rounds 1 -m xargs-serial,serial -- /bin/true";
-        let mut command = limited(&sandbox, arguments, Resource::RLIMIT_NPROC, limit);
-        if !as_ordinary_user(&sandbox, &mut command, test) {
-            return;
-        }
-        let finished = sandbox.run_command(command);
-        if finished.code() != Some(0) {
-            assert_refused(finished, &["RLIMIT_NPROC", &limit.to_string()]);
-        }
-        count.survived();
-    }
+    // The fewer there may be, the earlier somebody finds no room: procbench, its guardian, its runner, xargs.
+    let arguments = "-n 3 --rounds 1 -m xargs-serial,serial -- /bin/true";
+    with_room_for(0..=9, "ulimit -u, with xargs", arguments, test);
 }
 
 #[test]
 fn processes_of_a_user_whose_tasks_are_commands() {
     let test = "processes_of_a_user_whose_tasks_are_commands";
-    let mut count = Count::of("ulimit -u, with commands");
-    let sandbox = Sandbox::new();
     // Who finds that there is no room for even one waits a while for it, but not again for each of the tasks.
-    for room in [3, 5, 7] {
+    with_room_for([3, 5, 7], "ulimit -u, with commands", "-n 100 --rounds 1 -m process -- /bin/true", test);
+}
+
+/// Runs `arguments` as a user who may have so many more processes and threads than he has: they are right, or refused. Others of the same
+/// user may come and go, so which it is is not foreseen.
+fn with_room_for(rooms: impl IntoIterator<Item = u64>, fault: &str, arguments: &str, test: &str) {
+    let mut count = Count::of(fault);
+    let sandbox = Sandbox::new();
+    for room in rooms {
         let limit = threads_in_use() + room;
-        let arguments = "-n 100 --rounds 1 -m process -- /bin/true";
         let mut command = limited(&sandbox, arguments, Resource::RLIMIT_NPROC, limit);
         if !as_ordinary_user(&sandbox, &mut command, test) {
             return;

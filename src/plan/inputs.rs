@@ -156,18 +156,24 @@ fn is_script_of_nobody(file: &Path) -> bool {
     const LOOKED_AT: u64 = 512;
     /// What is there anyway.
     const OWN_FILES: usize = 2;
-    let mut beginning = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut beginning));
     let told_of_others = || std::fs::read_dir("/proc/sys/fs/binfmt_misc").map_or(0, Iterator::count);
-    read.is_ok() && !beginning.starts_with(b"#!") && !beginning.contains(&0) && told_of_others() <= OWN_FILES
+    beginning_of(file, LOOKED_AT).is_ok_and(|beginning| {
+        !beginning.starts_with(b"#!") && !beginning.contains(&0) && told_of_others() <= OWN_FILES
+    })
+}
+
+/// The first `most` bytes of `file`.
+fn beginning_of(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    File::open(file)?.take(most).read_to_end(&mut beginning)?;
+    Ok(beginning)
 }
 
 /// The interpreter that the script `file` asks for in its first line, if there is no such file.
 fn missing_interpreter(file: &Path) -> Option<String> {
     /// The kernel reads no more of it.
     const FIRST_LINE: u64 = 256;
-    let mut beginning = Vec::new();
-    File::open(file).ok()?.take(FIRST_LINE).read_to_end(&mut beginning).ok()?;
+    let beginning = beginning_of(file, FIRST_LINE).ok()?;
     let line = beginning.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     // A carriage return is part of the name, as it is for the kernel.
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());

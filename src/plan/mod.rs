@@ -361,9 +361,8 @@ fn resolve_workload(draft: &WorkloadDraft, found: &Found, seed: u64) -> Result<W
 /// Refuses a workload whose results cannot be held.
 fn require_memory(workload: &WorkloadSpec, machine: &Machine) -> Result<(), PlanError> {
     let needed = workload.held_bytes().saturating_add(workload.bytes_per_process());
-    let results = workload.tasks.saturating_mul(workload.result_size_bytes.saturating_add(8));
     let parts = [
-        ("the results of all tasks", results),
+        ("the results of all tasks", workload.results_bytes()),
         ("--parent-memory", workload.parent_memory_bytes),
         ("--shared", workload.shared_bytes),
         ("--memory of one task", workload.memory_bytes),

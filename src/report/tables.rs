@@ -173,8 +173,8 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     let ranges =
         document.strategies.iter().filter_map(|row| peaks_of_rounds(&row.name, row.memory.as_ref()?));
     let ranges: Vec<String> = ranges.collect();
-    let ranges = format!("median of the peaks of several rounds: {}", ranges.join(", "));
-    reasons.extend((!ranges.ends_with(": ")).then_some(ranges.as_str()));
+    let of_rounds = format!("median of the peaks of several rounds: {}", ranges.join(", "));
+    reasons.extend((!ranges.is_empty()).then_some(of_rounds.as_str()));
     if rows().any(|memory| memory.reading.processes_read.is_some_and(|read| read < memory.peak_alive)) {
         reasons.push(SPEAK_FOR_ALL_LEGEND);
     }

@@ -203,13 +203,15 @@ impl WorkloadSpec {
             .fold(io, u64::saturating_add)
     }
 
+    /// Memory that the results of all tasks take, in bytes.
+    pub fn results_bytes(&self) -> u64 {
+        const BYTES_OF_WORD: u64 = 8;
+        self.tasks.saturating_mul(BYTES_OF_WORD.saturating_add(self.result_size_bytes))
+    }
+
     /// Memory that a round needs however many processes are alive, in bytes: all results, and what the parent holds.
     pub fn held_bytes(&self) -> u64 {
-        const BYTES_OF_WORD: u64 = 8;
-        self.tasks
-            .saturating_mul(BYTES_OF_WORD.saturating_add(self.result_size_bytes))
-            .saturating_add(self.parent_memory_bytes)
-            .saturating_add(self.shared_bytes)
+        self.results_bytes().saturating_add(self.parent_memory_bytes).saturating_add(self.shared_bytes)
     }
 
     /// Whether a task needs so little of its parent that its process inherits next to nothing: see [`crate::sys::lean`].

@@ -252,7 +252,7 @@ impl Running<'_> {
     /// two of one moment are one. False if the first has already ended the program.
     #[track_caller]
     pub fn wait_until_noticed(&mut self, signal: Signal) -> bool {
-        let bit = 1 << (signal as i32 - 1);
+        let bit = bit_of(signal);
         let waits = |status: procfs::process::Status| (status.sigpnd | status.shdpnd) & bit != 0;
         let process = Process::new(self.pid()).expect("a process that was not waited for");
         while process.status().is_ok_and(waits) {
@@ -474,6 +474,11 @@ pub fn digest(document: &Document) -> String {
         rounds(document).filter_map(|(_, round)| round.report.digest.as_ref()).collect();
     assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
     digests.first().expect("a round").to_string()
+}
+
+/// Which bit of the sets of signals in /proc is `signal`'s.
+pub fn bit_of(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
 }
 
 /// Says why a test is not done here, so that nobody takes it for passed.

@@ -116,6 +116,11 @@ impl Evidence {
         self
     }
 
+    /// Whether it is less than `limit`.
+    pub fn is_below(&self, limit: f64) -> Answer {
+        self.ci_low.zip(self.ci_high).map_or(Answer::Unclear, |(low, high)| beyond(high, low, limit))
+    }
+
     /// For the table, under this name.
     pub fn headline(self, name: impl Into<String>) -> Self {
         Self { headline: Some(name.into()), ..self }
@@ -182,6 +187,15 @@ impl Answer {
     /// Whether the whole interval says otherwise.
     pub fn is_no(self) -> bool {
         self == Self::No
+    }
+
+    /// Whether the opposite is so.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::Unclear => Self::Unclear,
+        }
     }
 }
 

@@ -27,12 +27,7 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
 fn order(sample: &Sample, row: &Row) -> Result<(Evidence, Answer), String> {
     let what = "places from its turn, at most, that a task started,";
     let evidence = sample.median(what, row, Unit::Count, |point| point.displacement.map(|place| place as f64))?;
-    let executors = row.executors() as f64;
-    let in_order = match (evidence.ci_low, evidence.ci_high) {
-        (_, Some(high)) if high < executors => Answer::Yes,
-        (Some(low), _) if low >= executors => Answer::No,
-        _ => Answer::Unclear,
-    };
+    let in_order = evidence.is_below(row.executors() as f64);
     Ok((evidence, in_order))
 }
 

@@ -53,9 +53,7 @@ fn weigh<'a>(
     let (mut pairs, mut names) = (Vec::new(), [""; 2]);
     for run in runs {
         let (ours, theirs) = (ours(run)?, theirs(run)?);
-        let peaks = ours.peak_bytes.zip(theirs.peak_bytes);
-        let (ours_bytes, theirs_bytes) = peaks.ok_or(NOT_MEASURED)?;
-        pairs.push((ours_bytes as f64, theirs_bytes as f64));
+        pairs.push((peak(ours)?, peak(theirs)?));
         names = [&ours.name, &theirs.name];
     }
     let first = runs.first().ok_or("nothing was run")?;
@@ -78,12 +76,7 @@ fn alive(runs: &[Sample], row: impl Fn(&Sample) -> Result<&Row, String>) -> Resu
     }
     let what = format!("alive at once by {name}, of {} tasks", count(first.tasks));
     let evidence = Evidence::median(what, &peaks, Unit::Count, first.seed)?.from(&places, &[name]);
-    let tasks = first.tasks as f64;
-    let all = match (evidence.ci_low, evidence.ci_high) {
-        (Some(low), _) if low >= tasks => Answer::Yes,
-        (_, Some(high)) if high < tasks => Answer::No,
-        _ => Answer::Unclear,
-    };
+    let all = evidence.is_below(first.tasks as f64).opposite();
     Ok((evidence, all))
 }
 
@@ -134,11 +127,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         return Ok(Judgement::new(Verdict::DoesNotHold, why, evidence));
     }
     // With fewer at once and as many tasks in all, it is those that wait for their turn that make the difference, if any.
-    let queued_hold = match over_limited.theirs_less {
-        Answer::Yes => Answer::No,
-        Answer::No => Answer::Yes,
-        Answer::Unclear => Answer::Unclear,
-    };
+    let queued_hold = over_limited.theirs_less.opposite();
     let waiting_hold = if queued_hold.is_yes() { "hold it too" } else { "do not" };
     let alive_and_waiting = format!(
         "it holds for tasks that are alive at the same time, {} each; those that wait for their turn (no more than {} at once) \
@@ -148,13 +137,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     );
     Ok(match (queued_hold, ended) {
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, over_limited.doubt(), evidence),
-        (Answer::Yes, None) => {
+        (queued, None) => {
             let why = format!("{alive_and_waiting}; what those hold that have ended takes a run without --quick");
-            Judgement::new(Verdict::NotTested, why, evidence)
-        }
-        (Answer::No, None) => {
-            let why = format!("{alive_and_waiting}; what those hold that have ended takes a run without --quick");
-            Judgement::new(Verdict::Depends, why, evidence)
+            let verdict = if queued.is_yes() { Verdict::NotTested } else { Verdict::Depends };
+            Judgement::new(verdict, why, evidence)
         }
         (_, Some(Ended { hold: Answer::Unclear, each, share })) => {
             let doubt = format!("{}: the runs do not tell ({})", each.what, share.in_words());
@@ -206,11 +192,7 @@ impl Ended {
         let shares: Vec<f64> = bytes.iter().map(|bytes| bytes / alive_bytes).collect();
         let what = "the same as a part of what one has that is alive".to_owned();
         let share = Evidence::median(what, &shares, Unit::Times, seed)?.from(&places, &[name]);
-        let hold = match (share.ci_low, share.ci_high) {
-            (Some(low), _) if low >= NOTEWORTHY => Answer::Yes,
-            (_, Some(high)) if high < NOTEWORTHY => Answer::No,
-            _ => Answer::Unclear,
-        };
+        let hold = share.is_below(NOTEWORTHY).opposite();
         Ok(Self { each, share, hold })
     }
 }
