@@ -232,6 +232,7 @@ fn a_command_that_is_not_there_is_refused_before_anything_starts() {
         ("no-such-program", "'no-such-program' was not found in PATH"),
         ("./no-such-file", "'./no-such-file' was not found"),
         (plain.to_str().expect("UTF-8"), "is not executable"),
+        ("./", "is a folder"),
         ("two words", "each word is taken as it is"),
     ] {
         let finished = sandbox.run(["-n", "2", "--", command]).expect_code(2);
@@ -239,6 +240,21 @@ fn a_command_that_is_not_there_is_refused_before_anything_starts() {
         let finished = sandbox.run(["-n", "2", "--dry-run", "--", command]).expect_code(2);
         assert!(finished.error().contains(told), "{finished:?}");
     }
+}
+
+#[test]
+fn a_script_that_says_not_who_executes_it_is_refused_before_anything_starts() {
+    let others = fs::read_dir("/proc/sys/fs/binfmt_misc").map_or(0, Iterator::count);
+    if others > 2 {
+        let test = "a_script_that_says_not_who_executes_it_is_refused_before_anything_starts";
+        return skip(test, "this kernel was told who executes what, perhaps this too");
+    }
+    let sandbox = Sandbox::new();
+    let script = sandbox.write("bare.sh", "echo \"$1\" >> done\n");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    let finished = sandbox.run(["-n", "2", "--", "./bare.sh"]).expect_code(2);
+    assert!(finished.error().contains("expected such as #!/bin/sh there"), "{finished:?}");
+    assert_eq!(sandbox.listing().len(), 1, "{:?}", sandbox.listing());
 }
 
 #[test]
