@@ -65,9 +65,15 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
     let _alone = alone();
     for method in ["cgroup", "pss"] {
         let workload = "-n 200 --memory 1MiB --io-wait WAIT -m process";
-        // To be alive at once is not enough where each is looked at, which takes its time.
+        // To be alive at once is not enough: where each is looked at, it takes its time, and an account is divided into user and
+        // kernel memory at a moment that need not be that of its peak.
         let are_seen = |memory: &Memory| {
-            memory.peak_alive == 200 && (method != "pss" || memory.reading.user_bytes.is_some())
+            let MemoryReading { peak_bytes, user_bytes, kernel_bytes, .. } = memory.reading;
+            let is_divided = match (peak_bytes, user_bytes, kernel_bytes) {
+                (Some(peak), Some(user), Some(kernel)) => is_within(user + kernel, peak, 0.05),
+                _ => method == "pss" && user_bytes.is_some(),
+            };
+            memory.peak_alive == 200 && is_divided
         };
         let memory = measured_at_once("two_hundred_processes", method, workload, are_seen);
         let Some(memory) = memory else { continue };
@@ -84,7 +90,10 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
             }
             _ => {
                 let kernel = kernel_bytes.expect("the kernel's share");
-                assert_eq!(peak_bytes, Some(user + kernel));
+                assert!(
+                    peak_bytes.is_some_and(|peak| peak >= user + kernel),
+                    "the peak is the most: {memory:?}"
+                );
                 assert!(kernel >= 200 * 16 * 1024, "a kernel stack for each at least: {memory:?}");
             }
         }
