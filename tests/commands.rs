@@ -140,6 +140,31 @@ fn every_failed_task_is_listed_and_each_reason_is_shown() {
 }
 
 #[test]
+fn that_all_fail_is_told_at_once_and_in_one_warning_of_all_strategies() {
+    let sandbox = Sandbox::new();
+    let arguments = ["-n", "3", "--rounds", "2", "-m", "serial,process", "--json", "out.json"];
+    let finished = sandbox.run([&arguments[..], &["--", "false"]].concat()).expect_code(1);
+    let document = common::parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+    let told = finished.stderr.lines().next().unwrap_or_default();
+    assert!(
+        told.ends_with("failed (task 0: exit code 1), and the run goes on: Ctrl-C ends it"),
+        "{finished:?}"
+    );
+    let failed: Vec<&str> = document
+        .warnings
+        .iter()
+        .filter(|warning| warning.code == "tasks_failed")
+        .map(|warning| warning.message.as_str())
+        .collect();
+    let [only] = failed[..] else { panic!("{failed:?}") };
+    assert!(only.starts_with("serial, process: each 6 tasks failed in 2 timed rounds"), "{only}");
+
+    let some = [&arguments[..], &["--shell", "--", "test {} != 0"]].concat();
+    let finished = sandbox.run(some).expect_code(1);
+    assert!(!finished.stderr.contains("the run goes on"), "not all of them fail: {finished:?}");
+}
+
+#[test]
 fn a_task_that_stops_whoever_measures_is_found_by_the_timeout() {
     for mode in ["serial", "process"] {
         let sandbox = Sandbox::new();

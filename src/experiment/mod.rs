@@ -74,6 +74,13 @@ pub enum Event<'a> {
         /// Whether it may be done sooner: as soon as it is as precise as was asked for.
         is_upper_bound: bool,
     },
+    /// Every task that was tried before the run has failed, and those to come will be tried all the same.
+    AllFailed {
+        /// How many were tried.
+        tasks: u64,
+        /// The first of them.
+        first: &'a TaskFailure,
+    },
 }
 
 /// Hears of events.
@@ -330,6 +337,8 @@ pub struct Records {
     pub timed: Vec<(u64, u64, Completed)>,
     /// Those in which memory was measured.
     pub memory: Vec<Completed>,
+    /// Tasks that were tried to learn what they take.
+    pilot_tasks: u64,
     /// Tasks that failed in rounds that were not timed, and the first few of them.
     untimed_tasks_failed: u64,
     untimed_tasks_not_tried: u64,

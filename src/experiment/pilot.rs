@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::round::RoundFailure;
 use super::schedule::Phase;
 use super::session::Session;
-use super::{Records, Row};
+use super::{Event, Records, Row};
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::{Mode, Settings};
 use crate::plan::{Plan, estimate};
@@ -70,9 +70,21 @@ impl Session<'_> {
     pub(super) fn pilot(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<Estimate, RoundFailure> {
         let started = Instant::now();
         let mut scale = Scale::default();
-        let pilots = rows.iter().zip(tables).map(|(row, records)| self.pilot_of(row, records, &mut scale));
+        let pilots =
+            rows.iter().zip(&mut *tables).map(|(row, records)| self.pilot_of(row, records, &mut scale));
         let rounds = pilots.collect::<Result<_, _>>()?;
+        self.tell_if_all_failed(tables);
         Ok(self.estimate(rows, rounds, started.elapsed()))
+    }
+
+    /// Times of tasks that fail are hardly what somebody wants who waits for them. Nothing is told of a run that ends by itself.
+    fn tell_if_all_failed(&mut self, tables: &[Records]) {
+        let tasks: u64 = tables.iter().map(|records| records.pilot_tasks).sum();
+        let failed: u64 = tables.iter().map(|records| records.untimed_tasks_failed).sum();
+        let first = tables.iter().find_map(|records| records.untimed_failures.first());
+        if let Some(first) = first.filter(|_| failed == tasks && !self.stopped) {
+            self.observer.notice(Event::AllFailed { tasks, first });
+        }
     }
 
     /// Runs a few tasks of `row`, and reckons from those what all will take.
@@ -212,6 +224,7 @@ impl Session<'_> {
         settings.chunk = settings.chunk.map(|chunk| chunk.min(share));
         let mut tried = Records::default();
         let completed = self.round(&small, Phase::Pilot, 1, 1, &mut tried)?;
+        records.pilot_tasks += tasks;
         records.untimed_tasks_failed += tried.untimed_tasks_failed;
         records.untimed_failures.append(&mut tried.untimed_failures);
         let seconds = completed.report.total_seconds;

@@ -257,7 +257,8 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let not_tried = strategy.tasks_not_tried();
         let failed = all_failed - untimed;
         let hint = if strategy.engine.is_tool() { "" } else { hint(&document.plan.workload, &first) };
-        let told = Failed { strategy: name, failed, rounds, untimed, not_tried, first, hint };
+        let (strategies, untimed) = (vec![name], [untimed; 2]);
+        let told = Failed { strategies, failed, rounds, untimed, not_tried, first, hint };
         notices.push(Notice::TasksFailed(told));
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();

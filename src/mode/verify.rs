@@ -1,5 +1,7 @@
 //! What must hold in every round, checked in every round, outside the clock.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,6 +39,16 @@ pub struct TaskFailure {
     /// Its line, or as much of it as can be shown, where tasks have lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
+}
+
+impl fmt::Display for TaskFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, reason, line } = self;
+        match line {
+            Some(line) => write!(f, "task {task} ({line:?}): {reason}"),
+            None => write!(f, "task {task}: {reason}"),
+        }
+    }
 }
 
 /// Stretches into which the tasks of a round are cut to say where it differs from another.

@@ -94,6 +94,12 @@ pub fn make_output_folder(plan: &Plan) -> Result<(), PlanError> {
     let Some(folder) = plan.workload.program.as_ref().and_then(|program| program.output.as_ref()) else {
         return Ok(());
     };
+    if folder.exists() && !folder.is_dir() {
+        return usage(format!(
+            "--output: {} is not a folder: expected one, or the name of one to make",
+            folder.display()
+        ));
+    }
     create_dir_all(folder).or_else(|error| {
         usage(format!("failed to make the folder {} for the output: {error}", folder.display()))
     })

@@ -1,5 +1,6 @@
 //! Progress on standard error: which strategy, which round, how far, how long yet.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::numbers::{count, seconds};
 use crate::experiment::schedule::Phase;
 use crate::experiment::{Event, Observer};
+use crate::mode::verify::TaskFailure;
 
 /// What takes less than this needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -52,8 +54,12 @@ fn show_later(bar: ProgressBar) {
 
 impl Observer for Progress {
     fn notice(&mut self, event: Event<'_>) {
-        if let Event::Estimated { run_seconds, is_upper_bound } = event {
-            return self.tell_estimate(run_seconds, is_upper_bound);
+        match event {
+            Event::Estimated { run_seconds, is_upper_bound } => {
+                return self.tell_estimate(run_seconds, is_upper_bound);
+            }
+            Event::AllFailed { tasks, first } => return self.tell_that_all_failed(tasks, first),
+            _ => {}
         }
         let Some(bar) = &self.bar else { return };
         match event {
@@ -85,7 +91,7 @@ impl Observer for Progress {
                 bar.set_message(format!("{} · {} done{alive}", self.label, count(tasks_done)));
                 bar.set_prefix(self.time_left(tasks_done, bar.length().unwrap_or(0)));
             }
-            Event::RoundEnds | Event::Estimated { .. } => {}
+            Event::RoundEnds | Event::Estimated { .. } | Event::AllFailed { .. } => {}
         }
     }
 }
@@ -123,8 +129,23 @@ impl Progress {
             return;
         }
         let at_most = if is_upper_bound { " at most" } else { "" };
+        self.tell(format_args!("this takes about {}{at_most}", seconds(run_seconds)));
+    }
+
+    fn tell_that_all_failed(&self, tasks: u64, first: &TaskFailure) {
+        if self.quiet {
+            return;
+        }
+        let all = match tasks {
+            1 => "the one task that was tried failed".to_owned(),
+            tasks => format!("all {} tasks that were tried failed", count(tasks)),
+        };
+        self.tell(format_args!("{all} ({first}), and the run goes on: Ctrl-C ends it"));
+    }
+
+    fn tell(&self, what: fmt::Arguments<'_>) {
         // A terminal may have gone meanwhile.
-        let tell = || writeln!(io::stderr(), "this takes about {}{at_most}", seconds(run_seconds));
+        let tell = || writeln!(io::stderr(), "{what}");
         let _ = match &self.bar {
             Some(bar) => bar.suspend(tell),
             None => tell(),

@@ -6,7 +6,9 @@ use crate::document::{
     Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, StrategyResult, StrategySummary,
 };
 use crate::measure::memory::{MemoryReading, PeakFrom};
+use crate::mode::Mode;
 use crate::stats::Verdict;
+use crate::workload::Kind;
 
 /// Stands where a value was not measured.
 const NOT_MEASURED: &str = "not measured";
@@ -161,6 +163,11 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(|memory| memory.per_alive_missing == Some(PerAliveMissing::NoProcesses)) {
         reasons.push(PER_ALIVE_LEGEND);
     }
+    let has_programs = matches!(document.plan.workload.kind, Kind::Command | Kind::Worker);
+    let is_pool_of_them = |row: &StrategyResult| row.mode == Mode::Pool && !row.engine.is_tool();
+    if has_programs && document.strategies.iter().any(|row| row.memory.is_some() && is_pool_of_them(row)) {
+        reasons.push(POOL_OF_PROGRAMS_LEGEND);
+    }
     if rows().any(is_sampled_account) {
         reasons.push(SAMPLED_LEGEND);
     }
@@ -238,6 +245,9 @@ fn has_page_cache(document: &Document) -> bool {
 
 /// Why a row has no memory per process alive.
 const PER_ALIVE_LEGEND: &str = "per alive: — where no processes are started";
+
+/// Who is alive in a pool whose tasks are programs.
+const POOL_OF_PROGRAMS_LEGEND: &str = "alive in a pool: its workers, and the programs that they run";
 
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> Grid {

@@ -5,17 +5,17 @@ use std::fmt;
 use crate::mode::verify::TaskFailure;
 use crate::workload::{Kind, WorkloadSpec};
 
-/// What is told of the failed tasks of a strategy.
+/// What is told of the failed tasks of strategies that failed alike.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Failed<'a> {
     /// Whose.
-    pub strategy: &'a str,
-    /// In timed rounds.
+    pub strategies: Vec<&'a str>,
+    /// In timed rounds, of each.
     pub failed: u64,
     /// How many timed rounds there were.
     pub rounds: usize,
-    /// In rounds that were not timed.
-    pub untimed: u64,
+    /// In rounds that were not timed, of each: the fewest and the most.
+    pub untimed: [u64; 2],
     /// In all rounds.
     pub not_tried: u64,
     /// The first of them.
@@ -24,29 +24,42 @@ pub(super) struct Failed<'a> {
     pub hint: &'static str,
 }
 
+impl<'a> Failed<'a> {
+    /// Tells what `other` tells too, if its strategies failed in the same way, except for those tasks that were only tried.
+    pub(super) fn takes_in(&mut self, other: &Failed<'a>) -> bool {
+        let Failed { failed, rounds, untimed: [fewest, most], not_tried, .. } = *other;
+        let is_alike = (self.failed, self.rounds, self.not_tried) == (failed, rounds, not_tried)
+            && (&self.first, self.hint) == (&other.first, other.hint);
+        if is_alike {
+            self.strategies.extend(&other.strategies);
+            self.untimed = [self.untimed[0].min(fewest), self.untimed[1].max(most)];
+        }
+        is_alike
+    }
+}
+
 impl fmt::Display for Failed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { strategy, failed, rounds, untimed, not_tried, first, hint } = self;
+        let Self { strategies, failed, rounds, untimed, not_tried, first, hint } = self;
         let tasks = |count: u64| if count == 1 { "task" } else { "tasks" };
-        match (*failed, *untimed) {
-            (0, untimed) => {
-                write!(f, "{strategy}: {untimed} {} failed before the timed rounds", tasks(untimed))?;
-            }
-            (failed, untimed) => {
-                write!(f, "{strategy}: {failed} {} failed in {}", tasks(failed), timed_rounds(*rounds))?;
-                if untimed > 0 {
-                    write!(f, ", and {untimed} before those")?;
+        let each = if strategies.len() == 1 { "" } else { "each " };
+        write!(f, "{}: {each}", strategies.join(", "))?;
+        let [fewest, most] = *untimed;
+        let before = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+        match (*failed, most) {
+            (0, most) => write!(f, "{before} {} failed before the timed rounds", tasks(most))?,
+            (failed, most) => {
+                write!(f, "{failed} {} failed in {}", tasks(failed), timed_rounds(*rounds))?;
+                if most > 0 {
+                    write!(f, ", and {before} before those")?;
                 }
             }
         }
         if *not_tried > 0 {
             write!(f, "; {not_tried} were not tried after that")?;
         }
-        for TaskFailure { task, reason, line } in first {
-            match line {
-                Some(line) => write!(f, "; task {task} ({line:?}): {reason}")?,
-                None => write!(f, "; task {task}: {reason}")?,
-            }
+        for failure in first {
+            write!(f, "; {failure}")?;
         }
         f.write_str(hint)
     }

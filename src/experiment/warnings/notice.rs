@@ -116,6 +116,7 @@ impl<'a> Notice<'a> {
     /// Tells what `other` tells too, if that is the same of other strategies.
     fn takes_in(&mut self, other: &Notice<'a>) -> bool {
         match (self, other) {
+            (Self::TasksFailed(failed), Self::TasksFailed(more)) => return failed.takes_in(more),
             (Self::NotPrecise { reached, .. }, Self::NotPrecise { reached: more, .. }) => {
                 reached.extend(more)
             }
