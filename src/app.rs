@@ -22,9 +22,10 @@ use crate::cli::{Cli, Verb};
 use crate::engine::{guardian, native, tool};
 use crate::exit;
 use crate::experiment::{janitor, peer};
+use crate::measure::shortage;
 use crate::mode::exec;
 use crate::sys::early::instead_of_main;
-use crate::sys::fork;
+use crate::sys::{abort, fork};
 use failure::Failure;
 use typed::typed;
 
@@ -60,9 +61,22 @@ pub fn main() -> i32 {
         Some(tool::MARK) => tool::mark(),
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
-        _ => return as_asked(&typed()).unwrap_or_else(Failure::show),
+        _ => {
+            let outcome = expect_want_of_memory().and_then(|()| as_asked(&typed()));
+            return outcome.unwrap_or_else(Failure::show);
+        }
     };
     outcome.map_or_else(|error| Failure::from(error).show(), |()| exit::SUCCESS)
+}
+
+/// Where memory is limited, whoever gets none says by what, and ends as at any other limit.
+fn expect_want_of_memory() -> Result<(), Failure> {
+    let limits = shortage::own_limits_on_memory();
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let message = format!("error: ended, most likely for want of memory; {}", limits.join(", "));
+    abort::tell_if_aborted(&message, exit::LIMIT).map_err(|error| anyhow::Error::from(error).into())
 }
 
 fn as_asked(cli: &Cli) -> Result<i32, Failure> {

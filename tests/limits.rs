@@ -79,6 +79,19 @@ fn address_space() {
         assert!(failures[0].reason.contains("RLIMIT_AS is 500000000"), "{finished:?}");
     }
     count.survived();
+    // What is hardly enough to begin with may run out anywhere. What is less is not enough for the loader, which says so itself.
+    let mut begun = 0;
+    for limit in (8..40).map(|mib| mib << 20) {
+        let arguments = "-n 1000 -m serial,threads,pool,process --rounds 1";
+        let finished = sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_AS, limit));
+        match finished.code() {
+            Some(0) => begun += 1,
+            Some(3) => assert_refused(finished, &[&format!("RLIMIT_AS is {limit}")]),
+            _ if begun == 0 && !finished.stderr.contains("memory allocation") => continue,
+            _ => panic!("with {limit} bytes: {finished:?}"),
+        }
+        count.survived();
+    }
 }
 
 #[test]

@@ -78,15 +78,23 @@ pub fn limits_on_processes() -> Vec<String> {
     limits_behind(libc::EAGAIN)
 }
 
+/// What limits how much memory this process can have, each with its value, apart from the machine's own.
+pub fn own_limits_on_memory() -> Vec<String> {
+    let data = own("RLIMIT_DATA", Resource::RLIMIT_DATA);
+    own("RLIMIT_AS", Resource::RLIMIT_AS).into_iter().chain(data).collect()
+}
+
+/// The limit on this process that is called `name`, if there is one.
+fn own(name: &str, resource: Resource) -> Option<String> {
+    let (soft, _) = getrlimit(resource).ok()?;
+    (soft != RLIM_INFINITY).then(|| format!("{name} is {soft}"))
+}
+
 /// How many of the machine's limits are named that may be behind an error.
 const NAMED: usize = 2;
 
 /// Each limit that the kernel may mean by `errno`, with its value; of the machine's own, those with the least left.
 fn limits_behind(errno: i32) -> Vec<String> {
-    let own = |name: &str, resource| {
-        let (soft, _) = getrlimit(resource).ok()?;
-        (soft != RLIM_INFINITY).then(|| format!("{name} is {soft}"))
-    };
     let of_machine = |kind: LimitKind| {
         let mut all: Vec<_> = Limits::read().all.into_iter().filter(|limit| limit.kind == kind).collect();
         // The kernel does not say which. It is hardly one that has much left when another has none.
@@ -99,15 +107,11 @@ fn limits_behind(errno: i32) -> Vec<String> {
         };
         all.into_iter().map(move |limit| format!("{} is {}{}", limit.name, limit.value, in_use(limit.in_use)))
     };
-    let address_space = || {
-        let data = own("RLIMIT_DATA", Resource::RLIMIT_DATA);
-        own("RLIMIT_AS", Resource::RLIMIT_AS).into_iter().chain(data)
-    };
     match errno {
         libc::EMFILE => own("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE).into_iter().collect(),
         libc::EFBIG => own("RLIMIT_FSIZE", Resource::RLIMIT_FSIZE).into_iter().collect(),
-        libc::EAGAIN => address_space().chain(of_machine(LimitKind::Processes)).collect(),
-        libc::ENOMEM => address_space().chain(of_machine(LimitKind::Memory)).collect(),
+        libc::EAGAIN => own_limits_on_memory().into_iter().chain(of_machine(LimitKind::Processes)).collect(),
+        libc::ENOMEM => own_limits_on_memory().into_iter().chain(of_machine(LimitKind::Memory)).collect(),
         _ => Vec::new(),
     }
 }

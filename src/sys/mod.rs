@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod abort;
 pub mod atomic;
 pub mod clock;
 pub mod descriptor;
