@@ -201,6 +201,8 @@ fn processes_of_a_user_whose_tasks_are_commands() {
     let test = "processes_of_a_user_whose_tasks_are_commands";
     // Who finds that there is no room for even one waits a while for it, but not again for each of the tasks.
     with_room_for([3, 5, 7], "ulimit -u, with commands", "-n 100 --rounds 1 -m process -- /bin/true", test);
+    let others = "-n 20 --rounds 1 -m serial -- /bin/true";
+    with_room_for(0..=6, "ulimit -u, with commands one after another", others, test);
 }
 
 /// Runs `arguments` as a user who may have so many more processes and threads than he has: they are right, or refused. Others of the same

@@ -14,7 +14,7 @@ use super::tool;
 use crate::measure::shortage::{self, Lack};
 use crate::mode::progress::Status;
 use crate::mode::stamps::stride_for;
-use crate::mode::verify::{Violation, verify};
+use crate::mode::verify::{Violation, verify, want_of_all};
 use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings, exec};
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::strays::end_strays;
@@ -236,6 +236,10 @@ fn execute<W: Workload>(
     }
     let verified =
         verify(workload, strategy.mode, &strategy.settings, &outcome).map_err(Failed::Violation)?;
+    if let Some(errno) = want_of_all(&outcome) {
+        let why = shortage::explained(&io::Error::from_raw_os_error(errno));
+        return Err(Failed::Round(RoundError::Limit(format!("no program could be started: {why}"))));
+    }
     let Outcome { times, meter, .. } = &outcome;
     let tally = workload.tally();
     let seconds = |from: u64, to: u64| (to - from) as f64 * 1e-9;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Mode, Outcome, Settings, Times};
+use crate::measure::shortage::is_shortage;
 use crate::workload::program::tally::Tally;
 use crate::workload::{Failure, Workload};
 
@@ -264,6 +265,19 @@ fn verify_results<W: Workload>(workload: &W, outcome: &Outcome) -> Result<Verifi
     }
     verified.digest = digest.finish();
     Ok(verified)
+}
+
+/// What there was not enough of, as an `errno`, where not one program of a round could be started for want of something.
+pub fn want_of_all(outcome: &Outcome) -> Option<i32> {
+    let mut want = None;
+    for task in 0..outcome.board.tasks() {
+        match outcome.board.word(task).read() {
+            Some(Err(Failure::CannotStart(errno))) if is_shortage(errno) => want = Some(errno),
+            Some(Err(Failure::NotTried)) => {}
+            _ => return None,
+        }
+    }
+    want
 }
 
 /// Folds results into a digest, a block at a time.
