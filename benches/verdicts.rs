@@ -22,7 +22,7 @@ use procbench::engine::native;
 use procbench::experiment::janitor::JANITOR;
 use procbench::experiment::signals::Signals;
 use procbench::experiment::{self, Event, Observer, Row, Setting};
-use procbench::measure::bystander::Bystander;
+use procbench::measure::bystander::{Bystander, NAP};
 use procbench::measure::environment::Environment;
 use procbench::measure::limits::Limits;
 use procbench::mode::{Mode, Settings};
@@ -186,7 +186,7 @@ fn stamping(setting: &Setting) {
 fn bystander() {
     const TIME: Duration = Duration::from_secs(5);
     let before = CpuTime::of_this_process_and_reaped_children();
-    let bystander = Bystander::start().expect("a thread");
+    let bystander = Bystander::start(NAP).expect("a thread");
     std::thread::sleep(TIME);
     let naps = bystander.stop().disturbance().count;
     let used = CpuTime::of_this_process_and_reaped_children().since(before);

@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use procbench::seed::Rng;
 use procbench::stats::{
     Comparison, DEFAULT_MARGIN, DRIFT_LEVEL, MedianRanks, RankPairs, Verdict, compare,
-    compare_independent_with, compare_with, slow_first_round, spread, summarise, summarise_with, trend,
+    compare_independent_with, compare_with, drifts, slow_first_round, spread, summarise, summarise_with,
+    trend,
 };
 
 const ROUNDS: [usize; 11] = [5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50];
@@ -345,6 +346,41 @@ fn a_series_without_a_drift_is_seldom_said_to_drift() {
     row(DRIFTING_FAR, |rounds| if rounds < 15 { 0.0..=100.0 } else { 80.0..=100.0 });
     // Not a drift, but it does look like one.
     row(WANDERING, |_| 0.0..=20.0);
+    table.check();
+}
+
+#[test]
+fn a_run_of_four_rows_drifts_together_and_seldom_by_chance() {
+    /// A run of four rows on a machine that becomes slower by `drift` from the first round to the last, and whose rounds differ by `noise`.
+    fn run(rng: &mut Rng, rounds: usize, drift: f64, noise: f64) -> Vec<Vec<(u64, f64)>> {
+        let mut row = |seconds: f64| -> Vec<(u64, f64)> {
+            let machine = |round: usize| 1.0 + drift * round as f64 / (rounds - 1) as f64;
+            (0..rounds)
+                .map(|round| (round as u64 + 1, seconds * machine(round) * (1.0 + noise * normal(rng))))
+                .collect()
+        };
+        [1.0, 0.5, 0.4, 3.0].map(&mut row).into()
+    }
+    let mut table = Table::titled("runs of four rows said to drift, %");
+    let mut row = |name: &str, drift: f64, noise: f64, bounds: fn(usize) -> RangeInclusive<f64>| {
+        let drifting = |rounds| {
+            percent(rounds, |rng, _| {
+                let found = drifts(&run(rng, rounds, drift, noise));
+                found.together.is_some() || found.each.iter().any(Option::is_some)
+            })
+        };
+        table.row(name, drifting, bounds);
+    };
+    row("no drift, 5 % of noise", 0.0, 0.05, |_| 0.0..=5.65);
+    row("no drift, 30 % of noise", 0.0, 0.3, |_| 0.0..=5.65);
+    // Each row alone cannot tell of five or six rounds what so many tests ask for.
+    row("drift of 30 %, 5 % of noise", 0.3, 0.05, |_| 75.0..=100.0);
+    row(
+        "drift of 10 %, 3 % of noise",
+        0.1,
+        0.03,
+        |rounds| if rounds < 7 { 25.0..=100.0 } else { 70.0..=100.0 },
+    );
     table.check();
 }
 

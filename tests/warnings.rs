@@ -62,6 +62,18 @@ fn times_that_drift_are_told_with_their_direction() {
 }
 
 #[test]
+fn a_machine_that_becomes_slower_shows_in_five_rounds_of_all_rows_together() {
+    let mut document = with_rounds(&[1.0, 1.1, 1.2, 1.35, 1.4]);
+    for name in ["threads", "pool", "process"] {
+        let mut other = document.strategies[0].clone();
+        other.name = name.into();
+        document.strategies.push(other);
+    }
+    let told = said(&document, "drift").expect("a drift");
+    assert!(told.contains("(all together: longer by 3"), "{told}");
+}
+
+#[test]
 fn a_spread_beyond_a_tenth_is_told() {
     let seconds = [1.0, 1.4, 0.9, 1.3, 0.8, 1.2, 1.4, 0.9, 1.1, 0.8, 1.3, 1.0];
     assert!(said_of(&seconds, "spread").contains("--rounds"));

@@ -349,6 +349,20 @@ fn find_differences(key: &str, old: Option<&Value>, new: Option<&Value>, found: 
     found.push(format!("{key} is {} in the old run, {} in the new", shown(old), shown(new)));
 }
 
+/// Codes of those warnings of a run that speak against its rounds' times, and so against any ratio of them. What the machine did
+/// meanwhile is said anew, from what was read of it.
+const OF_ITS_ROUNDS: [&str; 9] = [
+    "drift",
+    "spread",
+    "outliers",
+    "slow_first_round",
+    "short_rounds",
+    "left_running",
+    "busy_before",
+    "governor_not_performance",
+    "machine_altered",
+];
+
 fn warnings(
     (old_side, old): (&Side, &Document),
     (new_side, new): (&Side, &Document),
@@ -360,6 +374,11 @@ fn warnings(
     for (side, run) in [(old_side, old), (new_side, new)] {
         for condition in conditions::meanwhile(&run.environment.change) {
             warn(condition.code(), format!("{}: {condition}", side.file));
+        }
+        for Warning { code, message } in &run.warnings {
+            if OF_ITS_ROUNDS.contains(&code.as_str()) {
+                warn(code, format!("{}: {message}", side.file));
+            }
         }
         if run.partial {
             warn("partial", format!("{} was cut short: only what was finished is compared", side.file));

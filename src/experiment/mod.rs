@@ -21,7 +21,7 @@ use crate::document::{Document, Warning};
 use crate::engine::protocol::{Request, RoundReport, VERSION};
 use crate::engine::python::Installed;
 use crate::engine::{Engine, Equipment, Strategy};
-use crate::measure::bystander::{Bystander, Lateness};
+use crate::measure::bystander::{Bystander, Lateness, MIN_FOR_P99, NAP};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
 use crate::mode::verify::{PARTS, TaskFailure};
@@ -123,7 +123,7 @@ pub struct Setting {
     /// Units of CPU work that make a second.
     pub units_per_second: f64,
     /// How long the bystander stands by while nothing is run, at most: a tenth of it before the first round, the rest after
-    /// the last, but no longer than a tenth of what the run has taken.
+    /// the last; where no row has a p99 of its own, no longer than a tenth of what the run has taken.
     pub idle: Duration,
     /// Whether procbench itself has run something shortly before, in another part of the same study.
     pub own_load: bool,
@@ -209,7 +209,14 @@ pub fn run_rows(
     let after = State::read();
     let own_cpu_seconds = CpuTime::of_this_process_and_reaped_children().since(own_before).total_seconds();
     if !partial {
-        idle.add(&stand_by((started.elapsed() / 10).min(setting.idle / 10 * 9))?);
+        let wakes = |records: &Records| -> u64 {
+            let of_rounds = records.timed.iter().filter_map(|(_, _, completed)| completed.lateness.as_ref());
+            of_rounds.map(Lateness::count).sum()
+        };
+        // Whoever has a percentile wants to see the same of the idle machine.
+        let has_p99 = tables.iter().any(|records| wakes(records) >= MIN_FOR_P99);
+        let rest = setting.idle / 10 * 9;
+        idle.add(&stand_by(if has_p99 { rest } else { rest.min(started.elapsed() / 10) })?);
     }
     let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate };
     Ok(summary::sum_up(plan, setting, &rows, tables, seen, partial))
@@ -217,7 +224,7 @@ pub fn run_rows(
 
 /// How late a bystander wakes while nothing is run.
 fn stand_by(time: Duration) -> anyhow::Result<Lateness> {
-    let bystander = Bystander::start().context("failed to start the bystander")?;
+    let bystander = Bystander::start(NAP).context("failed to start the bystander")?;
     std::thread::sleep(time);
     Ok(bystander.stop())
 }
@@ -349,8 +356,8 @@ pub struct Records {
 
 impl Records {
     /// Half the width of the interval of the median so far, as a part of it.
-    fn precision(&self, seed: u64) -> Option<f64> {
+    fn precision(&self, ranks: Option<stats::MedianRanks>) -> Option<f64> {
         let times: Vec<f64> = self.timed.iter().map(|(_, _, round)| round.report.total_seconds).collect();
-        stats::summarise(&times, seed)?.relative_half_width()
+        stats::summarise_with(&times, ranks)?.relative_half_width()
     }
 }

@@ -9,6 +9,7 @@ use super::round::RoundFailure;
 use super::schedule::Phase;
 use super::session::Session;
 use super::{Event, Records, Row};
+use crate::measure::bystander::NAP;
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::{Mode, Settings};
 use crate::plan::{Plan, estimate};
@@ -240,11 +241,13 @@ impl Session<'_> {
     /// What all rounds of a strategy, `untimed` ones before the others, take if one takes `seconds`.
     fn rounds_seconds(&self, untimed: u64, seconds: f64) -> f64 {
         let Plan { run, .. } = self.plan;
+        // The bystander of a timed round wakes once more before it hears that it may go.
+        let timed_seconds = seconds + NAP.as_secs_f64() / 2.0;
         let timed = match run.time_budget_seconds {
-            Some(budget) => (run.rounds as f64).min((budget / seconds).floor().max(1.0)),
+            Some(budget) => (run.rounds as f64).min((budget / timed_seconds).floor().max(1.0)),
             None => run.rounds as f64,
         };
-        seconds * (timed + untimed as f64)
+        timed_seconds * timed + seconds * untimed as f64
     }
 }
 

@@ -50,7 +50,10 @@ pub enum Watch {
     /// Memory.
     Memory(Gauge),
     /// How much others are disturbed.
-    Bystander,
+    Bystander {
+        /// How long the first nap is: see [`Bystander::start`].
+        first_nap: Duration,
+    },
 }
 
 /// Why there is no round.
@@ -107,14 +110,15 @@ pub fn execute(
     }
     let of_programs = request.workload.kind.is_program();
     let others = of_programs.then(|| children().into_iter().map(|(pid, _)| pid).collect());
+    let forks_before = kernel::forks_since_boot();
     let child = command.spawn().context("failed to start the runner")?;
-    let mut runner = Runner { child, reaped: false, outlived_by: 0, others };
-    let stood_by = matches!(watch, Watch::Bystander);
-    let mut gauge = match watch {
-        Watch::Memory(gauge) => Some(gauge),
-        Watch::Nothing | Watch::Bystander => None,
+    let mut runner = Runner { child, forks_before, reaped: false, outlived_by: 0, others };
+    let (mut gauge, first_nap) = match watch {
+        Watch::Nothing => (None, None),
+        Watch::Memory(gauge) => (Some(gauge), None),
+        Watch::Bystander { first_nap } => (None, Some(first_nap)),
     };
-    let outcome = converse(&mut runner, request, (&mut gauge, stood_by), signals, progress);
+    let outcome = converse(&mut runner, request, (&mut gauge, first_nap), signals, progress);
     // However it went, nothing of the round is left after this; only then can the gauge's cgroup go.
     runner.end(End::AtOnce);
     drop(gauge);
@@ -133,6 +137,8 @@ pub fn execute(
 /// A runner that does not outlive this value, nor does anything in its process group.
 struct Runner {
     child: Child,
+    /// Processes that the kernel had counted when it was about to be started.
+    forks_before: Option<u64>,
     reaped: bool,
     /// Processes of its group that were still alive when it had ended.
     outlived_by: usize,
@@ -197,7 +203,7 @@ impl Drop for Runner {
 fn converse(
     runner: &mut Runner,
     request: &Request,
-    (gauge, stood_by): (&mut Option<Gauge>, bool),
+    (gauge, first_nap): (&mut Option<Gauge>, Option<Duration>),
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
@@ -246,10 +252,11 @@ fn converse(
                 if let Some(gauge) = gauge {
                     gauge.begin(runner.pid());
                 }
-                if stood_by {
-                    bystander = Some(Bystander::start().context("failed to start the bystander")?);
+                if let Some(first_nap) = first_nap {
+                    bystander = Some(Bystander::start(first_nap).context("failed to start the bystander")?);
                 }
-                forks_before = kernel::forks_since_boot();
+                // A count that the runner's own start has not moved stands still.
+                forks_before = kernel::forks_since_boot().filter(|count| Some(*count) > runner.forks_before);
                 started = Instant::now();
                 let _ = to_runner.write_all(GO);
             }
@@ -295,7 +302,7 @@ fn converse(
         )
         .into());
     }
-    let kernel_forks = forks_before.zip(forks_after).map(|(before, after)| after - before);
+    let kernel_forks = forks_before.zip(forks_after).and_then(|(before, after)| after.checked_sub(before));
     if let Some(forks) = kernel_forks
         && forks < report.processes_started
     {

@@ -1,5 +1,8 @@
 //! The order of rounds, and how many of them.
 
+use std::time::Duration;
+
+use crate::measure::bystander::NAP;
 use crate::plan::RunSpec;
 use crate::seed::Rng;
 
@@ -28,6 +31,12 @@ pub fn order(strategies: usize, seed: u64, phase: Phase, round: u64) -> Vec<usiz
     };
     Rng::for_item(seed ^ (stream << 56), round).shuffle(&mut places);
     places
+}
+
+/// How long the bystander's first nap is in round `round`, of whichever strategy: up to [`NAP`], drawn from the seed.
+pub fn first_nap(seed: u64, round: u64) -> Duration {
+    const STREAM: u64 = 4 << 56;
+    NAP.mul_f64(1.0 - Rng::for_item(seed ^ STREAM, round).next_f64())
 }
 
 /// The time that the rounds of one strategy may take.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
+use crate::stats::MedianRanks;
 
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
 const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
@@ -97,10 +98,11 @@ impl<'a> Session<'a> {
         }
         let mut budgets: Vec<Budget> = rows.iter().map(|_| Budget::new(run)).collect();
         let mut order = 0;
+        let mut ranks = None;
         for number in 1..=run.rounds {
             let mut places = schedule::order(rows.len(), run.seed, Phase::Timed, number);
             places.retain(|place| {
-                budgets[*place].allows_another() && !self.is_precise(number, &tables[*place])
+                budgets[*place].allows_another() && !self.is_precise(number, &tables[*place], &mut ranks)
             });
             if places.is_empty() {
                 break;
@@ -119,11 +121,18 @@ impl<'a> Session<'a> {
     }
 
     /// Whether a row needs no round `number` for the precision that was asked for. Never a question of significance.
-    fn is_precise(&self, number: u64, records: &Records) -> bool {
+    ///
+    /// `ranks` are those of the row before, which has had as many rounds, or nearly: they are not drawn again for each.
+    fn is_precise(&self, number: u64, records: &Records, ranks: &mut Option<MedianRanks>) -> bool {
         let run = &self.plan.run;
-        let Some(wanted) = run.precision else { return false };
-        number > LEAST_ROUNDS_FOR_PRECISION
-            && records.precision(run.seed).is_some_and(|reached| reached <= wanted)
+        let Some(wanted) = run.precision.filter(|_| number > LEAST_ROUNDS_FOR_PRECISION) else {
+            return false;
+        };
+        let rounds = records.timed.len();
+        *ranks = ranks
+            .filter(|drawn| drawn.rounds() == rounds)
+            .or_else(|| MedianRanks::resample(rounds, run.seed));
+        records.precision(*ranks).is_some_and(|reached| reached <= wanted)
     }
 
     pub(super) fn round(
@@ -170,7 +179,7 @@ impl<'a> Session<'a> {
         }
         let watch = match phase {
             Phase::Memory => Watch::Memory(self.take_gauge()?),
-            Phase::Timed => Watch::Bystander,
+            Phase::Timed => Watch::Bystander { first_nap: schedule::first_nap(self.plan.run.seed, round) },
             Phase::Pilot | Phase::WarmUp => Watch::Nothing,
         };
         let name = row.name();

@@ -3,13 +3,14 @@
 mod failed;
 mod notice;
 
+use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, Memory, PerAliveMissing, Round, StrategyResult, Warning};
 use crate::engine::Engine;
 use crate::measure::conditions::{self, Condition};
 use crate::measure::memory::Missing;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
-use crate::stats::{self, DRIFT_LEVEL, MIN_ROUNDS, SPREAD_LIMIT};
+use crate::stats::{self, Drifts, MIN_ROUNDS, SPREAD_LIMIT};
 use crate::workload::{Io, Kind, OnFailure};
 use failed::{Failed, hint};
 use notice::{Notice, SHORT_ROUND_SECONDS, told_together};
@@ -58,6 +59,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.extend(storage.hides_its_device().then_some(Notice::HiddenDisk { storage }));
     }
     notices.extend(told_together(strategies().flat_map(|strategy| of_strategy(strategy, document))));
+    notices.extend(drift(&document.strategies));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
     };
@@ -86,13 +88,23 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     }) {
         notices.push(Notice::PerAliveNotMeasured { strategies, reason });
     }
-    let differing: Vec<(&str, [u64; 2])> = strategies().filter_map(memory_range).collect();
-    if !differing.is_empty() {
-        notices.push(Notice::MemoryDiffers { strategies: differing });
+    for sampled in [false, true] {
+        let differing: Vec<(&str, [u64; 2])> =
+            strategies().filter_map(|strategy| memory_range(strategy, sampled)).collect();
+        if !differing.is_empty() {
+            notices.push(Notice::MemoryDiffers { strategies: differing, sampled });
+        }
     }
     let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
     if fewest < MIN_ROUNDS {
         notices.push(Notice::TooFewRounds { fewest });
+    } else {
+        let standing = Standing::of(document).filter(|standing| standing.outcome == Outcome::TooFewRounds);
+        notices.extend(standing.map(|standing| Notice::TooFewForTheBest {
+            fewest,
+            strategies: document.strategies.len(),
+            needed: stats::least_rounds_at(standing.confidence),
+        }));
     }
     for strategy in strategies() {
         let name = &strategy.name;
@@ -182,8 +194,8 @@ fn by_reason<T: PartialEq>(
 }
 
 /// The least and the most memory that rounds of `strategy` found, where those are far from each other.
-fn memory_range(strategy: &StrategyResult) -> Option<(&str, [u64; 2])> {
-    let memory = strategy.memory.as_ref()?;
+fn memory_range(strategy: &StrategyResult, sampled: bool) -> Option<(&str, [u64; 2])> {
+    let memory = strategy.memory.as_ref().filter(|memory| memory.method.is_sampled() == sampled)?;
     let peaks = || memory.each.iter().filter_map(|round| round.reading.peak_bytes);
     let (low, high) = peaks().min().zip(peaks().max())?;
     let is_wide = (high - low) as f64 > MEMORY_SPREAD_LIMIT * memory.reading.peak_bytes? as f64;
@@ -229,6 +241,18 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
         mode: strategy.mode,
         proposed,
     })
+}
+
+/// How times of `strategies` drift: all together first, then those that do so by themselves.
+fn drift(strategies: &[StrategyResult]) -> Option<Notice<'_>> {
+    let times = |strategy: &StrategyResult| {
+        strategy.rounds.iter().map(|round| (round.round, round.report.total_seconds)).collect()
+    };
+    let rows: Vec<Vec<(u64, f64)>> = strategies.iter().map(times).collect();
+    let Drifts { together, each } = stats::drifts(&rows);
+    let each = strategies.iter().zip(each).filter_map(|(row, trend)| Some((row.name.as_str(), trend?)));
+    let of: Vec<_> = together.map(|trend| ("all together", trend)).into_iter().chain(each).collect();
+    (!of.is_empty()).then_some(Notice::Drift { of })
 }
 
 fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<Notice<'a>> {
@@ -324,11 +348,6 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         // Rounds that measure memory warm up as well, so as many would change nothing.
         let so_far = strategy.memory.as_ref().map_or(1, |memory| memory.each.len() as u64).max(run.warmup);
         notices.push(Notice::SlowFirstRound { of: vec![(name, slowdown)], warmup: so_far + 1 });
-    }
-    // Several rows are looked at, and one of them may seem to drift by chance.
-    let level = DRIFT_LEVEL / (document.strategies.len() + document.overhead.len()) as f64;
-    if let Some(trend) = stats::trend(&times).filter(|trend| trend.drifts(level)) {
-        notices.push(Notice::Drift { of: vec![(name, trend.change, trend.p_value)] });
     }
     // With few rounds, the median may be known less well than rounds seem to differ.
     let half_width =

@@ -43,13 +43,15 @@ pub struct Bystander {
 }
 
 impl Bystander {
-    /// Starts napping; the first deadline is one [`NAP`] from now.
+    /// Starts napping; the deadlines are `first` from now, which is [`NAP`] at most, and every [`NAP`] after that. Where rounds are
+    /// shorter than a nap, one that is drawn anew for each has every moment of a round looked at, and no round more often for being
+    /// an unusually long one than by as much as it is longer.
     ///
     /// # Errors
     /// Where a thread cannot be created.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(first: Duration) -> io::Result<Self> {
         let stop_at = Arc::new(AtomicU64::new(RUNNING));
-        let first = clock::monotonic_nanoseconds() + nanoseconds(NAP);
+        let first = clock::monotonic_nanoseconds() + nanoseconds(first);
         let seen = Arc::clone(&stop_at);
         // The thread inherits a mask that blocks everything. A SIGCHLD given to it instead of the thread that
         // waits for one would be lost.
@@ -140,20 +142,28 @@ impl Lateness {
         self.max = self.max.max(other.max);
     }
 
+    /// How often it woke, or should have.
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
     /// All of it in a few numbers.
     pub fn disturbance(&self) -> Disturbance {
-        let count = self.histogram.len();
+        let count = self.count();
         let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
         // The histogram answers with the upper end of a bucket.
         let quantile = |q| seconds(self.histogram.value_at_quantile(q).min(self.max));
         Disturbance {
-            p50_seconds: (count > 0).then(|| quantile(0.50)),
+            p50_seconds: (count >= MIN_FOR_P50).then(|| quantile(0.50)),
             p99_seconds: (count >= MIN_FOR_P99).then(|| quantile(0.99)),
             max_seconds: (count > 0).then(|| seconds(self.max)),
             count,
         }
     }
 }
+
+/// With fewer naps the one in the middle is hardly more typical than any other.
+pub const MIN_FOR_P50: u64 = 5;
 
 /// With fewer naps there is none in the last hundredth. These are naps of 10 ms: the ten beyond the percentile that are
 /// asked of tasks would take ten seconds, of the idle machine too.
@@ -162,7 +172,7 @@ pub const MIN_FOR_P99: u64 = 100;
 /// How late a bystander woke while something ran.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Disturbance {
-    /// The median. `None` if there was no deadline.
+    /// The median. `None` below [`MIN_FOR_P50`] deadlines.
     pub p50_seconds: Option<f64>,
     /// The 99th percentile. `None` below [`MIN_FOR_P99`] deadlines.
     pub p99_seconds: Option<f64>,
@@ -176,7 +186,10 @@ impl Disturbance {
     /// Why some of it is `None`, if it is.
     pub fn reason(&self) -> Option<String> {
         match self.count {
-            0 => Some(format!("it was over within the bystander's first nap of {NAP:?}")),
+            0 => Some(format!("it was over within the bystander's first nap of {NAP:?} or less")),
+            count if count < MIN_FOR_P50 => Some(format!(
+                "a p50 takes {MIN_FOR_P50} naps of {NAP:?}, a p99 {MIN_FOR_P99}, and there were {count}"
+            )),
             count if count < MIN_FOR_P99 => {
                 Some(format!("a p99 takes {MIN_FOR_P99} naps of {NAP:?}, and there were {count}"))
             }
@@ -230,9 +243,16 @@ mod tests {
 
     #[test]
     fn no_quantile_is_above_the_maximum() {
-        let one = lateness_of([12_345_678]).disturbance();
-        assert_eq!(one.p50_seconds, one.max_seconds);
-        assert_eq!(one.max_seconds, Some(0.012_345_678));
+        let alike = lateness_of([12_345_678; MIN_FOR_P50 as usize]).disturbance();
+        assert_eq!(alike.p50_seconds, alike.max_seconds);
+        assert_eq!(alike.max_seconds, Some(0.012_345_678));
+    }
+
+    #[test]
+    fn of_a_few_naps_the_longest_is_told_alone() {
+        let few = lateness_of([MS; MIN_FOR_P50 as usize - 1]).disturbance();
+        assert_eq!((few.p50_seconds, few.p99_seconds, few.max_seconds), (None, None, Some(0.001)));
+        assert!(few.reason().is_some_and(|reason| reason.starts_with("a p50 takes 5 naps")), "{few:?}");
     }
 
     #[test]
@@ -278,7 +298,7 @@ mod tests {
 
     #[test]
     fn it_naps_until_it_is_stopped() {
-        let bystander = Bystander::start().unwrap();
+        let bystander = Bystander::start(NAP).unwrap();
         // The first deadline lies within this sleep, so it counts even if the thread has not begun yet.
         thread::sleep(NAP);
         let seen = bystander.stop().disturbance();
@@ -288,7 +308,7 @@ mod tests {
 
     #[test]
     fn one_that_is_dropped_ends() {
-        let bystander = Bystander::start().unwrap();
+        let bystander = Bystander::start(NAP).unwrap();
         let shared = Arc::downgrade(&bystander.stop_at);
         drop(bystander);
         assert!(shared.upgrade().is_none(), "the thread still holds its half");
@@ -297,7 +317,7 @@ mod tests {
     #[test]
     fn signals_reach_the_callers_thread_as_before() {
         let before = SigSet::thread_get_mask().unwrap();
-        let _bystander = Bystander::start().unwrap();
+        let _bystander = Bystander::start(NAP).unwrap();
         assert_eq!(SigSet::thread_get_mask().unwrap(), before);
     }
 }

@@ -5,11 +5,13 @@ use std::fs;
 
 use procfs::process::Stat;
 
-/// Processes and threads created on this machine since it was started: the `processes` line of /proc/stat.
+/// Processes and threads created on this machine since it was started: the `processes` line of /proc/stat. `None` where nobody counts:
+/// gVisor, for one, says 0.
 pub fn forks_since_boot() -> Option<u64> {
     // By hand: the crate that parses the rest of the file wants every line of it to be there.
     let text = fs::read_to_string("/proc/stat").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("processes ")?.trim().parse().ok())
+    let count = text.lines().find_map(|line| line.strip_prefix("processes ")?.trim().parse().ok());
+    count.filter(|count| *count > 0)
 }
 
 /// Living processes of the round of the runner `leader`: its group, and whoever descends from one of that. A command has a group of

@@ -68,9 +68,8 @@ pub fn told_of(text: &str) -> Option<i32> {
 pub fn with_limits(told: String) -> String {
     let limits = told_of(&told).map(limits_behind).unwrap_or_default();
     // It may know them itself, though of another moment.
-    let is_named = |limit: &str| {
-        limit.split_once(" is ").is_some_and(|(name, _)| told.contains(&format!("{name} is ")))
-    };
+    let is_named =
+        |limit: &str| limit.split_once(" is ").is_some_and(|(name, _)| told.contains(&format!("{name} is ")));
     let missing = limits.iter().filter(|limit| !is_named(limit));
     let missing: Vec<&str> = missing.map(String::as_str).collect();
     if missing.is_empty() { told } else { format!("{told}; {}", missing.join(", ")) }

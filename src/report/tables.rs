@@ -132,8 +132,8 @@ pub fn disturbance(document: &Document) -> Grid {
 pub const IDLE: &str = "(nothing run)";
 
 /// What the columns of the disturbance table mean.
-pub const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p99 takes 100 wake-ups, \
-     the others one: — where there were fewer · the more wake-ups, the larger a maximum";
+pub const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p50 takes 5 wake-ups, \
+     p99 100: — where there were fewer · the more wake-ups, the larger a maximum";
 
 /// What the columns of the latency table mean.
 pub fn latency_legend(document: &Document) -> String {

@@ -82,7 +82,7 @@
 //! # Warnings
 //!
 //! [`spread`] says how far typical rounds lie apart, [`Summary::outliers`] counts strange ones,
-//! [`trend`] finds drift (wrongly in at most 5 % of cases), and [`slow_first_round`] a first round that
+//! [`drifts`] finds drift (wrongly in at most 5 % of runs), and [`slow_first_round`] a first round that
 //! should have been a warm-up (wrongly in at most 5 %; with five lognormal rounds 6.4 %, with five of two
 //! modes 5.3 %).
 
@@ -101,4 +101,4 @@ pub use comparison::{Comparison, DEFAULT_MARGIN, Verdict, compare, compare_with,
 pub use first_round::{SLOW_FIRST_LIMIT, slow_first_round};
 pub use independent::{RankPairs, compare_independent, compare_independent_with};
 pub use summary::{SPREAD_LIMIT, Summary, outlier_limit, spread, summarise, summarise_with};
-pub use trend::{DRIFT_LEVEL, DRIFT_LIMIT, Trend, trend};
+pub use trend::{DRIFT_LEVEL, DRIFT_LIMIT, Drifts, Trend, drifts, trend};

@@ -49,6 +49,55 @@ pub fn trend(rounds: &[f64]) -> Option<Trend> {
     Some(Trend { p_value: mann_kendall(rounds, &ascending), change })
 }
 
+/// Whether a run drifts, and which of its rows: each is tested alone, and all of them together, since a machine that changes does so for
+/// all. Without any drift, one is told of at most [`DRIFT_LEVEL`] of runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drifts {
+    /// Of what rounds of the same number took, over all rows that had one, where there are several rows and they drift.
+    pub together: Option<Trend>,
+    /// Of each row, where it drifts.
+    pub each: Vec<Option<Trend>>,
+}
+
+/// The drifts of `rows`: each the times of its rounds, with their numbers.
+///
+/// Together, a round counts with the mean of the logarithms of its times, each relative to its row's median (their geometric mean):
+/// five rounds of four rows, of which each alone could not show a trend at the level that four tests leave to each, can so.
+pub fn drifts(rows: &[Vec<(u64, f64)>]) -> Drifts {
+    // Half of what may go wrong is left to all together, the rest to each.
+    let (level_together, level_each) = match rows.len() {
+        0 | 1 => (0.0, DRIFT_LEVEL),
+        several => (DRIFT_LEVEL / 2.0, DRIFT_LEVEL / 2.0 / several as f64),
+    };
+    let times = |row: &[(u64, f64)]| row.iter().map(|(_, seconds)| *seconds).collect::<Vec<f64>>();
+    let each = rows.iter().map(|row| trend(&times(row)).filter(|trend| trend.drifts(level_each))).collect();
+    let together = trend(&together(rows)).filter(|trend| rows.len() > 1 && trend.drifts(level_together));
+    Drifts { together, each }
+}
+
+/// How long the rounds that all of `rows` have took, in the order of their numbers, where 1 is as long as the median.
+fn together(rows: &[Vec<(u64, f64)>]) -> Vec<f64> {
+    // Who had few, because each takes long, takes the others none.
+    let rows: Vec<&Vec<(u64, f64)>> = rows.iter().filter(|row| row.len() >= MIN_ROUNDS).collect();
+    let Some((first, others)) = rows.split_first() else { return Vec::new() };
+    let in_all = |number: u64| others.iter().all(|row| row.iter().any(|(other, _)| *other == number));
+    let mut sums: Vec<(u64, f64)> =
+        first.iter().filter(|(number, _)| in_all(*number)).map(|(number, _)| (*number, 0.0)).collect();
+    for row in &rows {
+        let Some(ascending) = sorted(&row.iter().map(|(_, seconds)| *seconds).collect::<Vec<f64>>()) else {
+            return Vec::new();
+        };
+        let median = median_of(&ascending);
+        for (number, sum) in &mut sums {
+            let seconds =
+                row.iter().find(|(other, _)| other == number).map_or(f64::NAN, |(_, seconds)| *seconds);
+            *sum += (seconds / median).ln();
+        }
+    }
+    sums.sort_unstable_by_key(|(number, _)| *number);
+    sums.iter().map(|(_, sum)| (sum / rows.len() as f64).exp()).collect()
+}
+
 fn theil_sen_slope(rounds: &[f64]) -> f64 {
     let mut slopes = Vec::with_capacity(rounds.len() * (rounds.len() - 1) / 2);
     for (i, &earlier) in rounds.iter().enumerate() {

@@ -8,7 +8,7 @@ use crate::measure::memory::Missing;
 use crate::measure::storage::Storage;
 use crate::mode::Mode;
 use crate::report::numbers::{bytes, count, exact_percent, percent, seconds};
-use crate::stats::{MIN_ROUNDS, SPREAD_LIMIT};
+use crate::stats::{MIN_ROUNDS, SPREAD_LIMIT, Trend};
 use crate::workload::Io;
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
@@ -56,6 +56,11 @@ pub(super) enum Notice<'a> {
     TooFewRounds {
         fewest: usize,
     },
+    TooFewForTheBest {
+        fewest: usize,
+        strategies: usize,
+        needed: usize,
+    },
     ShortRounds {
         strategies: Vec<&'a str>,
     },
@@ -64,9 +69,8 @@ pub(super) enum Notice<'a> {
         of: Vec<(&'a str, f64)>,
         warmup: u64,
     },
-    /// With the change from first to last, and how likely that is by chance.
     Drift {
-        of: Vec<(&'a str, f64, f64)>,
+        of: Vec<(&'a str, Trend)>,
     },
     /// As a part of the median.
     Spread {
@@ -106,6 +110,7 @@ pub(super) enum Notice<'a> {
     },
     MemoryDiffers {
         strategies: Vec<(&'a str, [u64; 2])>,
+        sampled: bool,
     },
     NotMeasured {
         what: String,
@@ -124,7 +129,6 @@ impl<'a> Notice<'a> {
                 *warmup = other.max(warmup).to_owned();
                 of.extend(more);
             }
-            (Self::Drift { of }, Self::Drift { of: more }) => of.extend(more),
             (
                 Self::WaitingWorkers { of, workers, mode, .. },
                 Self::WaitingWorkers { of: more, workers: others, mode: other, .. },
@@ -152,7 +156,7 @@ impl<'a> Notice<'a> {
             Self::FewerPairs { .. } => "fewer_pairs",
             Self::ManyThreads { .. } => "many_threads",
             Self::WaitingWorkers { .. } => "waiting_workers",
-            Self::TooFewRounds { .. } => TOO_FEW_ROUNDS,
+            Self::TooFewRounds { .. } | Self::TooFewForTheBest { .. } => TOO_FEW_ROUNDS,
             Self::ShortRounds { .. } => "short_rounds",
             Self::SlowFirstRound { .. } => "slow_first_round",
             Self::Drift { .. } => "drift",
@@ -241,6 +245,10 @@ impl fmt::Display for Notice<'_> {
                     "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
                 )
             }
+            Self::TooFewForTheBest { fewest, strategies, needed } => write!(
+                f,
+                "{fewest} rounds are enough to compare each with the baseline, but too few to name the best of {strategies}: that                  takes {needed} (--rounds, --time-budget)"
+            ),
             Self::ShortRounds { strategies } => write!(
                 f,
                 "rounds of {} are shorter than {}, so starting and ending are most of them: raise --tasks unless \
@@ -254,7 +262,7 @@ impl fmt::Display for Notice<'_> {
                 each(of, |(name, slowdown)| format!("{name}: by {}", percent(slowdown - 1.0)))
             ),
             Self::Drift { of } => {
-                let each = each(of, |(name, change, p_value)| {
+                let each = each(of, |(name, Trend { change, p_value })| {
                     let grew = if *change > 0.0 { "longer" } else { "shorter" };
                     format!("{name}: {grew} by {}, p = {p_value:.3}", percent(change.abs()))
                 });
@@ -315,16 +323,25 @@ impl fmt::Display for Notice<'_> {
             Self::PerAliveNotMeasured { strategies, reason } => {
                 write!(f, "memory per process alive of {} is not told: {reason}", strategies.join(", "))
             }
-            Self::MemoryDiffers { strategies } => {
+            Self::MemoryDiffers { strategies, sampled } => {
                 let ranges: Vec<String> = strategies
                     .iter()
                     .map(|(name, [low, high])| format!("{name} ({} to {})", bytes(*low), bytes(*high)))
                     .collect();
+                let why = match sampled {
+                    true => {
+                        "others took or gave back memory meanwhile. Stop them, or have it measured in a cgroup (as root, or with one \
+                         delegated)"
+                    }
+                    false => {
+                        "the kernel takes back what ended processes had a little later, and had kept more of it at one time than at \
+                         another. Fewer at once (--in-flight), or longer tasks, have less of it"
+                    }
+                };
+                let ranges = ranges.join(", ");
                 write!(
                     f,
-                    "rounds differ widely in the memory that was found for {}, and the median is shown: others took or gave back \
-                     memory meanwhile. Stop them, or have it measured in a cgroup (as root, or with one delegated)",
-                    ranges.join(", ")
+                    "rounds differ widely in the memory that was found for {ranges}, and the median is shown: {why}"
                 )
             }
             Self::NotMeasured { what } => write!(f, "not measured: {what}"),

@@ -142,6 +142,8 @@ pub enum Missing {
     CameAndWent,
     /// The machine used no more than before, or less than the processes had by themselves.
     OthersGaveBack,
+    /// What others use changes by so much that this cannot be told from it.
+    OthersVary,
     /// It was not seen, or its parts were not.
     BetweenLooks,
     /// No such account is kept of one round alone.
@@ -161,6 +163,10 @@ impl fmt::Display for Missing {
             Self::OthersGaveBack => {
                 "the machine used no more memory than before, or less than its processes had: it took little, or as much was given \
                  back meanwhile, by others or by processes that had ended before"
+            }
+            Self::OthersVary => {
+                "what other programs use changes by so much that it cannot be told from that: stop them, or have it measured in a \
+                 cgroup (as root, or with one delegated)"
             }
             Self::BetweenLooks => {
                 "it came and went between two looks, 5 ms apart: give it more tasks, or longer ones"
