@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Finished, Sandbox};
-use procbench::document::Document;
 use procbench::document::comparison::RunComparison;
+use procbench::document::{Document, Warning};
 use procbench::exit;
 use procbench::stats::{self, Verdict};
 
@@ -52,6 +52,7 @@ impl Fixture {
         let change = &mut run.environment.change;
         (change.foreign_busy_share, change.foreign_forks, change.steal_share) = (None, None, None);
         (change.throttling, change.swap_growth_bytes, change.memory_some_share) = (None, None, None);
+        run.warnings.clear();
         write(&sandbox, &run, "old.json", &[&STEADY, &STEADY], |_| {});
         Self { sandbox, run }
     }
@@ -115,6 +116,27 @@ fn what_disturbed_either_run_is_told() {
     fixture.with(&[&STEADY, &STEADY], |run| run.environment.change.foreign_busy_share = Some(0.5));
     let told = fixture.compare(&[]).expect_code(0).stderr.replace('\n', " ");
     assert!(told.contains("new.json: other programs and the kernel used 50 % of all CPU time"), "{told}");
+}
+
+#[test]
+fn what_speaks_against_the_rounds_of_either_run_is_told_with_its_file() {
+    let runs = Fixture::new();
+    runs.with(&[&slower_by(1.0), &slower_by(1.0)], |new| {
+        for code in ["drift", "not_measured"] {
+            new.warnings.push(Warning { code: code.into(), message: format!("it has a {code}") });
+        }
+    });
+    let told = runs.json(&[]).warnings;
+    let of_rounds: Vec<&str> = told
+        .iter()
+        .filter(|warning| warning.code == "drift")
+        .map(|warning| warning.message.as_str())
+        .collect();
+    assert_eq!(of_rounds, ["new.json: it has a drift"]);
+    assert!(
+        told.iter().all(|warning| warning.code != "not_measured"),
+        "that is no matter of times: {told:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -291,7 +292,26 @@ fn memory_of_a_cgroup() {
     let finished = run("-n 40 --memory 50MiB --io-wait 20ms --rounds 1 -m process").expect_code(0);
     assert!(finished.stderr.contains("at most"), "no more at once than fit: {finished:?}");
     count.survived();
-    // What nobody can know beforehand: a command that takes it all is killed by the kernel, and told of.
+    // What nobody can know beforehand: commands that together take more than there is. Each is small beside somebody else, whom the
+    // kernel would take first if it were not told whom to.
+    let mut neighbour = Command::new("sh");
+    neighbour
+        .args(["-c", "held=$(head -c 62914560 /dev/zero | tr '\\000' x); echo ready; read end; : ${#held}"]);
+    enter_on_start(&mut neighbour, &cgroup.0.join("cgroup.procs")).expect("a path");
+    let mut neighbour = neighbour.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+    let mut ready = [0; 6];
+    neighbour.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("it holds what it is to hold");
+    let holds = "held=$(head -c 12582912 /dev/zero | tr '\\000' x); sleep 1; : ${#held}";
+    let many = ["-q", "-n", "30", "--rounds", "1", "-m", "process:in-flight=30", "--shell", "--", holds];
+    let mut command = sandbox.command(many);
+    enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+    let finished = sandbox.run_command(command);
+    assert!(neighbour.try_wait().expect("a status").is_none(), "the neighbour lives: {finished:?}");
+    assert!(finished.stderr.contains("SIGKILL"), "somebody was killed: {finished:?}");
+    drop(neighbour.stdin.take());
+    neighbour.wait().expect("it ends");
+    count.survived();
+    // A command that takes it all is killed by the kernel, and told of.
     let filling = [
         "-n",
         "2",

@@ -247,6 +247,27 @@ fn a_command_of_a_spec_is_shown_word_by_word_before_it_is_executed() {
 }
 
 #[test]
+fn the_python_of_a_spec_is_shown_before_it_is_executed_even_by_a_dry_run() {
+    let mut count = Count::of("a Python that a spec file brings along");
+    let sandbox = Sandbox::new();
+    let script = sandbox.write("not-python.sh", "#!/bin/sh\ngrep -q not-python shown && touch executed\n");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    let spec = "[workload]\ntasks = 1\n[run]\npython = \"./not-python.sh\"\n[[strategy]]\nengine = \"python\"\nmode = \"serial\"\n";
+    sandbox.write("spec.toml", spec);
+    for arguments in
+        ["--config spec.toml --dry-run -q", "sweep --config spec.toml --vary tasks=1,2 --dry-run -q"]
+    {
+        let _ = fs::remove_file(sandbox.path("executed"));
+        let shown = fs::File::create(sandbox.path("shown")).expect("a file");
+        let mut command = sandbox.command(arguments.split(' '));
+        let status = command.stdout(Stdio::null()).stderr(shown).status().expect("procbench");
+        assert_eq!(status.code(), Some(3), "it is no Python");
+        assert!(sandbox.path("executed").exists(), "{arguments}: it was executed, and had been shown");
+        count.survived();
+    }
+}
+
+#[test]
 fn memory_has_no_name_and_its_size_is_sealed_and_folders_are_private() {
     let mut count = Count::of("what others could see or change of a run");
     let sandbox = Sandbox::new();

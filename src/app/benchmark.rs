@@ -60,9 +60,14 @@ fn draft(flags: &Benchmark) -> Result<Draft, Failure> {
     flags.over(spec(flags)?).map_err(usage)
 }
 
-/// The spec that was named; nothing where none was.
+/// The spec that was named; nothing where none was. The Python that it names is shown: it is executed to find out what it is, before there
+/// is any plan.
 pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
-    flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)
+    let spec = flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
+    if let Some(python) = spec.run.python.as_deref().filter(|_| flags.python.is_none()) {
+        ignore_closed_pipe(report::plan::write_python(python, &mut anstream::stderr().lock()))?;
+    }
+    Ok(spec)
 }
 
 fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {

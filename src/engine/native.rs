@@ -236,12 +236,18 @@ fn execute<W: Workload>(
     }
     let verified =
         verify(workload, strategy.mode, &strategy.settings, &outcome).map_err(Failed::Violation)?;
-    if let Some(errno) = want_of_all(&outcome) {
+    let tally = workload.tally();
+    let for_want = |what: &str, errno| {
         let why = shortage::explained(&io::Error::from_raw_os_error(errno));
-        return Err(Failed::Round(RoundError::Limit(format!("no program could be started: {why}"))));
+        Failed::Round(RoundError::Limit(format!("{what} could not be started: {why}")))
+    };
+    if let Some(errno) = tally.and_then(Tally::wanting) {
+        return Err(for_want("one of the workers", errno));
+    }
+    if let Some(errno) = want_of_all(&outcome) {
+        return Err(for_want("the programs", errno));
     }
     let Outcome { times, meter, .. } = &outcome;
-    let tally = workload.tally();
     let seconds = |from: u64, to: u64| (to - from) as f64 * 1e-9;
     Ok(RoundReport {
         total_seconds: seconds(times.begin, times.end),

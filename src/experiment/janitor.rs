@@ -16,6 +16,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid as NixPid;
 
 use crate::engine::native::own_program;
 
@@ -27,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the name of everything that a janitor may remove begins with.
 const PREFIX: &str = "procbench-";
+/// What no path has in it, whatever else it has.
+const END_OF_ENTRY: u8 = 0;
 
 /// The controller's side.
 pub struct Janitor {
@@ -66,7 +70,7 @@ impl Janitor {
         let stdin = self.child.as_mut().and_then(|child| child.stdin.as_mut());
         let stdin = stdin.context("the process that cleans up is gone")?;
         let mut line = path.as_os_str().as_bytes().to_vec();
-        line.push(b'\n');
+        line.push(END_OF_ENTRY);
         stdin.write_all(&line).context("failed to speak to the process that cleans up")
     }
 
@@ -75,7 +79,10 @@ impl Janitor {
     /// # Errors
     /// If it cannot be made.
     pub fn folder(&mut self) -> anyhow::Result<Folder> {
-        self.folder_in(&std::env::temp_dir())
+        // Others look for it from folders of their own.
+        let place = std::path::absolute(std::env::temp_dir())
+            .context("failed to find the temporary folder (TMPDIR)")?;
+        self.folder_in(&place)
     }
 
     /// Makes a private folder in `place`, removed with the returned guard.
@@ -97,6 +104,17 @@ impl Drop for Janitor {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             drop(child.stdin.take());
+            let pid = NixPid::from_raw(child.id() as i32);
+            // Somebody may have stopped it, and a run that is done is not to wait for that.
+            let _ = kill(pid, Signal::SIGCONT);
+            let patience = Instant::now() + 2 * PATIENCE;
+            while Instant::now() < patience {
+                match child.try_wait() {
+                    Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                    _ => return,
+                }
+            }
+            let _ = child.kill();
             let _ = child.wait();
         }
     }
@@ -132,7 +150,7 @@ pub fn run() -> anyhow::Result<()> {
             .context("failed to ignore a signal")?;
     }
     let mut expected = Vec::new();
-    for line in io::stdin().lock().split(b'\n') {
+    for line in io::stdin().lock().split(END_OF_ENTRY) {
         expected.push(PathBuf::from(std::ffi::OsString::from_vec(line?)));
     }
     for path in expected.iter().rev() {

@@ -17,6 +17,7 @@ use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Gauge, MemoryReading, Method};
 use crate::measure::shortage;
+use crate::sys::fork;
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
@@ -108,6 +109,7 @@ pub fn execute(
     if let Watch::Memory(gauge) = &watch {
         gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
     }
+    fork::sacrifice_on_start(&mut command);
     let of_programs = request.workload.kind.is_program();
     let others = of_programs.then(|| children().into_iter().map(|(pid, _)| pid).collect());
     let forks_before = kernel::forks_since_boot();

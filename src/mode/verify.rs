@@ -169,7 +169,8 @@ fn verify_programs<W: Workload>(
         true => executors,
         false => outcome.board.tasks(),
     };
-    let smooth = undisturbed && failed == 0 && outcome.retries == 0 && workload.retries() == 0;
+    let complete = undisturbed && tally.missing() == 0;
+    let smooth = complete && failed == 0 && outcome.retries == 0 && workload.retries() == 0;
     if smooth && started != expected {
         let expected = expected.to_string();
         return Err(Violation::Count { what: "programs started", found: started, expected });

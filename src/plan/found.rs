@@ -6,10 +6,12 @@ use std::sync::Arc;
 use nix::unistd::{AccessFlags, access};
 
 use super::draft::WorkloadDraft;
+use super::guard;
 use super::trace::{self, Trace};
+use crate::measure::limits::Limits;
 use crate::measure::storage::Storage;
 use crate::workload::io::disk;
-use crate::workload::{Io, WorkloadSpec};
+use crate::workload::{Io, Kind, WorkloadSpec};
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,8 @@ pub struct Found {
     pub trace: Option<Arc<Trace>>,
     /// Where I/O is done.
     pub storage: Option<Storage>,
+    /// Where tasks make files that are removed again, if they do.
+    pub temporary: Option<Storage>,
 }
 
 impl Found {
@@ -31,6 +35,7 @@ impl Found {
         Ok(Self {
             trace: path.map(|path| trace::read(path).map(Arc::new)).transpose()?,
             storage: folder.map(storage).transpose()?,
+            temporary: (draft.kind() == Kind::File).then(temporary).flatten(),
         })
     }
 
@@ -38,7 +43,10 @@ impl Found {
     ///
     /// # Errors
     /// What would be needed, and what there is.
-    pub fn require_room(&self, workload: &WorkloadSpec) -> Result<(), String> {
+    pub fn require_room(&self, workload: &WorkloadSpec, limits: &Limits) -> Result<(), String> {
+        if let Some(temporary) = &self.temporary {
+            require_files(temporary, workload.tasks, limits)?;
+        }
         let Some(storage) = &self.storage else { return Ok(()) };
         let folder = storage.folder.display();
         let needed = workload.tasks.saturating_mul(disk::stride(workload.io_size_bytes));
@@ -59,6 +67,38 @@ impl Found {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses `tasks` small files where there is no room for them: a block each, and something for what the file system notes of it.
+fn require_files(storage: &Storage, tasks: u64, limits: &Limits) -> Result<(), String> {
+    const EACH: u64 = 4096;
+    /// What the kernel keeps in memory of a file that is nowhere else.
+    const NOTES: u64 = 1024;
+    let folder = format!("{} (TMPDIR)", storage.folder.display());
+    let iec = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
+    let needed = tasks.saturating_mul(EACH);
+    if needed > storage.available_bytes / 10 * 9 {
+        return Err(format!(
+            "files of {tasks} tasks need {} in {folder}, but {} are available",
+            iec(needed),
+            iec(storage.available_bytes)
+        ));
+    }
+    match storage.available_files {
+        Some(files) if tasks > files / 10 * 9 => Err(format!(
+            "the workload file needs a file for each of {tasks} tasks in {folder}, but there is room for {files} (df -i)"
+        )),
+        _ if storage.is_in_memory() => {
+            let what = format!("files of {tasks} tasks in {folder}, which is in memory,");
+            guard::no_memory(&what, tasks.saturating_mul(EACH + NOTES), limits).map_or(Ok(()), Err)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What lies beneath the temporary folder. If it is not there, whoever needs it will say so.
+fn temporary() -> Option<Storage> {
+    Storage::of(std::env::temp_dir().canonicalize().ok()?).ok()
 }
 
 fn storage(folder: &Path) -> Result<Storage, String> {

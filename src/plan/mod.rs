@@ -236,7 +236,7 @@ impl Draft {
             }
         }
         require_memory(&workload, machine)?;
-        found.require_room(&workload).map_err(PlanError::Limit)?;
+        found.require_room(&workload, &machine.limits).map_err(PlanError::Limit)?;
         let is_python = |row: &StrategyDraft| row.engine == Some(Engine::Python);
         let refusal = |row: &StrategyDraft| {
             Some(format!("{} (in '{row}')", row.engine.unwrap_or(Engine::Native).refusal(&workload)?))

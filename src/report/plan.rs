@@ -328,6 +328,15 @@ fn write_rows(
     Ok(())
 }
 
+/// Which file a spec has executed as Python, also where nothing else is.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_python(file: &Path, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "The spec has this executed as Python:")?;
+    writeln!(out, "    {}", quoted(&file.to_string_lossy(), false))
+}
+
 /// Which Python: `python: CPython 3.11.7, /usr/bin/python3, which forks by default`.
 pub fn python_in_words(python: &Interpreter) -> String {
     let Interpreter { path, implementation, version, default_start, global_lock, .. } = python;

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::python::ProbeError;
 use crate::experiment::workbench::{PrepareError, Workbench};
 use crate::experiment::{Event, Observer, RunError};
+use crate::measure::shortage;
 use crate::plan::PlanError;
 
 /// What is to be put to the test.
@@ -275,8 +276,12 @@ impl From<PrepareError> for Missing {
 
 impl From<RunError> for Missing {
     fn from(error: RunError) -> Self {
-        let broken = matches!(error, RunError::Violation(_) | RunError::Other(_));
-        Self { why: error.to_string(), broken }
+        let want = match &error {
+            RunError::Other(error) => shortage::behind(error),
+            _ => None,
+        };
+        let broken = want.is_none() && matches!(error, RunError::Violation(_) | RunError::Other(_));
+        Self { why: want.unwrap_or_else(|| error.to_string()), broken }
     }
 }
 

@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::measure::shortage::is_shortage;
 use crate::shared_record;
 use crate::sys::memory::{SharedSlice, Visibility};
+use crate::workload::Failure;
 
 shared_record! {
     /// The counts.
@@ -16,6 +18,9 @@ shared_record! {
         peak,
         /// Workers that had to be killed when they had nothing more to do.
         stubborn,
+        /// Workers that could not be started while the round was set up, and what there was not enough of for one of them.
+        missing,
+        wanting,
     }
 }
 
@@ -58,6 +63,28 @@ impl Tally {
     /// A worker was killed for not ending.
     pub fn note_stubborn(&self) {
         self.counts[0].stubborn.fetch_add(1, Relaxed);
+    }
+
+    /// A worker could not be started while the round was set up.
+    pub fn note_missing(&self, failure: Failure) {
+        let counts = &self.counts[0];
+        counts.missing.fetch_add(1, Relaxed);
+        if let Failure::CannotStart(errno) | Failure::System(errno) = failure
+            && is_shortage(errno)
+        {
+            counts.wanting.store(errno as u64, Relaxed);
+        }
+    }
+
+    /// Workers that could not be started while the round was set up.
+    pub fn missing(&self) -> u64 {
+        self.counts[0].missing.load(Relaxed)
+    }
+
+    /// What there was not enough of for one of those, as an `errno`.
+    pub fn wanting(&self) -> Option<i32> {
+        let errno = self.counts[0].wanting.load(Relaxed);
+        (errno > 0).then_some(errno as i32)
     }
 
     /// Programs started.

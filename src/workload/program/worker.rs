@@ -80,8 +80,10 @@ impl Workload for LineWorker {
             tally: self.tally.clone(),
             marks: self.marks.clone(),
         };
-        // Whatever is wrong is the first task's failure.
-        let _ = keeper.worker();
+        // Whatever is wrong is the first task's failure, if there is one for this worker.
+        if let Err(failure) = keeper.worker() {
+            self.tally.note_missing(failure);
+        }
         keeper
     }
 
