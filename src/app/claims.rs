@@ -51,6 +51,8 @@ fn exit_code(tested: &ClaimsReport) -> i32 {
         exit::FAILURE
     } else if tested.partial {
         exit::INTERRUPTED
+    } else if tested.lacks_all() {
+        exit::LIMIT
     } else {
         exit::SUCCESS
     }

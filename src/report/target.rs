@@ -234,10 +234,15 @@ impl Replacement {
             Ok(file) => (file, false),
             Err(_) => (self.create()?, true),
         };
-        let written = keep_permissions(&self.path, &file)
+        let complete = keep_permissions(&self.path, &file)
             .and_then(|()| file.write_all(text))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| if is_named { Ok(()) } else { self.name(&file) })
+            .and_then(|()| file.sync_all());
+        // Where there is nothing to replace, one step does it, so that there is no moment to be killed in.
+        if complete.is_ok() && !is_named && name(&file, &self.path).is_ok() {
+            return Ok(());
+        }
+        let written = complete
+            .and_then(|()| if is_named { Ok(()) } else { name(&file, &self.temporary) })
             .and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
@@ -250,11 +255,10 @@ impl Replacement {
     fn create_nameless(&self) -> io::Result<File> {
         OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o644).open(folder_of(&self.path))
     }
+}
 
-    /// Gives `file` the temporary name.
-    fn name(&self, file: &File) -> io::Result<()> {
-        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let flags = AtFlags::AT_SYMLINK_FOLLOW;
-        Ok(linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, &self.temporary, flags)?)
-    }
+/// Gives `file`, which has no name, that of `path`, which nothing must have.
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?)
 }

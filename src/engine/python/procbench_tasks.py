@@ -337,7 +337,10 @@ def begin_worker(spec):
 def _hand_in(meter, board):
     stamps = meter.stamps.tobytes()
     record = meter.pack(tick()) + struct.pack("<2q", os.getpid(), len(stamps)) + stamps
-    out = os.open(board, os.O_WRONLY | os.O_APPEND)
+    try:
+        out = os.open(board, os.O_WRONLY | os.O_APPEND)
+    except FileNotFoundError:
+        return  # It is a file of the parent's, which has been killed.
     os.write(out, record)
     os.close(out)
 

@@ -103,6 +103,12 @@ impl ClaimsReport {
     pub fn broken(&self) -> bool {
         self.claims.iter().flat_map(|tested| &tested.findings).any(|finding| finding.broken)
     }
+
+    /// Whether nothing could be tested, since this machine could not carry out a single run.
+    pub fn lacks_all(&self) -> bool {
+        let mut findings = self.claims.iter().flat_map(|tested| &tested.findings);
+        findings.all(|finding| finding.runs.is_empty() && finding.verdict == Verdict::NotTested)
+    }
 }
 
 /// `--quick` begins no run after this: the last ones are short.
