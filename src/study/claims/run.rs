@@ -85,6 +85,9 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// Whether a round was not valid or a task failed, so that something is broken rather than unmeasured.
     pub broken: bool,
+    /// Whether it could not be tested since this machine could not run it: a limit, or a missing engine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacking: bool,
     /// The runs, with every raw value.
     pub runs: Vec<Run>,
 }
@@ -104,10 +107,9 @@ impl ClaimsReport {
         self.claims.iter().flat_map(|tested| &tested.findings).any(|finding| finding.broken)
     }
 
-    /// Whether nothing could be tested, since this machine could not carry out a single run.
+    /// Whether nothing could be tested, since this machine could not run it.
     pub fn lacks_all(&self) -> bool {
-        let mut findings = self.claims.iter().flat_map(|tested| &tested.findings);
-        findings.all(|finding| finding.runs.is_empty() && finding.verdict == Verdict::NotTested)
+        self.claims.iter().flat_map(|tested| &tested.findings).all(|finding| finding.lacking)
     }
 }
 
@@ -151,11 +153,13 @@ struct Proceeding<'a> {
 struct Missing {
     why: String,
     broken: bool,
+    /// Whether this machine cannot run it.
+    lacking: bool,
 }
 
 impl Missing {
     fn because(why: impl ToString) -> Self {
-        Self { why: why.to_string(), broken: false }
+        Self { why: why.to_string(), broken: false, lacking: false }
     }
 }
 
@@ -198,7 +202,7 @@ impl Proceeding<'_> {
             Ok(judged) => {
                 let Judgement { verdict, why, evidence } =
                     if self.wanted.effort == Effort::Quick { of_few(claim, judged) } else { judged };
-                Finding { engine, verdict, why, evidence, broken: false, runs }
+                Finding { engine, verdict, why, evidence, broken: false, lacking: false, runs }
             }
             Err(why) => Finding::none(engine, &Missing::because(why), runs),
         }
@@ -217,7 +221,7 @@ impl Proceeding<'_> {
             draft.run.time_budget = Some(crate::plan::units::Seconds(QUICK_BUDGET_SECONDS));
         }
         if let Some(why) = self.python_missing.as_ref().filter(|_| draft.names(Engine::Python)) {
-            return Err(Missing::because(why));
+            return Err(Missing { lacking: true, ..Missing::because(why) });
         }
         let prepared = self.bench.prepare(self.bench.check(draft)?);
         if let Err(PrepareError::Python(ProbeError::Unusable(why))) = &prepared {
@@ -233,7 +237,7 @@ impl Proceeding<'_> {
         }
         match document.tasks_failed() {
             0 => Ok(document),
-            failed => Err(Missing { why: format!("{failed} tasks failed"), broken: true }),
+            failed => Err(Missing { why: format!("{failed} tasks failed"), broken: true, lacking: false }),
         }
     }
 }
@@ -252,9 +256,9 @@ fn of_few(claim: &Claim, judged: Judgement) -> Judgement {
 impl Finding {
     /// That nothing can be said.
     fn none(engine: Engine, missing: &Missing, runs: Vec<Run>) -> Self {
-        let Missing { why, broken } = missing;
+        let Missing { why, broken, lacking } = missing;
         let (verdict, evidence) = (Verdict::NotTested, Vec::new());
-        Self { engine, verdict, why: why.clone(), evidence, broken: *broken, runs }
+        Self { engine, verdict, why: why.clone(), evidence, broken: *broken, lacking: *lacking, runs }
     }
 }
 
@@ -267,7 +271,7 @@ pub fn overall(findings: &[Finding]) -> Verdict {
 
 impl From<PlanError> for Missing {
     fn from(error: PlanError) -> Self {
-        Self::because(error)
+        Self { lacking: matches!(error, PlanError::Limit(_)), ..Self::because(error) }
     }
 }
 
@@ -275,7 +279,8 @@ impl From<PrepareError> for Missing {
     fn from(error: PrepareError) -> Self {
         match error {
             PrepareError::Python(ProbeError::Interrupted) => Self::because(INTERRUPTED),
-            error => Self::because(error),
+            PrepareError::Plan(error) => error.into(),
+            error => Self { lacking: true, ..Self::because(error) },
         }
     }
 }
@@ -286,8 +291,9 @@ impl From<RunError> for Missing {
             RunError::Other(error) => shortage::behind(error),
             _ => None,
         };
-        let broken = want.is_none() && matches!(error, RunError::Violation(_) | RunError::Other(_));
-        Self { why: want.unwrap_or_else(|| error.to_string()), broken }
+        let lacking = want.is_some() || matches!(error, RunError::Limit(_));
+        let broken = !lacking && matches!(error, RunError::Violation(_) | RunError::Other(_));
+        Self { why: want.unwrap_or_else(|| error.to_string()), broken, lacking }
     }
 }
 
@@ -317,7 +323,15 @@ mod tests {
     use super::*;
 
     fn finding(engine: Engine, verdict: Verdict) -> Finding {
-        Finding { engine, verdict, why: String::new(), evidence: Vec::new(), broken: false, runs: Vec::new() }
+        Finding {
+            engine,
+            verdict,
+            why: String::new(),
+            evidence: Vec::new(),
+            broken: false,
+            lacking: false,
+            runs: Vec::new(),
+        }
     }
 
     #[test]
