@@ -33,11 +33,14 @@ fn workloads() -> Vec<&'static str> {
             "-n 200 --io-wait 5ms --rounds 3 -m process",
             "-n 60 --workload file --rounds 3 -m process:start=exec",
             "-n 40 --rounds 3 -m pool:workers=2,process -- sleep 0.01",
+            "-n 300 --rounds 3 -m serial,threads,pool:workers=2,process --worker cat",
+            "-n 100 --io echo --io-wait 5ms --rounds 3 -m serial,pool,process",
         ]
     } else {
         vec![
             "-n 60 --workload file --cpu 1ms --rounds 2 -m serial,threads,pool,pool:transport=pipe,process",
             "-n 30 --rounds 2 -m pool:workers=2,process -- sleep 0.01",
+            "-n 30 --rounds 2 -m threads,pool:workers=2,process --worker cat",
         ]
     }
 }
