@@ -308,6 +308,10 @@ fn memory_of_a_cgroup() {
     let finished = sandbox.run_command(command);
     assert!(neighbour.try_wait().expect("a status").is_none(), "the neighbour lives: {finished:?}");
     assert!(finished.stderr.contains("SIGKILL"), "somebody was killed: {finished:?}");
+    let told = finished.stderr.replace('\n', " ");
+    if fs::read_to_string("/proc/vmstat").is_ok_and(|counts| counts.contains("oom_kill ")) {
+        assert!(told.contains("for want of memory; ") && told.contains("is 209715200"), "{told}");
+    }
     drop(neighbour.stdin.take());
     neighbour.wait().expect("it ends");
     count.survived();

@@ -112,9 +112,9 @@ pub fn execute(
     fork::sacrifice_on_start(&mut command);
     let of_programs = request.workload.kind.is_program();
     let others = of_programs.then(|| children().into_iter().map(|(pid, _)| pid).collect());
-    let forks_before = kernel::forks_since_boot();
+    let (forks_before, killed_before) = (kernel::forks_since_boot(), kernel::killed_for_want_of_memory());
     let child = command.spawn().context("failed to start the runner")?;
-    let mut runner = Runner { child, forks_before, reaped: false, outlived_by: 0, others };
+    let mut runner = Runner { child, forks_before, killed_before, reaped: false, outlived_by: 0, others };
     let (mut gauge, first_nap) = match watch {
         Watch::Nothing => (None, None),
         Watch::Memory(gauge) => (Some(gauge), None),
@@ -141,6 +141,8 @@ struct Runner {
     child: Child,
     /// Processes that the kernel had counted when it was about to be started.
     forks_before: Option<u64>,
+    /// Processes that it had killed for want of memory by then.
+    killed_before: Option<u64>,
     reaped: bool,
     /// Processes of its group that were still alive when it had ended.
     outlived_by: usize,
@@ -291,10 +293,16 @@ fn converse(
         if signals.stop_wanted() {
             return Err(RoundFailure::Interrupted);
         }
-        return Err(RoundFailure::Silent(format!(
-            "the runner of {} {} without a report",
-            request.strategy.name, reaped.exit
-        )));
+        let name = &request.strategy.name;
+        let exit = reaped.exit;
+        let wants_memory = kernel::killed_for_want_of_memory() > runner.killed_before;
+        if exit == Exit::Signal(libc::SIGKILL) && runner.killed_before.is_some() && wants_memory {
+            let limits = shortage::limits_on_memory().join(", ");
+            return Err(RoundFailure::Limit(format!(
+                "the kernel killed the runner of {name} for want of memory; {limits}"
+            )));
+        }
+        return Err(RoundFailure::Silent(format!("the runner of {name} {exit} without a report")));
     };
     if reaped.exit != Exit::Code(0) {
         return Err(anyhow::anyhow!(

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::environment::{Altered, Environment, State, StateChange, Throttling};
+use super::shortage;
 
 /// Steal above this share of the CPU time is reported.
 pub const STEAL_LIMIT: f64 = 0.01;
@@ -81,6 +82,11 @@ pub enum Condition {
         /// By how much.
         bytes: u64,
     },
+    /// The kernel killed somebody for want of memory.
+    OomKills {
+        /// How many.
+        count: u64,
+    },
     /// Tasks were stalled for want of memory.
     MemoryPressure {
         /// Share of the time during which at least one was.
@@ -106,6 +112,7 @@ impl Condition {
             Self::ForeignForks { .. } => "foreign_forks",
             Self::ForeignBusy { .. } => "foreign_busy",
             Self::SwapGrew { .. } => "swap_grew",
+            Self::OomKills { .. } => "oom_kills",
             Self::MemoryPressure { .. } => "memory_pressure",
         }
     }
@@ -166,6 +173,12 @@ impl fmt::Display for Condition {
                 "{} of memory were swapped out: free memory, or give each task less (--memory, --in-flight)",
                 bytesize::ByteSize(*bytes).display().iec()
             ),
+            Self::OomKills { count } => write!(
+                f,
+                "the kernel killed {count} {} for want of memory; {}: give each task less (--memory, --in-flight), or raise that",
+                if *count == 1 { "process" } else { "processes" },
+                shortage::limits_on_memory().join(", ")
+            ),
             Self::MemoryPressure { share } => write!(
                 f,
                 "tasks were stalled for want of memory during {:.1} % of the time: free memory, or give each task less \
@@ -218,6 +231,7 @@ pub fn meanwhile(change: &StateChange) -> Vec<Condition> {
         foreign_forks.map(|count| Condition::ForeignForks { count, elapsed_seconds: change.elapsed_seconds }),
         above(change.foreign_busy_share, FOREIGN_BUSY_LIMIT).map(|share| Condition::ForeignBusy { share }),
         swapped.map(|bytes| Condition::SwapGrew { bytes: bytes.unsigned_abs() }),
+        change.oom_kills.filter(|count| *count > 0).map(|count| Condition::OomKills { count }),
         above(change.memory_some_share, MEMORY_PRESSURE_LIMIT)
             .map(|share| Condition::MemoryPressure { share }),
     ]
@@ -362,6 +376,8 @@ mod tests {
         let found = only(meanwhile(&StateChange { swap_growth_bytes: Some(3 << 20), ..quiet() }));
         assert_eq!((found.code(), &found), ("swap_grew", &Condition::SwapGrew { bytes: 3 << 20 }));
         assert!(found.to_string().starts_with("3.0 MiB of memory were swapped out: "));
+        let found = only(meanwhile(&StateChange { oom_kills: Some(3), ..quiet() }));
+        assert_eq!((found.code(), &found), ("oom_kills", &Condition::OomKills { count: 3 }));
         let found = only(meanwhile(&StateChange { memory_some_share: Some(0.2), ..quiet() }));
         assert_eq!((found.code(), &found), ("memory_pressure", &Condition::MemoryPressure { share: 0.2 }));
     }
@@ -382,6 +398,7 @@ mod tests {
             Condition::ForeignForks { count: 9, elapsed_seconds: 1.0 },
             Condition::ForeignBusy { share: 0.5 },
             Condition::SwapGrew { bytes: 1 },
+            Condition::OomKills { count: 1 },
             Condition::MemoryPressure { share: 0.5 },
         ];
         for condition in all {

@@ -14,6 +14,13 @@ pub fn forks_since_boot() -> Option<u64> {
     count.filter(|count| *count > 0)
 }
 
+/// Processes that the kernel has killed for want of memory since the machine was started, its own or a cgroup's. `None` where it does not
+/// tell, as before Linux 4.13.
+pub fn killed_for_want_of_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
 /// Living processes of the round of the runner `leader`: its group, and whoever descends from one of that. A command has a group of
 /// its own.
 pub fn processes_of_round(leader: i32) -> Vec<i32> {

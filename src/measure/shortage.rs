@@ -80,6 +80,11 @@ pub fn limits_on_processes() -> Vec<String> {
     limits_behind(libc::EAGAIN)
 }
 
+/// What there may not have been enough of where the kernel has killed somebody for want of memory.
+pub fn limits_on_memory() -> Vec<String> {
+    limits_behind(libc::ENOMEM)
+}
+
 /// What limits how much memory this process can have, each with its value, apart from the machine's own.
 pub fn own_limits_on_memory() -> Vec<String> {
     let data = own("RLIMIT_DATA", Resource::RLIMIT_DATA);

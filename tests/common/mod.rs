@@ -76,6 +76,16 @@ impl Sandbox {
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
             command.env_remove(variable);
         }
+        // Whoever runs the tests may have been started to ignore them, as what a script starts by `&` is.
+        let hear = || {
+            for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGTERM] {
+                // SAFETY: the default takes no handler.
+                unsafe { signal::signal(signal, signal::SigHandler::SigDfl) }?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec a few system calls are made, and nothing is allocated.
+        unsafe { command.pre_exec(hear) };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -38,6 +38,9 @@ pub struct StateChange {
     pub context_switches: Option<u64>,
     /// Growth of swap in use; negative where it shrank.
     pub swap_growth_bytes: Option<i64>,
+    /// Processes that the kernel killed for want of memory, whosever they were.
+    #[serde(default)]
+    pub oom_kills: Option<u64>,
     /// Share of the time during which somebody was stalled for want of a CPU.
     pub cpu_some_share: Option<f64>,
     /// … for want of memory.
@@ -85,6 +88,7 @@ pub fn change(before: &State, after: &State, own: Own) -> StateChange {
             .swap_used_bytes
             .zip(after.swap_used_bytes)
             .and_then(|(before, after)| i64::try_from(i128::from(after) - i128::from(before)).ok()),
+        oom_kills: counted(before.oom_kills, after.oom_kills),
         cpu_some_share: stalled(was.cpu_some_seconds, is.cpu_some_seconds),
         memory_some_share: stalled(was.memory_some_seconds, is.memory_some_seconds),
         memory_full_share: stalled(was.memory_full_seconds, is.memory_full_seconds),
@@ -143,6 +147,7 @@ mod tests {
             throttling: Some(Throttling { periods: seconds as u64, seconds: 0.5 * seconds }),
             memory_available_bytes: Some(1 << 30),
             swap_used_bytes: Some((10_000.0 - seconds) as u64),
+            oom_kills: None,
             frequency_hertz: None,
             not_measured: Vec::new(),
         }

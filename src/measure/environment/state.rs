@@ -35,6 +35,9 @@ pub struct State {
     pub memory_available_bytes: Option<u64>,
     /// Swap in use.
     pub swap_used_bytes: Option<u64>,
+    /// Processes that the kernel has killed for want of memory, the machine's or a cgroup's.
+    #[serde(default)]
+    pub oom_kills: Option<u64>,
     /// How fast the CPUs run, on average.
     pub frequency_hertz: Option<f64>,
     /// Why what is `None` is so.
@@ -124,10 +127,15 @@ impl State {
             memory_available_bytes: reasons.keep("memory_available_bytes", memory("MemAvailable")),
             swap_used_bytes: reasons
                 .keep("swap_used_bytes", swap_used(memory("SwapTotal"), memory("SwapFree"))),
+            oom_kills: reasons.keep("oom_kills", oom_kills(root)),
             frequency_hertz: reasons.keep("frequency_hertz", frequency(root)),
             not_measured: reasons.0,
         }
     }
+}
+
+fn oom_kills(root: &Root) -> Found<u64> {
+    number_field(&root.text("/proc/vmstat")?, "oom_kill", "/proc/vmstat")
 }
 
 fn load(root: &Root) -> Found<Load> {
@@ -267,7 +275,7 @@ mod tests {
     #[test]
     fn nothing_at_all_gives_a_reason_for_everything() {
         let state = State::read_under(&Tree::new().root());
-        assert_eq!(state.not_measured.len(), 14, "{:#?}", state.not_measured);
+        assert_eq!(state.not_measured.len(), 15, "{:#?}", state.not_measured);
     }
 
     fn empty() -> State {
@@ -282,6 +290,7 @@ mod tests {
             throttling: None,
             memory_available_bytes: None,
             swap_used_bytes: None,
+            oom_kills: None,
             frequency_hertz: None,
             not_measured: Vec::new(),
         }
