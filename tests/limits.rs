@@ -271,6 +271,10 @@ fn memory_of_a_cgroup() {
     let Some(cgroup) = Cgroup::with("memory", files, "209715200") else {
         return skip(test, "no cgroup with a limit on memory can be made");
     };
+    // Else there would be no want of it.
+    for (file, most) in [("memory.swap.max", "0"), ("memory.memsw.limit_in_bytes", "209715200")] {
+        let _ = fs::write(cgroup.0.join(file), most);
+    }
     let mut count = Count::of("memory cgroup of 200 MiB, workload of 2 GiB");
     let sandbox = Sandbox::new();
     let run = |arguments: &str| {
@@ -292,29 +296,7 @@ fn memory_of_a_cgroup() {
     let finished = run("-n 40 --memory 50MiB --io-wait 20ms --rounds 1 -m process").expect_code(0);
     assert!(finished.stderr.contains("at most"), "no more at once than fit: {finished:?}");
     count.survived();
-    // What nobody can know beforehand: commands that together take more than there is. Each is small beside somebody else, whom the
-    // kernel would take first if it were not told whom to.
-    let mut neighbour = Command::new("sh");
-    neighbour
-        .args(["-c", "held=$(head -c 62914560 /dev/zero | tr '\\000' x); echo ready; read end; : ${#held}"]);
-    enter_on_start(&mut neighbour, &cgroup.0.join("cgroup.procs")).expect("a path");
-    let mut neighbour = neighbour.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
-    let mut ready = [0; 6];
-    neighbour.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("it holds what it is to hold");
-    let holds = "held=$(head -c 12582912 /dev/zero | tr '\\000' x); sleep 1; : ${#held}";
-    let many = ["-q", "-n", "30", "--rounds", "1", "-m", "process:in-flight=30", "--shell", "--", holds];
-    let mut command = sandbox.command(many);
-    enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
-    let finished = sandbox.run_command(command);
-    assert!(neighbour.try_wait().expect("a status").is_none(), "the neighbour lives: {finished:?}");
-    assert!(finished.stderr.contains("SIGKILL"), "somebody was killed: {finished:?}");
-    let told = finished.stderr.replace('\n', " ");
-    if fs::read_to_string("/proc/vmstat").is_ok_and(|counts| counts.contains("oom_kill ")) {
-        assert!(told.contains("for want of memory; ") && told.contains("is 209715200"), "{told}");
-    }
-    drop(neighbour.stdin.take());
-    neighbour.wait().expect("it ends");
-    count.survived();
+    memory_of_a_cgroup_with_a_neighbour(&cgroup, &sandbox, test, &mut count);
     // A command that takes it all is killed by the kernel, and told of.
     let filling = [
         "-n",
@@ -340,6 +322,43 @@ fn memory_of_a_cgroup() {
         return skip(test, "dd was not given so much in the first place: this machine does not overcommit");
     }
     assert!(finished.stderr.contains("SIGKILL"), "{finished:?}");
+    count.survived();
+}
+
+/// Of the same cgroup, somebody has a part who is larger than each of many commands, which together take more than there is.
+fn memory_of_a_cgroup_with_a_neighbour(cgroup: &Cgroup, sandbox: &Sandbox, test: &str, count: &mut Count) {
+    let may = Command::new("sh")
+        .args(["-c", "echo 1000 > /proc/self/oom_score_adj"])
+        .stderr(Stdio::null())
+        .status();
+    if !may.is_ok_and(|status| status.success()) {
+        return skip(test, "a neighbour: the kernel cannot be told whom to kill first (oom_score_adj)");
+    }
+    // What nobody can know beforehand: commands that together take more than there is. Each is small beside somebody else, whom the
+    // kernel would take first if it were not told whom to.
+    let mut neighbour = Command::new("sh");
+    neighbour
+        .args(["-c", "held=$(head -c 62914560 /dev/zero | tr '\\000' x); echo ready; read end; : ${#held}"]);
+    enter_on_start(&mut neighbour, &cgroup.0.join("cgroup.procs")).expect("a path");
+    let mut neighbour = neighbour.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+    let mut ready = [0; 6];
+    if neighbour.stdout.as_mut().expect("a pipe").read_exact(&mut ready).is_err() {
+        neighbour.wait().expect("it has ended");
+        return skip(test, "a neighbour: this shell needs more memory than there is for as much text");
+    }
+    let holds = "held=$(head -c 12582912 /dev/zero | tr '\\000' x); sleep 1; : ${#held}";
+    let many = ["-q", "-n", "30", "--rounds", "1", "-m", "process:in-flight=30", "--shell", "--", holds];
+    let mut command = sandbox.command(many);
+    enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+    let finished = sandbox.run_command(command);
+    assert!(neighbour.try_wait().expect("a status").is_none(), "the neighbour lives: {finished:?}");
+    assert!(finished.stderr.contains("SIGKILL"), "somebody was killed: {finished:?}");
+    let told = finished.stderr.replace('\n', " ");
+    if fs::read_to_string("/proc/vmstat").is_ok_and(|counts| counts.contains("oom_kill ")) {
+        assert!(told.contains("for want of memory, ") && told.contains("is 209715200"), "{told}");
+    }
+    drop(neighbour.stdin.take());
+    neighbour.wait().expect("it ends");
     count.survived();
 }
 

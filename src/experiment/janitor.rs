@@ -39,7 +39,7 @@ pub struct Janitor {
 }
 
 impl Janitor {
-    /// Starts the janitor's process, in a session of its own so that no Ctrl-C reaches it.
+    /// Starts the janitor's process, in a process group of its own so that no Ctrl-C reaches it.
     ///
     /// # Errors
     /// If it cannot be started.

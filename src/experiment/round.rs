@@ -295,11 +295,22 @@ fn converse(
         }
         let name = &request.strategy.name;
         let exit = reaped.exit;
-        let wants_memory = kernel::killed_for_want_of_memory() > runner.killed_before;
-        if exit == Exit::Signal(libc::SIGKILL) && runner.killed_before.is_some() && wants_memory {
-            let limits = shortage::limits_on_memory().join(", ");
+        let killed_since = || {
+            let (before, now) = (runner.killed_before, kernel::killed_for_want_of_memory());
+            before.zip(now).is_some_and(|(before, now)| now > before)
+        };
+        // Rust aborts who asks for memory and gets none.
+        let (what, limits) = match exit {
+            Exit::Signal(libc::SIGKILL) if killed_since() => {
+                ("killed by the kernel", shortage::limits_on_memory())
+            }
+            Exit::Signal(libc::SIGABRT) => ("aborted, most likely", shortage::own_limits_on_memory()),
+            _ => ("", Vec::new()),
+        };
+        if !limits.is_empty() {
+            let limits = limits.join(", ");
             return Err(RoundFailure::Limit(format!(
-                "the kernel killed the runner of {name} for want of memory; {limits}"
+                "the runner of {name} was {what} for want of memory; {limits}"
             )));
         }
         return Err(RoundFailure::Silent(format!("the runner of {name} {exit} without a report")));

@@ -8,6 +8,7 @@ use crate::document::{Document, Memory, PerAliveMissing, Round, StrategyResult, 
 use crate::engine::Engine;
 use crate::measure::conditions::{self, Condition};
 use crate::measure::memory::Missing;
+use crate::measure::shortage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
 use crate::stats::{self, Drifts, MIN_ROUNDS, SPREAD_LIMIT};
@@ -41,12 +42,21 @@ pub fn all(document: &Document) -> Vec<Warning> {
         .iter()
         .chain(&altered)
         .chain(&meanwhile)
-        .map(|condition| Warning { code: condition.code().to_owned(), message: condition.to_string() });
+        .map(|condition| Warning { code: condition.code().to_owned(), message: told_here(condition) });
     let of_document = notices(document);
     let of_document = of_document
         .iter()
         .map(|notice| Warning { code: notice.code().to_owned(), message: notice.to_string() });
     of_document.chain(of_machine).collect()
+}
+
+/// `condition`, with what limits the memory where that ran out: this is the machine on which it did.
+fn told_here(condition: &Condition) -> String {
+    let limits = match condition {
+        Condition::OomKills { .. } => shortage::limits_on_memory(),
+        _ => Vec::new(),
+    };
+    if limits.is_empty() { condition.to_string() } else { format!("{condition}; {}", limits.join(", ")) }
 }
 
 fn notices(document: &Document) -> Vec<Notice<'_>> {
@@ -59,7 +69,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.extend(storage.hides_its_device().then_some(Notice::HiddenDisk { storage }));
     }
     notices.extend(told_together(strategies().flat_map(|strategy| of_strategy(strategy, document))));
-    notices.extend(drift(&document.strategies));
+    notices.extend(drift(&strategies().collect::<Vec<_>>()));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
     };
@@ -244,8 +254,8 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
 }
 
 /// How times of `strategies` drift: all together first, then those that do so by themselves.
-fn drift(strategies: &[StrategyResult]) -> Option<Notice<'_>> {
-    let times = |strategy: &StrategyResult| {
+fn drift<'a>(strategies: &[&'a StrategyResult]) -> Option<Notice<'a>> {
+    let times = |strategy: &&StrategyResult| {
         strategy.rounds.iter().map(|round| (round.round, round.report.total_seconds)).collect()
     };
     let rows: Vec<Vec<(u64, f64)>> = strategies.iter().map(times).collect();

@@ -5,7 +5,6 @@
 use std::fmt;
 
 use super::environment::{Altered, Environment, State, StateChange, Throttling};
-use super::shortage;
 
 /// Steal above this share of the CPU time is reported.
 pub const STEAL_LIMIT: f64 = 0.01;
@@ -175,9 +174,9 @@ impl fmt::Display for Condition {
             ),
             Self::OomKills { count } => write!(
                 f,
-                "the kernel killed {count} {} for want of memory; {}: give each task less (--memory, --in-flight), or raise that",
-                if *count == 1 { "process" } else { "processes" },
-                shortage::limits_on_memory().join(", ")
+                "the kernel killed {count} {} for want of memory, of this run or of others: give each task less (--memory, \
+                 --in-flight), or see to it that there is more",
+                if *count == 1 { "process" } else { "processes" }
             ),
             Self::MemoryPressure { share } => write!(
                 f,

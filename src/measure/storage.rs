@@ -19,7 +19,7 @@ pub struct Storage {
     pub device: Option<String>,
     /// Where it is mounted; null where the kernel does not tell.
     pub mount_point: Option<PathBuf>,
-    /// What may still be written.
+    /// What may still be written; as much as there can be where the file system has no such limit.
     pub available_bytes: u64,
     /// How many files may still be made; null where the file system has no such limit.
     pub available_files: Option<u64>,
@@ -46,7 +46,11 @@ impl Storage {
             file_system,
             device,
             mount_point,
-            available_bytes: space.blocks_available().saturating_mul(space.fragment_size()),
+            available_bytes: match space.blocks() {
+                // One that has no size of its own, such as ramfs.
+                0 => i64::MAX as u64,
+                _ => space.blocks_available().saturating_mul(space.fragment_size()),
+            },
             available_files: (space.files() > 0).then(|| space.files_available()),
             folder,
         })

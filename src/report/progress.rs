@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::numbers::{count, seconds};
+use super::style::plain;
 use crate::experiment::schedule::Phase;
 use crate::experiment::{Event, Observer};
 use crate::mode::verify::TaskFailure;
@@ -144,8 +145,9 @@ impl Progress {
     }
 
     fn tell(&self, what: fmt::Arguments<'_>) {
-        // A terminal may have gone meanwhile.
-        let tell = || writeln!(io::stderr(), "{what}");
+        // Some of it may be a program's own words. A terminal may have gone meanwhile.
+        let what = what.to_string();
+        let tell = || writeln!(io::stderr(), "{}", plain(&what));
         let _ = match &self.bar {
             Some(bar) => bar.suspend(tell),
             None => tell(),

@@ -53,7 +53,7 @@ pub fn trend(rounds: &[f64]) -> Option<Trend> {
 /// all. Without any drift, one is told of at most [`DRIFT_LEVEL`] of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drifts {
-    /// Of what rounds of the same number took, over all rows that had one, where there are several rows and they drift.
+    /// Of what those rounds took that all rows have had, where there are several rows with enough rounds, and they drift.
     pub together: Option<Trend>,
     /// Of each row, where it drifts.
     pub each: Vec<Option<Trend>>,
@@ -64,14 +64,16 @@ pub struct Drifts {
 /// Together, a round counts with the mean of the logarithms of its times, each relative to its row's median (their geometric mean):
 /// five rounds of four rows, of which each alone could not show a trend at the level that four tests leave to each, can so.
 pub fn drifts(rows: &[Vec<(u64, f64)>]) -> Drifts {
-    // Half of what may go wrong is left to all together, the rest to each.
-    let (level_together, level_each) = match rows.len() {
+    // Five rounds that rise from each to the next have p = 1/60: just what a third of the level is, but for rounding.
+    const ROUNDING: f64 = 1e-12;
+    // A third of what may go wrong is left to all together, the rest to each.
+    let (level_together, level_each) = match rows.iter().filter(|row| row.len() >= MIN_ROUNDS).count() {
         0 | 1 => (0.0, DRIFT_LEVEL),
-        several => (DRIFT_LEVEL / 2.0, DRIFT_LEVEL / 2.0 / several as f64),
+        several => (DRIFT_LEVEL / 3.0 + ROUNDING, DRIFT_LEVEL * 2.0 / 3.0 / several as f64 + ROUNDING),
     };
     let times = |row: &[(u64, f64)]| row.iter().map(|(_, seconds)| *seconds).collect::<Vec<f64>>();
     let each = rows.iter().map(|row| trend(&times(row)).filter(|trend| trend.drifts(level_each))).collect();
-    let together = trend(&together(rows)).filter(|trend| rows.len() > 1 && trend.drifts(level_together));
+    let together = trend(&together(rows)).filter(|trend| trend.drifts(level_together));
     Drifts { together, each }
 }
 

@@ -247,7 +247,8 @@ impl fmt::Display for Notice<'_> {
             }
             Self::TooFewForTheBest { fewest, strategies, needed } => write!(
                 f,
-                "{fewest} rounds are enough to compare each with the baseline, but too few to name the best of {strategies}: that                  takes {needed} (--rounds, --time-budget)"
+                "{fewest} rounds are enough to compare each with the baseline, but too few to name the best of {strategies}: \
+                 that takes {needed} (--rounds, --time-budget)"
             ),
             Self::ShortRounds { strategies } => write!(
                 f,

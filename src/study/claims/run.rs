@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::engine::python::ProbeError;
 use crate::experiment::workbench::{PrepareError, Workbench};
 use crate::experiment::{Event, Observer, RunError};
-use crate::measure::shortage;
+use crate::measure::shortage::{self, Lack};
 use crate::plan::PlanError;
 
 /// What is to be put to the test.
@@ -280,7 +280,11 @@ impl From<PrepareError> for Missing {
         match error {
             PrepareError::Python(ProbeError::Interrupted) => Self::because(INTERRUPTED),
             PrepareError::Plan(error) => error.into(),
-            error => Self { lacking: true, ..Self::because(error) },
+            PrepareError::Python(error) => Self { lacking: true, ..Self::because(error) },
+            PrepareError::Other(error) => {
+                let lacking = error.is::<Lack>() || shortage::behind(&error).is_some();
+                Self { why: format!("{error:#}"), broken: !lacking, lacking }
+            }
         }
     }
 }

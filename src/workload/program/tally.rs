@@ -76,7 +76,12 @@ impl Tally {
         }
     }
 
-    /// Workers that could not be started while the round was set up.
+    /// One of those was started later, after all.
+    pub fn note_found(&self) {
+        self.counts[0].missing.fetch_sub(1, Relaxed);
+    }
+
+    /// Workers that could not be started while the round was set up, nor later.
     pub fn missing(&self) -> u64 {
         self.counts[0].missing.load(Relaxed)
     }
@@ -84,7 +89,7 @@ impl Tally {
     /// What there was not enough of for one of those, as an `errno`.
     pub fn wanting(&self) -> Option<i32> {
         let errno = self.counts[0].wanting.load(Relaxed);
-        (errno > 0).then_some(errno as i32)
+        (self.missing() > 0 && errno > 0).then_some(errno as i32)
     }
 
     /// Programs started.

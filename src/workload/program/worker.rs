@@ -75,6 +75,7 @@ impl Workload for LineWorker {
         let mut keeper = Keeper {
             starter: self.starter(),
             kept: None,
+            is_missing: false,
             answered: Vec::new(),
             compared: self.compared,
             tally: self.tally.clone(),
@@ -83,6 +84,7 @@ impl Workload for LineWorker {
         // Whatever is wrong is the first task's failure, if there is one for this worker.
         if let Err(failure) = keeper.worker() {
             self.tally.note_missing(failure);
+            keeper.is_missing = true;
         }
         keeper
     }
@@ -171,6 +173,8 @@ impl Marks {
 pub struct Keeper {
     starter: Result<Starter, Failure>,
     kept: Option<Conversation>,
+    /// Whether it could not be started for the first time.
+    is_missing: bool,
     /// Tasks that the kept worker has answered, a bit for each. If it has given a line too many, nobody can tell which of
     /// its lines answers which of them.
     answered: Vec<u64>,
@@ -186,6 +190,9 @@ impl Keeper {
             let name = format!("worker-{}", self.tally.started() + 1);
             self.kept = Some(Conversation::begin(|input, output| starter.spawn(&name, &input, &output))?);
             self.tally.start();
+            if std::mem::take(&mut self.is_missing) {
+                self.tally.note_found();
+            }
         }
         Ok(())
     }
