@@ -48,49 +48,37 @@ impl Found {
             require_files(temporary, workload.tasks, limits)?;
         }
         let Some(storage) = &self.storage else { return Ok(()) };
-        let folder = storage.folder.display();
-        let needed = workload.tasks.saturating_mul(disk::stride(workload.io_size_bytes));
-        if needed > storage.available_bytes / 10 * 9 {
-            return Err(format!(
-                "{} of {} tasks needs {} in {folder}, but {} are available",
-                workload.io.name(),
-                workload.tasks,
-                bytesize::ByteSize(needed).display().iec(),
-                bytesize::ByteSize(storage.available_bytes).display().iec()
-            ));
-        }
-        match storage.available_files {
-            Some(files) if workload.io == Io::Fsync && workload.tasks > files / 10 * 9 => Err(format!(
-                "fsync of {} tasks needs a file for each in {folder}, but there is room for {files} (df -i)",
-                workload.tasks
-            )),
-            _ => Ok(()),
-        }
+        let bytes = workload.tasks.saturating_mul(disk::stride(workload.io_size_bytes));
+        let files = if workload.io == Io::Fsync { workload.tasks } else { 0 };
+        let what = format!("{} of {} tasks", workload.io.name(), workload.tasks);
+        require(&what, &storage.folder.display().to_string(), storage, (bytes, files))
     }
 }
 
-/// Refuses `tasks` small files where there is no room for them: a block each, and something for what the file system notes of it.
+/// Refuses small files of `tasks` tasks where there is no room for them: a block each, and something for what the file system notes of it.
 fn require_files(storage: &Storage, tasks: u64, limits: &Limits) -> Result<(), String> {
     const EACH: u64 = 4096;
     /// What the kernel keeps in memory of a file that is nowhere else.
     const NOTES: u64 = 1024;
-    let folder = format!("{} (TMPDIR)", storage.folder.display());
+    let (what, folder) = (format!("file of {tasks} tasks"), format!("{} (TMPDIR)", storage.folder.display()));
+    require(&what, &folder, storage, (tasks.saturating_mul(EACH), tasks))?;
+    if !storage.is_in_memory() {
+        return Ok(());
+    }
+    let what = format!("files of {tasks} tasks in {folder}, which is in memory,");
+    guard::no_memory(&what, tasks.saturating_mul(EACH + NOTES), limits).map_or(Ok(()), Err)
+}
+
+/// Refuses `what` where `storage`, shown as `folder`, has no room for its bytes and files.
+fn require(what: &str, folder: &str, storage: &Storage, (bytes, files): (u64, u64)) -> Result<(), String> {
     let iec = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
-    let needed = tasks.saturating_mul(EACH);
-    if needed > storage.available_bytes / 10 * 9 {
-        return Err(format!(
-            "files of {tasks} tasks need {} in {folder}, but {} are available",
-            iec(needed),
-            iec(storage.available_bytes)
-        ));
+    if bytes > storage.available_bytes / 10 * 9 {
+        let (needed, available) = (iec(bytes), iec(storage.available_bytes));
+        return Err(format!("{what} needs {needed} in {folder}, but {available} are available"));
     }
     match storage.available_files {
-        Some(files) if tasks > files / 10 * 9 => Err(format!(
-            "the workload file needs a file for each of {tasks} tasks in {folder}, but there is room for {files} (df -i)"
-        )),
-        _ if storage.is_in_memory() => {
-            let what = format!("files of {tasks} tasks in {folder}, which is in memory,");
-            guard::no_memory(&what, tasks.saturating_mul(EACH + NOTES), limits).map_or(Ok(()), Err)
+        Some(room) if files > room / 10 * 9 => {
+            Err(format!("{what} needs a file for each in {folder}, but there is room for {room} (df -i)"))
         }
         _ => Ok(()),
     }
