@@ -14,7 +14,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::protocol::RoundReport;
+use crate::engine::protocol::{RoundReport, in_all};
 use crate::engine::python::Interpreter;
 use crate::experiment::pilot::Estimate;
 use crate::measure::bystander::Disturbance;
@@ -184,11 +184,15 @@ pub struct Round {
     pub report: RoundReport,
     /// From the start of the clock until the runner was gone, by the controller's clock.
     pub outside_seconds: f64,
-    /// CPU time of the runner and all it reaped, over its whole life, in user mode.
-    pub tree_cpu_user_seconds: f64,
-    /// The same in the kernel.
-    pub tree_cpu_system_seconds: f64,
-    /// Why user and system time, here and in the engine's report, say nothing apart from each other. Their sum is right all the same.
+    /// CPU time of the runner and all it reaped, over its whole life. What was written before this field was has both its parts
+    /// instead: see [`Self::tree_cpu_seconds`].
+    #[serde(default)]
+    pub tree_cpu_seconds: Option<f64>,
+    /// The part of it in user mode; null where the kernel cannot tell both parts apart.
+    pub tree_cpu_user_seconds: Option<f64>,
+    /// The part of it in the kernel, likewise.
+    pub tree_cpu_system_seconds: Option<f64>,
+    /// Why user and system time, here and in the engine's report, are null. Their sum is right all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_split_missing: Option<CpuSplitMissing>,
     /// CPU time of the peer that tasks did their I/O with, which is no part of the round; absent without one.
@@ -201,6 +205,13 @@ pub struct Round {
     pub kernel_forks: Option<u64>,
     /// How late a bystander woke during the round.
     pub disturbance: Option<Disturbance>,
+}
+
+impl Round {
+    /// CPU time of the runner and all it reaped, over its whole life, in seconds.
+    pub fn tree_cpu_seconds(&self) -> f64 {
+        in_all(self.tree_cpu_seconds, [self.tree_cpu_user_seconds, self.tree_cpu_system_seconds])
+    }
 }
 
 /// Why user and system time cannot be told apart.
@@ -217,6 +228,13 @@ pub enum CpuSplitMissing {
 const LEAST_SPLIT_SECONDS: f64 = 0.1;
 
 impl CpuSplitMissing {
+    /// As in exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooFewTicks => "too_few_ticks",
+        }
+    }
+
     /// Of `processes` that had `cpu_seconds` in all.
     pub fn of(cpu_seconds: f64, processes: u64) -> Option<Self> {
         (cpu_seconds < LEAST_SPLIT_SECONDS * processes as f64).then_some(Self::TooFewTicks)

@@ -44,7 +44,9 @@ fn csv_has_a_row_for_each_round_and_strategy_with_the_raw_values() {
         });
         let row = row.unwrap_or_else(|| panic!("no round {} of {}", round.round, strategy.name));
         assert_eq!(row["total_seconds"].parse(), Ok(round.report.total_seconds), "exactly");
-        assert_eq!(row["cpu_system_seconds"].parse(), Ok(round.report.cpu_system_seconds));
+        assert_eq!(row["cpu_seconds"].parse(), Ok(round.report.cpu_seconds()));
+        assert_eq!(row["cpu_system_seconds"].parse().ok(), round.report.cpu_system_seconds);
+        assert_eq!(row["cpu_split_missing"].is_empty(), round.report.cpu_system_seconds.is_some());
         assert_eq!(row["workload"], "a,\"b");
         assert_eq!(Some(&row["digest"]), round.report.digest.as_ref());
         let workers = strategy.settings.workers.map(|workers| workers.to_string()).unwrap_or_default();

@@ -105,7 +105,7 @@ fn messages_of_engines() {
         r#"{"type":"ready"}"#,
         r#"{"type":"progress","tasks_done":5,"alive":2}"#,
         r#"{"type":"limit","message":"no"}"#,
-        r#"{"type":"report","total_seconds":1.0,"set_up_seconds":0.1,"execute_seconds":0.8,"tear_down_seconds":0.1,"cpu_user_seconds":1.0,"cpu_system_seconds":0.0,"tasks_completed":5,"tasks_failed":0,"retries":0,"processes_started":2,"peak_alive":2,"digest":"ab","work_units":0,"io_overshoot_mean_seconds":null,"io_overshoot_max_seconds":null,"failures":[]}"#,
+        r#"{"type":"report","total_seconds":1.0,"set_up_seconds":0.1,"execute_seconds":0.8,"tear_down_seconds":0.1,"cpu_seconds":1.0,"cpu_user_seconds":1.0,"cpu_system_seconds":0.0,"tasks_completed":5,"tasks_failed":0,"retries":0,"processes_started":2,"peak_alive":2,"digest":"ab","work_units":0,"io_overshoot_mean_seconds":null,"io_overshoot_max_seconds":null,"failures":[]}"#,
     ];
     fuzz("messages of engines", texts.map(String::from).into(), |text| {
         told(serde_json::from_str::<Message>(text));

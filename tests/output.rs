@@ -46,7 +46,7 @@ fn cells(document: &Document, row: &StrategyResult) -> (Vec<String>, Vec<String>
         seconds(total),
         percent(median(&|round| round.report.set_up_seconds) / total),
         metric(document.plan.workload.tasks as f64 / total),
-        seconds(median(&|round| round.report.cpu_user_seconds + round.report.cpu_system_seconds)),
+        seconds(median(&|round| round.report.cpu_seconds())),
     ];
     if row.name != document.plan.run.baseline {
         timing.push(times(summary.speedup_over_baseline.expect("a speed-up").ratio));

@@ -109,13 +109,66 @@ fn cpu_time_is_what_the_cgroup_accounts() {
             assert!(off <= 0.02, "{mode}, {what}: {ours:.3} s of CPU time, the cgroup says {theirs:.3} s");
         };
         let [start, stop] = accountant.timed;
-        agree("t0 to t3", report.cpu_user_seconds + report.cpu_system_seconds, accounted(start, stop));
-        agree(
-            "the whole tree",
-            (tree.user + tree.system).as_secs_f64(),
-            accounted(before, accountant.read()),
-        );
+        agree("t0 to t3", report.cpu_seconds(), accounted(start, stop));
+        agree("the whole tree", tree.total_seconds(), accounted(before, accountant.read()));
     }
+}
+
+/// Reads how a cgroup's CPU time divides into user and system time when the runner starts and when it is gone.
+struct Divider<'a> {
+    cgroup: &'a Cgroup,
+    file: &'a str,
+}
+
+impl Divider<'_> {
+    /// In whatever unit the account has.
+    fn read(&self) -> [f64; 2] {
+        let text = fs::read_to_string(self.cgroup.folder.join(self.file)).expect("the account");
+        ["user", "system"].map(|part| {
+            let is_of = |name: &str| name == part || name.strip_suffix("_usec") == Some(part);
+            let found = text.lines().find_map(|line| line.split_once(' ').filter(|(name, _)| is_of(name)));
+            found.and_then(|(_, number)| number.parse().ok()).expect("both parts")
+        })
+    }
+}
+
+impl Observer for Divider<'_> {
+    fn admit(&self, runner: &mut Command) {
+        self.cgroup.admit(runner);
+    }
+}
+
+#[test]
+fn user_and_system_time_of_long_tasks_divide_as_in_the_cgroups_account() {
+    let accounts = [("cpuacct", "cpuacct.stat"), ("cpu", "cpu.stat")];
+    let is_there = |cgroup: &Cgroup, file: &str| cgroup.folder.join(file).exists();
+    let found = accounts.into_iter().find_map(|(controller, file)| {
+        let folder = cgroup_to_make(controller, &format!("outside-{}-split", std::process::id()))?;
+        fs::create_dir(&folder).ok()?;
+        let cgroup = Cgroup { folder };
+        is_there(&cgroup, file).then_some((cgroup, file))
+    });
+    let Some((cgroup, file)) = found else {
+        return skip(
+            "user_and_system_time_of_long_tasks",
+            "no cgroup that accounts for CPU time can be made",
+        );
+    };
+    let computes = WorkloadSpec { cpu_seconds: 0.1, units_per_second: cpu::calibrate(), ..nothing(10) };
+    // New pages are the kernel's work.
+    let takes_pages = WorkloadSpec { memory_bytes: 256 << 20, ..nothing(10) };
+    let mut shares = Vec::new();
+    for workload in [computes, takes_pages] {
+        let mut divider = Divider { cgroup: &cgroup, file };
+        let before = divider.read();
+        let (_, tree) = observed(Mode::Serial, Settings::default(), workload, true, &mut divider);
+        let [user, system] = [0, 1].map(|part| divider.read()[part] - before[part]);
+        let (ours, theirs) = (tree.system.as_secs_f64() / tree.total_seconds(), system / (user + system));
+        // Both divide by where ticks fell; a tick is up to a fiftieth of all of it.
+        assert!((ours - theirs).abs() <= 0.1, "{tree:?}, the cgroup says {user} user and {system} system");
+        shares.push(ours);
+    }
+    assert!(shares[0] < shares[1], "which of them takes pages is seen: {shares:?}");
 }
 
 #[test]
@@ -332,8 +385,8 @@ fn what_a_task_has_started_and_not_waited_for_counts_in_every_engine() {
             all.iter().all(|round| round.report.left_running == 0).then_some(all)
         });
         for round in found.unwrap_or_else(|| panic!("{engine}: the process was left running each time")) {
-            let own = round.report.cpu_user_seconds + round.report.cpu_system_seconds;
-            let tree = round.tree_cpu_user_seconds + round.tree_cpu_system_seconds;
+            let own = round.report.cpu_seconds();
+            let tree = round.tree_cpu_seconds();
             // What a runner takes to start is in the tree alone.
             assert!(own >= 0.5 * tree, "{engine}: {own} s of {tree} s");
         }

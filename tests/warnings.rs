@@ -203,7 +203,7 @@ fn workers_that_wait_could_be_more() {
         strategy.mode = Mode::Pool;
         strategy.settings.workers = Some(workers);
         for round in &mut strategy.rounds {
-            (round.tree_cpu_user_seconds, round.tree_cpu_system_seconds) = (cpu_seconds, 0.0);
+            round.tree_cpu_seconds = Some(cpu_seconds);
         }
         said(&document, "waiting_workers")
     };

@@ -86,10 +86,15 @@ pub struct RoundReport {
     pub execute_seconds: f64,
     /// t3 − t2: until every worker is gone.
     pub tear_down_seconds: f64,
-    /// CPU time from t0 to t3 in user mode, of the runner and everyone it reaped.
-    pub cpu_user_seconds: f64,
-    /// The same in the kernel.
-    pub cpu_system_seconds: f64,
+    /// CPU time from t0 to t3, of the runner and everyone it reaped. What was written before this field was has both its parts
+    /// instead: see [`Self::cpu_seconds`].
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
+    /// The part of it in user mode. In an export it is null where the kernel cannot tell both parts apart: see
+    /// `cpu_split_missing`.
+    pub cpu_user_seconds: Option<f64>,
+    /// The part of it in the kernel, likewise.
+    pub cpu_system_seconds: Option<f64>,
     /// Tasks whose result is there and right.
     pub tasks_completed: u64,
     /// Tasks that failed.
@@ -135,4 +140,16 @@ pub struct RoundReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(skip)]
     pub parts: Vec<u32>,
+}
+
+impl RoundReport {
+    /// CPU time from t0 to t3 in seconds, user and system together.
+    pub fn cpu_seconds(&self) -> f64 {
+        in_all(self.cpu_seconds, [self.cpu_user_seconds, self.cpu_system_seconds])
+    }
+}
+
+/// CPU time, from the sum or, where that was not yet written, its parts.
+pub fn in_all(cpu_seconds: Option<f64>, parts: [Option<f64>; 2]) -> f64 {
+    cpu_seconds.unwrap_or_else(|| parts.iter().flatten().sum())
 }

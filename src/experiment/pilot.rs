@@ -234,7 +234,7 @@ impl Session<'_> {
             tasks,
             seconds,
             besides: (whole - seconds).max(0.0),
-            cpu_seconds: completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds,
+            cpu_seconds: completed.tree_cpu.total_seconds(),
         })
     }
 

@@ -19,7 +19,7 @@ use crate::measure::memory::{Gauge, MemoryReading, Method};
 use crate::measure::shortage;
 use crate::sys::fork;
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
-use crate::sys::wait::{Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
+use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -29,9 +29,7 @@ pub struct Completed {
     /// From before the clock started until the runner was gone, by the controller's clock.
     pub outside_seconds: f64,
     /// CPU time of the runner and all it reaped, from its first to its last instruction.
-    pub tree_cpu_user_seconds: f64,
-    /// The same in the kernel.
-    pub tree_cpu_system_seconds: f64,
+    pub tree_cpu: CpuTime,
     /// CPU time of the peer that tasks did I/O with, which is no part of the round.
     pub peer_cpu_seconds: Option<f64>,
     /// What the runner and all it reaped read from storage, over its whole life.
@@ -336,8 +334,7 @@ fn converse(
     Ok(Completed {
         report,
         outside_seconds,
-        tree_cpu_user_seconds: reaped.usage.user.as_secs_f64(),
-        tree_cpu_system_seconds: reaped.usage.system.as_secs_f64(),
+        tree_cpu: reaped.usage,
         peer_cpu_seconds: None,
         storage_read_bytes: reaped.storage_read_bytes,
         kernel_forks,

@@ -202,8 +202,7 @@ impl<'a> Session<'a> {
             observer.notice(Event::Progress { tasks_done, alive });
         });
         self.observer.notice(Event::RoundEnds);
-        let peer_cpu_seconds =
-            props.peer.and_then(Peer::stop).map(|cpu| (cpu.user + cpu.system).as_secs_f64());
+        let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());
         let completed = completed.map_err(|failure| self.explain(row, failure))?;
         let completed = Completed { peer_cpu_seconds, ..completed };
         records.expected = Some(started.elapsed());

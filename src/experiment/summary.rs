@@ -104,17 +104,28 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
 }
 
 fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
-    let cpu_seconds = completed.tree_cpu_user_seconds + completed.tree_cpu_system_seconds;
+    let tree = completed.tree_cpu;
+    let tree_seconds = tree.total_seconds();
     let processes = 1 + completed.report.processes_started + completed.report.helpers_started;
+    let cpu_split_missing = CpuSplitMissing::of(tree_seconds, processes);
+    let unless_missing = |part: Option<f64>| part.filter(|_| cpu_split_missing.is_none());
+    let report = RoundReport {
+        cpu_user_seconds: unless_missing(completed.report.cpu_user_seconds),
+        cpu_system_seconds: unless_missing(completed.report.cpu_system_seconds),
+        // What tasks did one by one is summed up over all rounds.
+        latency: None,
+        parts: Vec::new(),
+        ..completed.report
+    };
     Round {
         round,
         order,
-        // What tasks did one by one is summed up over all rounds.
-        report: RoundReport { latency: None, parts: Vec::new(), ..completed.report },
+        report,
         outside_seconds: completed.outside_seconds,
-        tree_cpu_user_seconds: completed.tree_cpu_user_seconds,
-        tree_cpu_system_seconds: completed.tree_cpu_system_seconds,
-        cpu_split_missing: CpuSplitMissing::of(cpu_seconds, processes),
+        tree_cpu_seconds: Some(tree_seconds),
+        tree_cpu_user_seconds: unless_missing(Some(tree.user.as_secs_f64())),
+        tree_cpu_system_seconds: unless_missing(Some(tree.system.as_secs_f64())),
+        cpu_split_missing,
         peer_cpu_seconds: completed.peer_cpu_seconds,
         storage_read_bytes: reads.then_some(completed.storage_read_bytes),
         kernel_forks: completed.kernel_forks,
@@ -165,7 +176,7 @@ fn summarise(rounds: &[Round], plan: &Plan) -> Option<StrategySummary> {
         set_up_seconds: median(&|round| round.report.set_up_seconds)?,
         execute_seconds: median(&|round| round.report.execute_seconds)?,
         tear_down_seconds: median(&|round| round.report.tear_down_seconds)?,
-        cpu_seconds: median(&|round| round.report.cpu_user_seconds + round.report.cpu_system_seconds)?,
+        cpu_seconds: median(&|round| round.report.cpu_seconds())?,
         speedup_over_baseline: None,
     })
 }

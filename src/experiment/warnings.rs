@@ -234,10 +234,7 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
     {
         return None;
     }
-    let share = |round: &Round| {
-        let cpu_seconds = round.tree_cpu_user_seconds + round.tree_cpu_system_seconds;
-        cpu_seconds / (workers as f64 * round.report.total_seconds)
-    };
+    let share = |round: &Round| round.tree_cpu_seconds() / (workers as f64 * round.report.total_seconds);
     let shares: Vec<f64> = strategy.rounds.iter().map(share).collect();
     let seconds = strategy.summary.as_ref()?.total_seconds.median;
     let busy = stats::summarise(&shares, document.plan.run.seed)?.median;

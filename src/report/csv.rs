@@ -7,7 +7,7 @@ use anyhow::Context;
 use csv::{Terminator, WriterBuilder};
 
 use super::subject::Subject;
-use crate::document::{Document, Round, StrategyResult};
+use crate::document::{CpuSplitMissing, Document, Round, StrategyResult};
 use crate::measure::bystander::Disturbance;
 use crate::mode::settings::{Api, Evaluator, Start, Transport};
 
@@ -45,8 +45,9 @@ const COLUMNS: &[Column] = &[
     ("set_up_seconds", |line| line.round.report.set_up_seconds.to_string()),
     ("execute_seconds", |line| line.round.report.execute_seconds.to_string()),
     ("tear_down_seconds", |line| line.round.report.tear_down_seconds.to_string()),
-    ("cpu_user_seconds", |line| line.round.report.cpu_user_seconds.to_string()),
-    ("cpu_system_seconds", |line| line.round.report.cpu_system_seconds.to_string()),
+    ("cpu_seconds", |line| line.round.report.cpu_seconds().to_string()),
+    ("cpu_user_seconds", |line| or_empty(line.round.report.cpu_user_seconds)),
+    ("cpu_system_seconds", |line| or_empty(line.round.report.cpu_system_seconds)),
     ("tasks_completed", |line| line.round.report.tasks_completed.to_string()),
     ("tasks_failed", |line| line.round.report.tasks_failed.to_string()),
     ("tasks_not_tried", |line| line.round.report.tasks_not_tried.to_string()),
@@ -60,9 +61,10 @@ const COLUMNS: &[Column] = &[
     ("io_overshoot_max_seconds", |line| or_empty(line.round.report.io_overshoot_max_seconds)),
     ("left_running", |line| line.round.report.left_running.to_string()),
     ("outside_seconds", |line| line.round.outside_seconds.to_string()),
-    ("tree_cpu_user_seconds", |line| line.round.tree_cpu_user_seconds.to_string()),
-    ("tree_cpu_system_seconds", |line| line.round.tree_cpu_system_seconds.to_string()),
-    ("cpu_split_missing", |line| or_empty(line.round.cpu_split_missing.map(|_| "too_few_ticks"))),
+    ("tree_cpu_seconds", |line| line.round.tree_cpu_seconds().to_string()),
+    ("tree_cpu_user_seconds", |line| or_empty(line.round.tree_cpu_user_seconds)),
+    ("tree_cpu_system_seconds", |line| or_empty(line.round.tree_cpu_system_seconds)),
+    ("cpu_split_missing", |line| or_empty(line.round.cpu_split_missing.map(CpuSplitMissing::name))),
     ("peer_cpu_seconds", |line| or_empty(line.round.peer_cpu_seconds)),
     ("storage_read_bytes", |line| or_empty(line.round.storage_read_bytes)),
     ("kernel_forks", |line| or_empty(line.round.kernel_forks)),

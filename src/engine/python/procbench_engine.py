@@ -465,6 +465,7 @@ def report(spec, outcome, verified, user, system, arrivals):
         "set_up_seconds": (ready - outcome.begin) * 1e-9,
         "execute_seconds": (outcome.collected - ready) * 1e-9,
         "tear_down_seconds": (outcome.end - outcome.collected) * 1e-9,
+        "cpu_seconds": user + system,
         "cpu_user_seconds": user,
         "cpu_system_seconds": system,
         "tasks_completed": spec["tasks"] - verified["failed"],
