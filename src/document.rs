@@ -25,7 +25,7 @@ use crate::mode::Settings;
 use crate::mode::verify::TaskFailure;
 use crate::plan::Plan;
 use crate::saved;
-use crate::stats::{Comparison, Summary, Verdict};
+use crate::stats::{Comparison, Histogram, Summary, Verdict};
 use crate::sys;
 use head::Kind;
 use standing::Standing;
@@ -114,6 +114,9 @@ pub struct Environment {
     pub own_forks: Option<u64>,
     /// How late a bystander woke while nothing was run: before the first round, and after the last.
     pub idle_disturbance: Disturbance,
+    /// What its percentiles are of; absent from documents that older versions wrote.
+    #[serde(default)]
+    pub idle_disturbance_histogram: Option<Histogram>,
 }
 
 /// A row: a strategy with all its rounds.
@@ -144,6 +147,9 @@ pub struct StrategyResult {
     pub latency: Option<Latency>,
     /// How late a bystander woke during the timed rounds.
     pub disturbance: Option<Disturbance>,
+    /// What its percentiles are of; absent from documents that older versions wrote.
+    #[serde(default)]
+    pub disturbance_histogram: Option<Histogram>,
 }
 
 /// How long tasks waited and took.
@@ -155,6 +161,12 @@ pub struct Latency {
     pub wait: Percentiles,
     /// From its start to its end.
     pub service: Percentiles,
+    /// What the percentiles of `wait` are of; absent from documents that older versions wrote.
+    #[serde(default)]
+    pub wait_histogram: Option<Histogram>,
+    /// The same of `service`.
+    #[serde(default)]
+    pub service_histogram: Option<Histogram>,
 }
 
 /// A distribution in a few numbers, good to 1 %.

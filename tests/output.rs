@@ -13,6 +13,7 @@ use procbench::plan::draft::Draft;
 use procbench::plan::{Machine, Plan};
 use procbench::report::numbers::{bytes, count, metric, percent, seconds, times};
 use procbench::report::{articles, sentence};
+use procbench::stats::Histogram;
 
 const ESCAPE: char = '\x1b';
 
@@ -89,6 +90,53 @@ fn every_number_in_the_tables_is_in_the_export() {
     let mut again = anstream::StripStream::new(Vec::new());
     procbench::report::write(&document, &mut again).expect("memory to write to");
     assert_eq!(String::from_utf8(again.into_inner()).expect("text"), finished.stdout);
+}
+
+/// The percentile `q` of what an export says was seen, if it is of as many times as it should be.
+fn percentile_of(seen: Option<&Histogram>, count: u64, q: f64) -> f64 {
+    let seen = seen.expect("what the percentiles are of");
+    assert_eq!(seen.count.iter().sum::<u64>(), count, "each time once");
+    assert_eq!(seen.count.len(), seen.up_to_seconds.len());
+    assert!(seen.up_to_seconds.is_sorted());
+    let mut counted = 0;
+    let mut ranges = seen.up_to_seconds.iter().zip(&seen.count);
+    let found = ranges.find(|(_, times)| {
+        counted += *times;
+        counted as f64 >= q * count as f64
+    });
+    *found.expect("a percentile").0
+}
+
+#[test]
+fn every_percentile_follows_from_what_the_export_says_was_seen() {
+    let document = Sandbox::new()
+        .measure("-n 3000 --cpu 20us --io-wait 100us --rounds 3 -m threads:workers=4,process:in-flight=4");
+    let mut checked = 0;
+    let mut check = |seen: Option<&Histogram>, count: u64, q: f64, told: Option<f64>| {
+        let Some(told) = told else { return };
+        assert_eq!(percentile_of(seen, count, q), told, "the percentile {q} of {count}");
+        checked += 1;
+    };
+    for row in &document.strategies {
+        let latency = row.latency.as_ref().expect("tasks are stamped");
+        let both = [
+            (&latency.wait, latency.wait_histogram.as_ref()),
+            (&latency.service, latency.service_histogram.as_ref()),
+        ];
+        for (told, seen) in both {
+            check(seen, told.count, 0.5, told.p50_seconds);
+            check(seen, told.count, 0.9, told.p90_seconds);
+            check(seen, told.count, 0.99, told.p99_seconds);
+            check(seen, told.count, 1.0, Some(told.max_seconds));
+        }
+        let late = row.disturbance.expect("a bystander stood by");
+        check(row.disturbance_histogram.as_ref(), late.count, 0.5, late.p50_seconds);
+        check(row.disturbance_histogram.as_ref(), late.count, 0.99, late.p99_seconds);
+    }
+    let idle = document.environment.idle_disturbance;
+    check(document.environment.idle_disturbance_histogram.as_ref(), idle.count, 0.5, idle.p50_seconds);
+    check(document.environment.idle_disturbance_histogram.as_ref(), idle.count, 1.0, idle.max_seconds);
+    assert!(checked >= 16, "wait and service of two rows: {checked}");
 }
 
 #[test]

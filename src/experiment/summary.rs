@@ -17,7 +17,7 @@ use crate::measure::memory::{MemoryReading, Method, Missing};
 use crate::mode::Mode;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
-use crate::stats;
+use crate::stats::{self, in_seconds};
 use crate::workload::{Io, WorkloadSpec};
 
 /// The document of a run.
@@ -56,6 +56,7 @@ pub fn sum_up(
             before: seen.before,
             after: seen.after,
             idle_disturbance: seen.idle.disturbance(),
+            idle_disturbance_histogram: Some(seen.idle.histogram()),
         },
         estimate: seen.estimate,
         strategies: untagged(own),
@@ -97,6 +98,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         untimed_tasks_not_tried: records.untimed_tasks_not_tried,
         untimed_failures: records.untimed_failures,
         disturbance: (!rounds.is_empty()).then(|| lateness.disturbance()),
+        disturbance_histogram: (!rounds.is_empty()).then(|| lateness.histogram()),
         rounds,
         memory,
         latency,
@@ -137,31 +139,35 @@ fn latency(records: &Records) -> Option<Latency> {
     let of_rounds: Vec<&RoundLatency> =
         records.timed.iter().filter_map(|(_, _, completed)| completed.report.latency.as_ref()).collect();
     let first = of_rounds.first()?;
+    let (wait, wait_histogram) = distribution(of_rounds.iter().map(|latency| &latency.wait));
+    let (service, service_histogram) = distribution(of_rounds.iter().map(|latency| &latency.service));
     Some(Latency {
         one_in: first.one_in,
-        wait: percentiles(of_rounds.iter().map(|latency| &latency.wait)),
-        service: percentiles(of_rounds.iter().map(|latency| &latency.service)),
+        wait,
+        service,
+        wait_histogram: Some(wait_histogram),
+        service_histogram: Some(service_histogram),
     })
 }
 
-fn percentiles<'a>(rounds: impl Iterator<Item = &'a Buckets> + Clone) -> Percentiles {
+fn distribution<'a>(rounds: impl Iterator<Item = &'a Buckets> + Clone) -> (Percentiles, stats::Histogram) {
     let longest = rounds.clone().filter_map(Buckets::longest).max().unwrap_or(0);
     let histogram: Histogram<u64> = Buckets::merge(rounds);
     // A percentile says something only if there are this many beyond it.
     const BEYOND: f64 = 10.0;
     let count = histogram.len();
-    let seconds = |nanoseconds: u64| nanoseconds as f64 * 1e-9;
     let quantile = |q: f64| {
         let enough = count as f64 * (1.0 - q) >= BEYOND - 1e-6;
-        enough.then(|| seconds(histogram.value_at_quantile(q).min(longest)))
+        enough.then(|| in_seconds(histogram.value_at_quantile(q).min(longest)))
     };
-    Percentiles {
+    let percentiles = Percentiles {
         p50_seconds: quantile(0.5),
         p90_seconds: quantile(0.9),
         p99_seconds: quantile(0.99),
-        max_seconds: seconds(longest),
+        max_seconds: in_seconds(longest),
         count,
-    }
+    };
+    (percentiles, stats::Histogram::of(&histogram, longest))
 }
 
 fn summarise(rounds: &[Round], plan: &Plan) -> Option<StrategySummary> {

@@ -23,6 +23,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::stats::{self, in_seconds};
 use crate::sys::{clock, fork, raw};
 
 /// How long the bystander sleeps at a time.
@@ -147,16 +148,20 @@ impl Lateness {
         self.histogram.len()
     }
 
+    /// All of it, as often as it was seen.
+    pub fn histogram(&self) -> stats::Histogram {
+        stats::Histogram::of(&self.histogram, self.max)
+    }
+
     /// All of it in a few numbers.
     pub fn disturbance(&self) -> Disturbance {
         let count = self.count();
-        let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
         // The histogram answers with the upper end of a bucket.
-        let quantile = |q| seconds(self.histogram.value_at_quantile(q).min(self.max));
+        let quantile = |q| in_seconds(self.histogram.value_at_quantile(q).min(self.max));
         Disturbance {
             p50_seconds: (count >= MIN_FOR_P50).then(|| quantile(0.50)),
             p99_seconds: (count >= MIN_FOR_P99).then(|| quantile(0.99)),
-            max_seconds: (count > 0).then(|| seconds(self.max)),
+            max_seconds: (count > 0).then(|| in_seconds(self.max)),
             count,
         }
     }
