@@ -10,6 +10,7 @@ use super::schedule::Phase;
 use super::session::Session;
 use super::{Event, Records, Row};
 use crate::measure::bystander::NAP;
+use crate::measure::memory::Method;
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::{Mode, Settings};
 use crate::plan::{Plan, estimate};
@@ -157,7 +158,10 @@ impl Session<'_> {
             self.rounds_seconds(untimed, round.round_seconds + round.besides_seconds.unwrap_or(0.0))
         };
         let all_rounds: f64 = rows.iter().zip(&rounds).map(seconds).sum();
-        let run_seconds = all_rounds + spent.as_secs_f64() + self.setting.idle.as_secs_f64();
+        let of_memory: u64 = rows.iter().map(|row| self.memory_rounds(row)).sum();
+        let looks = self.memory_method().map_or(Duration::ZERO, Method::looks_before);
+        let looks_seconds = looks.as_secs_f64() * of_memory as f64;
+        let run_seconds = all_rounds + looks_seconds + spent.as_secs_f64() + self.setting.idle.as_secs_f64();
         Estimate { run_seconds, rounds }
     }
 

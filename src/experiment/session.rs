@@ -1,7 +1,7 @@
 //! Round after round: in which order, with what made ready, and whether they agree.
 
 use super::*;
-use crate::measure::memory::Choice;
+use crate::measure::memory::{Choice, Method};
 use crate::mode::Mode;
 use crate::stats::MedianRanks;
 
@@ -34,8 +34,8 @@ pub(super) struct Session<'a> {
     pub(super) estimate: Option<Estimate>,
     /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
     pub(super) input: Option<(Folder, u64)>,
-    /// Whether memory is looked at from time to time; `None` until somebody asks.
-    samples_memory: Option<bool>,
+    /// By what memory is measured, if by anything; `None` until somebody asks.
+    memory_method: Option<Option<Method>>,
     /// Opened to learn by what memory is measured, and not used yet.
     next_gauge: Option<Gauge>,
     /// Where what functions return is to be written: by one round, since all return the same.
@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
             own_forks: 0,
             estimate: None,
             input: None,
-            samples_memory: None,
+            memory_method: None,
             next_gauge: None,
             returns: setting.returns.clone(),
         }
@@ -280,18 +280,19 @@ impl<'a> Session<'a> {
         const SHORT_SECONDS: f64 = 0.01;
         let come_and_go = row.strategy.mode == Mode::Process
             && (row.workload.kind.is_program() || row.workload.expected_task_seconds() < SHORT_SECONDS);
-        let says_little = self.samples_memory() || come_and_go;
+        let says_little = self.memory_method().is_some_and(Method::is_sampled) || come_and_go;
         if says_little { SEVERAL_MEMORY_ROUNDS.min(self.plan.run.rounds).max(1) } else { 1 }
     }
 
-    fn samples_memory(&mut self) -> bool {
-        if let Some(known) = self.samples_memory {
+    /// How memory will be measured, if it can be.
+    pub(super) fn memory_method(&mut self) -> Option<Method> {
+        if let Some(known) = self.memory_method {
             return known;
         }
         // It stays for the first of these rounds; why there is none, that round says.
         self.next_gauge = self.open_gauge().ok();
-        let samples = self.next_gauge.as_ref().is_some_and(|gauge| gauge.method().is_sampled());
-        *self.samples_memory.insert(samples)
+        let method = self.next_gauge.as_ref().map(Gauge::method);
+        *self.memory_method.insert(method)
     }
 
     fn take_gauge(&mut self) -> Result<Gauge, RoundFailure> {

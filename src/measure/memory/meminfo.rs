@@ -17,6 +17,9 @@ use super::{MemoryReading, Missing, PeakFrom, SEEN};
 const LOOKS: u32 = 20;
 const APART: Duration = Duration::from_millis(3);
 
+/// How long all of these take where the machine has settled already.
+pub(super) const LOOKS_BEFORE: Duration = APART.saturating_mul(LOOKS);
+
 /// Two looks that differ by no more than this are of a machine that has settled; after so many others there is no more waiting.
 const SETTLED_BYTES: u64 = 64 << 10;
 const MOST_LOOKS_TO_SETTLE: u32 = 50;

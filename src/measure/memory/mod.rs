@@ -17,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,14 @@ impl Method {
     /// the next, where an account that the kernel keeps of the round alone does not.
     pub const fn is_sampled(self) -> bool {
         matches!(self, Self::Meminfo | Self::Pss)
+    }
+
+    /// How long it looks at what others do before each round, at least.
+    pub const fn looks_before(self) -> Duration {
+        match self {
+            Self::Meminfo => meminfo::LOOKS_BEFORE,
+            Self::CgroupV2 | Self::CgroupV1 | Self::Pss => Duration::ZERO,
+        }
     }
 
     /// As the tables name it.
