@@ -35,6 +35,9 @@ fn workloads() -> Vec<&'static str> {
             "-n 40 --rounds 3 -m pool:workers=2,process -- sleep 0.01",
             "-n 300 --rounds 3 -m serial,threads,pool:workers=2,process --worker cat",
             "-n 100 --io echo --io-wait 5ms --rounds 3 -m serial,pool,process",
+            "-n 60 --io fsync --rounds 3 -m serial,threads,pool:workers=2,process",
+            "-n 40 --io-wait 5ms --rounds 3 --engine python -m threads,pool:workers=2,process",
+            "-n 40 --rounds 3 --engine xargs -m process -- sleep 0.01",
         ]
     } else {
         vec![
@@ -266,11 +269,88 @@ fn with_nobody_reading_any_more() {
 }
 
 /// Those that are made of several runs.
-const STUDIES: [&str; 3] = [
+const STUDIES: [&str; 4] = [
     "sweep --vary tasks=8,16 --io-wait 2ms --rounds 3 -m serial,pool:workers=2,process",
     "crossover --between serial,process --over io-wait=0..4ms -n 20 --rounds 6 --time-limit 4s",
     "advise -n 40 --io-wait 2ms --time-limit 3s --rounds 3",
+    "claims ordered fifo --quick --engine native",
 ];
+
+/// How a study is ended, and how it may end then.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Signal(Signal),
+    /// Once more, a little later.
+    Twice(Signal),
+    RunnerKilled,
+    TerminalClosed,
+    PipeClosed,
+}
+
+const ENDS: [End; 8] = [
+    End::Signal(Signal::SIGINT),
+    End::Signal(Signal::SIGTERM),
+    End::Signal(Signal::SIGHUP),
+    End::Signal(Signal::SIGKILL),
+    End::Twice(Signal::SIGINT),
+    End::RunnerKilled,
+    End::TerminalClosed,
+    End::PipeClosed,
+];
+
+impl End {
+    fn codes(self) -> &'static [Option<i32>] {
+        match self {
+            Self::RunnerKilled => &[Some(1), Some(0)],
+            Self::PipeClosed => &[Some(0)],
+            Self::Signal(_) | Self::Twice(_) | Self::TerminalClosed => &SIGNALLED,
+        }
+    }
+
+    /// Starts `command`, ends it so after `moment`, and waits until it has ended.
+    fn befalls(
+        self,
+        sandbox: &Sandbox,
+        mut command: Command,
+        moments: &mut Moments,
+        moment: Duration,
+    ) -> Finished {
+        let terminal = matches!(self, Self::TerminalClosed).then(|| openpty(None, None).expect("a terminal"));
+        let pipe = matches!(self, Self::PipeClosed).then(|| std::io::pipe().expect("a pipe"));
+        let mut running = match (&terminal, &pipe) {
+            (Some(terminal), _) => {
+                let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
+                command.stdin(stream()).stdout(stream()).stderr(stream());
+                sandbox.start_at(command, Some(0))
+            }
+            (None, Some((_, writes))) => {
+                command.stdout(writes.try_clone().expect("a descriptor"));
+                sandbox.start(command)
+            }
+            (None, None) => sandbox.start(command),
+        };
+        thread::sleep(moment);
+        match self {
+            Self::Signal(signal) => running.signal_if_there(signal),
+            Self::Twice(signal) => {
+                running.signal_if_there(signal);
+                thread::sleep(moments.up_to(2 * AGAIN));
+                running.signal_if_there(signal);
+            }
+            // Between two runs of a study there is none for a while.
+            Self::RunnerKilled => {
+                while !running.has_ended() {
+                    if running.runner().is_some_and(|runner| send(runner, Signal::SIGKILL)) {
+                        break;
+                    }
+                }
+            }
+            Self::TerminalClosed => drop(terminal),
+            Self::PipeClosed => drop(pipe),
+        }
+        running.finish()
+    }
+}
 
 /// What was exported of a study is of the whole of it if it ended by itself, and says so if it did not.
 #[track_caller]
@@ -293,39 +373,24 @@ fn assert_whole_study(sandbox: &Sandbox, finished: &Finished) {
 #[test]
 fn studies_ended_in_between() {
     let mut moments = Moments::new(11);
-    for study in STUDIES {
+    for (place, study) in STUDIES.into_iter().enumerate() {
         let arguments: Vec<&str> = study.split(' ').chain(["-q", "--json", "out.json"]).collect();
-        let mut length = None;
-        for (fault, signal) in
-            [("SIGINT", Some(Signal::SIGINT)), ("SIGKILL", Some(Signal::SIGKILL)), ("closed terminal", None)]
-        {
-            let mut count = Count::of(format!("{fault} [{study}]"));
+        let length = {
+            let (sandbox, started) = (Sandbox::new(), Instant::now());
+            sandbox.run(&arguments).expect_code(0);
+            started.elapsed()
+        };
+        // Each study by each end takes its time: where few tries have to do, each end befalls one or two of them.
+        let ends = ENDS.into_iter().enumerate().filter(|(number, _)| full() || number % 3 == place % 3);
+        for (_, end) in ends {
+            let mut count = Count::of(format!("{end:?} [{study}]"));
             for _ in 0..times(1, 20) {
                 let sandbox = Sandbox::new();
                 sandbox.write("out.json", OLD);
-                let length = *length.get_or_insert_with(|| {
-                    let started = Instant::now();
-                    sandbox.run(&arguments).expect_code(0);
-                    sandbox.write("out.json", OLD);
-                    started.elapsed()
-                });
-                let mut command = sandbox.command(&arguments);
-                let terminal = signal.is_none().then(|| openpty(None, None).expect("a terminal"));
-                let running = match &terminal {
-                    None => sandbox.start(command),
-                    Some(terminal) => {
-                        let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
-                        command.stdin(stream()).stdout(stream()).stderr(stream());
-                        sandbox.start_at(command, Some(0))
-                    }
-                };
-                thread::sleep(moments.up_to(length));
-                match signal {
-                    Some(signal) => running.signal_if_there(signal),
-                    None => drop(terminal),
-                }
-                let finished = running.finish();
-                assert!(SIGNALLED.contains(&finished.code()), "{finished:?}");
+                let command = sandbox.command(&arguments);
+                let moment = moments.up_to(length);
+                let finished = end.befalls(&sandbox, command, &mut moments, moment);
+                assert!(end.codes().contains(&finished.code()), "{finished:?}");
                 assert_whole_study(&sandbox, &finished);
                 count.survived();
             }
