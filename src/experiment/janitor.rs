@@ -82,7 +82,7 @@ impl Janitor {
         // Others look for it from folders of their own.
         let place = std::path::absolute(std::env::temp_dir())
             .context("failed to find the temporary folder (TMPDIR)")?;
-        self.folder_in(&place)
+        self.folder_in(&place).context("no room for temporary files (TMPDIR names another folder for them)")
     }
 
     /// Makes a private folder in `place`, removed with the returned guard.
