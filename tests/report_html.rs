@@ -96,6 +96,23 @@ fn what_a_user_wrote_is_text_everywhere() {
 }
 
 #[test]
+fn how_times_are_distributed_is_drawn_from_all_that_were_seen() {
+    let run = Sandbox::new().measure("-n 500 --io-wait 100us --rounds 2 -m threads:workers=2");
+    let with = page_of(std::slice::from_ref(&run));
+    let mut older = run;
+    for row in &mut older.strategies {
+        row.disturbance_histogram = None;
+        let latency = row.latency.as_mut().expect("tasks are stamped");
+        (latency.wait_histogram, latency.service_histogram) = (None, None);
+    }
+    older.environment.idle_disturbance_histogram = None;
+    let without = page_of(&[older]);
+    let columns = |page: &str| page.matches("rect class=\"band\"").count();
+    // Five hundred tasks do not all wait as long as each other: each of them has its turn.
+    assert!(columns(&with) >= columns(&without) + 10, "{} and {}", columns(&with), columns(&without));
+}
+
+#[test]
 fn a_run_from_the_command_line_is_escaped_too() {
     let sandbox = Sandbox::new();
     let arguments = ["-n2", "--rounds", "1", "-m", "serial", "--html", "out.html", "--workload-name", NASTY];

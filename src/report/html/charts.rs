@@ -6,7 +6,7 @@ use super::figure::{Figure, Strip, percent, tick};
 use super::scale::{Scale, Steps};
 use crate::document::{Document, Memory, Percentiles, SpeedUp, StrategyResult};
 use crate::report::numbers::{bytes, count, seconds, seconds_range, times};
-use crate::stats::Verdict;
+use crate::stats::{Histogram, Verdict};
 
 /// Drawing more rounds of one strategy would only make a page large.
 const MOST_POINTS: usize = 2_000;
@@ -188,17 +188,31 @@ fn memory_strip(name: &str, of: &Memory, scale: &Scale, as_bars: bool) -> Strip 
     Strip { name: name.to_owned(), note, description, marks, height: 22 }
 }
 
+/// How the times of a row are distributed.
+pub struct Distribution<'a> {
+    /// What the row is named.
+    pub name: &'a str,
+    /// In a few numbers.
+    pub percentiles: Percentiles,
+    /// What these are of; older exports do not say it.
+    pub seen: Option<&'a Histogram>,
+}
+
 /// A distribution of times for each row.
 pub fn distribution<'a>(
     id: String,
     axis: &str,
-    rows: impl Iterator<Item = (&'a str, Percentiles)>,
+    rows: impl Iterator<Item = Distribution<'a>>,
     caption: Markup,
 ) -> Option<Markup> {
-    let rows: Vec<(&str, Percentiles)> = rows.collect();
-    let ends = |of: &Percentiles| [of.p50_seconds, of.p90_seconds, of.p99_seconds, Some(of.max_seconds)];
-    let scale = Scale::new(rows.iter().flat_map(|(_, of)| ends(of).into_iter().flatten()), Steps::Decimal)?;
-    let strips = rows.iter().map(|(name, of)| distribution_strip(name, of, &scale)).collect();
+    let rows: Vec<Distribution<'_>> = rows.collect();
+    let ends = |row: &Distribution<'_>| {
+        let Percentiles { p50_seconds, p90_seconds, p99_seconds, max_seconds, .. } = row.percentiles;
+        let shortest = row.seen.and_then(|seen| seen.up_to_seconds.first().copied());
+        [shortest, p50_seconds, p90_seconds, p99_seconds, Some(max_seconds)].into_iter().flatten()
+    };
+    let scale = Scale::new(rows.iter().flat_map(ends), Steps::Decimal)?;
+    let strips = rows.iter().map(|row| distribution_strip(row, &scale)).collect();
     let label = seconds_tick;
     Some(html! { (Figure { id, caption, axis, scale: &scale, label, reference: None, strips }) })
 }
@@ -207,17 +221,46 @@ pub fn distribution<'a>(
 pub fn key_of_distribution() -> Markup {
     html! {
         i.key.mark { "● p50" } ", " i.key.mark { "│ p90" } ", " i.key.mark { "┃ p99" } ", " i.key.mark { "○ the longest" }
-        ". A percentile with fewer than ten beyond it is left out."
+        ". A percentile with fewer than ten beyond it is left out. " (KEY_OF_COLUMNS)
     }
 }
 
-fn distribution_strip(name: &str, of: &Percentiles, scale: &Scale) -> Strip {
+/// How the columns behind the marks of a distribution are to be read.
+pub const KEY_OF_COLUMNS: &str =
+    "The columns say how many lie where, of all rounds; the highest of each row has its full height.";
+
+/// How many columns there is room for, from one end of the axis to the other.
+const COLUMNS: usize = 100;
+
+/// How many of the times that were `seen` lie in each column of the axis, as parts of the highest one: (where it begins, in percent; how
+/// high it is, from 0 to 1).
+fn columns(seen: &Histogram, scale: &Scale) -> Vec<(f64, f64)> {
+    let mut counts = [0; COLUMNS];
+    for (value, count) in seen.up_to_seconds.iter().zip(&seen.count) {
+        let column = (scale.place(*value) / 100.0 * COLUMNS as f64) as usize;
+        counts[column.min(COLUMNS - 1)] += count;
+    }
+    let highest = counts.iter().copied().max().unwrap_or(0).max(1);
+    let placed = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    placed
+        .map(|(column, count)| (column as f64 * 100.0 / COLUMNS as f64, *count as f64 / highest as f64))
+        .collect()
+}
+
+fn distribution_strip(row: &Distribution<'_>, scale: &Scale) -> Strip {
+    const HEIGHT: f64 = 30.0;
+    let Distribution { name, percentiles: of, seen } = row;
     let at = |value: f64| percent(scale.place(value));
+    let columns = seen.map(|seen| columns(seen, scale)).unwrap_or_default();
     let from = of.p50_seconds.unwrap_or(of.max_seconds);
     let marks = html! {
+        @for (place, part) in columns {
+            rect.band x=(percent(place)) width=(percent(100.0 / COLUMNS as f64)) y=(format!("{:.1}", HEIGHT * (1.0 - part)))
+                height=(format!("{:.1}", HEIGHT * part)) {}
+        }
         line.whisker.thin x1=(at(from)) x2=(at(of.max_seconds)) y1="50%" y2="50%" {}
-        @if let Some(value) = of.p90_seconds { line.whisker.thin x1=(at(value)) x2=(at(value)) y1="6" y2="16" {} }
-        @if let Some(value) = of.p99_seconds { line.whisker x1=(at(value)) x2=(at(value)) y1="4" y2="18" {} }
+        @if let Some(value) = of.p90_seconds { line.whisker.thin x1=(at(value)) x2=(at(value)) y1="10" y2="20" {} }
+        @if let Some(value) = of.p99_seconds { line.whisker x1=(at(value)) x2=(at(value)) y1="8" y2="22" {} }
         circle.ring cx=(at(of.max_seconds)) cy="50%" r="3.2" {}
         @if let Some(value) = of.p50_seconds { circle.dot cx=(at(value)) cy="50%" r="4" {} }
     };
@@ -230,5 +273,22 @@ fn distribution_strip(name: &str, of: &Percentiles, scale: &Scale) -> Strip {
     let (first, rest) = together.split_first().expect("there is always a maximum");
     let note = html! { b { (first) } " " span.dim { (rest.join(" · ")) } };
     let description = format!("{described}, of {}.", count(of.count));
-    Strip { name: name.to_owned(), note, description, marks, height: 22 }
+    Strip { name: (*name).to_owned(), note, description, marks, height: HEIGHT as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_in_the_column_where_it_lies_and_the_highest_is_full() {
+        let scale = Scale::from_zero([10.0], Steps::Decimal).unwrap();
+        let seen = Histogram { up_to_seconds: vec![1.0, 1.001, 5.0, 10.0], count: vec![1, 1, 4, 1] };
+        let columns = columns(&seen, &scale);
+        let parts: Vec<f64> = columns.iter().map(|(_, part)| *part).collect();
+        assert_eq!(parts, [0.5, 1.0, 0.25]);
+        for ((begin, _), value) in columns.iter().zip([1.0, 5.0, 10.0]) {
+            assert!((*begin..begin + 1.0).contains(&scale.place(value)), "{value} in the column at {begin}");
+        }
+    }
 }

@@ -5,9 +5,9 @@
 
 use maud::{Markup, html};
 
-use super::charts;
+use super::charts::{self, Distribution};
 use super::parts::{again, below, environment, heading, section, table, warnings};
-use crate::document::{Document, Percentiles};
+use crate::document::{Document, Environment, Latency, Percentiles};
 use crate::measure::bystander::Disturbance;
 use crate::plan::command_line;
 use crate::report::grid::glued;
@@ -60,8 +60,14 @@ pub fn memory(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
 pub fn latency(run: &Document, id: &dyn Fn(&str) -> String) -> Option<Markup> {
     let grid = tables::latency(run)?;
     let rows = || run.strategies.iter().filter_map(|row| Some((row.name.as_str(), row.latency.as_ref()?)));
-    let waits = rows().map(|(name, latency)| (name, latency.wait));
-    let services = rows().map(|(name, latency)| (name, latency.service));
+    let waits = rows().map(|(name, latency)| {
+        let Latency { wait, wait_histogram, .. } = latency;
+        Distribution { name, percentiles: *wait, seen: wait_histogram.as_ref() }
+    });
+    let services = rows().map(|(name, latency)| {
+        let Latency { service, service_histogram, .. } = latency;
+        Distribution { name, percentiles: *service, seen: service_histogram.as_ref() }
+    });
     let wait =
         html! { "From the start of the clock to the start of a task: " (charts::key_of_distribution()) };
     let service = html! { "From the start of a task to its end: " (charts::key_of_distribution()) };
@@ -78,12 +84,19 @@ fn disturbance(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
         let (p50_seconds, p99_seconds) = (late.p50_seconds, late.p99_seconds);
         Some(Percentiles { p50_seconds, p90_seconds: None, p99_seconds, max_seconds, count: late.count })
     };
-    let idle = [(tables::IDLE, Some(run.environment.idle_disturbance))];
-    let rows = run.strategies.iter().map(|row| (row.name.as_str(), row.disturbance)).chain(idle);
-    let rows = rows.filter_map(|(name, late)| Some((name, percentiles(&late?)?)));
+    let Environment { idle_disturbance, idle_disturbance_histogram, .. } = &run.environment;
+    let idle = [(tables::IDLE, Some(*idle_disturbance), idle_disturbance_histogram.as_ref())];
+    let rows = run
+        .strategies
+        .iter()
+        .map(|row| (row.name.as_str(), row.disturbance, row.disturbance_histogram.as_ref()))
+        .chain(idle)
+        .filter_map(|(name, late, seen)| {
+            Some(Distribution { name, percentiles: percentiles(&late?)?, seen })
+        });
     let caption = html! {
         "How late a bystander woke that sleeps 10 ms at a time: " i.key.mark { "● p50" } ", " i.key.mark { "┃ p99" } ", "
-        i.key.mark { "○ the latest" } "."
+        i.key.mark { "○ the latest" } ". " (charts::KEY_OF_COLUMNS)
     };
     html! {
         @if let Some(figure) = charts::distribution(id("late"), "lateness", rows, caption) { (figure) }
