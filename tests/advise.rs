@@ -42,7 +42,7 @@ fn it_ends_in_one_answer_whose_command_runs() {
     let sandbox = Sandbox::new();
     let finished = run(
         &sandbox,
-        "-n 40 --io-wait 10ms --workload-name=-dash --time-limit 8s --rounds 5 --quiet --json out.json",
+        "-n 40 --io-wait 10ms --workload-name=-dash --time-limit 60s --rounds 5 --quiet --json out.json",
     )
     .expect_code(0);
     let advice = export(&sandbox);
@@ -73,7 +73,7 @@ fn it_ends_in_one_answer_whose_command_runs() {
 #[test]
 fn the_answer_says_how_much_better_than_the_next_or_who_is_not_distinguished() {
     let sandbox = Sandbox::new();
-    let finished = run(&sandbox, "-n 300 --time-limit 6s --rounds 6 --quiet --json out.json").expect_code(0);
+    let finished = run(&sandbox, "-n 300 --time-limit 60s --rounds 6 --quiet --json out.json").expect_code(0);
     let advice = export(&sandbox);
     let standing = advice.standing.as_ref().expect("an answer");
     assert!(!standing.others.is_empty(), "there is somebody to compare with: {finished:?}");
@@ -87,7 +87,7 @@ fn the_answer_says_how_much_better_than_the_next_or_who_is_not_distinguished() {
 #[test]
 fn tasks_that_wait_are_tried_with_a_worker_for_each_and_settings_that_were_typed_hold_for_all() {
     let sandbox = Sandbox::new();
-    let arguments = "-n 40 --io-wait 20ms --start exec --time-limit 8s --rounds 3 --quiet --json out.json";
+    let arguments = "-n 40 --io-wait 20ms --start exec --time-limit 60s --rounds 3 --quiet --json out.json";
     run(&sandbox, arguments).expect_code(0);
     let names: Vec<String> =
         export(&sandbox).candidates.into_iter().map(|candidate| candidate.strategy).collect();
@@ -101,7 +101,7 @@ fn tasks_that_wait_are_tried_with_a_worker_for_each_and_settings_that_were_typed
 fn modes_that_were_named_are_all_that_is_searched() {
     let sandbox = Sandbox::new();
     let arguments =
-        "-n 20 --io-wait 10ms -m threads,pool:workers=3 --time-limit 6s --rounds 3 --quiet --json out.json";
+        "-n 20 --io-wait 10ms -m threads,pool:workers=3 --time-limit 60s --rounds 3 --quiet --json out.json";
     run(&sandbox, arguments).expect_code(0);
     let names: Vec<String> =
         export(&sandbox).candidates.into_iter().map(|candidate| candidate.strategy).collect();
@@ -120,7 +120,7 @@ fn a_python_function_is_advised_about_too() {
     fs::write(sandbox.path("mine.py"), "def double(x):\n    return 2 * x\n").expect("a module");
     fs::write(sandbox.path("args.jsonl"), "1\n2\n3\n4\n").expect("arguments");
     let arguments =
-        "--call mine:double --args-from args.jsonl --time-limit 10s --rounds 3 --quiet --json out.json";
+        "--call mine:double --args-from args.jsonl --time-limit 60s --rounds 3 --quiet --json out.json";
     let finished = run(&sandbox, arguments).expect_code(0);
     let advice = export(&sandbox);
     assert!(advice.candidates.iter().all(|candidate| candidate.strategy.starts_with("py-")), "{finished:?}");
@@ -141,7 +141,7 @@ fn the_command_of_a_spec_with_a_baseline_runs() {
     let sandbox = Sandbox::new();
     let spec = "[workload]\ntasks = 20\nio_wait = \"5ms\"\n[run]\nbaseline = \"serial\"\n[[strategy]]\nmode = \"serial\"\n";
     fs::write(sandbox.path("spec.toml"), spec).expect("a spec");
-    run(&sandbox, "--config spec.toml --time-limit 4s --rounds 3 --quiet --json out.json").expect_code(0);
+    run(&sandbox, "--config spec.toml --time-limit 60s --rounds 3 --quiet --json out.json").expect_code(0);
     let command = export(&sandbox).command;
     assert!(command.contains(&"--baseline".to_owned()), "{command:?}");
     sandbox.run(with_one_round(&command)).expect_code(0);
@@ -171,7 +171,7 @@ fn an_interrupt_ends_it_and_leaves_nothing() {
 #[test]
 fn a_search_without_an_answer_tells_what_is_known_so_far() {
     let sandbox = Sandbox::new();
-    let arguments = "-n 4 --io-wait 5ms --time-limit 5s -m serial,pool --quiet --json out.json";
+    let arguments = "-n 4 --io-wait 50ms --time-limit 60s -m serial,pool --quiet --json out.json";
     run(&sandbox, arguments).expect_code(0);
     let advice = Advice { finals: None, standing: None, ..export(&sandbox) };
     let mut told = Vec::new();

@@ -199,13 +199,18 @@ fn a_function_that_never_returns_is_interrupted_after_its_time() {
     }
     let sandbox = with_a_task_that_catches("Exception");
     let modes = "serial,pool:workers=2:start=fork,pool:workers=2:start=spawn:api=imap_unordered,\
-                 pool:workers=2:start=fork:api=executor,process:start=fork,process:start=spawn:in-flight=2,\
-                 process:start=forkserver:in-flight=1";
-    let (document, finished) = run(&sandbox, &call(modes, &["--timeout", "1500ms"]));
-    finished.expect_code(1);
-    for (row, round) in rounds(&document) {
-        assert_eq!(reasons(round), [(2, "took longer than 1.5 s")], "{}", row.name);
-        assert_eq!(round.report.tasks_completed, 4, "{}", row.name);
+                 pool:workers=2:start=fork:api=executor,process:start=fork";
+    // To a process belongs the start of its interpreter, which takes what it takes.
+    let slow = "process:start=spawn:in-flight=2,process:start=forkserver:in-flight=1";
+    for (modes, timeout, reason) in
+        [(modes, "2500ms", "took longer than 2.5 s"), (slow, "12s", "took longer than 12 s")]
+    {
+        let (document, finished) = run(&sandbox, &call(modes, &["--timeout", timeout]));
+        finished.expect_code(1);
+        for (row, round) in rounds(&document) {
+            assert_eq!(reasons(round), [(2, reason)], "{}", row.name);
+            assert_eq!(round.report.tasks_completed, 4, "{}", row.name);
+        }
     }
     let threads = call("threads:workers=2", &["--timeout", "1500ms"]);
     refused(&sandbox, &threads, 1, "task 2 took longer than 1.5 s, and a thread cannot be ended");
@@ -249,7 +254,7 @@ fn an_interrupt_and_a_kill_end_what_functions_have_started() {
             Signal::SIGINT => assert_eq!(finished.code(), Some(130), "{finished:?}"),
             _ => assert_eq!(finished.signal(), Some(signal as i32), "{finished:?}"),
         }
-        assert_gone(&hour, Duration::from_secs(5));
+        assert_gone(&hour, Duration::from_secs(60));
     }
 }
 

@@ -238,7 +238,7 @@ fn a_worker_that_is_killed_before_its_first_task_is_replaced_too() {
 #[test]
 fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     let sandbox = Sandbox::new();
-    let arguments = "-n 8 --io-wait 300ms --rounds 1 -m process:in-flight=2 --json out.json";
+    let arguments = "-n 4 --io-wait 1s --rounds 1 -m process:in-flight=2 --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
     let runner = running.wait_for_runner(TIMED);
     let tasks = running.wait_for_sleepers(runner, 2);
@@ -247,7 +247,7 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     let document = export(&sandbox);
     assert!(!document.partial);
     let report = &document.strategies[0].rounds[0].report;
-    assert_eq!((report.tasks_completed, report.tasks_failed), (7, 1), "{report:?}");
+    assert_eq!((report.tasks_completed, report.tasks_failed), (3, 1), "{report:?}");
     assert_eq!(report.failures.len(), 1);
     assert!(report.failures[0].reason.contains("SIGKILL"), "{report:?}");
     let named = format!("task {}", report.failures[0].task);

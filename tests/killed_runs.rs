@@ -13,8 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
-use common::{Finished, Sandbox, bit_of, parse};
-use nix::pty::openpty;
+use common::{Finished, Sandbox, bit_of, parse, terminal};
 use nix::sys::signal::Signal;
 use procbench::experiment::signals::AGAIN;
 use procfs::process::Process;
@@ -191,7 +190,7 @@ fn with_its_runner_killed() {
 /// Ends runs at a terminal of their own, by what `end` does to it.
 fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<File>) {
     try_all(fault, seed, |_, sandbox, mut command, moment| {
-        let terminal = openpty(None, None).expect("a terminal");
+        let terminal = terminal();
         let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
         command.stdin(stream()).stdout(stream()).stderr(stream());
         let mut running = sandbox.start_at(command, Some(0));
@@ -272,7 +271,7 @@ fn with_nobody_reading_any_more() {
 const STUDIES: [&str; 4] = [
     "sweep --vary tasks=8,16 --io-wait 2ms --rounds 3 -m serial,pool:workers=2,process",
     "crossover --between serial,process --over io-wait=0..4ms -n 20 --rounds 6 --time-limit 4s",
-    "advise -n 40 --io-wait 2ms --time-limit 3s --rounds 3",
+    "advise -n 40 --io-wait 2ms --time-limit 60s --rounds 3",
     "claims ordered fifo --quick --engine native",
 ];
 
@@ -315,7 +314,7 @@ impl End {
         moments: &mut Moments,
         moment: Duration,
     ) -> Finished {
-        let terminal = matches!(self, Self::TerminalClosed).then(|| openpty(None, None).expect("a terminal"));
+        let terminal = matches!(self, Self::TerminalClosed).then(|| terminal());
         let pipe = matches!(self, Self::PipeClosed).then(|| std::io::pipe().expect("a pipe"));
         let mut running = match (&terminal, &pipe) {
             (Some(terminal), _) => {

@@ -228,7 +228,7 @@ fn a_stopped_worker_is_found_by_the_timeout() {
             for _ in 0..times(1, 10) {
                 let sandbox = Sandbox::new();
                 let mode = format!("pool:workers=2:chunk=1{kind}");
-                let workload = "-n 10 --arg-size 10 --io-wait 100ms --timeout 700ms --rounds 1";
+                let workload = "-n 10 --arg-size 10 --io-wait 100ms --timeout 2s --rounds 1";
                 let mut running = start(&sandbox, &format!("{workload} --on-failure {policy} -m {mode}"));
                 let runner = running.wait_for_runner(TIMED);
                 let workers = running.wait_for_sleepers(runner, 2);
@@ -242,7 +242,7 @@ fn a_stopped_worker_is_found_by_the_timeout() {
                 } else {
                     let found = reasons(round);
                     // Stopped between two tasks, it costs none.
-                    let told = found.iter().all(|(_, reason)| *reason == "timed out after 700 ms");
+                    let told = found.iter().all(|(_, reason)| *reason == "timed out after 2 s");
                     assert!(told && found.len() <= 1, "{mode}: {found:?}");
                 }
                 let all = report.tasks_completed + report.tasks_failed + report.tasks_not_tried;
@@ -298,7 +298,7 @@ fn processes_of_tasks_killed_or_stopped_are_reported_or_retried() {
                 assert!(missed < 20 + 2 * met, "whoever is chosen has mostly ended: {missed} times");
                 let sandbox = Sandbox::new();
                 let mode = format!("process:in-flight=4{start_method}");
-                let workload = "-n 24 --io-wait 60ms --timeout 1s --rounds 1";
+                let workload = "-n 24 --io-wait 60ms --timeout 3s --rounds 1";
                 let mut running = start(&sandbox, &format!("{workload} --on-failure {policy} -m {mode}"));
                 let runner = running.wait_for_runner(TIMED);
                 std::thread::sleep(moments.up_to(Duration::from_millis(200)));
@@ -308,7 +308,7 @@ fn processes_of_tasks_killed_or_stopped_are_reported_or_retried() {
                 let round = last(&document, &mode);
                 let report = &round.report;
                 let told = if signal == Signal::SIGSTOP {
-                    "timed out after 1 s"
+                    "timed out after 3 s"
                 } else {
                     "its process was killed by SIGKILL before the result was complete"
                 };

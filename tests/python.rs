@@ -408,7 +408,7 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
         return;
     }
     let sandbox = Sandbox::new();
-    let arguments = "-n 6 --io-wait 500ms --rounds 1 -m py-process:in-flight=2:start=fork --json out.json";
+    let arguments = "-n 4 --io-wait 1s --rounds 1 -m py-process:in-flight=2:start=fork --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
     // The pilot, the measurement of memory, and the round that is in the export.
     let engine = running.wait_for_runner(3);
@@ -417,7 +417,7 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     let finished = running.finish().expect_code(1);
     let document = parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
     let report = &document.strategies[0].rounds[0].report;
-    assert_eq!((report.tasks_completed, report.tasks_failed), (5, 1), "{report:?}");
+    assert_eq!((report.tasks_completed, report.tasks_failed), (3, 1), "{report:?}");
     assert!(report.failures[0].reason.contains("its process was killed by SIGKILL"), "{report:?}");
     assert!(finished.stdout.contains("Some tasks failed"), "{finished:?}");
 }

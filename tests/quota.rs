@@ -10,28 +10,38 @@ use procbench::document::Document;
 use procbench::measure::environment::Quota;
 use procbench::sys::fork::enter_on_start;
 
-/// A cgroup of the test's own whose processes may use half of a core, removed with it.
-struct HalfACore(PathBuf);
+/// A cgroup of the test's own whose processes may use a part of a core, removed with it.
+struct PartOfACore(PathBuf);
 
-impl HalfACore {
-    /// Of version 2 or 1.
-    fn new(name: &str) -> Option<Self> {
+impl PartOfACore {
+    /// Of version 2 or 1, whose periods are 20 ms and 100 ms.
+    fn new(name: &str, percent: u32) -> Option<Self> {
         let this = Self(cgroup_to_make("cpu", &format!("quota-{}-{name}", std::process::id()))?);
         fs::create_dir(&this.0).ok()?;
-        let quotas = [("cpu.max", "10000 20000"), ("cpu.cfs_quota_us", "50000")];
+        let quotas = [
+            ("cpu.max", format!("{} 20000", percent * 200)),
+            ("cpu.cfs_quota_us", (percent * 1000).to_string()),
+        ];
         quotas.iter().any(|(file, quota)| fs::write(this.0.join(file), quota).is_ok()).then_some(this)
+    }
+
+    /// In how many periods somebody was stopped, by the kernel's account.
+    fn throttled(&self) -> u64 {
+        let text = fs::read_to_string(self.0.join("cpu.stat")).expect("the account");
+        let field = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
+        field.and_then(|number| number.parse().ok()).expect("a count")
     }
 }
 
-impl Drop for HalfACore {
+impl Drop for PartOfACore {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.0);
     }
 }
 
-/// A run with `arguments` under the quota; `None` where none can be set, which is said.
-fn run(test: &str, arguments: &str) -> Option<Document> {
-    let Some(cgroup) = HalfACore::new(test) else {
+/// A run with `arguments` under a quota, and in how many periods that stopped somebody; `None` where none can be set, which is said.
+fn run(test: &str, percent: u32, arguments: &str) -> Option<(Document, u64)> {
+    let Some(cgroup) = PartOfACore::new(test, percent) else {
         skip(test, "no cgroup with a limit on CPU time can be made");
         return None;
     };
@@ -39,13 +49,15 @@ fn run(test: &str, arguments: &str) -> Option<Document> {
     let mut command = sandbox.command(arguments.split(' ').chain(["--json", "out.json"]));
     enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
     sandbox.run_command(command).expect_code(0);
-    Some(parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export")))
+    let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+    Some((document, cgroup.throttled()))
 }
 
 #[test]
 fn all_modes_use_the_cores_that_a_quota_leaves() {
     let arguments = "-n 40 --io-wait 1ms --rounds 1 -m threads,pool,pool:workers=2x";
-    let Some(document) = run("all_modes_use_the_cores_that_a_quota_leaves", arguments) else { return };
+    let test = "all_modes_use_the_cores_that_a_quota_leaves";
+    let Some((document, _)) = run(test, 50, arguments) else { return };
     let machine = &document.environment.machine;
     assert_eq!(machine.quota, Some(Quota::Cores(0.5)));
     assert_eq!(machine.effective_cores, Some(1), "half a core is one to work with");
@@ -55,9 +67,14 @@ fn all_modes_use_the_cores_that_a_quota_leaves() {
 
 #[test]
 fn a_quota_that_stopped_tasks_is_told_of() {
-    // A second of work takes twenty periods at least, and one of them is used up before its end.
-    let arguments = "-n 50 --cpu 10ms --rounds 2 -m pool:workers=2";
-    let Some(document) = run("a_quota_that_stopped_tasks_is_told_of", arguments) else { return };
+    let test = "a_quota_that_stopped_tasks_is_told_of";
+    // So little of a core is used up in each period, unless others leave even less.
+    let Some((document, throttled)) = run(test, 5, "-n 10 --cpu 10ms --rounds 2 -m pool:workers=2") else {
+        return;
+    };
+    if throttled == 0 {
+        return skip(test, "others left so little of a core that the quota was never used up");
+    }
     let throttling = document.environment.change.throttling.expect("the cgroup's account");
     assert!(throttling.periods > 0 && throttling.seconds > 0.0, "{throttling:?}");
     let warning = document.warnings.iter().find(|warning| warning.code == "throttled");

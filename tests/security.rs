@@ -271,7 +271,6 @@ fn the_python_of_a_spec_is_shown_before_it_is_executed_even_by_a_dry_run() {
 fn memory_has_no_name_and_its_size_is_sealed_and_folders_are_private() {
     let mut count = Count::of("what others could see or change of a run");
     let sandbox = Sandbox::new();
-    let before = fs::read_dir("/dev/shm").map(|entries| entries.count()).unwrap_or_default();
     let words = "-n 8 --workload file --io-wait 1h -q -m pool:workers=2:start=exec";
     let mut running = sandbox.start(sandbox.command(words.split(' ')));
     let runner = running.wait_for_runner(1);
@@ -287,7 +286,15 @@ fn memory_has_no_name_and_its_size_is_sealed_and_folders_are_private() {
         }
     }
     assert!(sealed > 0, "workers that are executed anew are handed some");
-    assert!(fs::read_dir("/dev/shm").map(|entries| entries.count()).unwrap_or_default() <= before);
+    // Others have theirs there.
+    let own = format!("procbench-{}-", running.pid());
+    let named = fs::read_dir("/dev/shm").into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let named: Vec<_> = named.filter(|name| name.to_string_lossy().contains(&own)).collect();
+    assert!(named.is_empty(), "{named:?}");
+    for pid in running.children_of(runner).into_iter().chain([runner, running.pid()]) {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("its memory");
+        assert!(!maps.contains(" /dev/shm"), "memory of {pid} has a name: {maps}");
+    }
     let folders: Vec<_> = fs::read_dir(sandbox.path("../tmp")).expect("a folder").flatten().collect();
     assert_eq!(folders.len(), 1, "{folders:?}");
     let mode = folders[0].metadata().expect("our own").permissions().mode() & 0o777;

@@ -74,10 +74,10 @@ fn every_cell_is_a_comparison_of_its_own() {
 #[test]
 fn two_variables_make_a_map_whose_cells_name_the_best() {
     let sandbox = Sandbox::new();
-    // A hundred waits one after another are slower than at once on any machine.
+    // Waits one after another are slower than at once on any machine.
     let finished = run(
         &sandbox,
-        "--vary tasks=20,40 --vary io-wait=2ms,4ms -m serial,process --rounds 5 --quiet --json out.json",
+        "--vary tasks=10,20 --vary io-wait=10ms,20ms -m serial,process --rounds 5 --quiet --json out.json",
     )
     .expect_code(0);
     let sweep = export(&sandbox, "out.json");
@@ -96,7 +96,7 @@ fn too_few_rounds_are_no_decision() {
     let sandbox = Sandbox::new();
     // Of one round only a factor of two is a decision, and these do the same.
     let arguments =
-        "--vary tasks=1,2 --io-wait 300ms -m serial,pool:workers=1 --rounds 1 --quiet --json out.json";
+        "--vary tasks=1,2 --io-wait 800ms -m serial,pool:workers=1 --rounds 1 --quiet --json out.json";
     let finished = run(&sandbox, arguments).expect_code(0);
     let sweep = export(&sandbox, "out.json");
     let outcomes: Vec<Outcome> =
