@@ -182,7 +182,7 @@ fn a_task_that_fails_is_tried_again_as_often_as_was_asked_for() {
 fn with_one_killed(policy: &str) -> Round {
     const TIMED: usize = 3;
     let sandbox = Sandbox::new();
-    let arguments = "-n 4 --io-wait 1s --rounds 1 -m process:in-flight=2 --json out.json --on-failure";
+    let arguments = "-n 4 --io-wait 800ms --rounds 1 -m process:in-flight=2 --json out.json --on-failure";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ').chain([policy])));
     let runner = running.wait_for_runner(TIMED);
     let tasks = running.wait_for_sleepers(runner, 2);

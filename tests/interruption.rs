@@ -238,7 +238,7 @@ fn a_worker_that_is_killed_before_its_first_task_is_replaced_too() {
 #[test]
 fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     let sandbox = Sandbox::new();
-    let arguments = "-n 4 --io-wait 1s --rounds 1 -m process:in-flight=2 --json out.json";
+    let arguments = "-n 4 --io-wait 800ms --rounds 1 -m process:in-flight=2 --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
     let runner = running.wait_for_runner(TIMED);
     let tasks = running.wait_for_sleepers(runner, 2);

@@ -408,7 +408,7 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
         return;
     }
     let sandbox = Sandbox::new();
-    let arguments = "-n 4 --io-wait 1s --rounds 1 -m py-process:in-flight=2:start=fork --json out.json";
+    let arguments = "-n 4 --io-wait 800ms --rounds 1 -m py-process:in-flight=2:start=fork --json out.json";
     let mut running = sandbox.start(sandbox.command(arguments.split(' ')));
     // The pilot, the measurement of memory, and the round that is in the export.
     let engine = running.wait_for_runner(3);
