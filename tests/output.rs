@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::time::Duration;
 
-use common::{Finished, Sandbox, digest, parse, rounds, row, skip};
+use common::{Finished, Sandbox, digest, parse, rounds, row, skip, terminal};
 use procbench::document::{Document, StrategyResult};
 use procbench::plan::draft::Draft;
 use procbench::plan::{Machine, Plan};
@@ -414,6 +414,23 @@ fn whoever_closes_the_pipe_has_seen_enough() {
             drop(reader);
             running.finish().expect_code(0);
         }
+    }
+}
+
+/// Of one that does not run there it hears nothing; all that is written is lost.
+#[test]
+fn whoever_closes_the_terminal_has_seen_enough() {
+    let exported = "-n 4 --rounds 1 -m serial,pool --json out.json";
+    let sweep = "sweep --vary tasks=2,3 --rounds 1 -m serial --json out.json";
+    for words in [exported, sweep, "-n 4 --rounds 1 -m serial --json -", "-n 4 --dry-run", "--help"] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(words.split(' '));
+        let terminal = terminal();
+        let stream = || terminal.slave.try_clone().expect("a descriptor");
+        command.stdout(stream()).stderr(stream());
+        drop(terminal.master);
+        sandbox.start(command).finish().expect_code(0);
+        assert_eq!(sandbox.path("out.json").exists(), words.contains("out.json"), "{words}");
     }
 }
 

@@ -3,7 +3,7 @@
 mod command;
 mod search;
 
-use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
+use super::benchmark::{ignore_closed, spec};
 use super::exports;
 use super::failure::{Failure, time_limit_too_short, usage};
 use crate::cli::Advise as Typed;
@@ -40,7 +40,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let exports = exports::open(flags)?;
     make_output_folder(&plan)?;
     if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
-        ignore_closed_pipe(report::plan::write_program(&plan, &mut anstream::stderr().lock()))?;
+        ignore_closed(report::plan::write_program(&plan, &mut anstream::stderr().lock()))?;
     }
     let limit = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);
     let mut search = Search::new(bench, draft, flags.flags().strategy, limit, flags.quiet);
@@ -81,12 +81,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         finalists: measured,
         finals,
     };
-    exports::show(&advice, advice.head.partial, exports, |out| report::advise::write(&advice, out))?;
+    exports::show(&advice, exports, |out| report::advise::write(&advice, out))?;
     if let Some(finals) = &advice.finals {
-        ignore_closed(
-            report::write_warnings(&finals.warnings, &mut anstream::stderr().lock()),
-            advice.head.partial,
-        )?;
+        ignore_closed(report::write_warnings(&finals.warnings, &mut anstream::stderr().lock()))?;
     }
     Ok(match (partial, failed) {
         (true, _) => exit::INTERRUPTED,

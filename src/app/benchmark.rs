@@ -2,6 +2,8 @@
 
 use std::io;
 
+use anyhow::Context;
+
 use super::exports::{self, Places};
 use super::failure::{Failure, usage};
 use super::returns::Returns;
@@ -42,7 +44,7 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     make_output_folder(&job.plan)?;
     if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
         // What a file would have executed is seen before it is.
-        ignore_closed_pipe(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;
+        ignore_closed(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;
     }
     let mut progress = Progress::new(flags.quiet);
     let document = bench.run(&job, &mut progress);
@@ -65,7 +67,7 @@ fn draft(flags: &Benchmark) -> Result<Draft, Failure> {
 pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
     let spec = flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
     if let Some(python) = spec.run.python.as_deref().filter(|_| flags.python.is_none()) {
-        ignore_closed_pipe(report::plan::write_python(python, &mut anstream::stderr().lock()))?;
+        ignore_closed(report::plan::write_python(python, &mut anstream::stderr().lock()))?;
     }
     Ok(spec)
 }
@@ -80,37 +82,24 @@ fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
     let mut out = anstream::stdout().lock();
     let storage = setting.found.storage.as_ref();
     let written = report::plan::write(plan, &setting.machine, storage, estimate.as_ref(), &mut out);
-    ignore_closed_pipe(written)?;
-    ignore_closed_pipe(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
+    ignore_closed(written)?;
+    ignore_closed(report::write_warnings(&setting.warnings, &mut anstream::stderr().lock()))?;
     Ok(exit::SUCCESS)
 }
 
 /// Tables on standard output, unless an export goes there; then what a reader should know.
 fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> {
-    let shown = exports::show(document, document.partial, exports, |out| {
-        report::write_for(document, terminal_columns(), out)
-    });
+    let shown = exports::show(document, exports, |out| report::write_for(document, terminal_columns(), out));
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
-    ignore_closed(written, document.partial)?;
+    ignore_closed(written)?;
     shown
 }
 
-/// Whoever closes the pipe (`| head`) has seen enough.
-pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> anyhow::Result<()> {
+/// Whoever closes the pipe (`| head`) or the terminal has seen enough.
+pub(super) fn ignore_closed(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("failed to write the report"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As [`ignore_closed_pipe`]; and whoever closes the terminal interrupts what runs, which is partial then, and sees nothing of it
-/// any more.
-pub(super) fn ignore_closed(written: io::Result<()>, partial: bool) -> anyhow::Result<()> {
-    match written {
-        Err(error) if partial && error.raw_os_error() == Some(libc::EIO) => Ok(()),
-        written => ignore_closed_pipe(written),
+        Err(error) if report::nobody_reads(&error) => Ok(()),
+        written => written.context("failed to write the report"),
     }
 }
 

@@ -18,9 +18,7 @@ pub fn run(typed: &Claims) -> Result<i32, Failure> {
     let mut progress = Progress::new(typed.quiet);
     let tested = run::test(&mut bench, &wanted, &mut progress);
     progress.finish();
-    exports::show(&tested, tested.partial, exports, |out| {
-        report::claims::write(&tested, !typed.names.is_empty(), out)
-    })?;
+    exports::show(&tested, exports, |out| report::claims::write(&tested, !typed.names.is_empty(), out))?;
     Ok(exit_code(&tested))
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::benchmark::ignore_closed_pipe;
+use super::benchmark::ignore_closed;
 use super::failure::{Failure, usage};
 use crate::cli::Compare;
 use crate::document::Document;
@@ -37,9 +37,9 @@ pub fn run(flags: &Compare) -> Result<i32, Failure> {
     exports.write(&comparison)?;
     if shown {
         let mut out = anstream::stdout().lock();
-        ignore_closed_pipe(report::comparison::write(&comparison, &mut out).and_then(|()| out.flush()))?;
+        ignore_closed(report::comparison::write(&comparison, &mut out).and_then(|()| out.flush()))?;
     }
-    ignore_closed_pipe(report::write_warnings(&comparison.warnings, &mut anstream::stderr().lock()))?;
+    ignore_closed(report::write_warnings(&comparison.warnings, &mut anstream::stderr().lock()))?;
     let tasks_failed = old.tasks_failed() + new.tasks_failed() > 0;
     let has_unjudged = tasks_failed || comparison.has_unjudged();
     Ok(if comparison.has_failed() {

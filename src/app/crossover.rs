@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::benchmark::{ignore_closed, ignore_closed_pipe};
+use super::benchmark::ignore_closed;
 use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, time_limit_too_short, usage};
@@ -80,9 +80,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         points: points(found, &mut field.courses, field.interrupted, &value),
         between,
     };
-    exports::show(&document, document.head.partial, exports, |out| report::crossover::write(&document, out))?;
+    exports::show(&document, exports, |out| report::crossover::write(&document, out))?;
     let warnings = report::crossover::warnings(&document);
-    ignore_closed(report::write_warnings(&warnings, &mut anstream::stderr().lock()), document.head.partial)?;
+    ignore_closed(report::write_warnings(&warnings, &mut anstream::stderr().lock()))?;
     Ok(match (document.head.partial, failed) {
         (true, _) => exit::INTERRUPTED,
         (false, true) => exit::FAILURE,
@@ -187,7 +187,7 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
         )));
     }
     if cells.flags().command.is_empty() && cells.flags().worker.is_none() {
-        ignore_closed_pipe(report::plan::write_programs(&plans, &mut anstream::stderr().lock()))?;
+        ignore_closed(report::plan::write_programs(&plans, &mut anstream::stderr().lock()))?;
     }
     let mut names = plans.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name);
     let (Some(first), Some(second)) = (names.next(), names.next()) else {

@@ -77,10 +77,9 @@ where
     })
 }
 
-/// Exports `study`, which may be `partial`, and has `write` show it on standard output, unless an export goes there.
+/// Exports `study`, and has `write` show it on standard output, unless an export goes there.
 pub fn show<T>(
     study: &T,
-    partial: bool,
     exports: Exports<T>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
@@ -89,7 +88,7 @@ pub fn show<T>(
     let exported = exports.write(study);
     if !to_standard_output {
         let mut out = anstream::stdout().lock();
-        ignore_closed(write(&mut out).and_then(|()| out.flush()), partial)?;
+        ignore_closed(write(&mut out).and_then(|()| out.flush()))?;
     }
     Ok(exported?)
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::benchmark::ignore_closed_pipe;
+use super::benchmark::ignore_closed;
 use super::failure::Failure;
 use crate::cli::Cli;
 use crate::document::comparison::RunComparison;
@@ -76,6 +76,6 @@ pub fn schema(of: Kind) -> Result<i32, Failure> {
 
 fn print(text: &[u8]) -> Result<i32, Failure> {
     let mut out = io::stdout().lock();
-    ignore_closed_pipe(out.write_all(text).and_then(|()| out.flush()))?;
+    ignore_closed(out.write_all(text).and_then(|()| out.flush()))?;
     Ok(exit::SUCCESS)
 }

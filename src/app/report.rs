@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::benchmark::ignore_closed_pipe;
+use super::benchmark::ignore_closed;
 use super::failure::{Failure, usage};
 use crate::cli::Report;
 use crate::document::Warning;
@@ -33,11 +33,11 @@ pub fn run(flags: &Report) -> Result<i32, Failure> {
     let mut out = anstream::stdout().lock();
     for (place, subject) in subjects(&saved).into_iter().enumerate() {
         let apart = if place > 0 { writeln!(out) } else { Ok(()) };
-        ignore_closed_pipe(apart.and_then(|()| write(subject, &mut out)))?;
+        ignore_closed(apart.and_then(|()| write(subject, &mut out)))?;
         let warnings = warnings_of(subject);
-        ignore_closed_pipe(report::write_warnings(&warnings, &mut anstream::stderr().lock()))?;
+        ignore_closed(report::write_warnings(&warnings, &mut anstream::stderr().lock()))?;
     }
-    ignore_closed_pipe(out.flush())?;
+    ignore_closed(out.flush())?;
     Ok(exit::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 mod resume;
 
-use super::benchmark::{ignore_closed, ignore_closed_pipe, spec};
+use super::benchmark::{ignore_closed, spec};
 use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, usage};
@@ -51,14 +51,14 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let exports = (!flags.dry_run).then(|| exports::open(&with_json(typed))).transpose()?;
     let mut out = anstream::stderr().lock();
     if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
-        ignore_closed_pipe(report::plan::write_programs(&plans, &mut out))?;
+        ignore_closed(report::plan::write_programs(&plans, &mut out))?;
     }
     drop(out);
     let estimate = estimate(&sweep, &cells, &mut bench, flags.dry_run)?;
     sweep.estimate_seconds = estimate;
     let Some(exports) = exports else {
         let mut out = anstream::stdout().lock();
-        ignore_closed_pipe(report::sweep::write_plan(&sweep, &mut out))?;
+        ignore_closed(report::sweep::write_plan(&sweep, &mut out))?;
         return Ok(exit::SUCCESS);
     };
     if let (Some(seconds), Some(allowed)) = (estimate, sweep.total_time_seconds)
@@ -67,17 +67,14 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         return Err(usage(report::sweep::too_long(&sweep, seconds, allowed)));
     }
     if !flags.quiet {
-        ignore_closed_pipe(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
+        ignore_closed(report::sweep::write_announcement(&sweep, &mut anstream::stderr().lock()))?;
     }
     let kept = with_json(typed).json.filter(|path| path.as_os_str() != "-");
     let ended = carry_out(&mut sweep, &cells, &mut bench, &exports);
-    exports::show(&sweep, sweep.head.partial, exports, |out| report::sweep::write(&sweep, out))?;
-    ignore_closed(report::sweep::write_warnings(&sweep, &mut anstream::stderr().lock()), sweep.head.partial)?;
+    exports::show(&sweep, exports, |out| report::sweep::write(&sweep, out))?;
+    ignore_closed(report::sweep::write_warnings(&sweep, &mut anstream::stderr().lock()))?;
     if sweep.head.partial {
-        ignore_closed(
-            report::sweep::write_how_to_go_on(kept.as_deref(), &mut anstream::stderr().lock()),
-            true,
-        )?;
+        ignore_closed(report::sweep::write_how_to_go_on(kept.as_deref(), &mut anstream::stderr().lock()))?;
     }
     ended
 }

@@ -26,8 +26,20 @@ pub mod target;
 
 use std::io::{self, Write};
 
+use nix::errno::Errno;
+use nix::unistd::isatty;
+
 use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, Warning};
 use grid::Grid;
+
+/// Whether writing to standard output or standard error failed since whoever read it has closed the pipe (`| head`) or the terminal,
+/// and so has seen enough.
+pub fn nobody_reads(error: &io::Error) -> bool {
+    let is_gone = |terminal: nix::Result<bool>| terminal == Err(Errno::EIO);
+    error.kind() == io::ErrorKind::BrokenPipe
+        || error.raw_os_error() == Some(libc::EIO)
+            && (is_gone(isatty(io::stdout())) || is_gone(isatty(io::stderr())))
+}
 
 /// Writes everything that a person wants to see of `document`, without pictures.
 ///

@@ -14,6 +14,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::linkat;
 
+use super::nobody_reads;
 use crate::sys::{descriptor, interrupt};
 
 /// Where an export goes.
@@ -78,8 +79,7 @@ impl Target {
             Self::StandardOutput => {
                 let mut out = io::stdout().lock();
                 match out.write_all(bytes).and_then(|()| out.flush()) {
-                    // Whoever closes the pipe has seen enough.
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    Err(error) if nobody_reads(&error) => Ok(()),
                     written => written.context("failed to write to standard output"),
                 }
             }
