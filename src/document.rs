@@ -398,7 +398,7 @@ impl Document {
     /// # Errors
     /// One sentence that names the file and what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, String> {
-        Self::parse(&saved::read_text(path, "the saved run")?, path)
+        Self::parse(&saved::read_text(path, "the saved run", saved::LARGEST_BYTES)?, path)
     }
 
     /// Reads the export of a run from `text`; `path` is only shown.

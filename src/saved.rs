@@ -10,31 +10,30 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use crate::document::head::Kind;
+use crate::exit;
+use crate::sys::interrupt;
 
 /// Raised whenever a field of an export changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What is larger was not written by a person, nor by a procbench.
-const LARGEST_BYTES: u64 = 256 << 20;
+pub const LARGEST_BYTES: u64 = 256 << 20;
 
-/// Reads the text at `path`, or standard input for `-`; `what` it should be is only shown.
+/// Reads the text at `path`, or standard input for `-`, of `most` bytes or less; `what` it should be is only shown.
 ///
 /// # Errors
 /// One sentence that names the file: it cannot be read, is too large, or is no text.
-pub fn read_text(path: &Path, what: &str) -> Result<String, String> {
+pub fn read_text(path: &Path, what: &str, most: u64) -> Result<String, String> {
     let shown = path.display();
     let mut bytes = Vec::new();
     // What a pipe or a device has to say is known only when it has been read.
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(LARGEST_BYTES + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes))
-    };
+    let read = interrupt::ends_at_once(exit::INTERRUPTED, || match path == Path::new("-") {
+        true => io::stdin().lock().take(most + 1).read_to_end(&mut bytes),
+        false => File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)),
+    });
     read.map_err(|error| format!("failed to read {what} {shown}: {error}"))?;
-    if bytes.len() as u64 > LARGEST_BYTES {
-        return Err(format!(
-            "failed to read {what} {shown}: it is too large, expected at most {LARGEST_BYTES} bytes"
-        ));
+    if bytes.len() as u64 > most {
+        return Err(format!("failed to read {what} {shown}: it is too large, expected at most {most} bytes"));
     }
     String::from_utf8(bytes)
         .map_err(|error| format!("failed to read {what} {shown}: not UTF-8 text ({error})"))

@@ -54,7 +54,11 @@ fn a_million_tasks_are_held_to_what_the_tightest_limit_leaves() {
     let binding = guarded.verdict.binding.as_ref().expect("a limit binds");
     assert_eq!(guarded.strategy, "process");
     assert_eq!((guarded.verdict.wanted, guarded.verdict.allowed), (1_000_000, in_flight(&plan)));
-    assert_eq!((binding.limit.as_str(), binding.value, binding.in_use), ("pids.max of /a", 20_000, 50));
+    assert_eq!(
+        (binding.limit.as_str(), binding.value, binding.in_use),
+        ("pids.max of /a", 20_000, 50 + 400),
+        "a fiftieth is set aside"
+    );
     assert_eq!((binding.needed, binding.advice.as_str()), (1_000_000, "raise pids.max of /a"));
 }
 
@@ -100,18 +104,36 @@ fn whoever_asks_for_less_than_there_is_gets_it_without_a_word() {
 fn a_machine_that_is_full_still_runs_one_process_after_the_other() {
     let machine = machine(vec![processes("RLIMIT_NPROC", 100, 100), memory("MemAvailable", GIB, 0)]);
     assert_eq!(in_flight(&draft(1000, "process").resolve(&machine).expect("a plan")), 1);
+    let Err(PlanError::Limit(message)) = draft(1000, "pool:workers=2").resolve(&machine) else {
+        panic!("no room")
+    };
+    assert!(
+        message.contains("there is room for none: RLIMIT_NPROC is 100, of which 100 are in use"),
+        "{message}"
+    );
+}
+
+#[test]
+fn threads_that_would_look_for_work_at_thousands_of_others_are_refused() {
+    let machine =
+        machine(vec![processes("kernel.pid_max", 4_000_000, 100), memory("MemAvailable", 64 * GIB, 0)]);
+    let Err(PlanError::Usage(message)) = draft(10, "threads:workers=1001").resolve(&machine) else {
+        panic!("refused")
+    };
+    assert!(message.contains("threads:workers=1001 has 1,001 workers: expected at most 1000"), "{message}");
+    assert!(draft(10, "threads:workers=1000").resolve(&machine).is_ok());
 }
 
 #[test]
 fn a_pool_that_does_not_fit_is_refused_with_the_limit_and_the_way_to_raise_it() {
-    let machine = machine(vec![processes("RLIMIT_NPROC", 100, 90), memory("MemAvailable", GIB, 0)]);
+    let machine = machine(vec![processes("RLIMIT_NPROC", 100, 70), memory("MemAvailable", GIB, 0)]);
     let error = draft(1000, "pool:workers=50").resolve(&machine).expect_err("no room");
     let PlanError::Limit(message) = &error else { panic!("not the machine's limit: {error}") };
     for part in [
         "pool:workers=50",
         "50 worker processes",
         "RLIMIT_NPROC",
-        "RLIMIT_NPROC is 100, of which 90 are in use",
+        "there is room for 14: RLIMIT_NPROC is 100, of which 86 are in use or set aside",
         "raise RLIMIT_NPROC",
     ] {
         assert!(message.contains(part), "no {part:?} in {message}");

@@ -138,6 +138,30 @@ fn whoever_waits_for_somebody_to_read_an_export_can_be_told_to_end() {
 }
 
 #[test]
+fn whoever_waits_for_somebody_to_write_what_is_read_ends_at_the_first_signal() {
+    for words in ["-c pipe", "-n 5 --args-from pipe -- echo", "sweep --vary tasks=1,2 -c pipe", "report pipe"]
+    {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let sandbox = Sandbox::new();
+            mkfifo(&sandbox.path("pipe"), Mode::S_IRWXU).expect("a named pipe");
+            let mut running = sandbox.start(sandbox.command(words.split(' ')));
+            running.wait_for("a program that waits for the pipe", |running| {
+                let state = Process::new(running.pid()).ok()?.stat().ok()?.state;
+                (state == 'S').then_some(())
+            });
+            running.signal(signal);
+            let finished = running.finish();
+            let by_signal = finished.signal() == Some(signal as i32);
+            assert!(finished.code() == Some(130) || by_signal, "{words}: {finished:?}");
+        }
+    }
+    let sandbox = Sandbox::new();
+    mkfifo(&sandbox.path("pipe"), Mode::S_IRWXU).expect("a named pipe");
+    let finished = sandbox.run(["-n", "5", "--spread", "trace:pipe", "--cpu", "trace"]).expect_code(2);
+    assert!(finished.error().contains("expected a file"), "{finished:?}");
+}
+
+#[test]
 fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command("-n 20 --io-wait 1h --json out.json -m serial".split(' '));

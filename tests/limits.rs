@@ -437,6 +437,39 @@ fn no_proc() {
 }
 
 #[test]
+fn temporary_files_without_a_place() {
+    let test = "temporary_files_without_a_place";
+    let mut count = Count::of("a TMPDIR that is not there, is full, or goes away");
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "");
+    for place in ["/nonexistent", "file"] {
+        let mut command = sandbox.command("-q -n 4 --rounds 1 -m serial --workload file".split(' '));
+        command.env("TMPDIR", place);
+        assert_refused(sandbox.run_command(command), &["TMPDIR"]);
+        count.survived();
+    }
+    // By someone who does not know that this run needs it.
+    let mut command = sandbox.command("-q -n 4 --cpu 900ms --rounds 1 -m serial --workload file".split(' '));
+    command.env("TMPDIR", sandbox.path("gone"));
+    fs::create_dir(sandbox.path("gone")).expect("a folder");
+    let mut running = sandbox.start(command);
+    running.wait_for("a folder of a round", |running| {
+        running.runner()?;
+        fs::read_dir(sandbox.path("gone")).ok()?.next().map(drop)
+    });
+    while fs::remove_dir_all(sandbox.path("gone")).is_err() {}
+    assert_refused(running.finish(), &["gone/procbench-"]);
+    count.survived();
+    if has_python(test) {
+        let script = "mount -t tmpfs -o size=128k none /mnt; export TMPDIR=/mnt";
+        let arguments = "-n 5 --rounds 1 -m py-process";
+        let Some(finished) = in_mounts(&sandbox, test, script, arguments) else { return };
+        assert_refused(finished, &["2.0 MiB", "TMPDIR", "available"]);
+        count.survived();
+    }
+}
+
+#[test]
 fn no_shared_memory_folder() {
     let test = "no_shared_memory_folder";
     let mut count = Count::of("no /dev/shm");

@@ -47,10 +47,10 @@ pub fn own_program(role: &str) -> anyhow::Result<Command> {
     let mut command = if std::path::Path::new(RUNNING).exists() {
         Command::new(RUNNING)
     } else {
-        let found = std::env::current_exe().map_err(|error| {
+        let found = std::env::current_exe().map_err(|_| {
             Lack(format!(
                 "procbench cannot find its own file to start it anew for each round, since {RUNNING} is not there: is /proc \
-                 mounted? ({error})"
+                 mounted?"
             ))
         });
         Command::new(found?)

@@ -65,6 +65,11 @@ pub struct Installed {
 }
 
 impl Installed {
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Writes the script into `folder`, to be executed by `interpreter`.
     ///
     /// # Errors

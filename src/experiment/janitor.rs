@@ -20,6 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid as NixPid;
 
 use crate::engine::native::own_program;
+use crate::measure::shortage::Lack;
 
 /// The hidden first argument under which procbench is a janitor.
 pub const JANITOR: &str = "__janitor";
@@ -79,10 +80,11 @@ impl Janitor {
     /// # Errors
     /// If it cannot be made.
     pub fn folder(&mut self) -> anyhow::Result<Folder> {
-        // Others look for it from folders of their own.
-        let place = std::path::absolute(std::env::temp_dir())
-            .context("failed to find the temporary folder (TMPDIR)")?;
-        self.folder_in(&place).context("no room for temporary files (TMPDIR names another folder for them)")
+        let place = temporary_folder().context("failed to find the temporary folder (TMPDIR)")?;
+        let made = self.folder_in(&place);
+        made.map_err(|error| {
+            Lack(format!("{error:#}: TMPDIR names another place for temporary files")).into()
+        })
     }
 
     /// Makes a private folder in `place`, removed with the returned guard.
@@ -98,6 +100,12 @@ impl Janitor {
             .with_context(|| format!("failed to make the folder {}", path.display()))?;
         Ok(Folder { path })
     }
+}
+
+/// Where temporary files go, from the root on: others look for it from folders of their own.
+fn temporary_folder() -> io::Result<PathBuf> {
+    let named = std::env::temp_dir();
+    std::path::absolute(if named.as_os_str().is_empty() { Path::new("/tmp") } else { &named })
 }
 
 impl Drop for Janitor {

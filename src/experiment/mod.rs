@@ -24,6 +24,8 @@ use crate::engine::{Engine, Equipment, Strategy};
 use crate::measure::bystander::{Bystander, Lateness, MIN_FOR_P99, NAP};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
+use crate::measure::shortage::Lack;
+use crate::measure::storage::Storage;
 use crate::mode::verify::{PARTS, TaskFailure};
 use crate::plan::found::Found;
 use crate::plan::{Machine, Plan};
@@ -312,8 +314,27 @@ fn equip(
     }
     let interpreter = setting.machine.python.as_ref().context("nobody has looked for Python")?;
     let folder = janitor.folder()?;
+    require_room_for_modules(folder.path())?;
     let python = Some(Installed::new(interpreter, folder.path(), plan.workload.kind)?);
     Ok((Equipment { python, tools }, Some(folder)))
+}
+
+/// Refuses a `folder` in which Python could not keep what it makes of the engine's modules: of a disk that is full it takes half of it for
+/// all of it.
+fn require_room_for_modules(folder: &Path) -> anyhow::Result<()> {
+    const NEEDED: u64 = 2 << 20;
+    let iec = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
+    let available = Storage::of(folder.to_owned())?.available_bytes;
+    if available >= NEEDED {
+        return Ok(());
+    }
+    Err(Lack(format!(
+        "the Python engine needs {} for its files in {} (TMPDIR), but {} are available",
+        iec(NEEDED),
+        folder.display(),
+        iec(available)
+    ))
+    .into())
 }
 
 /// `workload` with nothing to do in its tasks. What is shipped, what the parent holds and how a process is forked stays:

@@ -196,6 +196,14 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Whether the kernel has killed somebody for want of memory since it was started.
+    fn lost_to_want_of_memory(&self) -> bool {
+        let (before, now) = (self.killed_before, kernel::killed_for_want_of_memory());
+        before.zip(now).is_some_and(|(before, now)| now > before)
+    }
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
         self.end(End::AtOnce);
@@ -273,7 +281,17 @@ fn converse(
                 return Err(RoundFailure::Limit(shortage::with_limits(message)));
             }
             Heard::Message(Message::Error { message }) => {
-                return Err(anyhow::anyhow!("{}: {message}", request.strategy.name).into());
+                let message = format!("{}: {message}", request.strategy.name);
+                // Whoever was lost may have been killed for want of memory.
+                let limits =
+                    if runner.lost_to_want_of_memory() { shortage::limits_on_memory() } else { Vec::new() };
+                return Err(match limits.is_empty() {
+                    true => anyhow::anyhow!(message).into(),
+                    false => RoundFailure::Limit(format!(
+                        "{message}; the kernel killed somebody meanwhile for want of memory: {}",
+                        limits.join(", ")
+                    )),
+                });
             }
         }
         if let Some(gauge) = gauge {
@@ -293,13 +311,9 @@ fn converse(
         }
         let name = &request.strategy.name;
         let exit = reaped.exit;
-        let killed_since = || {
-            let (before, now) = (runner.killed_before, kernel::killed_for_want_of_memory());
-            before.zip(now).is_some_and(|(before, now)| now > before)
-        };
         // Rust aborts who asks for memory and gets none.
         let (what, limits) = match exit {
-            Exit::Signal(libc::SIGKILL) if killed_since() => {
+            Exit::Signal(libc::SIGKILL) if runner.lost_to_want_of_memory() => {
                 ("killed by the kernel", shortage::limits_on_memory())
             }
             Exit::Signal(libc::SIGABRT) => ("aborted, most likely", shortage::own_limits_on_memory()),

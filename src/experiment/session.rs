@@ -203,7 +203,11 @@ impl<'a> Session<'a> {
         });
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());
-        let completed = completed.map_err(|failure| self.explain(row, failure))?;
+        let folders = [folder.as_ref(), props.folder.as_ref(), self.input.as_ref().map(|(folder, _)| folder)];
+        let completed = completed.map_err(|failure| {
+            let gone = self.gone_folder(&folders);
+            gone.unwrap_or_else(|| self.explain(row, failure))
+        })?;
         let completed = Completed { peer_cpu_seconds, ..completed };
         records.expected = Some(started.elapsed());
         let failed = completed.report.tasks_failed > 0;
@@ -218,6 +222,17 @@ impl<'a> Session<'a> {
             self.agree(row, &completed)?;
         }
         Ok(completed)
+    }
+
+    /// That somebody else has removed one of the `folders` that rounds need, if that is so: whatever failed, failed for that.
+    fn gone_folder(&self, folders: &[Option<&Folder>]) -> Option<RoundFailure> {
+        let of_engine = self.equipment.python.as_ref().map(Installed::folder);
+        let mut needed = folders.iter().copied().flatten().map(Folder::path).chain(of_engine);
+        let gone = needed.find(|folder| !folder.exists())?;
+        Some(RoundFailure::Limit(format!(
+            "{} is gone, which the run had made and needs: somebody has removed it",
+            gone.display()
+        )))
     }
 
     /// `failure`, with what the user's own function was doing when it took the round with it.

@@ -43,7 +43,7 @@ pub struct Binding {
     pub in_bytes: bool,
     /// Its value.
     pub value: u64,
-    /// How much of it is in use already.
+    /// How much of it is in use already, or set aside for others.
     pub in_use: u64,
     /// What all of the processes at once would have needed of it.
     pub needed: u64,
@@ -98,17 +98,19 @@ const MEMORY_PERCENT: u64 = 80;
 /// How many of `wanted` processes may be alive at once under `limits`.
 pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
     let bytes = cost.parked_bytes.saturating_add(cost.task_bytes).max(1);
+    let reserve = |limit: &Limit| match limit.kind {
+        LimitKind::Processes => (limit.value / RESERVE_PART).max(LEAST_RESERVE),
+        LimitKind::Files => LEAST_RESERVE,
+        LimitKind::Memory => 0,
+    };
     let room = |limit: &Limit| match limit.kind {
-        LimitKind::Processes => {
-            let reserve = (limit.value / RESERVE_PART).max(LEAST_RESERVE);
-            limit.value.saturating_sub(limit.in_use).saturating_sub(reserve)
-        }
+        LimitKind::Processes => limit.value.saturating_sub(limit.in_use).saturating_sub(reserve(limit)),
         LimitKind::Memory => {
             let free = limit.value.saturating_sub(limit.in_use).saturating_sub(cost.held_bytes);
             (free / 100 * MEMORY_PERCENT) / bytes
         }
         LimitKind::Files => {
-            let free = limit.value.saturating_sub(limit.in_use).saturating_sub(LEAST_RESERVE);
+            let free = limit.value.saturating_sub(limit.in_use).saturating_sub(reserve(limit));
             free.checked_div(cost.peer_files).unwrap_or(u64::MAX)
         }
     };
@@ -124,7 +126,7 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
                 limit: limit.name.clone(),
                 in_bytes: limit.kind == LimitKind::Memory,
                 value: limit.value,
-                in_use: limit.in_use,
+                in_use: limit.in_use.saturating_add(reserve(limit)).min(limit.value),
                 needed,
                 advice: limit.advice.clone(),
             };

@@ -13,6 +13,8 @@ use super::guard;
 use super::units::Count;
 use super::{Machine, Plan, PlanError, usage};
 use crate::engine::tool;
+use crate::exit;
+use crate::sys::interrupt;
 use crate::workload::program::json_lines;
 use crate::workload::program::lines::{self, LinesSpec};
 use crate::workload::program::{PLACEHOLDER, find};
@@ -47,7 +49,7 @@ impl Inputs {
         };
         let Some(from) = &program.args_from else { return Ok(Self { file, ..Self::default() }) };
         let tasks = draft.workload.tasks.map(|Count(tasks)| tasks);
-        let (lines, copy) = read_lines(from, tasks, kind)?;
+        let (lines, copy) = interrupt::ends_at_once(exit::INTERRUPTED, || read_lines(from, tasks, kind))?;
         match tasks {
             _ if lines.count == 0 => {
                 usage(format!("{} has no lines: expected one for each task", shown(from)))

@@ -247,6 +247,13 @@ pub(super) fn resolve_settings(
     Ok(with_evaluator(match row.mode.unwrap_or(Mode::Serial) {
         Mode::Serial => (Settings::default(), None),
         Mode::Threads => {
+            if !of_python && workers > MOST_THREADS {
+                return usage(format!(
+                    "{name} has {} workers: expected at most {MOST_THREADS} of rayon's threads; whoever of them is idle looks for \
+                     work at all others, which costs the machine the square of their number (pools and processes may be more)",
+                    count(workers)
+                ));
+            }
             // A thread has no memory of its own to speak of.
             let limits = machine.limits.of(&[LimitKind::Processes, LimitKind::Files]);
             let verdict = guard::judge(workers, &limits, cost);
@@ -290,6 +297,10 @@ pub(super) fn resolve_settings(
     }))
 }
 
+/// A round of nothing by 64 threads was seen to take 5 ms on two cores, by 256 of them 50 ms, by 512 0.6 s, by 1,000 2 s. With 3,000 it
+/// did not end within a minute.
+pub const MOST_THREADS: u64 = 1000;
+
 /// What procbench, executed anew, was seen to need beyond a process that was forked and waits: 65 to 95 KiB.
 const EXEC_BYTES: u64 = 96 << 10;
 
@@ -311,10 +322,11 @@ fn files_of_workers(hard: u64) -> Limit {
 
 /// That a row cannot have as many `executors` as it wants.
 fn no_room(name: &str, wanted: u64, executors: &str, allowed: u64, binding: &guard::Binding) -> PlanError {
+    // At least one is allowed of what falls back to one after another.
+    let room = if binding.in_use < binding.value { count(allowed) } else { "none".into() };
     PlanError::Limit(format!(
-        "{name} needs {} {executors}, but there is room for {}: {}, of which {} are in use or set aside. To raise it: {}",
+        "{name} needs {} {executors}, but there is room for {room}: {}, of which {} are in use or set aside. To raise it: {}",
         count(wanted),
-        count(allowed),
         binding.limit_in_words(),
         binding.amount(binding.in_use),
         binding.advice

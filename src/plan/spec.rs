@@ -54,6 +54,9 @@ impl Typed {
     }
 }
 
+/// What is larger is no spec, nor a saved run that is to be run again.
+const LARGEST_BYTES: u64 = 64 << 20;
+
 /// The same for those in TOML, whose parser takes a hundred times as much memory as the text.
 const LARGEST_TOML_BYTES: usize = 256 << 10;
 
@@ -63,7 +66,7 @@ const LARGEST_TOML_BYTES: usize = 256 << 10;
 /// A text that shows the place in the file, what was found there and what was expected.
 pub fn read(path: &Path) -> Result<Draft, String> {
     let shown = path.display();
-    let text = saved::read_text(path, "the spec")?;
+    let text = saved::read_text(path, "the spec", LARGEST_BYTES)?;
     let is_json =
         path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{');
     if is_json {

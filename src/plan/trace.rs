@@ -54,12 +54,13 @@ pub fn read(path: &Path) -> Result<Trace, String> {
     }
     let unreadable = |error: io::Error| format!("failed to read the trace {shown}: {error}");
     let found = path.canonicalize().map_err(unreadable)?;
-    let file = File::open(&found).map_err(unreadable)?;
-    let kind = file.metadata().map_err(unreadable)?.file_type();
+    // To open what is no file may take for ever.
+    let kind = found.metadata().map_err(unreadable)?.file_type();
     if !kind.is_file() {
         let what = if kind.is_dir() { "a folder" } else { "no regular file" };
         return Err(format!("failed to read the trace {shown}: it is {what}, expected a file"));
     }
+    let file = File::open(&found).map_err(unreadable)?;
     let path = utf8(found).map_err(|why| format!("failed to read the trace {shown}: {why}"))?;
     let mut wrong = None;
     let made = sealed::create(c"procbench-trace", |memory| {

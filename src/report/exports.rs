@@ -89,9 +89,17 @@ impl<T: ?Sized> Exports<T> {
     pub fn write(self, document: &T) -> anyhow::Result<()> {
         // Nothing is written unless all can be made.
         let made = self.exports.into_iter().map(|(_, target, render)| Ok((target, render(document)?)));
-        for (target, bytes) in made.collect::<anyhow::Result<Vec<_>>>()? {
-            target.write(&bytes)?;
+        let made = made.collect::<anyhow::Result<Vec<_>>>()?;
+        // Where one has no room, another may have.
+        let failed = made.iter().filter_map(|(target, bytes)| target.write(bytes).err());
+        let mut failed: Vec<anyhow::Error> = failed.collect();
+        match failed.len() {
+            0 | 1 => failed.pop().map_or(Ok(()), Err),
+            _ => {
+                let first = failed.remove(0);
+                let others: Vec<String> = failed.iter().map(|error| format!("{error:#}")).collect();
+                Err(first.context(others.join("; and ")))
+            }
         }
-        Ok(())
     }
 }

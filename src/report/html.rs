@@ -16,6 +16,7 @@ mod sweep;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::style::plain;
 use super::subject::Subject;
 use crate::document::Document;
 use crate::document::comparison::same_tasks;
@@ -35,7 +36,8 @@ pub fn export(subjects: &[Subject<'_>]) -> anyhow::Result<Vec<u8>> {
         [subject] => page(&subject.title(), of(*subject, 1, "h1")),
         several => page(&several_in_words(several), of_several(several)),
     };
-    Ok(page.into_string().into_bytes())
+    // Names that somebody else has given do not turn the direction of what follows, nor hide in it.
+    Ok(plain(&page.into_string()).into_owned().into_bytes())
 }
 
 /// All about one of them, the `number`-th of the page, below a heading of `level`.

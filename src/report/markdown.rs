@@ -1,6 +1,7 @@
 //! The Markdown export: the tables of the terminal, as GitHub draws them.
 
 use super::grid::Grid;
+use super::style::steers;
 use super::subject::Subject;
 use super::{advise, articles, crossover, is_reason, plan, sentence, sweep, tables};
 use crate::document::head::Head;
@@ -159,6 +160,7 @@ pub fn escaped(text: &str) -> String {
             // Whoever is named in a spec is not to be told of it.
             '@' => safe += "@\u{200b}",
             other if other.is_control() => safe.push(' '),
+            other if steers(other) => safe.extend(other.escape_default()),
             other => safe.push(other),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::grid::wrap;
 use super::numbers::{bytes, count, exact_percent, seconds};
-use super::style::{TITLE, paint};
+use super::style::{self, TITLE, paint};
 use crate::document::Document;
 use crate::engine::python::Interpreter;
 use crate::engine::{Engine, tool};
@@ -114,7 +114,7 @@ fn quoted(word: &str, plain: bool) -> String {
     } else {
         shlex::try_quote(word).unwrap_or(word.into())
     };
-    word.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    word.chars().flat_map(|c| if style::steers(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// Says what a plan's tasks execute, word by word, and nothing where they execute no program.

@@ -32,15 +32,20 @@ pub const COLOURS: [Style; 6] = [
 /// `text` with control characters shown as what they are, and those that turn the direction of what follows or are not seen at all:
 /// names in a file that somebody else has made do not steer the terminal, and look like what they are.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |character: char| (character.is_control() && character != '\n') || is_format(character);
-    if !text.contains(steers) {
+    let is_shown = |character: char| steers(character) && character != '\n';
+    if !text.contains(is_shown) {
         return Cow::Borrowed(text);
     }
-    let shown = |character: char| match steers(character) {
+    let shown = |character: char| match is_shown(character) {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     };
     Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// Whether a terminal, or whoever shows text, takes `character` for more than itself.
+pub fn steers(character: char) -> bool {
+    character.is_control() || is_format(character)
 }
 
 /// Whether `character` is one of Unicode's format characters (category Cf) that change how others are shown, or has no width.

@@ -31,7 +31,7 @@ impl Saved {
     /// # Errors
     /// One sentence that names the file, what was found there and what was expected.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let text = saved::read_text(path, "the export")?;
+        let text = saved::read_text(path, "the export", saved::LARGEST_BYTES)?;
         let header = saved::header(&text, path)?;
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == header.kind());
         match kind {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::clock::monotonic_nanoseconds;
@@ -12,6 +12,21 @@ static WAS_TOLD: AtomicBool = AtomicBool::new(false);
 /// Whether a signal that is heard by [`Told::hear`] has come: for those who wait where nobody can tell them.
 pub fn was_told() -> bool {
     WAS_TOLD.load(Ordering::Relaxed)
+}
+
+/// With what code a signal ends this process at once; negative where it has something to finish.
+static AT_ONCE: AtomicI32 = AtomicI32::new(-1);
+
+/// Does `work`, which may wait for somebody for ever, such as for whoever writes to a named pipe. There is nothing to be lost meanwhile,
+/// so the first signal ends this process, with `code`, even if it came before.
+pub fn ends_at_once<T>(code: libc::c_int, work: impl FnOnce() -> T) -> T {
+    AT_ONCE.store(code, Ordering::SeqCst);
+    if WAS_TOLD.load(Ordering::SeqCst) {
+        signal_hook::low_level::exit(code);
+    }
+    let done = work();
+    AT_ONCE.store(-1, Ordering::SeqCst);
+    done
 }
 
 /// When a process was told to end.
@@ -44,7 +59,11 @@ impl Told {
         let again = u64::try_from(again.as_nanos()).unwrap_or(u64::MAX);
         let action = move || {
             let now = monotonic_nanoseconds().max(1);
-            WAS_TOLD.store(true, Ordering::Relaxed);
+            WAS_TOLD.store(true, Ordering::SeqCst);
+            let at_once = AT_ONCE.load(Ordering::SeqCst);
+            if at_once >= 0 {
+                signal_hook::low_level::exit(at_once);
+            }
             match told.first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => stop.store(true, Ordering::Relaxed),
                 Err(first) if now.saturating_sub(first) > again => signal_hook::low_level::exit(code),

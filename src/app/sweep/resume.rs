@@ -17,7 +17,7 @@ use crate::study::sweep::{self, Sweep};
 
 /// The sweep that was exported to `path`.
 pub fn read(path: &Path) -> Result<Sweep, Failure> {
-    let text = saved::read_text(path, "the sweep").map_err(usage)?;
+    let text = saved::read_text(path, "the sweep", saved::LARGEST_BYTES).map_err(usage)?;
     saved::parse(&text, path, Kind::Sweep).map_err(usage)
 }
 

@@ -292,6 +292,7 @@ impl From<PrepareError> for Missing {
 impl From<RunError> for Missing {
     fn from(error: RunError) -> Self {
         let want = match &error {
+            RunError::Other(error) if error.is::<Lack>() => Some(format!("{error:#}")),
             RunError::Other(error) => shortage::behind(error),
             _ => None,
         };
