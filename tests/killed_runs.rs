@@ -314,7 +314,7 @@ impl End {
         moments: &mut Moments,
         moment: Duration,
     ) -> Finished {
-        let terminal = matches!(self, Self::TerminalClosed).then(|| terminal());
+        let terminal = matches!(self, Self::TerminalClosed).then(terminal);
         let pipe = matches!(self, Self::PipeClosed).then(|| std::io::pipe().expect("a pipe"));
         let mut running = match (&terminal, &pipe) {
             (Some(terminal), _) => {
