@@ -99,13 +99,15 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 pub fn execute(
     mut command: Command,
     request: &Request,
-    watch: Watch,
+    mut watch: Watch,
     signals: &Signals,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-    if let Watch::Memory(gauge) = &watch {
-        gauge.admit(&mut command).context("failed to enter the round's cgroup")?;
+    if let Watch::Memory(gauge) = &mut watch {
+        gauge
+            .admit(&mut command)
+            .context("failed to look at memory before the round, or to enter its cgroup")?;
     }
     fork::sacrifice_on_start(&mut command);
     let of_programs = request.workload.kind.is_program();

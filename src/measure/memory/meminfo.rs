@@ -24,6 +24,17 @@ pub(super) const LOOKS_BEFORE: Duration = APART.saturating_mul(LOOKS);
 const SETTLED_BYTES: u64 = 64 << 10;
 const MOST_LOOKS_TO_SETTLE: u32 = 50;
 
+/// What the kernel keeps for a while of each process that has been alive: its stack, its tables, its task structure.
+const KEPT_FOR_EACH: u64 = 256 << 10;
+
+/// What the kernel may need for each process that is alive, at the most (forked ones that compute were seen to take 70 KiB, programs some
+/// 500), apart from its tables.
+const MOST_FOR_EACH: u64 = 2 << 20;
+/// Which part of what all processes have the tables of each of them may come to, at the most: eight bytes for every 4 KiB, twice.
+const MOST_FOR_TABLES: u64 = 256;
+/// Which part of it may be in tables that are mostly empty, for all together.
+const MOST_FOR_SPARSE_TABLES: u64 = 8;
+
 /// The largest part of a figure that may be others': of a peak, and of the kernel's share, which is the smaller one.
 const MOST_OF_OTHERS: f64 = 0.25;
 const MOST_OF_OTHERS_IN_KERNEL: f64 = 0.5;
@@ -58,39 +69,34 @@ struct Parts {
 }
 
 impl Sampler {
+    /// One that has not looked yet.
     pub(super) fn open() -> io::Result<Self> {
-        let look = || used_bytes().ok_or_else(|| io::Error::other("/proc/meminfo cannot be read"));
+        let before = used_bytes().ok_or_else(unreadable)?;
+        let (noise, began, runner) = (0, Instant::now(), None);
+        let (used, highest, fullest) = (None, None, None);
+        Ok(Self { before, noise, began, runner, used, highest, fullest, others: 0, samples: 0 })
+    }
+
+    /// Looks at what the machine uses before the runner is started, and by how much that changes. What the runner makes for its tasks before
+    /// the clock starts, such as input that all share, is the round's.
+    pub(super) fn look_before(&mut self) -> io::Result<()> {
+        let look = || used_bytes().ok_or_else(unreadable);
         // What processes of the round before had is taken back a little later, which is not others' doing.
-        let mut before = look()?;
-        for _ in 0..MOST_LOOKS_TO_SETTLE {
-            thread::sleep(APART);
-            let now = look()?;
-            let settled = now.abs_diff(before) <= SETTLED_BYTES;
-            before = now;
-            if settled {
-                break;
-            }
-        }
-        let (mut least, mut most) = (before, before);
+        self.before = settled()?;
+        let (mut least, mut most) = (self.before, self.before);
         for _ in 1..LOOKS {
             thread::sleep(APART);
-            let used = look()?;
-            (least, most) = (least.min(used), most.max(used));
+            self.before = look()?;
+            (least, most) = (least.min(self.before), most.max(self.before));
         }
-        let (noise, began) = (most - least, Instant::now());
-        let (used, highest, fullest) = (None, None, None);
-        Ok(Self { before, noise, began, runner: None, used, highest, fullest, others: 0, samples: 0 })
+        (self.noise, self.began) = (most - least, Instant::now());
+        Ok(())
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
         // What was seen before was its start.
         (self.used, self.highest, self.fullest, self.others, self.samples) = (None, None, None, 0, 0);
-        self.began = Instant::now();
         self.runner = look_at(pid).sum.map(|sum| sum.bytes);
-        // The runner is there already; what it had then is counted apart.
-        if let Some(used) = used_bytes() {
-            self.before = used.saturating_sub(self.runner.unwrap_or(0));
-        }
     }
 
     pub(super) fn sample(&mut self, pid: i32) {
@@ -109,14 +115,18 @@ impl Sampler {
     }
 
     /// By how much what others use may have changed since the round began: what comes and goes at random strays by the root of the
-    /// time.
-    fn of_others(&self) -> f64 {
+    /// time. And by how much it has, for now that all of the round are gone the machine should use what it did before, apart from what the
+    /// kernel keeps for the next processes.
+    fn of_others(&self, peak_alive: u64) -> f64 {
         let times = self.began.elapsed().as_secs_f64() / (APART * LOOKS).as_secs_f64();
-        self.noise as f64 * times.max(1.0).sqrt()
+        let by_chance = self.noise as f64 * times.max(1.0).sqrt();
+        let kept = KEPT_FOR_EACH * (peak_alive + 1);
+        let left = settled().map_or(0, |after| after.abs_diff(self.before).saturating_sub(kept));
+        by_chance.max(left as f64)
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
-        let of_others = self.of_others();
+        let of_others = self.of_others(peak_alive);
         let is_clear =
             |figure: u64, most: f64| of_others <= most * figure as f64 || of_others <= COUNTERS_OFF_BY;
         let more = |used: u64| used.checked_sub(self.before).filter(|more| *more > 0);
@@ -147,6 +157,14 @@ impl Sampler {
             let kernel = seen.checked_sub(parts.sum.bytes).ok_or(Missing::OthersGaveBack)?;
             if is_clear(kernel, MOST_OF_OTHERS_IN_KERNEL) { Ok(kernel) } else { Err(Missing::OthersVary) }
         });
+        // More than the kernel can need for so few has been taken by others, and is in the peak as well.
+        let had = of_processes.unwrap_or(0);
+        let most_in_kernel =
+            (peak_alive + 1) * (MOST_FOR_EACH + had / MOST_FOR_TABLES) + had / MOST_FOR_SPARSE_TABLES;
+        let (peak, kernel) = match kernel {
+            Ok(kernel) if kernel > most_in_kernel => (Err(Missing::OthersVary), Err(Missing::OthersVary)),
+            kernel => (peak, kernel),
+        };
         let (peak, peak_missing) = (peak.ok(), peak.err());
         MemoryReading {
             peak_bytes: peak,
@@ -163,6 +181,25 @@ impl Sampler {
             kernel_missing: kernel.err(),
         }
     }
+}
+
+fn unreadable() -> io::Error {
+    io::Error::other("/proc/meminfo cannot be read")
+}
+
+/// What the machine uses once two looks, a little apart, find the same; or after some looks that did not.
+fn settled() -> io::Result<u64> {
+    let mut before = used_bytes().ok_or_else(unreadable)?;
+    for _ in 0..MOST_LOOKS_TO_SETTLE {
+        thread::sleep(APART);
+        let now = used_bytes().ok_or_else(unreadable)?;
+        let settled = now.abs_diff(before) <= SETTLED_BYTES;
+        before = now;
+        if settled {
+            break;
+        }
+    }
+    Ok(before)
 }
 
 /// Memory that is neither free nor could be given back at once: page cache apart, but shared memory counted.

@@ -149,6 +149,8 @@ pub enum Missing {
     NoAccount,
     /// The processes came and went faster than they can be looked at.
     CameAndWent,
+    /// The processes began to share what they share while they were looked at, each time.
+    StillSharing,
     /// The machine used no more than before, or less than the processes had by themselves.
     OthersGaveBack,
     /// What others use changes by so much that this cannot be told from it.
@@ -169,6 +171,9 @@ impl fmt::Display for Missing {
             Self::NoRound => "the run ended before the round in which it is",
             Self::NoAccount => "no account of it could be read",
             Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
+            Self::StillSharing => {
+                "its processes were only beginning to read what they share whenever they were looked at one by one: give it longer tasks"
+            }
             Self::OthersGaveBack => {
                 "the machine used no more memory than before, or less than its processes had: it took little, or as much was given \
                  back meanwhile, by others or by processes that had ended before"
@@ -248,14 +253,15 @@ impl Gauge {
         }
     }
 
-    /// Arranges that what `command` starts is measured from its first instruction on.
+    /// Arranges that what `command` starts, which is to be right after this, is measured from its first instruction on.
     ///
     /// # Errors
-    /// If the cgroup cannot be entered.
-    pub fn admit(&self, command: &mut Command) -> io::Result<()> {
-        match &self.layer {
+    /// If the cgroup cannot be entered, or the machine's use of memory cannot be read.
+    pub fn admit(&mut self, command: &mut Command) -> io::Result<()> {
+        match &mut self.layer {
             Layer::Cgroup(cgroup) => cgroup.admit(command),
-            Layer::Meminfo(_) | Layer::Pss(_) => Ok(()),
+            Layer::Meminfo(sampler) => sampler.look_before(),
+            Layer::Pss(_) => Ok(()),
         }
     }
 

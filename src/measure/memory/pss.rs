@@ -16,6 +16,8 @@ pub(super) struct Look {
     /// before and after they were read: a page that one process had to itself when it was read, and many share when they are, would
     /// be counted several times.
     pub(super) sum: Option<Sum>,
+    /// Whether it is not known since somebody began to share what others share while they were read.
+    pub(super) still_sharing: bool,
 }
 
 /// What processes had.
@@ -47,6 +49,8 @@ pub(super) struct Sampler {
     runner: Option<u64>,
     highest: Option<Sum>,
     samples: u64,
+    /// Whether a look found all that had to be there, but only beginning to share.
+    still_sharing: Option<u64>,
 }
 
 impl Sampler {
@@ -56,7 +60,11 @@ impl Sampler {
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        if let Some(sum) = look_at(leader).sum {
+        let look = look_at(leader);
+        if look.still_sharing {
+            self.still_sharing = self.still_sharing.max(Some(look.others));
+        }
+        if let Some(sum) = look.sum {
             self.samples += 1;
             if self.highest.is_none_or(|highest| sum.bytes > highest.bytes) {
                 self.highest = Some(sum);
@@ -67,7 +75,11 @@ impl Sampler {
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
         let highest = self.highest.filter(|highest| highest.speaks_for(peak_alive));
         let bytes = highest.map(|highest| highest.bytes);
-        let missing = if peak_alive > 0 { Missing::CameAndWent } else { Missing::BetweenLooks };
+        let missing = match self.still_sharing {
+            Some(others) if speak_for(others, peak_alive) => Missing::StillSharing,
+            _ if peak_alive > 0 => Missing::CameAndWent,
+            _ => Missing::BetweenLooks,
+        };
         MemoryReading {
             peak_bytes: bytes,
             user_bytes: bytes,
@@ -90,23 +102,48 @@ impl Sampler {
 pub(super) fn look_at(leader: i32) -> Look {
     let all = processes_of_round(leader);
     let others: Vec<i32> = all.iter().copied().filter(|pid| *pid != leader).collect();
-    let sum = sum_of(leader, &others).filter(|_| processes_of_round(leader) == all);
-    Look { others: others.len() as u64, sum }
+    let found = sum_of(leader, &others).filter(|_| processes_of_round(leader) == all);
+    let sum = found.filter(|(_, is_settled)| *is_settled).map(|(sum, _)| sum);
+    Look { others: others.len() as u64, sum, still_sharing: found.is_some() && sum.is_none() }
 }
 
-fn sum_of(leader: i32, others: &[i32]) -> Option<Sum> {
-    let runner = pss_of(leader)?;
+/// What all have, and whether whoever was read first still shares with no more than then: if not, what it had to itself a moment ago
+/// is counted again with those who were read later.
+fn sum_of(leader: i32, others: &[i32]) -> Option<(Sum, bool)> {
+    const NO_MATTER: u64 = 64 << 10;
+    let Pss { own: runner, .. } = pss_of(leader)?;
     let stride = others.len().div_ceil(LOOKED_AT).max(1);
     // One that cannot be read does not count as nothing: there is no sum then.
-    let read: Vec<u64> = others.iter().step_by(stride).map(|pid| pss_of(*pid)).collect::<Option<_>>()?;
+    let read: Vec<Pss> = others.iter().step_by(stride).map(|pid| pss_of(*pid)).collect::<Option<_>>()?;
+    let again = others.first().map(|first| pss_of(*first));
+    let is_settled = match read.first().zip(again) {
+        None => true,
+        Some((first, again)) => {
+            again?.shared.saturating_add(NO_MATTER.max(first.shared / 50)) >= first.shared
+        }
+    };
     let (others, looked_at) = (others.len() as u64, read.len() as u64);
-    let of_others = (read.iter().sum::<u64>() * others).checked_div(looked_at).unwrap_or(0);
-    Some(Sum { bytes: runner + of_others, others, read: looked_at })
+    let sum: u64 = read.iter().map(|pss| pss.own).sum();
+    let of_others = (sum * others).checked_div(looked_at).unwrap_or(0);
+    Some((Sum { bytes: runner + of_others, others, read: looked_at }, is_settled))
 }
 
-/// PSS of a process without pages of files, where the kernel tells those; `None` if it is gone or belongs to somebody else.
-fn pss_of(pid: i32) -> Option<u64> {
+/// What a process has, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Pss {
+    /// PSS without pages of files, where the kernel tells those (since 5.4).
+    own: u64,
+    /// The part of that which is memory to be shared, such as a memfd; nothing where the kernel does not tell.
+    shared: u64,
+}
+
+/// PSS of a process; `None` if it is gone or belongs to somebody else.
+fn pss_of(pid: i32) -> Option<Pss> {
     let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
     let fields = &rollup.memory_map_rollup.0.first()?.extension.map;
-    Some(fields.get("Pss")?.saturating_sub(fields.get("Pss_File").copied().unwrap_or(0)))
+    let field = |name| fields.get(name).copied();
+    Some(Pss {
+        own: field("Pss")?.saturating_sub(field("Pss_File").unwrap_or(0)),
+        shared: field("Pss_Shmem").unwrap_or(0),
+    })
 }
