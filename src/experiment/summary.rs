@@ -217,9 +217,14 @@ fn memory<'a>(
         _ if strategy.engine.is_tool() => Err(PerAliveMissing::OfTool),
         mode if !are_long(mode, workload, timed) => Err(PerAliveMissing::TooShort),
         _ => {
-            // Pages that all share are in the sum of PSS from when they are first read, and in the other accounts from when they are
-            // made, which is before the clock starts.
-            let shared = if method == Method::Pss { workload.shared_bytes } else { 0 };
+            // Pages that all share are in the sum of PSS from when they are first read, so not in what the runner had; a cgroup has them
+            // in its account from when they are made, which is before the clock starts.
+            let of_the_runner = strategy.engine == Engine::Native;
+            let shared = match method {
+                Method::Pss => workload.shared_bytes,
+                Method::Meminfo if of_the_runner => workload.shared_bytes,
+                Method::Meminfo | Method::CgroupV1 | Method::CgroupV2 => 0,
+            };
             per_alive(&reading, board + shared, peak_alive, workload.memory_bytes)
         }
     };
