@@ -61,6 +61,8 @@ fn all_modes_use_the_cores_that_a_quota_leaves() {
     let machine = &document.environment.machine;
     assert_eq!(machine.quota, Some(Quota::Cores(0.5)));
     assert_eq!(machine.effective_cores, Some(1), "half a core is one to work with");
+    let told = procbench::report::plan::machine_in_words(machine);
+    assert!(told.contains("as much CPU time as 0.5 of them"), "{told}");
     let workers: Vec<_> = document.strategies.iter().map(|row| row.settings.workers).collect();
     assert_eq!(workers, [Some(1), Some(1), Some(2)]);
 }

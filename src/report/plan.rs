@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::engine::python::Interpreter;
 use crate::engine::{Engine, tool};
 use crate::experiment::pilot::Estimate;
-use crate::measure::environment::Environment;
+use crate::measure::environment::{Environment, Quota};
 use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::plan::{Machine, Plan, estimate};
@@ -354,9 +354,15 @@ pub fn machine_in_words(machine: &Environment) -> String {
         (Some(all), _) | (None, Some(all)) => Some(format!("{} cores", count(all))),
         (None, None) => None,
     };
+    // Half a core is one to work with, but half of one.
+    let quota = machine.quota.and_then(|quota| match quota {
+        Quota::Cores(cores) => Some(format!("as much CPU time as {cores} of them have (a cgroup's quota)")),
+        Quota::Unlimited => None,
+    });
     let parts = [
         machine.cpu.clone(),
         cores,
+        quota,
         machine.memory_bytes.map(|memory| format!("{} of memory", bytes(memory))),
         machine.virtual_machine.and_then(|is_virtual| is_virtual.then(|| "a virtual machine".into())),
         machine.os.clone(),
