@@ -27,7 +27,7 @@ use crate::measure::memory::Gauge;
 use crate::measure::shortage::Lack;
 use crate::measure::storage::Storage;
 use crate::mode::verify::{PARTS, TaskFailure};
-use crate::plan::found::Found;
+use crate::plan::found::{self, Found};
 use crate::plan::{Machine, Plan};
 use crate::stats;
 use crate::sys::wait::CpuTime;
@@ -323,18 +323,9 @@ fn equip(
 /// all of it.
 fn require_room_for_modules(folder: &Path) -> anyhow::Result<()> {
     const NEEDED: u64 = 2 << 20;
-    let iec = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
-    let available = Storage::of(folder.to_owned())?.available_bytes;
-    if available >= NEEDED {
-        return Ok(());
-    }
-    Err(Lack(format!(
-        "the Python engine needs {} for its files in {} (TMPDIR), but {} are available",
-        iec(NEEDED),
-        folder.display(),
-        iec(available)
-    ))
-    .into())
+    let storage = Storage::of(folder.to_owned())?;
+    let shown = format!("{} (TMPDIR)", folder.display());
+    found::require("the Python engine", &shown, &storage, (NEEDED, 0)).map_err(|why| Lack(why).into())
 }
 
 /// `workload` with nothing to do in its tasks. What is shipped, what the parent holds and how a process is forked stays:

@@ -70,7 +70,15 @@ fn require_files(storage: &Storage, tasks: u64, limits: &Limits) -> Result<(), S
 }
 
 /// Refuses `what` where `storage`, shown as `folder`, has no room for its bytes and files.
-fn require(what: &str, folder: &str, storage: &Storage, (bytes, files): (u64, u64)) -> Result<(), String> {
+///
+/// # Errors
+/// What would be needed, and what there is.
+pub(crate) fn require(
+    what: &str,
+    folder: &str,
+    storage: &Storage,
+    (bytes, files): (u64, u64),
+) -> Result<(), String> {
     let iec = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
     if bytes > storage.available_bytes / 10 * 9 {
         let (needed, available) = (iec(bytes), iec(storage.available_bytes));

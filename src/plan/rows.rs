@@ -297,8 +297,7 @@ pub(super) fn resolve_settings(
     }))
 }
 
-/// A round of nothing by 64 threads was seen to take 5 ms on two cores, by 256 of them 50 ms, by 512 0.6 s, by 1,000 2 s. With 3,000 it
-/// did not end within a minute.
+/// A round of nothing by 64 threads was seen to take 5 ms on two cores, by 256 of them 50 ms, by 512 0.6 s, by 1,000 2 s.
 pub const MOST_THREADS: u64 = 1000;
 
 /// What procbench, executed anew, was seen to need beyond a process that was forked and waits: 65 to 95 KiB.

@@ -49,7 +49,7 @@ pub(super) struct Sampler {
     runner: Option<u64>,
     highest: Option<Sum>,
     samples: u64,
-    /// Whether a look found all that had to be there, but only beginning to share.
+    /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
 }
 
