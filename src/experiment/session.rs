@@ -204,9 +204,9 @@ impl<'a> Session<'a> {
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());
         let folders = [folder.as_ref(), props.folder.as_ref(), self.input.as_ref().map(|(folder, _)| folder)];
-        let completed = completed.map_err(|failure| {
-            let gone = self.gone_folder(&folders);
-            gone.unwrap_or_else(|| self.explain(row, failure))
+        let completed = completed.map_err(|failure| match failure {
+            RoundFailure::Interrupted => failure,
+            _ => self.gone_folder(&folders).unwrap_or_else(|| self.explain(row, failure)),
         })?;
         let completed = Completed { peer_cpu_seconds, ..completed };
         records.expected = Some(started.elapsed());
