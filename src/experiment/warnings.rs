@@ -157,7 +157,9 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let ticks = environment.before.cpu_time.zip(environment.after.cpu_time);
     if let Some((before, after)) = ticks.filter(|_| change.busy_share.is_none()) {
         let passed = after.total_seconds() - before.total_seconds();
-        let why = if change.elapsed_seconds > 1.0 && passed.abs() < 0.1 {
+        let why = if environment.before.cpus != environment.after.cpus {
+            "the CPUs that this process may run on became others"
+        } else if change.elapsed_seconds > 1.0 && passed.abs() < 0.1 {
             "the kernel's counters stand still"
         } else if (0.0..1.0).contains(&passed) {
             "less than a second of it had passed on all cores, which the kernel counts in ticks"

@@ -21,7 +21,7 @@ pub struct Own {
 pub struct StateChange {
     /// Time between the two.
     pub elapsed_seconds: f64,
-    /// Share of the CPU time of all CPUs that was used, by whomever.
+    /// Share of the CPU time of the CPUs that this process may run on that was used, by whomever.
     pub busy_share: Option<f64>,
     /// The same without what this program used. The kernel's work for it that is charged to nobody, such as
     /// interrupts and freeing memory, is in it too.
@@ -53,7 +53,7 @@ pub struct StateChange {
     pub io_full_share: Option<f64>,
 }
 
-/// Below this much CPU time, of all CPUs together, shares of it are not given: the kernel counts in hundredths of a
+/// Below this much CPU time, of the CPUs together, shares of it are not given: the kernel counts in hundredths of a
 /// second, so they would be off by more than a hundredth.
 pub const MIN_CPU_SECONDS: f64 = 1.0;
 
@@ -65,7 +65,8 @@ pub fn change(before: &State, after: &State, own: Own) -> StateChange {
         // The total may have grown a moment after the clock was read.
         (elapsed_seconds > 0.0).then(|| (seconds / elapsed_seconds).min(1.0))
     };
-    let shares = before.cpu_time.zip(after.cpu_time).and_then(|(before, after)| Shares::of(before, after));
+    let times = before.cpu_time.zip(after.cpu_time).filter(|_| before.cpus == after.cpus);
+    let shares = times.and_then(|(before, after)| Shares::of(before, after));
     let forks = counted(before.forks, after.forks);
     let (was, is) = (before.pressure, after.pressure);
     StateChange {
@@ -134,6 +135,7 @@ mod tests {
         State {
             monotonic_seconds: seconds,
             load: Some(Load { one_minute: 1.0, five_minutes: 1.0, fifteen_minutes: 1.0 }),
+            cpus: Some(2),
             cpu_time: Some(CpuTimes {
                 busy_seconds: 2.0 * seconds,
                 idle_seconds: seconds,

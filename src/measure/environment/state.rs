@@ -1,5 +1,7 @@
 //! What the machine is doing, read before and after something and compared.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
@@ -19,8 +21,11 @@ pub struct State {
     pub monotonic_seconds: f64,
     /// Load averages: how many threads ran, wanted to run, or waited for a disk.
     pub load: Option<Load>,
-    /// CPU time of all CPUs together.
+    /// CPU time of the CPUs that this process may run on, together; of all CPUs where its affinity cannot be read.
     pub cpu_time: Option<CpuTimes>,
+    /// How many CPUs those are.
+    #[serde(default)]
+    pub cpus: Option<u64>,
     /// Processes *and threads* created.
     pub forks: Option<u64>,
     /// Context switches.
@@ -94,6 +99,9 @@ pub struct Pressure {
 /// For how long CPUs are asked how fast they run. Older kernels measure for 10 ms before they answer.
 const FREQUENCY_BUDGET: Duration = Duration::from_micros(300);
 
+/// More than any Linux has: what claims to be more is no list of CPUs.
+const MOST_CPUS: u64 = 1 << 16;
+
 impl State {
     /// Reads the running system's.
     pub fn read() -> Self {
@@ -107,12 +115,14 @@ impl State {
         let stat = root.text("/proc/stat");
         let stat = stat.as_ref().map_err(Clone::clone);
         let counter = |name| stat.clone().and_then(|text| number_field(text, name, "/proc/stat"));
+        let times = reasons.keep("cpu_time", stat.clone().and_then(|text| cpu_time(text, root)));
         let meminfo = root.text("/proc/meminfo");
         let memory = |name| meminfo.clone().and_then(|text| meminfo_bytes(&text, name));
         Self {
             monotonic_seconds,
             load: reasons.keep("load", load(root)),
-            cpu_time: reasons.keep("cpu_time", stat.clone().and_then(|text| cpu_time(text))),
+            cpu_time: times.map(|(times, _)| times),
+            cpus: times.map(|(_, cpus)| cpus),
             forks: reasons.keep("forks", counter("processes")),
             context_switches: reasons.keep("context_switches", counter("ctxt")),
             runnable: reasons.keep("runnable", counter("procs_running")),
@@ -149,9 +159,49 @@ fn is_amount(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-/// The line that begins with "cpu" in /proc/stat.
-fn cpu_time(stat: &str) -> Found<CpuTimes> {
-    let line = field(stat, "cpu").ok_or("/proc/stat has no line for all CPUs")?;
+/// The CPU time of the CPUs that this process may run on, by their lines in /proc/stat, and how many they are. Where those are not
+/// there (containers may number theirs otherwise), or the affinity is not known, that of all CPUs.
+fn cpu_time(stat: &str, root: &Root) -> Found<(CpuTimes, u64)> {
+    let each: Vec<(u64, &str)> = stat.lines().filter_map(cpu_line).collect();
+    let allowed = allowed_cpus(root).unwrap_or_default();
+    let ours: Vec<&str> =
+        each.iter().filter(|(cpu, _)| allowed.contains(cpu)).map(|(_, ticks)| *ticks).collect();
+    if ours.is_empty() || ours.len() == each.len() || ours.len() < allowed.len() {
+        let all = field(stat, "cpu").ok_or("/proc/stat has no line for all CPUs")?;
+        return Ok((cpu_ticks(all)?, each.len() as u64));
+    }
+    let mut sum = CpuTimes { busy_seconds: 0.0, idle_seconds: 0.0, io_wait_seconds: 0.0, steal_seconds: 0.0 };
+    for ticks in &ours {
+        let one = cpu_ticks(ticks)?;
+        sum.busy_seconds += one.busy_seconds;
+        sum.idle_seconds += one.idle_seconds;
+        sum.io_wait_seconds += one.io_wait_seconds;
+        sum.steal_seconds += one.steal_seconds;
+    }
+    Ok((sum, ours.len() as u64))
+}
+
+/// The number and the counters of a line of one CPU.
+fn cpu_line(line: &str) -> Option<(u64, &str)> {
+    let (number, ticks) = line.strip_prefix("cpu")?.split_once(' ')?;
+    Some((number.parse().ok()?, ticks))
+}
+
+/// The CPUs that the kernel lets this process run on, such as `0-3,8`. The kernel's mask may be wider than the machine.
+fn allowed_cpus(root: &Root) -> Found<BTreeSet<u64>> {
+    let text = root.text("/proc/self/status")?;
+    let list = field(&text, "Cpus_allowed_list").ok_or("/proc/self/status has no Cpus_allowed_list")?;
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (last < MOST_CPUS).then_some(first..=last)
+    };
+    let ranges: Option<Vec<RangeInclusive<u64>>> = list.split(',').map(range).collect();
+    let ranges = ranges.ok_or_else(|| format!("/proc/self/status allows CPUs {}", quoted(list)))?;
+    Ok(ranges.into_iter().flatten().collect())
+}
+
+fn cpu_ticks(line: &str) -> Found<CpuTimes> {
     let ticks = line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>();
     // guest and guest_nice, at the end, are part of user and nice.
     let Ok([user, nice, system, idle, io_wait, interrupts, soft_interrupts, steal, ..]) = ticks.as_deref()
@@ -247,6 +297,31 @@ mod tests {
         assert_eq!(state.frequency_hertz.map(|hertz| hertz >= 2e9), Some(true));
     }
 
+    const OF_EACH: &str = "cpu  60 0 0 600 0 0 0 6\ncpu0 10 0 0 100 0 0 0 1\ncpu1 20 0 0 200 0 0 0 2\n\
+                           cpu2 30 0 0 300 0 0 0 3\nintr 9\nctxt 1\n";
+
+    fn busy_ticks(allowed: &str) -> (Option<f64>, Option<u64>) {
+        let status = format!("Name:\tx\nCpus_allowed:\t7\nCpus_allowed_list:\t{allowed}\n");
+        let state =
+            State::read_under(&tree().file("/proc/stat", OF_EACH).file("/proc/self/status", &status).root());
+        let ticks = procfs::ticks_per_second() as f64;
+        (state.cpu_time.map(|times| (times.busy_seconds * ticks).round()), state.cpus)
+    }
+
+    #[test]
+    fn what_cpus_do_that_this_process_may_not_run_on_is_not_counted() {
+        assert_eq!(busy_ticks("0,2"), (Some(40.0), Some(2)));
+        assert_eq!(busy_ticks("1"), (Some(20.0), Some(1)));
+        assert_eq!(busy_ticks("0-1"), (Some(30.0), Some(2)));
+    }
+
+    #[test]
+    fn all_cpus_are_counted_where_all_are_allowed_or_it_is_not_known_which() {
+        for allowed in ["0-2", "0-127", "2-5", "7", "none", "0-99999999999", "3-1"] {
+            assert_eq!(busy_ticks(allowed), (Some(60.0), Some(3)), "{allowed}");
+        }
+    }
+
     #[test]
     fn a_kernel_without_stall_information_gives_null_with_the_reason() {
         let state = State::read_under(&tree().root());
@@ -283,6 +358,7 @@ mod tests {
             monotonic_seconds: 0.0,
             load: None,
             cpu_time: None,
+            cpus: None,
             forks: None,
             context_switches: None,
             runnable: None,
