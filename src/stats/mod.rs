@@ -15,11 +15,14 @@
 //! | normal                   |  95.1 |  94.9 |  95.2 |  95.3 |  95.0 |  95.1 |  95.0 |  95.0 |  95.0 |  95.0 |
 //! | lognormal, σ = 0.5       |  95.1 |  94.8 |  95.2 |  95.3 |  94.9 |  95.1 |  95.0 |  95.0 |  95.0 |  95.0 |
 //! | two modes, 60 : 40       |  95.9 | *92.6* | 94.9 |  96.3 |  93.7 |  94.8 |  94.7 |  94.8 |  94.9 |  95.0 |
+//! | two modes, 55 : 45       |  95.0 | *91.2* | 94.7 |  96.3 | *92.0* | 94.4 |  94.7 |  94.4 |  94.7 |  95.4 |
 //! | drift of 1 sd of noise   |  96.1 |  95.9 |  96.1 |  96.1 |  95.8 |  95.9 |  95.7 |  95.7 |  95.6 |  95.5 |
 //! | drift of 3 sd of noise   | *99.2* | *99.2* | *99.3* | *99.1* | *98.9* | *99.0* | *98.7* | *98.5* | *98.5* | *98.4* |
 //! | round keeps 0.3 of last  | *89.3* | *87.8* | *88.1* | *88.5* | *88.3* | *88.0* | *87.9* | *88.3* | *88.4* | *88.3* |
 //!
-//! Not met, in italics: with two modes and exactly six rounds; with a drift that is large against the
+//! (The row of 55 : 45 is from 10,000 benchmarks for each number of rounds, the others from 200,000.)
+//!
+//! Not met, in italics: with two modes of nearly even shares and exactly six or nine rounds; with a drift that is large against the
 //! noise, where the interval is wider than it need be (the truth being the middle of the drift); and when
 //! each round depends on the one before, where it is too narrow. [`trend`] tells of the second, and
 //! sometimes of the third. `tests/statistics.rs` measures all of this again.
@@ -76,6 +79,8 @@
 //! | normal               | 95.3 | 94.5 | 93.0 | 92.4 | 93.1 |
 //! | rounds at the stop   |   11 |   15 |   23 |   32 |   45 |
 //!
+//! Rounds of two modes are worse off the more even their shares are and the closer the modes come to the precision: 95.2 % where 60 %
+//! are short and the others take 10 % longer, 89.7 % with 55 % and 8 %, and 89.0 % with 55 % and 5 %.
 //! Looking from the fifth round on it would be 92.6 % at 3 %. To wait until it is narrow enough twice, three or four times in a row
 //! changes that by less than a point.
 //!
