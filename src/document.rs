@@ -364,6 +364,9 @@ pub struct MemoryRound {
 /// The code of warnings that say why something about the machine is null.
 pub const NOT_MEASURED: &str = "not_measured";
 
+/// The code of the warning that what others did meanwhile could not be told from what the run did.
+pub const OTHERS_NOT_SEEN: &str = "others_not_seen";
+
 /// The code of the warning that there are too few rounds for a verdict.
 pub const TOO_FEW_ROUNDS: &str = "too_few_rounds";
 

@@ -25,6 +25,19 @@ fn each_task_is_one_command_in_every_mode() {
     assert_eq!(document.plan.workload.kind.name(), "command");
 }
 
+#[test]
+fn whoever_starts_programs_is_told_that_strangers_cannot_be_told_from_them() {
+    let sandbox = Sandbox::new();
+    let (_, finished) = run(&sandbox, &["-n", "2", "--rounds", "1", "-m", "serial", "--", "true"]);
+    if !Path::new("/proc/stat").exists() {
+        return skip("whoever_starts_programs", "there is no /proc/stat to count new processes in");
+    }
+    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said =
+        "processes started by others are not known: how many those of the tasks' programs are is not known";
+    assert!(flowing.contains(said), "{flowing}");
+}
+
 /// What `echo` with these arguments writes for the first task, in every mode the same.
 #[track_caller]
 fn echoed(sandbox: &Sandbox, arguments: &[&str]) -> String {

@@ -166,7 +166,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         } else {
             "the kernel's counters went backwards"
         };
-        notices.push(Notice::NotMeasured { what: format!("shares of CPU time: {why}") });
+        notices.push(Notice::OthersNotSeen { what: "shares of CPU time", why });
     }
     if change.forks.is_some() && change.foreign_forks.is_none() {
         let why = match (document.plan.workload.kind.is_program(), environment.own_forks) {
@@ -174,7 +174,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
             (false, None) => "a round was cut off, and how many it had started is not known",
             (false, Some(_)) => "the kernel counted fewer than were started by the run itself",
         };
-        notices.push(Notice::NotMeasured { what: format!("processes started by others: {why}") });
+        notices.push(Notice::OthersNotSeen { what: "processes started by others", why });
     }
     let unchecked =
         strategies().flat_map(|strategy| &strategy.rounds).any(|round| round.kernel_forks.is_none());

@@ -29,7 +29,7 @@ use std::io::{self, Write};
 use nix::errno::Errno;
 use nix::unistd::isatty;
 
-use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, Warning};
+use crate::document::{Document, MEMORY_NOT_MEASURED, NOT_MEASURED, OTHERS_NOT_SEEN, Warning};
 use grid::Grid;
 
 /// Whether writing to standard output or standard error failed since whoever read it has closed the pipe (`| head`) or the terminal,
@@ -119,7 +119,8 @@ fn write_dim(text: &str, out: &mut dyn Write) -> io::Result<()> {
 
 /// Whether a warning only says what this machine does not tell.
 pub fn is_reason(warning: &Warning) -> bool {
-    warning.code == NOT_MEASURED || MEMORY_NOT_MEASURED.contains(&warning.code.as_str())
+    [NOT_MEASURED, OTHERS_NOT_SEEN].contains(&warning.code.as_str())
+        || MEMORY_NOT_MEASURED.contains(&warning.code.as_str())
 }
 
 /// Writes warnings, but for those that only say what this machine does not tell: they stand below the table, and in the

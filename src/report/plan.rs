@@ -6,7 +6,7 @@ use std::path::Path;
 use super::grid::wrap;
 use super::numbers::{bytes, count, exact_percent, seconds};
 use super::style::{self, TITLE, paint};
-use crate::document::Document;
+use crate::document::{Document, OTHERS_NOT_SEEN};
 use crate::engine::python::Interpreter;
 use crate::engine::{Engine, tool};
 use crate::experiment::pilot::Estimate;
@@ -371,7 +371,8 @@ pub fn machine_in_words(machine: &Environment) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The machine, and what it does not tell: `…, Linux 6.1; not known: governor, turbo (no cpufreq policy in /sys)`.
+/// The machine, and what it does not tell of itself and of what others did: `…, Linux 6.1; not known: governor, turbo (no cpufreq
+/// policy in /sys); processes started by others are not known: …`.
 pub fn machine_with_gaps(document: &Document) -> String {
     let environment = &document.environment;
     let states = [
@@ -389,13 +390,27 @@ pub fn machine_with_gaps(document: &Document) -> String {
             None => by_reason.push((reason, vec![what])),
         }
     }
-    let gaps: Vec<String> =
-        by_reason.iter().map(|(reason, facts)| format!("{} ({reason})", facts.join(", "))).collect();
-    let machine = machine_in_words(&environment.machine);
-    match gaps.is_empty() {
-        true => machine,
-        false => format!("{machine}; not known: {}", gaps.join("; ")),
+    let gaps: Vec<String> = by_reason
+        .iter()
+        .map(|(reason, facts)| {
+            let facts: Vec<String> = facts.iter().map(|fact| fact_in_words(fact)).collect();
+            format!("{} ({reason})", facts.join(", "))
+        })
+        .collect();
+    let mut told = vec![machine_in_words(&environment.machine)];
+    if !gaps.is_empty() {
+        told.push(format!("not known: {}", gaps.join("; ")));
     }
+    let others = document.warnings.iter().filter(|warning| warning.code == OTHERS_NOT_SEEN);
+    told.extend(others.map(|warning| warning.message.clone()));
+    told.join("; ")
+}
+
+/// What a field of the JSON is called in a sentence: `pressure.cpu_some_seconds` is "pressure cpu some".
+fn fact_in_words(field: &str) -> String {
+    let units = ["_seconds", "_bytes", "_hertz"];
+    let bare = units.iter().find_map(|unit| field.strip_suffix(unit)).unwrap_or(field);
+    bare.replace(['_', '.'], " ")
 }
 
 /// Settings: `2 workers, chunk 1, start fork`.

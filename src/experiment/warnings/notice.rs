@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::failed::{Failed, timed_rounds};
-use crate::document::{MEMORY_NOT_MEASURED, NOT_MEASURED, PerAliveMissing, TOO_FEW_ROUNDS};
+use crate::document::{MEMORY_NOT_MEASURED, NOT_MEASURED, OTHERS_NOT_SEEN, PerAliveMissing, TOO_FEW_ROUNDS};
 use crate::measure::memory::Missing;
 use crate::measure::storage::Storage;
 use crate::mode::Mode;
@@ -112,6 +112,11 @@ pub(super) enum Notice<'a> {
         strategies: Vec<(&'a str, [u64; 2])>,
         sampled: bool,
     },
+    /// What is not known of others, in the plural, and why.
+    OthersNotSeen {
+        what: &'static str,
+        why: &'static str,
+    },
     NotMeasured {
         what: String,
     },
@@ -170,6 +175,7 @@ impl<'a> Notice<'a> {
             Self::KernelMemoryNotMeasured { .. } => MEMORY_NOT_MEASURED[1],
             Self::PerAliveNotMeasured { .. } => MEMORY_NOT_MEASURED[2],
             Self::MemoryDiffers { .. } => "memory_differs",
+            Self::OthersNotSeen { .. } => OTHERS_NOT_SEEN,
             Self::NotMeasured { .. } => NOT_MEASURED,
         }
     }
@@ -345,6 +351,7 @@ impl fmt::Display for Notice<'_> {
                     "rounds differ widely in the memory that was found for {ranges}, and the median is shown: {why}"
                 )
             }
+            Self::OthersNotSeen { what, why } => write!(f, "{what} are not known: {why}"),
             Self::NotMeasured { what } => write!(f, "not measured: {what}"),
         }
     }
