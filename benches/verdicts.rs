@@ -2,15 +2,16 @@
 //!
 //! Each of 40 benchmarks is a whole run (pilot, memory round, timed rounds in an order drawn from its seed, bystander and
 //! all) of two rows, and its verdict is the one that would be printed. Against itself, at most 2 of 40 may be anything but
-//! *not distinguished*; 5 % more work should be found in at least 36 of 40. Two more tables say what stamping tasks costs,
-//! and the bystander.
+//! *not distinguished*; 5 % more work should be found in at least 36 of 40. The same of two runs, one after the other and each with a
+//! calibration of its own, as `procbench compare` has them: no target, as nothing in a run's rounds tells what the next run will
+//! find the machine like. Two more tables say what stamping tasks costs, and the bystander.
 //!
 //! Both in short rounds (40 ms) and in long ones (400 ms): whoever else is given a core for a few milliseconds takes those from the
 //! round, however long that is, and a core that is faster and slower by turns, as one half of a shared core is, is so for some
 //! 100 ms at a time.
 //!
 //! `cargo bench --bench verdicts`, or `cargo bench --bench verdicts -- PART` for one part: `serial-same`, `serial-more`,
-//! `long-serial-same`, `long-serial-more`, the same four of `pool`, `stamping` or `bystander`.
+//! `long-serial-same`, `long-serial-more`, the same four of `pool`, `two-runs`, `stamping` or `bystander`.
 
 mod common;
 
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use common::nothing;
 use procbench::app;
+use procbench::document::Document;
+use procbench::engine::Strategy;
 use procbench::engine::native;
 use procbench::experiment::janitor::JANITOR;
 use procbench::experiment::signals::Signals;
@@ -30,7 +33,9 @@ use procbench::plan::Machine;
 use procbench::plan::draft::{Draft, StrategyDraft};
 use procbench::plan::found::Found;
 use procbench::plan::units::{self, Count};
-use procbench::stats::{DEFAULT_MARGIN, Verdict, compare, spread, summarise};
+use procbench::stats::{
+    Comparison, DEFAULT_MARGIN, Verdict, compare, compare_independent, spread, summarise,
+};
 use procbench::sys::wait::CpuTime;
 use procbench::workload::{WorkloadSpec, cpu};
 
@@ -85,11 +90,16 @@ fn main() {
             }
         }
     }
+    if wanted("two-runs") {
+        for (mode, tasks) in [(Mode::Serial, 2_000), (Mode::Serial, 20_000), (Mode::Pool, 20_000)] {
+            two_runs(&setting, mode, tasks);
+        }
+    }
     if wanted("stamping") {
-        stamping(&setting);
+        all_met &= stamping(&setting);
     }
     if wanted("bystander") {
-        bystander();
+        all_met &= bystander();
     }
     if !all_met {
         println!("\na target was missed");
@@ -137,32 +147,67 @@ fn verdict(
     factor: f64,
     seed: u64,
 ) -> (Verdict, f64, Option<f64>) {
+    let document = run(setting, (mode, tasks), &[1.0, factor], seed);
+    let summary = document.strategies[1].summary.as_ref().expect("a summary");
+    let verdict = summary.speedup_over_baseline.expect("a comparison").verdict;
+    (verdict, spread(&times(&document, 1)).unwrap_or(0.0), document.environment.change.steal_share)
+}
+
+/// A run of as many rows of `mode` as there are factors of work.
+fn run(setting: &Setting, (mode, tasks): (Mode, u64), factors: &[f64], seed: u64) -> Document {
     let mut draft = Draft::default();
     draft.workload.tasks = Some(Count(tasks));
     draft.run.rounds = Some(Count(ROUNDS));
     draft.run.seed = Some(seed);
-    draft.strategies = vec![StrategyDraft { mode: Some(mode), ..StrategyDraft::default() }; 2];
+    draft.strategies = vec![StrategyDraft { mode: Some(mode), ..StrategyDraft::default() }; factors.len()];
     let plan = draft.resolve(&setting.machine).expect("a plan for any machine");
-    let row = |place: usize, factor: f64| {
+    let row = |(strategy, factor): (&Strategy, &f64)| {
         let units_per_second = setting.units_per_second;
         let workload =
             WorkloadSpec { cpu_seconds: CPU_SECONDS * factor, units_per_second, ..plan.workload.clone() };
-        Row { strategy: plan.strategies[place].clone(), workload, empty: false }
+        Row { strategy: strategy.clone(), workload, empty: false }
     };
-    let rows = vec![row(0, 1.0), row(1, factor)];
-    let document = experiment::run_rows(&plan, setting, rows, &Signals::none(), &mut Nobody).expect("a run");
-    let summary = document.strategies[1].summary.as_ref().expect("a summary");
-    let times: Vec<f64> =
-        document.strategies[1].rounds.iter().map(|round| round.report.total_seconds).collect();
-    let verdict = summary.speedup_over_baseline.expect("a comparison").verdict;
-    (verdict, spread(&times).unwrap_or(0.0), document.environment.change.steal_share)
+    let rows = plan.strategies.iter().zip(factors).map(row).collect();
+    experiment::run_rows(&plan, setting, rows, &Signals::none(), &mut Nobody).expect("a run")
 }
 
-fn stamping(setting: &Setting) {
+fn times(document: &Document, row: usize) -> Vec<f64> {
+    document.strategies[row].rounds.iter().map(|round| round.report.total_seconds).collect()
+}
+
+/// How often two runs of `mode`, each calibrated anew, are called different, and by how much they differ.
+fn two_runs(setting: &Setting, mode: Mode, tasks: u64) {
+    let one_run = |seed| {
+        let calibrated = Setting { units_per_second: cpu::calibrate(), ..setting.clone() };
+        times(&run(&calibrated, (mode, tasks), &[1.0], seed), 0)
+    };
+    let found: Vec<Comparison> = (1..=BENCHMARKS)
+        .map(|seed| {
+            let (before, after) = (one_run(2 * seed), one_run(2 * seed + 1));
+            compare_independent(&after, &before, DEFAULT_MARGIN, seed).expect("times are positive")
+        })
+        .collect();
+    let count = |wanted| found.iter().filter(|comparison| comparison.verdict == wanted).count();
+    let apart: Vec<f64> = found.iter().map(|comparison| comparison.ratio.ln().abs()).collect();
+    println!(
+        "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   no target",
+        format!("{mode}, {} tasks, one run after another", units::count(tasks)),
+        count(Verdict::NotDistinguished),
+        count(Verdict::Slower),
+        count(Verdict::Faster),
+        summarise(&apart, 1).map_or_else(String::new, |summary| format!("{:.1} %", 100.0 * summary.median)),
+        ""
+    );
+}
+
+/// Whether stamping tasks takes no more than 2 % of their time, in each mode.
+fn stamping(setting: &Setting) -> bool {
+    const MOST: f64 = 1.02;
     const PAIRS: usize = 81;
     let workers = setting.machine.effective_cores;
     let pool = Settings { workers: Some(workers), chunk: Some(16), ..Settings::default() };
     println!("\n{:<30} {:>8}   {:<17} target", "1 µs tasks, stamped or not", "ratio", "95 % interval");
+    let mut all_met = true;
     for (mode, settings) in [(Mode::Serial, Settings::default()), (Mode::Pool, pool)] {
         let units_per_second = setting.units_per_second;
         let short = WorkloadSpec { cpu_seconds: 1e-6, units_per_second, ..nothing(100_000) };
@@ -178,12 +223,17 @@ fn stamping(setting: &Setting) {
         let comparison = compare(&pairs, DEFAULT_MARGIN, 1).expect("times are positive");
         let interval = comparison.interval.expect("enough rounds");
         let interval = format!("{:.3} … {:.3}", interval.low, interval.high);
-        println!("{:<30} {:>8.3}   {interval:<17} at most 1.02", mode.name(), comparison.ratio);
+        let met = comparison.ratio <= MOST;
+        let missed = if met { "" } else { ": missed" };
+        println!("{:<30} {:>8.3}   {interval:<17} at most {MOST}{missed}", mode.name(), comparison.ratio);
+        all_met &= met;
     }
+    all_met
 }
 
-/// What the bystander costs of one core, on the idle machine.
-fn bystander() {
+/// What the bystander costs of one core, on the idle machine, and whether that is no more than half a per cent.
+fn bystander() -> bool {
+    const MOST: f64 = 0.005;
     const TIME: Duration = Duration::from_secs(5);
     let before = CpuTime::of_this_process_and_reaped_children();
     let bystander = Bystander::start(NAP).expect("a thread");
@@ -191,5 +241,10 @@ fn bystander() {
     let naps = bystander.stop().disturbance().count;
     let used = CpuTime::of_this_process_and_reaped_children().since(before);
     let share = (used.user + used.system).as_secs_f64() / TIME.as_secs_f64();
-    println!("\nthe bystander: {naps} naps took {:.2} % of one core (target: at most 0.5 %)", share * 100.0);
+    let missed = if share <= MOST { "" } else { ": missed" };
+    println!(
+        "\nthe bystander: {naps} naps took {:.2} % of one core (target: at most 0.5 %{missed})",
+        share * 100.0
+    );
+    share <= MOST
 }
