@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use common::nothing;
 use procbench::engine::protocol::RoundReport;
+use procbench::measure::environment::cores_to_use;
 use procbench::mode::chunk::ChunkPolicy;
 use procbench::mode::settings::Start;
 use procbench::mode::{Mode, Settings};
@@ -54,7 +55,7 @@ fn main() {
     let bench = Bench {
         limits: build(folder.path()),
         bare: build_bare(folder.path()),
-        workers: std::thread::available_parallelism().map_or(1, usize::from) as u64,
+        workers: cores_to_use(),
         units_per_second: cpu::calibrate(),
     };
     println!(

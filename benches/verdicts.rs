@@ -26,7 +26,7 @@ use procbench::experiment::janitor::JANITOR;
 use procbench::experiment::signals::Signals;
 use procbench::experiment::{self, Event, Observer, Row, Setting};
 use procbench::measure::bystander::{Bystander, NAP};
-use procbench::measure::environment::Environment;
+use procbench::measure::environment::{Environment, cores_to_use};
 use procbench::measure::limits::Limits;
 use procbench::mode::{Mode, Settings};
 use procbench::plan::Machine;
@@ -49,7 +49,7 @@ fn main() {
     if first.as_deref().is_some_and(|first| [native::RUNNER, JANITOR].contains(&first)) {
         std::process::exit(app::main());
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let cores = cores_to_use();
     let limits = Limits::read();
     let machine = Machine {
         effective_cores: cores,

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Sandbox, digest, rounds, row};
 use procbench::document::Document;
+use procbench::measure::environment::cores_to_use;
 use procbench::measure::kernel::forks_since_boot;
 use procbench::mode::Mode;
 use procbench::mode::settings::Start;
@@ -210,7 +211,7 @@ fn workers_are_counted_or_given_per_core() {
         "-n 20 --rounds 1 -m pool:workers=0.5x,pool:workers=2x,pool,threads:workers=2x,pool:workers=3",
     );
     assert_every_count_is_right(&document);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let cores = cores_to_use();
     let half = ((cores as f64 / 2.0).round() as u64).max(1);
     for (name, workers) in [
         ("pool:workers=0.5x", half),

@@ -68,6 +68,16 @@ fn all_modes_use_the_cores_that_a_quota_leaves() {
 }
 
 #[test]
+fn a_part_of_a_core_has_a_worker_too() {
+    let test = "a_part_of_a_core_has_a_worker_too";
+    let Some((document, _)) = run(test, 190, "-n 40 --io-wait 1ms --rounds 1 -m pool") else { return };
+    let machine = &document.environment.machine;
+    let expected = machine.affinity_cores.map(|cores| cores.min(2));
+    assert_eq!(machine.effective_cores, expected, "with one worker, 0.9 cores would be left unused");
+    assert_eq!(document.strategies[0].settings.workers, expected);
+}
+
+#[test]
 fn a_quota_that_stopped_tasks_is_told_of() {
     let test = "a_quota_that_stopped_tasks_is_told_of";
     // So little of a core is used up in each period, unless others leave even less.

@@ -11,6 +11,7 @@ use super::head::Kind;
 use super::{Document, SCHEMA_VERSION, StrategyResult, Tool, Warning};
 use crate::engine::Engine;
 use crate::measure::conditions;
+use crate::measure::environment::StateChange;
 use crate::stats::{self, Interval, Verdict};
 use crate::workload::WorkloadSpec;
 use crate::workload::spec::Ready;
@@ -55,6 +56,9 @@ pub struct Side {
     pub tool: Tool,
     /// The title of its workload.
     pub name: Option<String>,
+    /// What happened on the machine meanwhile.
+    #[serde(default)]
+    pub change: StateChange,
 }
 
 /// A strategy in both runs.
@@ -120,6 +124,7 @@ impl RunComparison {
             started_at: run.started_at.clone(),
             tool: run.tool.clone(),
             name: run.plan.name.clone(),
+            change: run.environment.change,
         };
         let (old_side, new_side) = (side(old), side(new));
         let (old, new) = (old.1, new.1);

@@ -13,7 +13,7 @@ use crate::document::{Document, Warning};
 use crate::engine::Engine;
 use crate::engine::python::{Interpreter, ProbeError};
 use crate::engine::tool::Tool;
-use crate::measure::environment::Environment;
+use crate::measure::environment::{Environment, cores_to_use};
 use crate::measure::limits::Limits;
 use crate::measure::parked;
 use crate::mode::Mode;
@@ -90,7 +90,7 @@ impl Workbench {
         let signals = Signals::listen()?;
         fork::become_subreaper().context("failed to become a subreaper")?;
         let machine = Machine {
-            effective_cores: std::thread::available_parallelism().map_or(1, usize::from) as u64,
+            effective_cores: cores_to_use(),
             limits: Limits::read(),
             parked_process_bytes: parked::ASSUMED_BYTES,
             python: None,

@@ -28,7 +28,8 @@ pub struct Environment {
     pub cpu: Option<String>,
     /// Logical CPUs that are online.
     pub cores: Option<u64>,
-    /// How many of them this process can use at once: the smaller of the next two, rounded down, and at least one.
+    /// How many of them this process has work for: the smaller of the next two, rounded up, since so many workers use what is
+    /// allowed, and one less would leave a part of it.
     pub effective_cores: Option<u64>,
     /// How many it may run on.
     pub affinity_cores: Option<u64>,
@@ -127,12 +128,13 @@ impl Environment {
         let meminfo = root.text("/proc/meminfo");
         let memory = |name| meminfo.clone().and_then(|text| meminfo_bytes(&text, name));
         let product = product(root);
+        let quota = cgroup::quota(root);
         Self {
             cpu: reasons.keep("cpu", cpu_model(root, &cpuinfo)),
             cores: reasons.keep("cores", online_cores(root)),
-            effective_cores: reasons.keep("effective_cores", effective_cores()),
+            effective_cores: reasons.keep("effective_cores", effective_cores(affinity_cores(), &quota)),
             affinity_cores: reasons.keep("affinity_cores", affinity_cores()),
-            quota: reasons.keep("quota", cgroup::quota(root)),
+            quota: reasons.keep("quota", quota),
             memory_bytes: reasons.keep("memory_bytes", memory("MemTotal")),
             swap_total_bytes: reasons.keep("swap_total_bytes", memory("SwapTotal")),
             page_size_bytes: procfs::page_size(),
@@ -201,10 +203,17 @@ fn online_cores(root: &Root) -> Found<u64> {
     Ok(cores)
 }
 
-fn effective_cores() -> Found<u64> {
-    std::thread::available_parallelism()
-        .map(|cores| cores.get() as u64)
-        .map_err(|error| format!("the standard library does not know: {error}"))
+/// How many cores all modes use on the running system: see [`Environment::effective_cores`].
+pub fn cores_to_use() -> u64 {
+    effective_cores(affinity_cores(), &cgroup::quota(&Root::system())).unwrap_or(1)
+}
+
+fn effective_cores(affinity: Found<u64>, quota: &Found<Quota>) -> Found<u64> {
+    let allowed = match quota {
+        Ok(Quota::Cores(cores)) => cores.ceil() as u64,
+        Ok(Quota::Unlimited) | Err(_) => u64::MAX,
+    };
+    Ok(affinity?.min(allowed).max(1))
 }
 
 fn affinity_cores() -> Found<u64> {

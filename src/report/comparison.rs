@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::markdown::{escaped, table_of};
 use super::numbers::{percent, seconds, times};
+use super::sentence::who_else_had_cpu_time;
 use super::style::{DIM, TITLE, paint};
 use crate::document::comparison::{RunComparison, Side, StrategyRatio};
 use crate::stats::Verdict;
@@ -117,6 +118,15 @@ pub fn verdict(comparison: &RunComparison) -> String {
         .collect();
     let mut text =
         format!("The new run is, with a margin of {}, {}.", percent(comparison.margin), parts.join("; "));
+    for (which, side) in [("old", &comparison.old), ("new", &comparison.new)] {
+        let others = who_else_had_cpu_time(&side.change);
+        if !others.is_empty() {
+            text += &format!(
+                " But the {which} run had a machine whose CPU time was not its alone ({}), which may be all of the difference.",
+                others.join(", ")
+            );
+        }
+    }
     if let Some(most) = comparison.fail_if_slower {
         let too_slow = with(&|row| row.failed);
         text += &match too_slow.as_str() {

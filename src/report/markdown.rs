@@ -111,7 +111,7 @@ fn of_run(document: &Document) -> String {
     section(Some(tables::timing(document)), tables::timing_legend(document));
     section(Some(tables::memory(document)), tables::memory_legend(document));
     section(tables::latency(document), Some(tables::latency_legend(document)));
-    section(Some(tables::disturbance(document)), Some(tables::DISTURBANCE_LEGEND.into()));
+    section(Some(tables::disturbance(document)), Some(tables::disturbance_legend(document)));
     let results = articles::line(document);
     if !results.is_empty() {
         paragraph(escaped(&results));

@@ -76,7 +76,7 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
         write_table(&latency, Some(tables::latency_legend(document)), out)?;
         writeln!(out)?;
     }
-    write_table(&tables::disturbance(document), Some(tables::DISTURBANCE_LEGEND.into()), out)?;
+    write_table(&tables::disturbance(document), Some(tables::disturbance_legend(document)), out)?;
     writeln!(out)?;
     write_dim(&plan::machine_with_gaps(document), out)?;
     writeln!(out)?;

@@ -4,6 +4,7 @@ use super::numbers::{exact_percent, percent, seconds, times};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::conditions::{self, Condition};
+use crate::measure::environment::StateChange;
 use crate::stats::{CLEARLY, MedianRanks, Verdict, compare_with, least_rounds_at};
 
 /// A median that is this many times another is longer, whether or not that could be shown.
@@ -25,18 +26,7 @@ fn caveats(document: &Document) -> Vec<String> {
     if document.partial {
         caveats.push("The run ended before it was done.".to_owned());
     }
-    let change = &document.environment.change;
-    let mut others = Vec::new();
-    for condition in conditions::meanwhile(change) {
-        match condition {
-            Condition::ForeignBusy { share } => {
-                others.push(format!("other programs and the kernel used {} of it", percent(share)));
-            }
-            Condition::Steal { share } => others.push(format!("{} went to other machines", percent(share))),
-            Condition::Throttled(_) => others.push("a quota stopped tasks".into()),
-            _ => {}
-        }
-    }
+    let others = who_else_had_cpu_time(&document.environment.change);
     if !others.is_empty() {
         let others = others.join(", ");
         caveats.push(format!(
@@ -44,6 +34,19 @@ fn caveats(document: &Document) -> Vec<String> {
         ));
     }
     caveats
+}
+
+/// Who else had CPU time meanwhile, where that was much.
+pub(super) fn who_else_had_cpu_time(change: &StateChange) -> Vec<String> {
+    let told = |condition| match condition {
+        Condition::ForeignBusy { share } => {
+            Some(format!("other programs and the kernel used {} of it", percent(share)))
+        }
+        Condition::Steal { share } => Some(format!("{} went to other machines", percent(share))),
+        Condition::Throttled(_) => Some("a quota stopped tasks".into()),
+        _ => None,
+    };
+    conditions::meanwhile(change).into_iter().filter_map(told).collect()
 }
 
 fn of_rounds(document: &Document) -> String {

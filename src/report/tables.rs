@@ -5,6 +5,7 @@ use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, time
 use crate::document::{
     Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, StrategyResult, StrategySummary,
 };
+use crate::measure::environment::Quota;
 use crate::measure::memory::{MemoryReading, PeakFrom};
 use crate::mode::Mode;
 use crate::stats::Verdict;
@@ -132,8 +133,19 @@ pub fn disturbance(document: &Document) -> Grid {
 pub const IDLE: &str = "(nothing run)";
 
 /// What the columns of the disturbance table mean.
-pub const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p50 takes 5 wake-ups, \
+const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p50 takes 5 wake-ups, \
      p99 100: — where there were fewer · the more wake-ups, the larger a maximum";
+
+/// What the columns of the table of disturbance mean.
+pub fn disturbance_legend(document: &Document) -> String {
+    let quota = match document.environment.machine.quota {
+        Some(Quota::Cores(_)) => {
+            " · the quota of this cgroup held the bystander back too, as it would any other program in it, but none elsewhere"
+        }
+        Some(Quota::Unlimited) | None => "",
+    };
+    format!("{DISTURBANCE_LEGEND}{quota}")
+}
 
 /// What the columns of the latency table mean.
 pub fn latency_legend(document: &Document) -> String {

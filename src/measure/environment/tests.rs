@@ -157,6 +157,16 @@ fn cores_are_counted_without_sys() {
 }
 
 #[test]
+fn a_part_of_a_core_that_a_quota_allows_is_one_to_work_with() {
+    let cores = |quota| effective_cores(Ok(4), &Ok(Quota::Cores(quota)));
+    for (quota, expected) in [(0.05, 1), (1.0, 1), (1.001, 2), (1.9, 2), (2.0, 2), (3.5, 4), (64.0, 4)] {
+        assert_eq!(cores(quota), Ok(expected), "{quota}");
+    }
+    assert_eq!(effective_cores(Ok(4), &Ok(Quota::Unlimited)), Ok(4));
+    assert_eq!(effective_cores(Ok(4), &Err("no cgroup".into())), Ok(4));
+}
+
+#[test]
 fn the_running_system_can_be_read() {
     let environment = Environment::read();
     assert!(environment.effective_cores >= Some(1));

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::measure::environment::cores_to_use;
+
 /// Waiting for a machine that has no room, longer each time.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
@@ -40,7 +42,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     pub(super) fn read() -> Self {
-        Self { cores: std::thread::available_parallelism().map_or(1, usize::from) as u64, pids: pid_bound() }
+        Self { cores: cores_to_use(), pids: pid_bound() }
     }
 }
 

@@ -100,7 +100,7 @@ fn disturbance(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
     };
     html! {
         @if let Some(figure) = charts::distribution(id("late"), "lateness", rows, caption) { (figure) }
-        (table(&tables::disturbance(run), "Lateness of a bystander", Some(tables::DISTURBANCE_LEGEND.into())))
+        (table(&tables::disturbance(run), "Lateness of a bystander", Some(tables::disturbance_legend(run))))
     }
 }
 
