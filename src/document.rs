@@ -336,6 +336,8 @@ pub enum PerAliveMissing {
     NoMore,
     /// Not all had touched their memory when there was most.
     NotAllTouched,
+    /// The parent may have kept as much of what it passed on to them by pipes, and of what they passed back.
+    OfParent,
 }
 
 impl fmt::Display for PerAliveMissing {
@@ -347,6 +349,7 @@ impl fmt::Display for PerAliveMissing {
             Self::TooShort => "its tasks end sooner than the kernel takes back what they had",
             Self::NoMore => "no more was found than without them",
             Self::NotAllTouched => "not all had touched their memory when there was most",
+            Self::OfParent => "arguments and results that its parent holds cannot be told from it",
         })
     }
 }

@@ -116,7 +116,10 @@ fn what_disturbed_either_run_is_told() {
     fixture.with(&[&STEADY, &STEADY], |run| run.environment.change.foreign_busy_share = Some(0.5));
     let told = fixture.compare(&[]).expect_code(0);
     let (answer, warnings) = (told.stdout.replace('\n', " "), told.stderr.replace('\n', " "));
-    assert!(warnings.contains("new.json: other programs and the kernel used 50 % of all CPU time"), "{told:?}");
+    assert!(
+        warnings.contains("new.json: other programs and the kernel used 50 % of all CPU time"),
+        "{told:?}"
+    );
     assert!(answer.contains("But the new run had a machine whose CPU time was not its alone"), "{answer}");
     assert!(!answer.contains("the old run had"), "{answer}");
 }

@@ -15,6 +15,7 @@ use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
 use crate::measure::memory::{MemoryReading, Method, Missing};
 use crate::mode::Mode;
+use crate::mode::settings::Transport;
 use crate::mode::stamps::{Buckets, RoundLatency};
 use crate::plan::Plan;
 use crate::stats::{self, in_seconds};
@@ -225,7 +226,12 @@ fn memory<'a>(
                 Method::Meminfo if of_the_runner => workload.shared_bytes,
                 Method::Meminfo | Method::CgroupV1 | Method::CgroupV2 => 0,
             };
-            per_alive(&reading, board + shared, peak_alive, workload.memory_bytes)
+            // What crosses over a pipe is in the parent's memory for as long as that has not got rid of it, and in its heap after that.
+            let by_pipe =
+                strategy.engine == Engine::Python || strategy.settings.transport == Some(Transport::Pipe);
+            let each = workload.arg_size_bytes.saturating_add(workload.result_size_bytes);
+            let passed_on = if by_pipe { workload.tasks.saturating_mul(each) } else { 0 };
+            per_alive(&reading, board + shared, passed_on, peak_alive, workload.memory_bytes)
         }
     };
     Some(Memory {
@@ -280,10 +286,15 @@ const fn bytes_of_word(engine: Engine) -> u64 {
     }
 }
 
-/// What each of `peak_alive` processes had that touched `memory` bytes, where the parent keeps `board` bytes beside what it has anyway.
+/// The largest part of what processes seem to have that may be their parent's.
+const MOST_OF_PARENT: f64 = 0.1;
+
+/// What each of `peak_alive` processes had that touched `memory` bytes, where the parent keeps `board` bytes beside what it has anyway,
+/// and may have kept as much as `passed_on` more.
 fn per_alive(
     reading: &MemoryReading,
     board: u64,
+    passed_on: u64,
     peak_alive: u64,
     memory: u64,
 ) -> Result<u64, PerAliveMissing> {
@@ -292,7 +303,11 @@ fn per_alive(
     // Where no more was found than the runner has without them, they cannot be told from it.
     let rest = peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0);
     let each = rest.and_then(|rest| rest.checked_div(peak_alive)).ok_or(PerAliveMissing::NoMore)?;
-    if each >= memory { Ok(each) } else { Err(PerAliveMissing::NotAllTouched) }
+    match each {
+        _ if passed_on as f64 > MOST_OF_PARENT * rest.unwrap_or(0) as f64 => Err(PerAliveMissing::OfParent),
+        _ if each < memory => Err(PerAliveMissing::NotAllTouched),
+        _ => Ok(each),
+    }
 }
 
 /// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,

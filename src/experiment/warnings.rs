@@ -106,15 +106,16 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         }
     }
     let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
-    if fewest < MIN_ROUNDS {
-        notices.push(Notice::TooFewRounds { fewest });
-    } else {
-        let standing = Standing::of(document).filter(|standing| standing.outcome == Outcome::TooFewRounds);
-        notices.extend(standing.map(|standing| Notice::TooFewForTheBest {
+    let standing = Standing::of(document).filter(|standing| standing.outcome == Outcome::TooFewRounds);
+    let needed = standing.map(|standing| stats::least_rounds_at(standing.confidence));
+    let all = document.strategies.len();
+    match (fewest < MIN_ROUNDS, needed) {
+        (true, needed) => notices.push(Notice::TooFewRounds {
             fewest,
-            strategies: document.strategies.len(),
-            needed: stats::least_rounds_at(standing.confidence),
-        }));
+            of_the_best: needed.filter(|needed| *needed > MIN_ROUNDS).map(|needed| (all, needed)),
+        }),
+        (false, Some(needed)) => notices.push(Notice::TooFewForTheBest { fewest, strategies: all, needed }),
+        (false, None) => {}
     }
     for strategy in strategies() {
         let name = &strategy.name;

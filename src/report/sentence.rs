@@ -114,9 +114,9 @@ fn of_rounds(document: &Document) -> String {
     let (ties, unclear): (Vec<_>, Vec<_>) = tied.iter().partition(is_tie);
     let mut text = String::new();
     if !unclear.is_empty() {
-        let unclear = list(&names(&unclear), "and");
+        let (verb, unclear) = (if unclear.len() == 1 { "is" } else { "are" }, list(&names(&unclear), "and"));
         text = format!(
-            "The rounds differ too much to be sure of {unclear} (more --rounds, a quieter machine). "
+            "Whether {unclear} {verb} as fast cannot be said, as the rounds differ too much (more --rounds, a quieter machine). "
         );
     }
     text += &match ties.as_slice() {
@@ -133,7 +133,7 @@ fn of_rounds(document: &Document) -> String {
             interval.is_some_and(|(low, high)| low > EQUAL.recip() && high < EQUAL)
         };
         let rest = if !unclear.is_empty() {
-            " until then."
+            " so far."
         } else if compared.iter().all(is_equal) {
             " here: the choice makes no difference for this workload."
         } else {
@@ -158,7 +158,7 @@ fn of_rounds(document: &Document) -> String {
     });
     let subject = if ties.is_empty() { String::new() } else { format!("{best} is ") };
     let (when, which) =
-        if unclear.is_empty() { ("here", "the next") } else { ("until then", "the next that is told apart") };
+        if unclear.is_empty() { ("here", "the next") } else { ("so far", "the next that is told apart") };
     format!(
         "{text} {when}: {subject}{} as fast as {next}, {which}{interval}{}.",
         times(speed_up.ratio),

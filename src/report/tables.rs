@@ -6,7 +6,7 @@ use crate::document::{
     Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, StrategyResult, StrategySummary,
 };
 use crate::measure::environment::Quota;
-use crate::measure::memory::{MemoryReading, PeakFrom};
+use crate::measure::memory::{MemoryReading, Method, PeakFrom};
 use crate::mode::Mode;
 use crate::stats::Verdict;
 use crate::workload::Kind;
@@ -43,6 +43,7 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
     let is_baseline = strategy.name == document.plan.run.baseline;
     let speed_up = match summary.speedup_over_baseline {
         _ if is_baseline => Cell::dim("baseline"),
+        _ if has_failures(strategy) || document.baseline().is_some_and(has_failures) => Cell::dim("!"),
         Some(speed_up) => match speed_up.verdict {
             Verdict::Faster => Cell::new(times(speed_up.ratio)).with(Tone::Good),
             Verdict::Slower => Cell::new(times(speed_up.ratio)).with(Tone::Bad),
@@ -53,13 +54,21 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
     };
     vec![
         Cell::new(&strategy.name),
-        Cell::new(seconds(total.median)),
+        match has_failures(strategy) {
+            true => Cell::new(format!("{} !", seconds(total.median))).with(Tone::Bad),
+            false => Cell::new(seconds(total.median)),
+        },
         Cell::new(interval),
         Cell::new(percent(summary.set_up_seconds / total.median)),
         speed_up,
         Cell::new(metric(summary.tasks_per_second)),
         Cell::new(seconds(summary.cpu_seconds)),
     ]
+}
+
+/// Whether its times are of something else than the tasks.
+fn has_failures(strategy: &StrategyResult) -> bool {
+    strategy.rounds.iter().any(|round| round.report.tasks_failed > 0)
 }
 
 /// What the marks in the timing table mean, as far as it has any.
@@ -70,6 +79,9 @@ pub fn timing_legend(document: &Document) -> Option<String> {
         speed_ups.map(|speed_up| speed_up.verdict)
     };
     let mut notes = Vec::new();
+    if document.strategies.iter().any(has_failures) {
+        notes.push("! tasks failed, and what fails takes another time than what is done");
+    }
     if verdicts().any(|verdict| verdict == Verdict::TooFewRounds) {
         notes.push("* too few rounds for an interval or a verdict: smallest … largest");
     }
@@ -287,16 +299,22 @@ fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
         Some(value) => Cell::new(format!("{mark} {}", bytes(value))),
         None => or_not(value),
     };
+    // PSS leaves out what the kernel needs.
+    let least = |value: Option<u64>, else_: Cell| match value {
+        Some(value) if memory.method == Method::Pss => Cell::new(format!("≥ {}", bytes(value))),
+        Some(value) => Cell::new(bytes(value)),
+        None => else_,
+    };
     let mut row = vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
-        or_not(reading.peak_bytes),
+        least(reading.peak_bytes, Cell::dim(NOT_MEASURED)),
         bound("≥", reading.user_bytes),
         bound("≤", reading.kernel_bytes),
     ];
     row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
     row.extend([
-        memory.per_task_alive_bytes.map_or_else(|| Cell::dim("—"), |value| Cell::new(bytes(value))),
+        least(memory.per_task_alive_bytes, Cell::dim("—")),
         Cell::new(format!("{}{sampled}", memory.method.name())),
     ]);
     row

@@ -53,8 +53,10 @@ pub(super) enum Notice<'a> {
         mode: Mode,
         proposed: u64,
     },
+    /// Where it takes more of them to name the best: of how many, and how many rounds.
     TooFewRounds {
         fewest: usize,
+        of_the_best: Option<(usize, usize)>,
     },
     TooFewForTheBest {
         fewest: usize,
@@ -245,10 +247,13 @@ impl fmt::Display for Notice<'_> {
                     "{who} most of the time waiting ({busy}): more of them, as in {mode}:workers={proposed}, may be faster"
                 )
             }
-            Self::TooFewRounds { fewest } => {
+            Self::TooFewRounds { fewest, of_the_best } => {
+                let best = of_the_best.map_or_else(String::new, |(strategies, needed)| {
+                    format!(", and {needed} to name the best of {strategies}")
+                });
                 write!(
                     f,
-                    "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS} (--rounds, --time-budget)"
+                    "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS}{best} (--rounds, --time-budget)"
                 )
             }
             Self::TooFewForTheBest { fewest, strategies, needed } => write!(

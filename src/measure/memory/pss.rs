@@ -1,5 +1,7 @@
 //! Summed PSS of the processes of a round, the programs of its tasks among them: what is left where no cgroup can be made.
 
+use std::collections::BTreeMap;
+
 use procfs::process::Process;
 
 use super::{MemoryReading, Missing, PeakFrom, SEEN};
@@ -47,7 +49,9 @@ pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
 #[derive(Default)]
 pub(super) struct Sampler {
     runner: Option<u64>,
-    highest: Option<Sum>,
+    /// The highest sum of the looks that found so many processes beside the runner. Which of them speak for the peak is known only when
+    /// it is known how many were alive then: some that have just begun to share may seem to have more than all of them later.
+    highest: BTreeMap<u64, Sum>,
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
@@ -66,14 +70,16 @@ impl Sampler {
         }
         if let Some(sum) = look.sum {
             self.samples += 1;
-            if self.highest.is_none_or(|highest| sum.bytes > highest.bytes) {
-                self.highest = Some(sum);
+            let highest = self.highest.entry(sum.others).or_insert(sum);
+            if sum.bytes > highest.bytes {
+                *highest = sum;
             }
         }
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
-        let highest = self.highest.filter(|highest| highest.speaks_for(peak_alive));
+        let of_peak = self.highest.into_values().filter(|sum| sum.speaks_for(peak_alive));
+        let highest = of_peak.max_by_key(|sum| sum.bytes);
         let bytes = highest.map(|highest| highest.bytes);
         let missing = match self.still_sharing {
             Some(others) if speak_for(others, peak_alive) => Missing::StillSharing,
