@@ -11,6 +11,7 @@ use common::{Sandbox, kill, parse};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use procbench::document::Round;
+use procfs::process::Process;
 
 #[test]
 fn a_timeout_ends_all_that_the_task_has_started() {
@@ -108,6 +109,49 @@ fn a_guardian_ends_by_nothing_but_its_work() {
         let finished = running.finish();
         assert_eq!(finished.code(), Some(130), "{mode}: the guardian was still there: {finished:?}");
         assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+/// What ends a round whose guardian has been stopped, and how long until nothing of it may be left.
+#[test]
+fn a_guardian_that_somebody_has_stopped_is_no_hindrance() {
+    const SOON: Duration = Duration::from_secs(60);
+    for (mode, end) in [("serial", "SIGTERM"), ("process", "SIGINT, twice"), ("pool", "SIGKILL")] {
+        let (sandbox, hour) = (Sandbox::new(), hour());
+        let mut running = start_endless(&sandbox, mode, &hour);
+        let guardian = running.wait_for_runner(1);
+        signal::kill(Pid::from_raw(guardian), Signal::SIGSTOP).expect("a guardian");
+        running.wait_for("a stopped guardian", |_| is_stopped(guardian).then_some(()));
+        match end {
+            "SIGTERM" => running.signal(Signal::SIGTERM),
+            "SIGKILL" => running.signal(Signal::SIGKILL),
+            _ => {
+                running.signal(Signal::SIGINT);
+                if running.wait_until_noticed(Signal::SIGINT) {
+                    running.signal_if_there(Signal::SIGINT);
+                }
+            }
+        }
+        let finished = running.finish();
+        assert!(finished.code() == Some(130) || end == "SIGKILL", "{mode}: {finished:?}");
+        assert_gone(&hour, SOON);
+    }
+}
+
+fn is_stopped(pid: i32) -> bool {
+    Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state == 'T')
+}
+
+/// Each task stops the guardian that stands over its runner, which has nothing to do until the round is over.
+#[test]
+fn a_round_is_over_though_its_guardian_has_been_stopped() {
+    let sandbox = Sandbox::new();
+    let script = "read -r _ _ _ guardian _ </proc/$PPID/stat && kill -STOP $guardian";
+    for timeout in [&[][..], &["--timeout", "200s"]] {
+        let arguments = [&["-n", "3", "--rounds", "2", "-m", "process"], timeout, &["--shell", "--", script]];
+        let (document, finished) = run(&sandbox, &arguments.concat());
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        assert_eq!(last(&document, "process").report.tasks_completed, 3);
     }
 }
 

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the name of everything that a janitor may remove begins with.
 const PREFIX: &str = "procbench-";
+/// What an entry begins with that is no path, but a process and when it was started.
+const GUARDIAN: &str = "guardian ";
 /// What no path has in it, whatever else it has.
 const END_OF_ENTRY: u8 = 0;
 
@@ -73,6 +75,18 @@ impl Janitor {
         let mut line = path.as_os_str().as_bytes().to_vec();
         line.push(END_OF_ENTRY);
         stdin.write_all(&line).context("failed to speak to the process that cleans up")
+    }
+
+    /// Says that `pid`, a child of this process, stands over programs of the user's own and is to end them when this process has ended.
+    ///
+    /// # Errors
+    /// If the janitor is gone.
+    pub fn note_guardian(&mut self, pid: i32) -> anyhow::Result<()> {
+        // Without /proc nobody would know later whose number it is.
+        match started_at(pid) {
+            Some(started_at) => self.expect(Path::new(&format!("{GUARDIAN}{pid} {started_at}"))),
+            None => Ok(()),
+        }
     }
 
     /// Makes a private folder below the machine's temporary one, removed with the returned guard.
@@ -158,13 +172,36 @@ pub fn run() -> anyhow::Result<()> {
             .context("failed to ignore a signal")?;
     }
     let mut expected = Vec::new();
+    // One at a time stands over programs.
+    let mut guardian = None;
     for line in io::stdin().lock().split(END_OF_ENTRY) {
-        expected.push(PathBuf::from(std::ffi::OsString::from_vec(line?)));
+        let entry = line?;
+        match entry.strip_prefix(GUARDIAN.as_bytes()) {
+            Some(of) => guardian = Some(String::from_utf8_lossy(of).into_owned()),
+            None => expected.push(PathBuf::from(std::ffi::OsString::from_vec(entry))),
+        }
+    }
+    if let Some(guardian) = guardian {
+        wake(&guardian);
     }
     for path in expected.iter().rev() {
         remove(path);
     }
     Ok(())
+}
+
+/// Has a guardian go on that somebody has stopped: it has been told that the controller has ended, and cannot hear it.
+fn wake(guardian: &str) {
+    let numbers = guardian.split_once(' ').and_then(|(pid, at)| Some((pid.parse().ok()?, at.parse().ok()?)));
+    // Its number may be somebody else's by now.
+    if let Some((pid, _)) = numbers.filter(|(pid, at): &(i32, u64)| started_at(*pid) == Some(*at)) {
+        let _ = kill(NixPid::from_raw(pid), Signal::SIGCONT);
+    }
+}
+
+/// When a process was started, in ticks of the kernel's clock: with its number, that tells it from all others.
+fn started_at(pid: i32) -> Option<u64> {
+    Some(procfs::process::Process::new(pid).ok()?.stat().ok()?.starttime)
 }
 
 fn remove(path: &Path) {

@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use super::janitor::Janitor;
 use super::signals::Signals;
 use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
@@ -100,7 +101,7 @@ pub fn execute(
     mut command: Command,
     request: &Request,
     mut watch: Watch,
-    signals: &Signals,
+    (signals, janitor): (&Signals, &mut Janitor),
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Completed, RoundFailure> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
@@ -115,6 +116,9 @@ pub fn execute(
     let (forks_before, killed_before) = (kernel::forks_since_boot(), kernel::killed_for_want_of_memory());
     let child = command.spawn().context("failed to start the runner")?;
     let mut runner = Runner { child, forks_before, killed_before, reaped: false, outlived_by: 0, others };
+    if of_programs {
+        janitor.note_guardian(runner.pid())?;
+    }
     let (mut gauge, first_nap) = match watch {
         Watch::Nothing => (None, None),
         Watch::Memory(gauge) => (Some(gauge), None),
@@ -122,7 +126,7 @@ pub fn execute(
     };
     let outcome = converse(&mut runner, request, (&mut gauge, first_nap), signals, progress);
     // However it went, nothing of the round is left after this; only then can the gauge's cgroup go.
-    runner.end(End::AtOnce);
+    runner.end();
     drop(gauge);
     match outcome {
         Ok(_) if runner.outlived_by > 0 => {
@@ -151,30 +155,30 @@ struct Runner {
     others: Option<Vec<i32>>,
 }
 
-/// How a runner is brought to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It ends by itself.
-    ByItself,
-    /// It is killed.
-    AtOnce,
-}
-
 impl Runner {
     fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
-    /// Sees the runner to its end and kills whatever is left of its process group. `None` if that was done before.
-    fn end(&mut self, how: End) -> Option<Reaped> {
+    /// Waits until the runner has ended by itself, or somebody wants an end of it.
+    fn let_end(&self, signals: &Signals) {
+        while has_ended_by(self.pid(), Instant::now() + LOOK_UP).is_none() && !signals.stop_wanted() {
+            // It has nothing to do any more but to end. Somebody may have stopped it; to anybody else this signal means nothing.
+            let _ = kill(Pid::from_raw(self.pid()), Signal::SIGCONT);
+        }
+    }
+
+    /// Ends the runner, if it has not ended, and whatever is left of its process group. `None` if that was done before.
+    fn end(&mut self) -> Option<Reaped> {
         if std::mem::replace(&mut self.reaped, true) {
             return None;
         }
         let group = Pid::from_raw(self.pid());
-        if how == End::AtOnce {
+        if has_ended_by(self.pid(), Instant::now()).is_none() {
             if self.others.is_some() {
                 // A guardian ends what only it can find, and goes on with that should this process be told to end again.
                 let _ = kill(group, Signal::SIGTERM);
+                let _ = kill(group, Signal::SIGCONT);
                 has_ended_by(self.pid(), Instant::now() + PATIENCE);
             }
             let _ = killpg(group, Signal::SIGKILL);
@@ -208,7 +212,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.end(End::AtOnce);
+        self.end();
     }
 }
 
@@ -236,7 +240,7 @@ fn converse(
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
-            runner.end(End::AtOnce);
+            runner.end();
             return Err(RoundFailure::Interrupted);
         }
         let heard = lines.next(every)?;
@@ -301,7 +305,8 @@ fn converse(
         }
     }
     drop(to_runner);
-    let reaped = runner.end(End::ByItself);
+    runner.let_end(signals);
+    let reaped = runner.end();
     let outside_seconds = started.elapsed().as_secs_f64();
     let forks_after = kernel::forks_since_boot();
     // Only now: it is waited for until its nap is over.
@@ -330,6 +335,9 @@ fn converse(
         return Err(RoundFailure::Silent(format!("the runner of {name} {exit} without a report")));
     };
     if reaped.exit != Exit::Code(0) {
+        if signals.stop_wanted() {
+            return Err(RoundFailure::Interrupted);
+        }
         return Err(anyhow::anyhow!(
             "the runner of {} {} after its report",
             request.strategy.name,

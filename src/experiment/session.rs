@@ -198,9 +198,15 @@ impl<'a> Session<'a> {
         let observer = &mut *self.observer;
         let started = Instant::now();
         let command = row.strategy.engine.command(self.equipment)?;
-        let completed = round::execute(command, &request, watch, self.signals, &mut |tasks_done, alive| {
-            observer.notice(Event::Progress { tasks_done, alive });
-        });
+        let completed = round::execute(
+            command,
+            &request,
+            watch,
+            (self.signals, &mut *self.janitor),
+            &mut |tasks_done, alive| {
+                observer.notice(Event::Progress { tasks_done, alive });
+            },
+        );
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());
         let folders = [folder.as_ref(), props.folder.as_ref(), self.input.as_ref().map(|(folder, _)| folder)];

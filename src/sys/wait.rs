@@ -166,13 +166,7 @@ pub fn is_stopped(pid: Pid) -> bool {
 
 /// Whether the child `pid` has ended; it is left to be reaped.
 pub fn has_ended(pid: Pid) -> bool {
-    // SAFETY: an all-zero siginfo is valid, and the call only fills it in.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: `info` is valid for the call to write.
-    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) };
-    // SAFETY: after a call that succeeds the field is the child's number, or 0 if it goes on.
-    result == 0 && unsafe { info.si_pid() } == pid
+    how_ended(pid).is_some()
 }
 
 fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
@@ -211,10 +205,8 @@ fn wait4(which: Which, options: i32) -> io::Result<Option<Reaped>> {
 /// there is no such child.
 ///
 /// # Errors
-/// What `wait4` and `poll` say, apart from `ECHILD` and `EINTR`.
+/// What `wait4` says, apart from `ECHILD` and `EINTR`.
 pub fn wait_until(pid: Pid, deadline: Option<Instant>) -> io::Result<Option<Reaped>> {
-    /// Between two looks where the kernel has no descriptors for processes (before Linux 5.3).
-    const NAP: Duration = Duration::from_millis(1);
     let Some(deadline) = deadline else { return wait(Which::Only(pid)) };
     let descriptor = process_descriptor(pid);
     loop {
@@ -223,38 +215,46 @@ pub fn wait_until(pid: Pid, deadline: Option<Instant>) -> io::Result<Option<Reap
         if reaped.is_some() || left.is_zero() {
             return Ok(reaped);
         }
-        let Ok(descriptor) = &descriptor else {
-            std::thread::sleep(NAP.min(left));
-            continue;
-        };
-        // Rounded up, or the last part of a millisecond would be spent turning.
-        let left = PollTimeout::try_from(left + NAP).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], left) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        nap_until_ended(&descriptor, left);
     }
 }
 
 /// How the child `pid` has ended, once it has, or `None` if it has not by `deadline`. It is left to be reaped.
 pub fn has_ended_by(pid: Pid, deadline: Instant) -> Option<Exit> {
-    const NAP: Duration = Duration::from_millis(1);
+    let mut descriptor = None;
     loop {
-        // SAFETY: an all-zero siginfo is valid, and the call only fills it in.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: `info` is valid for the call to write; WNOWAIT leaves everything else as it is.
-        let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) };
-        // SAFETY: the kernel fills these in for SIGCHLD; where nobody has ended they stay zero.
-        let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
-        if result == 0 && ended == pid {
-            let by_itself = info.si_code == libc::CLD_EXITED;
-            return Some(if by_itself { Exit::Code(status) } else { Exit::Signal(status) });
+        let exit = how_ended(pid);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if exit.is_some() || left.is_zero() {
+            return exit;
         }
-        if Instant::now() >= deadline {
-            return None;
-        }
-        std::thread::sleep(NAP);
+        nap_until_ended(descriptor.get_or_insert_with(|| process_descriptor(pid)), left);
+    }
+}
+
+/// How the child `pid` has ended, if it has. It is left to be reaped.
+fn how_ended(pid: Pid) -> Option<Exit> {
+    // SAFETY: an all-zero siginfo is valid, and the call only fills it in.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is valid for the call to write; WNOWAIT leaves everything else as it is.
+    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) };
+    // SAFETY: the kernel fills these in for SIGCHLD; where nobody has ended they stay zero.
+    let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let by_itself = info.si_code == libc::CLD_EXITED;
+    (result == 0 && ended == pid).then_some(if by_itself { Exit::Code(status) } else { Exit::Signal(status) })
+}
+
+/// Sleeps until the process of `descriptor` has ended, for `left` at most, or until a signal comes. Where the kernel has no descriptors
+/// for processes (before Linux 5.3), until the next look.
+fn nap_until_ended(descriptor: &io::Result<OwnedFd>, left: Duration) {
+    const NAP: Duration = Duration::from_millis(1);
+    let Ok(descriptor) = descriptor else { return std::thread::sleep(NAP.min(left)) };
+    // Rounded up, or the last part of a millisecond would be spent turning.
+    let left = PollTimeout::try_from(left + NAP).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], left) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(_) => std::thread::sleep(NAP),
     }
 }
 
