@@ -19,7 +19,7 @@ use crate::mode::{Mode, Outcome, Progress, Round, RoundError, Settings, exec};
 use crate::sys::memory::{Mapping, Visibility};
 use crate::sys::strays::end_strays;
 use crate::sys::wait::{CpuTime, has_children, hold_child_signals, reap_ended};
-use crate::sys::{fork, image, lean};
+use crate::sys::{fork, lean};
 use crate::workload::on_failure::Policed;
 use crate::workload::program::{self, tally::Tally};
 use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, durations, shared};
@@ -88,7 +88,6 @@ pub fn run_round() -> anyhow::Result<()> {
         // What a larger program costs its forks is not the mode's doing.
         lean::share_read_only();
     }
-    image::fault_in();
     let ready = match make_ready(&mut request.workload) {
         Ok(ready) => ready,
         Err(error) => {

@@ -29,7 +29,7 @@ use procfs::process::{MMPermissions, MemoryMap, MemoryPageFlags, PageInfo, Proce
 use super::fork::has_loader;
 use super::fork::{Pid, require_single_thread};
 use super::memory::{Mapping, Visibility};
-use super::{image, raw};
+use super::raw;
 
 /// What a lean child does.
 ///
@@ -92,7 +92,7 @@ impl<T: LeanTask> LeanFork<T> {
         }
         let mut kept: Vec<(u64, u64)> =
             keep.iter().copied().chain([host, &this.stack]).chain(&this.task_mapping).map(span).collect();
-        kept.extend(of_program(&maps.0, table));
+        kept.extend(program(&maps.0, table));
         for map in &maps.0 {
             withhold(map.address, &kept);
         }
@@ -204,7 +204,7 @@ fn span(mapping: &Mapping) -> (u64, u64) {
 
 /// What of this program a child needs: its code, its constants, and what is read-only after relocation, which is where one part of
 /// it finds another (`table`). Where the latter could not be shared, all of the program's mappings are kept.
-fn of_program(maps: &[MemoryMap], table: Option<(u64, u64)>) -> Vec<(u64, u64)> {
+fn program(maps: &[MemoryMap], table: Option<(u64, u64)>) -> Vec<(u64, u64)> {
     // Anything that is not filled in.
     static CONSTANT: [u8; 16] = *b"lean child's own";
     let of_address =
@@ -216,8 +216,8 @@ fn of_program(maps: &[MemoryMap], table: Option<(u64, u64)>) -> Vec<(u64, u64)> 
             [Some(code.address), constants, Some(table)].into_iter().flatten().collect()
         }
         None => {
-            let same_file = maps.iter().filter(|map| map.pathname == code.pathname);
-            same_file.map(|map| map.address).collect()
+            let of_program = maps.iter().filter(|map| map.pathname == code.pathname);
+            of_program.map(|map| map.address).collect()
         }
     }
 }
@@ -230,12 +230,34 @@ fn of_program(maps: &[MemoryMap], table: Option<(u64, u64)>) -> Vec<(u64, u64)> 
 pub fn share_read_only() -> Option<(u64, u64)> {
     static SHARED: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     *SHARED.get_or_init(|| {
-        let table = image::read_only_after_relocation()?;
+        let table = read_only_after_relocation()?;
         let maps = Process::myself().and_then(|process| process.maps()).ok()?;
         // As long as nothing of it has been replaced, it is one mapping.
         let map = maps.0.iter().find(|map| map.address == table)?;
         lend(map).then_some(table)
     })
+}
+
+/// The pages, first and behind the last, that were made read-only after relocation.
+fn read_only_after_relocation() -> Option<(u64, u64)> {
+    /// Notes where they lie in the first object that is listed: the program itself.
+    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, found: *mut libc::c_void) -> i32 {
+        // SAFETY: the C library passes a valid description, and `found` is the option below.
+        let (info, found) = unsafe { (&*info, &mut *found.cast::<Option<(usize, usize)>>()) };
+        // SAFETY: as many headers as it says are there, for as long as the program is.
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let relro = headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO);
+        *found = relro.map(|header| {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            (start, start + header.p_memsz as usize)
+        });
+        1
+    }
+    let mut found: Option<(usize, usize)> = None;
+    // SAFETY: `note` is called before this returns, with the pointer to the live option, and does not unwind.
+    unsafe { libc::dl_iterate_phdr(Some(note), std::ptr::from_mut(&mut found).cast()) };
+    let whole = |address: usize| (address & !(page_bytes() - 1)) as u64;
+    found.map(|(start, end)| (whole(start), whole(end)))
 }
 
 /// Replaces the pages of `map`, which lies in the program's file and which nobody will ever write again, by equal ones that a fork

@@ -12,7 +12,6 @@ pub mod descriptor;
 pub mod early;
 pub mod fork;
 pub mod futex;
-pub mod image;
 pub mod interrupt;
 pub mod lean;
 pub mod memory;
