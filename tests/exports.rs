@@ -3,8 +3,8 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
 use clap::Parser;
@@ -164,6 +164,32 @@ fn all_exports_of_one_run_are_written_beside_the_tables() {
             && texts[1].starts_with("## ")
             && texts[2].starts_with("<!DOCTYPE")
     );
+}
+
+#[test]
+fn a_name_may_be_as_long_as_names_can_be_and_no_longer() {
+    let sandbox = Sandbox::new();
+    let (longest, longer) = ("x".repeat(255), "x".repeat(256));
+    let run = |name: &str| sandbox.run(SMALL.split(' ').chain(["--json", name]));
+    for _ in 0..2 {
+        run(&longest).expect_code(0);
+        parse(&fs::read_to_string(sandbox.path(&longest)).expect("the export, made or replaced"));
+    }
+    let refused = run(&longer);
+    assert!(refused.stdout.is_empty(), "nothing was run: {refused:?}");
+    assert!(refused.expect_code(2).error().contains("name too long"));
+}
+
+#[test]
+fn what_takes_a_files_place_has_its_permissions_but_not_its_owners_rights() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("out.json", "old");
+    for (before, after) in [(0o600, 0o600), (0o6755, 0o755)] {
+        fs::set_permissions(&path, Permissions::from_mode(before)).expect("permissions");
+        sandbox.run(SMALL.split(' ').chain(["--json", "out.json"])).expect_code(0);
+        let found = fs::metadata(&path).expect("the export").permissions().mode();
+        assert_eq!(found & 0o7777, after, "{before:o}");
+    }
 }
 
 #[test]

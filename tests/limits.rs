@@ -437,6 +437,32 @@ fn no_proc() {
 }
 
 #[test]
+fn time_to_compute() {
+    let mut count = Count::of("ulimit -t");
+    let sandbox = Sandbox::new();
+    for mode in ["serial", "threads"] {
+        let arguments = format!("-n 4 --cpu 900ms --rounds 1 -m {mode}");
+        assert_refused(
+            sandbox.run_command(limited(&sandbox, &arguments, Resource::RLIMIT_CPU, 1)),
+            &["RLIMIT_CPU is 1 seconds"],
+        );
+        count.survived();
+    }
+}
+
+#[test]
+fn no_dev_null() {
+    let mut count = Count::of("no /dev/null");
+    let sandbox = Sandbox::new();
+    for arguments in ["-n 10 -m pool", "-n 10 -m process -- true", "-n 10 -m py-pool", "claims serial"] {
+        let script = "mount -t tmpfs none /dev";
+        let Some(finished) = in_mounts(&sandbox, "no_dev_null", script, arguments) else { return };
+        assert_refused(finished, &["/dev/null"]);
+        count.survived();
+    }
+}
+
+#[test]
 fn temporary_files_without_a_place() {
     let test = "temporary_files_without_a_place";
     let mut count = Count::of("a TMPDIR that is not there, is full, or goes away");
@@ -474,16 +500,20 @@ fn no_shared_memory_folder() {
     let test = "no_shared_memory_folder";
     let mut count = Count::of("no /dev/shm");
     let sandbox = Sandbox::new();
-    let script = "mount -t tmpfs -o ro none /dev/shm";
     let everything =
         "-n 10 --rounds 1 --shared 1MiB -m serial,threads,pool,process,pool:start=exec,process:start=exec";
-    let Some(finished) = in_mounts(&sandbox, test, script, everything) else { return };
-    finished.expect_code(0);
-    count.survived();
-    if has_python(test) {
-        let finished = in_mounts(&sandbox, test, script, "-n 10 --rounds 1 -m py-pool").expect("as above");
-        assert_refused(finished, &["/dev/shm"]);
+    let read_only = "mount -t tmpfs -o ro none /dev/shm";
+    let missing = "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3";
+    for script in [read_only, missing] {
+        let Some(finished) = in_mounts(&sandbox, test, script, everything) else { return };
+        finished.expect_code(0);
         count.survived();
+        if has_python(test) {
+            let finished =
+                in_mounts(&sandbox, test, script, "-n 10 --rounds 1 -m py-pool").expect("as above");
+            assert_refused(finished, &["/dev/shm"]);
+            count.survived();
+        }
     }
 }
 

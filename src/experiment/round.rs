@@ -318,6 +318,12 @@ fn converse(
         }
         let name = &request.strategy.name;
         let exit = reaped.exit;
+        let of_cpu_time = shortage::own_limit_on_cpu_time(reaped.usage.total_seconds());
+        if let (Exit::Signal(libc::SIGKILL | libc::SIGXCPU), Some(limit)) = (exit, of_cpu_time) {
+            return Err(RoundFailure::Limit(format!(
+                "the runner of {name} was killed for having computed as long as it may; {limit} (ulimit -t)"
+            )));
+        }
         // Rust aborts who asks for memory and gets none.
         let (what, limits) = match exit {
             Exit::Signal(libc::SIGKILL) if runner.lost_to_want_of_memory() => {

@@ -2,6 +2,7 @@
 //! one run; whatever compares several workloads has many.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -16,6 +17,7 @@ use crate::engine::tool::Tool;
 use crate::measure::environment::{Environment, cores_to_use};
 use crate::measure::limits::Limits;
 use crate::measure::parked;
+use crate::measure::shortage::Lack;
 use crate::mode::Mode;
 use crate::plan::draft::Draft;
 use crate::plan::found::Found;
@@ -88,6 +90,9 @@ impl Workbench {
     /// If signals cannot be listened to.
     pub fn new() -> anyhow::Result<Self> {
         let signals = Signals::listen()?;
+        // Whoever is started is given nothing to read by it.
+        const NOTHING: &str = "/dev/null";
+        File::open(NOTHING).map_err(|error| Lack(format!("{NOTHING} cannot be opened: {error}")))?;
         fork::become_subreaper().context("failed to become a subreaper")?;
         let machine = Machine {
             effective_cores: cores_to_use(),

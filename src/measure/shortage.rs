@@ -91,6 +91,16 @@ pub fn own_limits_on_memory() -> Vec<String> {
     own("RLIMIT_AS", Resource::RLIMIT_AS).into_iter().chain(data).collect()
 }
 
+/// What limits how long this process, and each of its children, may compute, with its value; where it computed for less than that,
+/// `None`.
+pub fn own_limit_on_cpu_time(used_seconds: f64) -> Option<String> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_CPU).ok()?;
+    // The kernel looks at it once a tick, and counts in those.
+    const TICK: f64 = 0.05;
+    (soft != RLIM_INFINITY && used_seconds + TICK >= soft as f64)
+        .then(|| format!("RLIMIT_CPU is {soft} seconds"))
+}
+
 /// The limit on this process that is called `name`, if there is one.
 fn own(name: &str, resource: Resource) -> Option<String> {
     let (soft, _) = getrlimit(resource).ok()?;

@@ -1,11 +1,11 @@
 //! Where an export goes. A file is either the old one or a complete new one; what is no file is written to as it is.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -184,7 +184,10 @@ fn stream_of(number: RawFd) -> io::Result<File> {
 /// be another.
 fn keep_permissions(path: &Path, file: &File) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => file.set_permissions(found.permissions()),
+        // What is executed with its owner's rights, and what is not, is not for a new content to inherit.
+        Ok(found) if found.is_file() => {
+            file.set_permissions(Permissions::from_mode(found.permissions().mode() & 0o777))
+        }
         _ => Ok(()),
     }
 }
@@ -212,9 +215,16 @@ impl Replacement {
             // A file that may not be written may not be replaced either.
             OpenOptions::new().append(true).open(&path)?;
         }
-        let mut temporary_name = OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}.tmp", std::process::id()));
+        // Not to be found out when there is something to lose.
+        if let Err(error) = fs::symlink_metadata(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        // Without its own name, which may be as long as names can be.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let temporary_name = format!(".procbench-{}-{number}.tmp", std::process::id());
         let this = Self { temporary: path.with_file_name(temporary_name), path };
         // Whether a file can be made there is found out now. It is made again when there is something to write, so
         // that whoever is killed in between leaves none behind.
