@@ -454,7 +454,7 @@ fn time_to_compute() {
 fn no_dev_null() {
     let mut count = Count::of("no /dev/null");
     let sandbox = Sandbox::new();
-    for arguments in ["-n 10 -m pool", "-n 10 -m process -- true", "-n 10 -m py-pool", "claims serial"] {
+    for arguments in ["-n 10 -m pool", "-n 10 -m process -- true", "-n 10 -m py-pool"] {
         let script = "mount -t tmpfs none /dev";
         let Some(finished) = in_mounts(&sandbox, "no_dev_null", script, arguments) else { return };
         assert_refused(finished, &["/dev/null"]);

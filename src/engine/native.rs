@@ -171,6 +171,7 @@ impl Visitor for Execute<'_> {
 pub(super) fn failed(error: &anyhow::Error) -> Message {
     match shortage::behind(error) {
         Some(message) => Message::Limit { message },
+        None if error.is::<Lack>() => Message::Limit { message: format!("{error:#}") },
         None => Message::Error { message: format!("{error:#}") },
     }
 }

@@ -1,13 +1,16 @@
 //! The first article's task: create a file, write "hi" four times, close it.
 
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 
 use super::argument;
 use super::spec::WorkloadSpec;
 use super::work::{Hand, Work};
 use super::{Executor, Failure, Meter, NeverLean, PrepareError, Workload};
+use crate::measure::shortage::Lack;
 
 const TEXT: &[u8] = b"hi";
 const TIMES: usize = 4;
@@ -31,15 +34,31 @@ impl File {
         let this = Self { folder: spec.folder.clone(), tasks: spec.tasks, work: Work::new(spec)? };
         for first in (0..spec.tasks).step_by(FILES_PER_FOLDER as usize) {
             let folder = this.folder_of(first);
-            fs::create_dir_all(&folder).map_err(|error| {
-                anyhow::anyhow!("failed to make the folder {}: {error}", folder.display())
-            })?;
+            make_folder(&folder)?;
         }
         Ok(this)
     }
 
     fn folder_of(&self, task: u64) -> PathBuf {
         self.folder.join((task / FILES_PER_FOLDER).to_string())
+    }
+}
+
+/// Makes the folder at `path`, if it is not there, but none that it lies in: those were made by whoever removes them.
+///
+/// # Errors
+/// If it cannot be made.
+pub(super) fn make_folder(path: &Path) -> anyhow::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Lack(format!(
+            "failed to make the folder {}: {error}: somebody has removed what it is to be in",
+            path.display()
+        ))
+        .into()),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("failed to make the folder {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

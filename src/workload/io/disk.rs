@@ -12,6 +12,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::super::argument;
 use super::super::block::Block;
+use super::super::file::make_folder;
 use super::super::spec::WorkloadSpec;
 use super::super::{Failure, PrepareError};
 
@@ -67,9 +68,7 @@ impl Disk {
     /// Makes the folders that the files of `tasks` tasks go into.
     pub(super) fn make_folders(&self, tasks: u64) -> anyhow::Result<()> {
         for first in (0..tasks).step_by(FILES_PER_FOLDER as usize) {
-            let folder = self.folder_of(first);
-            fs::create_dir_all(&folder)
-                .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+            make_folder(&self.folder_of(first))?;
         }
         Ok(())
     }
