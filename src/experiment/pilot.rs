@@ -123,25 +123,27 @@ impl Session<'_> {
                 pilot_tasks: None,
             });
         };
-        let tried = self.measure(row, tasks, records)?;
+        let [first, tried] = self.measure(row, tasks, records)?;
         let waits_seconds = if is_command { self.waits_by_the_rule(row, tried) } else { 0.0 };
         let times = tried.seconds / rule_with(tried.tasks, waits_seconds);
         if is_command && tried.seconds > LONGEST_PILOT_SECONDS {
             scale.long_commands = Some((times, waits_seconds));
         }
-        // What starts once takes no longer for more tasks.
-        let is_kept = workload.kind == Kind::Worker && strategy.mode != Mode::Process;
+        // What starts once takes no longer for more tasks: programs that stay, and Python's workers and threads.
         let more = workload.tasks - tried.tasks;
-        let round_seconds = match is_kept && more > 0 {
-            true => {
+        let round_seconds = match (workload.kind, strategy.mode) {
+            (Kind::Worker, Mode::Serial | Mode::Threads | Mode::Pool) if more > 0 => {
                 let of_more = of_all - rule(tried.tasks);
                 let known = match scale.beyond_start {
                     Some(known) => known,
-                    None => self.of_each_beyond_start(row, tried, records)? * more as f64 / of_more,
+                    None => self.of_each_beyond_start(row, [tried; 2], 2, records)? * more as f64 / of_more,
                 };
                 tried.seconds + of_more * *scale.beyond_start.insert(known)
             }
-            false => rule_with(workload.tasks, waits_seconds) * times,
+            (Kind::Call, Mode::Threads | Mode::Pool) if more > 0 => {
+                tried.seconds + self.of_each_beyond_start(row, [first, tried], 16, records)? * more as f64
+            }
+            _ => rule_with(workload.tasks, waits_seconds) * times,
         };
         Ok(RoundEstimate {
             strategy: row.name(),
@@ -182,41 +184,41 @@ impl Session<'_> {
         row.workload.expected_task_seconds() * (busy.recip() - 1.0)
     }
 
-    /// Runs `tasks` tasks of `row`; where nobody knew what they take and it turns out to be little, more of them.
-    fn measure(&mut self, row: &Row, tasks: u64, records: &mut Records) -> Result<Tried, RoundFailure> {
+    /// Runs `tasks` tasks of `row`; where nobody knew what they take and it turns out to be little, more of them. The first
+    /// try and the last, which may be the same.
+    fn measure(&mut self, row: &Row, tasks: u64, records: &mut Records) -> Result<[Tried; 2], RoundFailure> {
         const MOST_TIMES: f64 = 16.0;
-        let mut tasks = tasks;
+        let first = self.try_few(row, tasks, records)?;
+        let mut last = first;
         loop {
-            let tried = self.try_few(row, tasks, records)?;
-            let times = (PILOT_SECONDS / tried.seconds).min(MOST_TIMES).floor() as u64;
-            if !row.workload.kind.is_program() || times < 2 || tasks == row.workload.tasks {
-                return Ok(tried);
+            let times = (PILOT_SECONDS / last.seconds).min(MOST_TIMES).floor() as u64;
+            if !row.workload.kind.is_program() || times < 2 || last.tasks == row.workload.tasks {
+                return Ok([first, last]);
             }
-            tasks = (tasks * times).min(row.workload.tasks);
+            last = self.try_few(row, (last.tasks * times).min(row.workload.tasks), records)?;
         }
     }
 
-    /// How long each task of `row` takes, in seconds, whose program starts once and may take longer to do so than for its
-    /// tasks: by a straight line through `few` and as many more as take noticeably longer.
+    /// How long each task of `row` takes, in seconds, where something starts once that may take longer to do so than for its
+    /// tasks: by a straight line through the `few` that were tried first and as many more as take noticeably longer, the last of those
+    /// tried if they do, or `times` as many.
     fn of_each_beyond_start(
         &mut self,
         row: &Row,
-        few: Tried,
+        [few, last]: [Tried; 2],
+        times: u64,
         records: &mut Records,
     ) -> Result<f64, RoundFailure> {
         const LONGER: f64 = 1.5;
+        /// What starts for long shows only with far more.
+        const FAR_MORE: u64 = 32;
         let all = row.workload.tasks;
-        // What is as long as its first tasks shows with twice as many; what starts for long, with far more.
-        let mut times = 2;
-        let mut tasks = few.tasks;
-        loop {
-            tasks = tasks.saturating_mul(times).min(all);
-            let more = self.try_few(row, tasks, records)?;
-            if more.seconds > LONGER * few.seconds || tasks == all {
-                return Ok((more.seconds - few.seconds).max(0.0) / (tasks - few.tasks) as f64);
-            }
-            times = 32;
+        let (mut more, mut times) = (last, times);
+        while more.seconds <= LONGER * few.seconds && more.tasks < all {
+            more = self.try_few(row, more.tasks.saturating_mul(times).min(all), records)?;
+            times = FAR_MORE;
         }
+        Ok((more.seconds - few.seconds).max(0.0) / (more.tasks - few.tasks).max(1) as f64)
     }
 
     /// Runs `tasks` tasks of `row`. A task that fails has failed.

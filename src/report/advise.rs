@@ -7,6 +7,7 @@ use super::blocks::blocks;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
+use super::sentence::shared_machine;
 use super::style::{DIM, TITLE, paint, plain};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
@@ -251,7 +252,8 @@ pub fn answer(advice: &Advice) -> String {
         }
         _ => format!("Use {best}."),
     };
-    format!("{begin}{time}{memory}.{}{tied}{open}", lead.unwrap_or_default())
+    let others = shared_machine(finals).map_or_else(String::new, |told| format!(" {told}"));
+    format!("{begin}{time}{memory}.{}{tied}{open}{others}", lead.unwrap_or_default())
 }
 
 /// Whether `name` had a round in any race.
@@ -283,29 +285,45 @@ fn memory(finals: &Document, best: Option<&Finalist>) -> String {
 }
 
 /// Of those who were neither shown to be slower nor came into the finals, by their last race each: who they are, if they took
-/// hardly longer than the fastest of that race, else how many.
+/// hardly longer than the fastest of that race, else how many; and how many had no round at all, with what a few tasks said of them.
 fn not_compared(advice: &Advice, finals: &Document) -> String {
-    let (mut near, mut far): (Vec<&str>, usize) = (Vec::new(), 0);
+    let (mut near, mut far, mut never): (Vec<&str>, usize, Vec<f64>) = (Vec::new(), 0, Vec::new());
     for (name, race) in left_open(advice, finals) {
         let rows = || advice.races.get(race.wrapping_sub(1)).into_iter().flat_map(|race| &race.strategies);
         let median = |row: &StrategyResult| Some(row.summary.as_ref()?.total_seconds.median);
         let fastest = rows().filter_map(median).fold(f64::INFINITY, f64::min);
         let own = rows().find(|row| row.name == name).and_then(median);
-        // Of one without a round nobody can say that it is far.
-        if own.is_some_and(|own| own > NEAR * fastest) {
-            far += 1;
-        } else {
-            near.push(name);
+        let candidate = advice.candidates.iter().rfind(|candidate| candidate.strategy == name);
+        match (own, candidate) {
+            (Some(own), _) if own > NEAR * fastest => far += 1,
+            (None, Some(candidate)) if !had_rounds(advice, name) => {
+                never.push(candidate.expected_seconds / fastest);
+            }
+            _ => near.push(name),
         }
     }
+    let others = |number: usize| if number == 1 { "other" } else { "others" };
     let mut text = match near.as_slice() {
         [] => String::new(),
         near => format!(" Not in the finals, though not shown to be slower: {}.", near.join(", ")),
     };
     if far > 0 {
-        let others = if far == 1 { "other" } else { "others" };
         text += &format!(
-            " {far} {others} took more than {NEAR} times as long as the fastest, in too few rounds to be sure."
+            " {far} {} took more than {NEAR} times as long as the fastest, in too few rounds to be sure.",
+            others(far)
+        );
+    }
+    if !never.is_empty() {
+        let (least, most) =
+            (never.iter().copied().fold(f64::INFINITY, f64::min), never.iter().copied().fold(0.0, f64::max));
+        let long = match never.len() {
+            1 => format!("it would take {}", times(least)),
+            _ => format!("they would take {} to {}", times(least), times(most)),
+        };
+        text += &format!(
+            " {} {} had no round, for want of time: by a few tasks, {long} as long.",
+            never.len(),
+            others(never.len())
         );
     }
     text

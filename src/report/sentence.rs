@@ -22,18 +22,17 @@ pub fn verdict(document: &Document) -> String {
 
 /// What makes an answer worth less, also where warnings are not read.
 fn caveats(document: &Document) -> Vec<String> {
-    let mut caveats = Vec::new();
-    if document.partial {
-        caveats.push("The run ended before it was done.".to_owned());
-    }
+    let ended = document.partial.then(|| "The run ended before it was done.".to_owned());
+    ended.into_iter().chain(shared_machine(document)).collect()
+}
+
+/// That others had the machine as well, where that was much.
+pub(super) fn shared_machine(document: &Document) -> Option<String> {
     let others = who_else_had_cpu_time(&document.environment.change);
-    if !others.is_empty() {
+    (!others.is_empty()).then(|| {
         let others = others.join(", ");
-        caveats.push(format!(
-            "All that on a machine whose CPU time was not the run's alone ({others}): on a quiet one it may differ."
-        ));
-    }
-    caveats
+        format!("All that on a machine whose CPU time was not the run's alone ({others}): on a quiet one it may differ.")
+    })
 }
 
 /// Who else had CPU time meanwhile, where that was much.
