@@ -89,6 +89,7 @@ fn an_unknown_flag_is_named_and_the_right_one_suggested() {
     let finished = Sandbox::new().run(["advise", "--tasks", "5", "surplus"]).expect_code(2);
     assert!(finished.stderr.contains("a command of your own stands behind --"), "{finished:?}");
     refused(&["--spread", "trace:-"], &["standard input"]);
+    refused(&["-q", "advise"], &["'advise'", "comes first and its flags after it"]);
     refused(&["--tasks", "5", "--"], &["nothing stands behind the --", "expected a command"]);
     refused(&["--tasks", "5", "--tasks", "6"], &["--tasks"]);
     refused(&["--tasks"], &["--tasks", "value"]);

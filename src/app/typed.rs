@@ -13,6 +13,8 @@ use crate::cli::Cli;
 pub fn typed() -> Cli {
     const FORGOTTEN: &str =
         "a command of your own stands behind --, such as: procbench --tasks 200 -- gzip -kf file-{}";
+    const VERB_FIRST: &str =
+        "what is to be done comes first and its flags after it, such as: procbench advise --quiet";
     Cli::try_parse().unwrap_or_else(|mut error| {
         let stray = match error.kind() {
             ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg),
@@ -29,8 +31,10 @@ pub fn typed() -> Cli {
             .get_subcommands()
             .find(|verb| OsStr::new(verb.get_name()) == first)
             .is_none_or(takes_a_command);
+        let is_verb = Cli::command().get_subcommands().any(|verb| verb.get_name() == word);
         let tip = match word.starts_with('-') {
             true => of_other_tools(word),
+            false if is_verb => Some(VERB_FIRST),
             false => Some(FORGOTTEN),
         };
         if let Some(tip) = tip.filter(|_| is_of_benchmark) {

@@ -177,7 +177,7 @@ pub struct Benchmark {
     #[arg(long, alias = "runs", value_name = "N", allow_hyphen_values = true, help_heading = MEASURING)]
     pub rounds: Option<Count>,
 
-    /// Rounds before those, not timed; memory is measured in the first [default: 1]
+    /// Rounds before those, not timed; memory is measured in the first, which is always run [default: 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true, help_heading = MEASURING)]
     pub warmup: Option<Count>,
 

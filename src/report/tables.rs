@@ -93,6 +93,9 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     if document.strategies.iter().any(|row| is_apart(row, document)) {
         notes.push("speed-up: median of the ratios within rounds, not of the times");
     }
+    if document.plan.workload.kind.is_program() && !document.overhead.is_empty() {
+        notes.push("(no-op): an empty task of procbench's own, and no program");
+    }
     let reason = document.plan.not_available.first().map(|row| format!("n/a: {}", row.reason));
     notes.extend(reason.as_deref());
     (!notes.is_empty()).then(|| notes.join(" · "))
