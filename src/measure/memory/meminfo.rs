@@ -3,6 +3,7 @@
 //! What others take or give back meanwhile is in the difference too. By how much that is likely to be is seen before the round, while
 //! nothing of it runs; what is not clearly more than that is not told.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,8 +55,9 @@ pub(super) struct Sampler {
     used: Option<u64>,
     /// The highest sample in which both could be told.
     highest: Option<Parts>,
-    /// The sample in which the processes had the most.
-    fullest: Option<Parts>,
+    /// The samples in which the processes had the most, by how many they were: some that have only begun to share may seem to have more
+    /// than all of them later.
+    fullest: BTreeMap<u64, Parts>,
     /// The most processes that were alive at once in a sample.
     others: u64,
     samples: u64,
@@ -73,7 +75,7 @@ impl Sampler {
     pub(super) fn open() -> io::Result<Self> {
         let before = used_bytes().ok_or_else(unreadable)?;
         let (noise, began, runner) = (0, Instant::now(), None);
-        let (used, highest, fullest) = (None, None, None);
+        let (used, highest, fullest) = (None, None, BTreeMap::new());
         Ok(Self { before, noise, began, runner, used, highest, fullest, others: 0, samples: 0 })
     }
 
@@ -95,7 +97,8 @@ impl Sampler {
 
     pub(super) fn begin(&mut self, pid: i32) {
         // What was seen before was its start.
-        (self.used, self.highest, self.fullest, self.others, self.samples) = (None, None, None, 0, 0);
+        (self.used, self.highest, self.others, self.samples) = (None, None, 0, 0);
+        self.fullest.clear();
         self.runner = look_at(pid).sum.map(|sum| sum.bytes);
     }
 
@@ -109,8 +112,10 @@ impl Sampler {
         if self.highest.is_none_or(|highest| used > highest.used) {
             self.highest = Some(Parts { used, sum });
         }
-        if self.fullest.is_none_or(|fullest| sum.bytes > fullest.sum.bytes) {
-            self.fullest = Some(Parts { used, sum });
+        let parts = Parts { used, sum };
+        let fullest = self.fullest.entry(look.others).or_insert(parts);
+        if sum.bytes > fullest.sum.bytes {
+            *fullest = parts;
         }
     }
 
@@ -136,8 +141,9 @@ impl Sampler {
             let of_peak = self.used.and_then(more).zip(more(parts.used));
             of_peak.is_some_and(|(peak, seen)| seen as f64 >= SEEN * peak as f64)
         };
-        let parts = self.fullest.filter(is_seen).or(self.highest);
-        let parts = parts.filter(|parts| parts.sum.speaks_for(peak_alive));
+        let of_peak = |parts: &Parts| parts.sum.speaks_for(peak_alive);
+        let fullest = self.fullest.values().copied().filter(of_peak).max_by_key(|parts| parts.sum.bytes);
+        let parts = fullest.filter(is_seen).or(self.highest.filter(of_peak)).or(fullest);
         let of_processes = parts.map(|parts| parts.sum.bytes);
         // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
         // what the round took, and the difference says nothing of it.
