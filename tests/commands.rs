@@ -38,6 +38,24 @@ fn whoever_starts_programs_is_told_that_strangers_cannot_be_told_from_them() {
     assert!(flowing.contains(said), "{flowing}");
 }
 
+#[test]
+fn an_exit_code_that_is_no_failure_is_none_in_any_mode() {
+    let sandbox = Sandbox::new();
+    let all = ["-n", "3", "--rounds", "1", "-m", &MODES.join(","), "--shell"];
+    // The task's number is its exit code.
+    let (document, _) = run(&sandbox, &[&all[..], &["--success-codes", "0,2", "--", "exit {}"]].concat());
+    for mode in MODES {
+        let round = last(&document, mode);
+        assert_eq!(reasons(round), [(1, "exit code 1")], "{mode}");
+    }
+    let (document, finished) =
+        run(&sandbox, &[&all[..], &["--success-codes", "0,1,2", "--", "exit {}"]].concat());
+    assert_eq!((finished.code(), document.tasks_failed()), (Some(0), 0));
+    let plan =
+        sandbox.run(["-n", "3", "--success-codes", "0,1,2", "--dry-run", "--", "true"]).expect_code(0).stdout;
+    assert!(plan.contains("Exit codes that are no failure: 0,1,2"), "{plan}");
+}
+
 /// What `echo` with these arguments writes for the first task, in every mode the same.
 #[track_caller]
 fn echoed(sandbox: &Sandbox, arguments: &[&str]) -> String {
@@ -237,7 +255,7 @@ fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
         ("--jobs=4", "--in-flight N"),
         ("-0", "--args-from"),
         ("-r 5", "--rounds N"),
-        ("--ignore-failure", "--on-failure"),
+        ("--ignore-failure", "--success-codes"),
     ] {
         let finished = sandbox.run(flags.split(' ').chain(["--", "true"])).expect_code(2);
         assert!(finished.stderr.contains("tip: ") && finished.stderr.contains(name), "{finished:?}");

@@ -61,9 +61,8 @@ fn of_other_tools(flag: &str) -> Option<&'static str> {
         "-r" | "--min-runs" | "--max-runs" => "how many rounds are timed is --rounds N",
         "-w" => "rounds that are not timed are --warmup N",
         "-p" => "what is executed before each round is --prepare COMMAND",
-        "-i" | "--ignore-failure" | "--halt" => {
-            "what a failed task leads to is --on-failure POLICY; going on is the default"
-        }
+        "-i" | "--ignore-failure" => "exit codes that are no failure are --success-codes LIST, such as 0,1",
+        "--halt" => "what a failed task leads to is --on-failure POLICY; going on is the default",
         "-N" | "-S" => "no shell is the default; --shell has /bin/sh execute the command",
         "--joblog" | "--results" => {
             "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"

@@ -13,6 +13,7 @@ use crate::plan::draft::{
 use crate::plan::engines::by_engines;
 use crate::plan::units::{Count, Length, Percent, Seconds, Size};
 use crate::plan::vary::Flags;
+use crate::workload::program::SuccessCodes;
 use crate::workload::{Io, Kind, OnFailure, Spread};
 
 /// A workload, its strategies, and how they are measured. Everything ends in a [`Draft`]. `-h` shows those flags that most
@@ -123,6 +124,10 @@ pub struct Benchmark {
     /// Do not compare what workers answer and functions return: for what differs each time, such as the time
     #[arg(long, hide_short_help = true, help_heading = PROGRAMS)]
     pub ignore_answers: bool,
+
+    /// Exit codes of commands that are no failure, such as 0,1 [default: 0]
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true, hide_short_help = true, help_heading = PROGRAMS)]
+    pub success_codes: Option<SuccessCodes>,
 
     /// Modes to compare: any of serial, threads, pool, process, with settings after colons, such as
     /// pool:workers=8:chunk=1 [default: all four]
@@ -359,6 +364,7 @@ impl Benchmark {
                 output: self.output.clone(),
                 prepare: self.prepare.clone(),
                 ignore_answers: self.ignore_answers.then_some(true),
+                success_codes: self.success_codes.clone(),
             },
             strategy: StrategyDraft {
                 workers: self.workers,

@@ -119,6 +119,11 @@ pub fn refusal(engine: Engine, workload: &WorkloadSpec) -> Option<String> {
     if program.output.is_some() {
         return Some(format!("the {name} engine has no --output: what its commands write is discarded"));
     }
+    if !program.success_codes.is_default() {
+        return Some(format!(
+            "the {name} engine has no --success-codes: for it any exit code but 0 is a failure"
+        ));
+    }
     let taken = program.words.iter().find_map(|word| taken_by_parallel(word));
     taken.filter(|_| engine == Engine::Parallel).map(|taken| {
         format!("GNU parallel would put something else in the place of {taken} in the command: expected {{}} alone")

@@ -330,23 +330,40 @@ fn are_long<'a>(mode: Mode, workload: &WorkloadSpec, rounds: impl Iterator<Item 
 mod tests {
     use super::*;
 
+    const MIB: u64 = 1 << 20;
+
+    const NOTHING: MemoryReading = MemoryReading {
+        peak_bytes: None,
+        user_bytes: None,
+        kernel_bytes: None,
+        page_cache_bytes: None,
+        runner_bytes: None,
+        peak_from: None,
+        kernel_from: None,
+        samples: None,
+        processes_read: None,
+        page_cache_missing: None,
+        peak_missing: None,
+        kernel_missing: None,
+    };
+
+    #[test]
+    fn what_may_be_the_parents_is_not_said_to_be_its_workers() {
+        let reading = MemoryReading { peak_bytes: Some(105 * MIB), runner_bytes: Some(5 * MIB), ..NOTHING };
+        assert_eq!(per_alive(&reading, 0, 0, 2, 0), Ok(50 * MIB));
+        assert_eq!(per_alive(&reading, 20 * MIB, 8 * MIB, 2, 0), Ok(40 * MIB), "a tenth is no matter");
+        assert_eq!(per_alive(&reading, 20 * MIB, 9 * MIB, 2, 0), Err(PerAliveMissing::OfParent));
+        assert_eq!(per_alive(&reading, 0, 0, 2, 60 * MIB), Err(PerAliveMissing::NotAllTouched));
+    }
+
     #[test]
     fn a_peak_below_what_processes_had_in_another_round_is_none() {
-        const MIB: u64 = 1 << 20;
         let round = |peak: Option<u64>, user: Option<u64>| {
             let reading = MemoryReading {
                 peak_bytes: peak.map(|peak| peak * MIB),
                 user_bytes: user.map(|user| user * MIB),
-                kernel_bytes: None,
-                page_cache_bytes: None,
-                runner_bytes: None,
-                peak_from: None,
-                kernel_from: None,
-                samples: None,
-                processes_read: None,
-                page_cache_missing: None,
                 peak_missing: peak.is_none().then_some(Missing::OthersGaveBack),
-                kernel_missing: Some(Missing::CameAndWent),
+                ..NOTHING
             };
             MemoryRound { peak_alive: 1, reading }
         };

@@ -105,6 +105,7 @@ impl Line {
         self.say("--output", workload.output.as_ref());
         self.say("--prepare", workload.prepare.as_ref());
         self.say_if("--ignore-answers", workload.ignore_answers);
+        self.say("--success-codes", workload.success_codes.as_ref());
         if let Some(Words::List(words)) = &workload.worker {
             // With a shell there is one word, which is its text.
             let text = match workload.shell {

@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::Mode;
 use crate::mode::settings::{Api, Evaluator, Start, Transport};
+use crate::workload::program::SuccessCodes;
 use crate::workload::{Io, Kind, OnFailure, Spread};
 pub use values::*;
 
@@ -102,6 +103,8 @@ draft! {
         prepare: String,
         /// `--ignore-answers`
         ignore_answers: bool,
+        /// `--success-codes`
+        success_codes: SuccessCodes,
     }
 }
 

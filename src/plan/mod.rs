@@ -453,6 +453,10 @@ impl Plan {
                     .and_then(|program| Some(program.output.as_ref()?.to_str()?.to_owned())),
                 prepare: program.as_ref().and_then(|program| program.prepare.clone()),
                 ignore_answers: program.as_ref().map(|program| program.ignore_answers),
+                success_codes: program
+                    .as_ref()
+                    .map(|program| program.success_codes.clone())
+                    .filter(|codes| !codes.is_default()),
             },
             run: RunDraft {
                 rounds: Some(Count(self.run.rounds.min(LARGEST_COUNT))),

@@ -2,7 +2,11 @@
 
 use super::draft::{Words, WorkloadDraft};
 use super::units::{Length, Seconds};
+use crate::workload::program::SuccessCodes;
 use crate::workload::{Io, Kind, ProgramSpec, Spread};
+
+/// What is said of exit codes where there are none, before the workload's name.
+const SUCCESS_OF_COMMANDS: &str = "success-codes belongs to the command workload, but this one is";
 
 impl WorkloadDraft {
     /// What a task does: a command or a worker is what it says it is.
@@ -119,6 +123,7 @@ impl WorkloadDraft {
             ("output", self.output.is_some()),
             ("prepare", self.prepare.is_some()),
             ("ignore-answers", self.ignore_answers == Some(true)),
+            ("success-codes", self.success_codes.is_some()),
         ];
         settings.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
@@ -131,6 +136,7 @@ impl WorkloadDraft {
         let kind = self.kind();
         if !kind.is_program() {
             return match self.setting_without_program() {
+                Some("success-codes") => Err(format!("{SUCCESS_OF_COMMANDS} {}", kind.name())),
                 Some(name @ ("shell" | "output")) => Err(format!(
                     "{name} belongs to the command and worker workloads, but this one is {}",
                     kind.name()
@@ -142,6 +148,12 @@ impl WorkloadDraft {
                 )),
                 None => Ok(None),
             };
+        }
+        if kind != Kind::Command && self.success_codes.is_some() {
+            return Err(format!("{SUCCESS_OF_COMMANDS} {}", kind.name()));
+        }
+        if self.success_codes.as_ref().is_some_and(SuccessCodes::is_empty) {
+            return Err("success-codes is empty: expected exit codes, such as 0 and 1".into());
         }
         if kind == Kind::Call {
             return self.called().map(Some);
@@ -175,6 +187,7 @@ impl WorkloadDraft {
             output: self.output.as_ref().map(Into::into),
             prepare: self.prepare.clone(),
             ignore_answers: self.ignore_answers.unwrap_or(false),
+            success_codes: self.success_codes.clone().unwrap_or_default(),
             ..ProgramSpec::default()
         }))
     }

@@ -162,6 +162,9 @@ pub fn write_programs(plans: &[Plan], out: &mut dyn Write) -> io::Result<()> {
     if let Some(text) = &program.prepare {
         writeln!(out, "Before each round {SHELL} executes:\n    {}", quoted(text, true))?;
     }
+    if !program.success_codes.is_default() {
+        writeln!(out, "Exit codes that are no failure: {}", program.success_codes)?;
+    }
     if let Some(folder) = &program.output {
         writeln!(out, "What they write is kept in {}", folder.display())?;
     }

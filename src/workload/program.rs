@@ -1,5 +1,6 @@
 //! Tasks that are programs of the user's own: a command for each task, or workers that are told a task a line.
 
+mod codes;
 pub mod command;
 mod conversation;
 pub mod json_lines;
@@ -26,6 +27,7 @@ use crate::sys::fork::Pid;
 use crate::sys::spawn::Spawner;
 use crate::sys::strays::end_strays;
 use crate::sys::wait::{Exit, Which, wait};
+pub use codes::SuccessCodes;
 pub(crate) use conversation::GRACE;
 use lines::{Lines, LinesSpec};
 use template::Template;
@@ -64,6 +66,9 @@ pub struct ProgramSpec {
     /// Whether workers may answer, and functions return, something else each time they are asked the same.
     #[serde(default)]
     pub ignore_answers: bool,
+    /// The exit codes of commands that have done their tasks.
+    #[serde(default, skip_serializing_if = "SuccessCodes::is_default")]
+    pub success_codes: SuccessCodes,
     /// Where the lines lie while the run lasts; absent until they have been read, and without any.
     #[serde(default)]
     pub lines: Option<LinesSpec>,
@@ -153,6 +158,7 @@ struct Program {
     lines: Option<Arc<Lines>>,
     output: Option<Arc<output::Folder>>,
     timeout: Option<Duration>,
+    success_codes: SuccessCodes,
     /// The soft limit on open files that the user had.
     open_files: u64,
 }
@@ -169,6 +175,7 @@ impl Program {
             lines: spec.lines.as_ref().map(Lines::read).transpose()?.map(Arc::new),
             output: spec.output.as_deref().map(output::Folder::open).transpose()?.map(Arc::new),
             timeout: spec.timeout(),
+            success_codes: spec.success_codes.clone(),
             open_files: crate::sys::spawn::raise_open_files()?,
         })
     }

@@ -65,7 +65,8 @@ impl Account {
         loop {
             let read = file.read_at(&mut self.room[end..], end as u64).ok()?;
             end += read;
-            if read == 0 {
+            // The kernel makes the text of such a file as a whole: where there was room for more, that was all.
+            if read == 0 || end < self.room.len() {
                 return std::str::from_utf8(&self.room[..end]).ok();
             }
             if end == self.room.len() {

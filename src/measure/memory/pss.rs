@@ -69,11 +69,15 @@ impl Sampler {
             self.still_sharing = self.still_sharing.max(Some(look.others));
         }
         if let Some(sum) = look.sum {
-            self.samples += 1;
-            let highest = self.highest.entry(sum.others).or_insert(sum);
-            if sum.bytes > highest.bytes {
-                *highest = sum;
-            }
+            self.note(sum);
+        }
+    }
+
+    fn note(&mut self, sum: Sum) {
+        self.samples += 1;
+        let highest = self.highest.entry(sum.others).or_insert(sum);
+        if sum.bytes > highest.bytes {
+            *highest = sum;
         }
     }
 
@@ -152,4 +156,21 @@ fn pss_of(pid: i32) -> Option<Pss> {
         own: field("Pss")?.saturating_sub(field("Pss_File").unwrap_or(0)),
         shared: field("Pss_Shmem").unwrap_or(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_that_seem_to_have_more_than_all_do_not_speak_for_them() {
+        let sum = |bytes, others| Sum { bytes, others, read: others };
+        let mut sampler = Sampler::default();
+        [sum(900, 3), sum(500, 19), sum(600, 20), sum(550, 20)].into_iter().for_each(|sum| sampler.note(sum));
+        let reading = sampler.finish(20);
+        assert_eq!(
+            (reading.peak_bytes, reading.processes_read, reading.samples),
+            (Some(600), Some(20), Some(4))
+        );
+    }
 }

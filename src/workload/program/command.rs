@@ -91,10 +91,7 @@ impl Programs for Command {
     }
 
     fn outcome(&self, checksum: u32, exit: Exit, _: &[u8]) -> Result<u32, Failure> {
-        match exit {
-            Exit::Code(0) => Ok(checksum),
-            exit => Err(Failure::Exited(exit)),
-        }
+        self.program.success_codes.judge(exit).map(|()| checksum)
     }
 }
 
@@ -121,10 +118,7 @@ impl Executor for Running {
             end_group(pid)?;
         }
         self.tally.reap();
-        match ended? {
-            Exit::Code(0) => Ok(argument::checksum(task, argument)),
-            exit => Err(Failure::Exited(exit)),
-        }
+        starter.program.success_codes.judge(ended?).map(|()| argument::checksum(task, argument))
     }
 }
 
