@@ -91,10 +91,6 @@ fn an_unknown_flag_is_named_and_the_right_one_suggested() {
     refused(&["--spread", "trace:-"], &["standard input"]);
     refused(&["--success-codes", "0,x", "--", "true"], &["'0,x'", "expected numbers from 0 to 255", "0,1"]);
     refused(&["--tasks", "5", "--success-codes", "0,1"], &["success-codes belongs to the command workload"]);
-    refused(
-        &["--worker", "cat", "--success-codes", "0,1"],
-        &["success-codes belongs to the command workload"],
-    );
     refused(&["-q", "advise"], &["'advise'", "comes first and its flags after it"]);
     refused(&["--tasks", "5", "--"], &["nothing stands behind the --", "expected a command"]);
     refused(&["--tasks", "5", "--tasks", "6"], &["--tasks"]);
