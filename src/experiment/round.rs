@@ -20,7 +20,7 @@ use crate::measure::memory::{Gauge, MemoryReading, Method};
 use crate::measure::shortage;
 use crate::sys::fork;
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
-use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended_by, try_wait, wait, wait_for_end};
+use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -174,7 +174,7 @@ impl Runner {
             return None;
         }
         let group = Pid::from_raw(self.pid());
-        if has_ended_by(self.pid(), Instant::now()).is_none() {
+        if !has_ended(self.pid()) {
             if self.others.is_some() {
                 // A guardian ends what only it can find, and goes on with that should this process be told to end again.
                 let _ = kill(group, Signal::SIGTERM);
@@ -261,7 +261,7 @@ fn converse(
         match heard {
             // What it has started may hold its pipe open.
             Heard::Nothing if has_gone => break,
-            Heard::Nothing => has_gone = has_ended_by(runner.pid(), Instant::now()).is_some(),
+            Heard::Nothing => has_gone = has_ended(runner.pid()),
             Heard::Part => {}
             Heard::End => break,
             Heard::Message(Message::Ready) => {

@@ -302,12 +302,12 @@ fn per_alive(
     let (peak, runner) = known.ok_or(PerAliveMissing::NotMeasured)?;
     // Where no more was found than the runner has without them, they cannot be told from it.
     let rest = peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0);
-    let each = rest.and_then(|rest| rest.checked_div(peak_alive)).ok_or(PerAliveMissing::NoMore)?;
-    match each {
-        _ if passed_on as f64 > MOST_OF_PARENT * rest.unwrap_or(0) as f64 => Err(PerAliveMissing::OfParent),
-        _ if each < memory => Err(PerAliveMissing::NotAllTouched),
-        _ => Ok(each),
+    let rest = rest.ok_or(PerAliveMissing::NoMore)?;
+    let each = rest.checked_div(peak_alive).ok_or(PerAliveMissing::NoMore)?;
+    if passed_on as f64 > MOST_OF_PARENT * rest as f64 {
+        return Err(PerAliveMissing::OfParent);
     }
+    if each >= memory { Ok(each) } else { Err(PerAliveMissing::NotAllTouched) }
 }
 
 /// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,

@@ -1,8 +1,8 @@
 //! The bystander: somebody who only wants to wake up on time while a round runs.
 //!
 //! It is a thread of the controller that sleeps [`NAP`] at a time and notes how late it woke. Another program
-//! with the same processors, and the same quota if there is one, would be kept waiting as long; beside the same figure on the idle machine this is the
-//! disturbance that a strategy causes, as a number.
+//! with the same processors, and the same quota if there is one, would be kept waiting as long; beside the same figure on
+//! the idle machine this is the disturbance that a strategy causes, as a number.
 //!
 //! Deadlines lie on a fixed grid, one every [`NAP`] from the start, and each counts once. A bystander that is kept from
 //! running for 100 ms has missed ten of them: they are recorded as 100, 90, 80 … ms late, which is how long a

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::limits::Limits;
 pub use cgroup::{Quota, Throttling};
 pub use change::{MIN_CPU_SECONDS, Own, StateChange, change};
-use source::{Found, Reasons, field, meminfo_bytes, quoted};
+use source::{Found, Reasons, cpu_list, field, meminfo_bytes, quoted};
 pub use source::{NotMeasured, Root};
 pub use state::{CpuTimes, Load, Pressure, State};
 
@@ -128,12 +128,12 @@ impl Environment {
         let meminfo = root.text("/proc/meminfo");
         let memory = |name| meminfo.clone().and_then(|text| meminfo_bytes(&text, name));
         let product = product(root);
-        let quota = cgroup::quota(root);
+        let (affinity, quota) = (affinity_cores(), cgroup::quota(root));
         Self {
             cpu: reasons.keep("cpu", cpu_model(root, &cpuinfo)),
             cores: reasons.keep("cores", online_cores(root)),
-            effective_cores: reasons.keep("effective_cores", effective_cores(affinity_cores(), &quota)),
-            affinity_cores: reasons.keep("affinity_cores", affinity_cores()),
+            effective_cores: reasons.keep("effective_cores", effective_cores(affinity.clone(), &quota)),
+            affinity_cores: reasons.keep("affinity_cores", affinity),
             quota: reasons.keep("quota", quota),
             memory_bytes: reasons.keep("memory_bytes", memory("MemTotal")),
             swap_total_bytes: reasons.keep("swap_total_bytes", memory("SwapTotal")),
@@ -192,15 +192,8 @@ fn online_cores(root: &Root) -> Found<u64> {
             count => Ok(count as u64),
         };
     };
-    // Such as 0-3,8.
-    let mut cores = 0_u64;
-    for range in text.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let count = first.trim().parse::<u32>().ok().zip(last.trim().parse::<u32>().ok());
-        let count = count.and_then(|(first, last)| last.checked_sub(first));
-        cores += u64::from(count.ok_or_else(|| format!("{path} says {}", quoted(&text)))?) + 1;
-    }
-    Ok(cores)
+    let cpus = cpu_list(&text).ok_or_else(|| format!("{path} says {}", quoted(&text)))?;
+    Ok(cpus.len() as u64)
 }
 
 /// How many cores all modes use on the running system: see [`Environment::effective_cores`].

@@ -43,7 +43,7 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
     let is_baseline = strategy.name == document.plan.run.baseline;
     let speed_up = match summary.speedup_over_baseline {
         _ if is_baseline => Cell::dim("baseline"),
-        _ if has_failures(strategy) || document.baseline().is_some_and(has_failures) => Cell::dim("!"),
+        _ if has_failed(strategy) || document.baseline().is_some_and(has_failed) => Cell::dim("!"),
         Some(speed_up) => match speed_up.verdict {
             Verdict::Faster => Cell::new(times(speed_up.ratio)).with(Tone::Good),
             Verdict::Slower => Cell::new(times(speed_up.ratio)).with(Tone::Bad),
@@ -54,7 +54,7 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
     };
     vec![
         Cell::new(&strategy.name),
-        match has_failures(strategy) {
+        match has_failed(strategy) {
             true => Cell::new(format!("{} !", seconds(total.median))).with(Tone::Bad),
             false => Cell::new(seconds(total.median)),
         },
@@ -67,8 +67,8 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
 }
 
 /// Whether its times are of something else than the tasks.
-fn has_failures(strategy: &StrategyResult) -> bool {
-    strategy.rounds.iter().any(|round| round.report.tasks_failed > 0)
+fn has_failed(strategy: &StrategyResult) -> bool {
+    strategy.tasks_failed() > 0
 }
 
 /// What the marks in the timing table mean, as far as it has any.
@@ -79,7 +79,7 @@ pub fn timing_legend(document: &Document) -> Option<String> {
         speed_ups.map(|speed_up| speed_up.verdict)
     };
     let mut notes = Vec::new();
-    if document.strategies.iter().any(has_failures) {
+    if document.strategies.iter().any(has_failed) {
         notes.push("! tasks failed, and what fails takes another time than what is done");
     }
     if verdicts().any(|verdict| verdict == Verdict::TooFewRounds) {

@@ -80,8 +80,8 @@ pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure]) -> &'stat
     }
     let never_ran = failures.iter().all(|failure| failure.reason.starts_with("could not be started"));
     if workload.kind == Kind::Command && program.output.is_none() && is("exit code") {
-        return " (--output DIR keeps what programs write; where such a code is no failure: --success-codes 0,1; each round runs them again, and what one has left may be in the \
-                next one's way: --prepare COMMAND)";
+        return " (--output DIR keeps what programs write; where such a code is no failure: --success-codes 0,1; each round \
+                runs them again, and what one has left may be in the next one's way: --prepare COMMAND)";
     }
     match program.output.is_none() && workload.kind != Kind::Call && !never_ran {
         true => " (--output DIR keeps what programs write)",

@@ -1,5 +1,6 @@
 //! Where the kernel's files are, and what to say of those that cannot be read.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
@@ -123,6 +124,22 @@ pub(in crate::measure) fn meminfo_bytes(text: &str, name: &str) -> Found<u64> {
     kibibytes
         .and_then(|number| number.checked_mul(1024))
         .ok_or_else(|| format!("/proc/meminfo says {} for {name}", quoted(value)))
+}
+
+/// The CPUs of a list such as `0-3,8`; `None` if it is none.
+pub(super) fn cpu_list(text: &str) -> Option<BTreeSet<u32>> {
+    /// More than any Linux has: what claims to be more is no list of CPUs.
+    const MOST_CPUS: u32 = 1 << 16;
+    let mut cpus = BTreeSet::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.trim().parse::<u32>().ok()?, last.trim().parse().ok()?);
+        if first > last || last >= MOST_CPUS {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
 }
 
 /// A value that is `None`, and why.

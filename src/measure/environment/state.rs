@@ -1,14 +1,15 @@
 //! What the machine is doing, read before and after something and compared.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{self, Throttling};
-use super::source::{Found, NotMeasured, Reasons, Root, field, meminfo_bytes, number_field, quoted};
+use super::source::{
+    Found, NotMeasured, Reasons, Root, cpu_list, field, meminfo_bytes, number_field, quoted,
+};
 use crate::sys::clock;
 
 /// Counters and levels of the whole machine at one moment. Counters count since boot, so they mean something only as
@@ -99,9 +100,6 @@ pub struct Pressure {
 /// For how long CPUs are asked how fast they run. Older kernels measure for 10 ms before they answer.
 const FREQUENCY_BUDGET: Duration = Duration::from_micros(300);
 
-/// More than any Linux has: what claims to be more is no list of CPUs.
-const MOST_CPUS: u64 = 1 << 16;
-
 impl State {
     /// Reads the running system's.
     pub fn read() -> Self {
@@ -162,7 +160,7 @@ fn is_amount(value: f64) -> bool {
 /// The CPU time of the CPUs that this process may run on, by their lines in /proc/stat, and how many they are. Where those are not
 /// there (containers may number theirs otherwise), or the affinity is not known, that of all CPUs.
 fn cpu_time(stat: &str, root: &Root) -> Found<(CpuTimes, u64)> {
-    let each: Vec<(u64, &str)> = stat.lines().filter_map(cpu_line).collect();
+    let each: Vec<(u32, &str)> = stat.lines().filter_map(cpu_line).collect();
     let allowed = allowed_cpus(root).unwrap_or_default();
     let ours: Vec<&str> =
         each.iter().filter(|(cpu, _)| allowed.contains(cpu)).map(|(_, ticks)| *ticks).collect();
@@ -182,23 +180,16 @@ fn cpu_time(stat: &str, root: &Root) -> Found<(CpuTimes, u64)> {
 }
 
 /// The number and the counters of a line of one CPU.
-fn cpu_line(line: &str) -> Option<(u64, &str)> {
+fn cpu_line(line: &str) -> Option<(u32, &str)> {
     let (number, ticks) = line.strip_prefix("cpu")?.split_once(' ')?;
     Some((number.parse().ok()?, ticks))
 }
 
 /// The CPUs that the kernel lets this process run on, such as `0-3,8`. The kernel's mask may be wider than the machine.
-fn allowed_cpus(root: &Root) -> Found<BTreeSet<u64>> {
+fn allowed_cpus(root: &Root) -> Found<BTreeSet<u32>> {
     let text = root.text("/proc/self/status")?;
     let list = field(&text, "Cpus_allowed_list").ok_or("/proc/self/status has no Cpus_allowed_list")?;
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        (last < MOST_CPUS).then_some(first..=last)
-    };
-    let ranges: Option<Vec<RangeInclusive<u64>>> = list.split(',').map(range).collect();
-    let ranges = ranges.ok_or_else(|| format!("/proc/self/status allows CPUs {}", quoted(list)))?;
-    Ok(ranges.into_iter().flatten().collect())
+    cpu_list(list).ok_or_else(|| format!("/proc/self/status allows CPUs {}", quoted(list)))
 }
 
 fn cpu_ticks(line: &str) -> Found<CpuTimes> {
