@@ -118,25 +118,36 @@ fn verdicts(setting: &Setting, mode: Mode, tasks: u64, factor: f64) -> bool {
     let found: Vec<(Verdict, f64, Option<f64>)> =
         (1..=BENCHMARKS).map(|seed| verdict(setting, (mode, tasks), factor, seed)).collect();
     let count = |wanted| found.iter().filter(|(verdict, ..)| *verdict == wanted).count();
-    let median = |of: Vec<f64>| {
-        summarise(&of, 1)
-            .map_or_else(|| "not measured".into(), |summary| format!("{:.1} %", 100.0 * summary.median))
-    };
     let (met, target) = match factor > 1.0 {
         true => (count(Verdict::Slower) >= 36, "at least 36 slower"),
         false => (count(Verdict::NotDistinguished) >= 38, "at least 38 not distinguished"),
     };
+    let missed = if met { "" } else { ": missed" };
+    write_row(
+        &format!("{mode}, {} tasks, against itself × {factor}", units::count(tasks)),
+        count,
+        [
+            &median(&found.iter().map(|(_, spread, _)| *spread).collect::<Vec<_>>()),
+            &median(&found.iter().filter_map(|(.., steal)| *steal).collect::<Vec<_>>()),
+        ],
+        &format!("{target}{missed}"),
+    );
+    met
+}
+
+/// A row of the table: how often there was each verdict, how far rounds spread, what the hypervisor took, and the target.
+fn write_row(what: &str, count: impl Fn(Verdict) -> usize, [spread, steal]: [&str; 2], target: &str) {
     println!(
-        "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   {target}{}",
-        format!("{mode}, {} tasks, against itself × {factor}", units::count(tasks)),
+        "{what:<44} {:>17} {:>7} {:>7} {spread:>7} {steal:>7}   {target}",
         count(Verdict::NotDistinguished),
         count(Verdict::Slower),
         count(Verdict::Faster),
-        median(found.iter().map(|(_, spread, _)| *spread).collect()),
-        median(found.iter().filter_map(|(.., steal)| *steal).collect()),
-        if met { "" } else { ": missed" }
     );
-    met
+}
+
+fn median(of: &[f64]) -> String {
+    summarise(of, 1)
+        .map_or_else(|| "not measured".into(), |summary| format!("{:.1} %", 100.0 * summary.median))
 }
 
 /// What a run says of `mode` with `factor` times the work, compared with `mode`; by how much the times of the rounds spread, as a
@@ -189,14 +200,12 @@ fn two_runs(setting: &Setting, mode: Mode, tasks: u64) {
         .collect();
     let count = |wanted| found.iter().filter(|comparison| comparison.verdict == wanted).count();
     let apart: Vec<f64> = found.iter().map(|comparison| comparison.ratio.ln().abs()).collect();
-    println!(
-        "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   no target",
-        format!("{mode}, {} tasks, one run after another", units::count(tasks)),
-        count(Verdict::NotDistinguished),
-        count(Verdict::Slower),
-        count(Verdict::Faster),
-        summarise(&apart, 1).map_or_else(String::new, |summary| format!("{:.1} %", 100.0 * summary.median)),
-        ""
+    let differ = median(&apart);
+    write_row(
+        &format!("{mode}, {} tasks, one run after another", units::count(tasks)),
+        count,
+        [""; 2],
+        &format!("none; medians differ by {differ}"),
     );
 }
 
