@@ -11,8 +11,9 @@ use common::{Finished, Sandbox, digest, parse, rounds, row, skip, terminal};
 use procbench::document::{Document, StrategyResult};
 use procbench::plan::draft::Draft;
 use procbench::plan::{Machine, Plan};
-use procbench::report::numbers::{bytes, count, metric, percent, seconds, times};
-use procbench::report::{articles, sentence};
+use procbench::report::grid::Grid;
+use procbench::report::numbers::{bytes, count, factor, metric, percent, seconds, times};
+use procbench::report::{articles, sentence, tables};
 use procbench::stats::Histogram;
 
 const ESCAPE: char = '\x1b';
@@ -154,6 +155,53 @@ fn tables_fit_into_eighty_columns() {
         let finished = sandbox.run(arguments.split(' ').chain(["--dry-run"])).expect_code(0);
         assert_fits(&finished.stdout);
     }
+}
+
+#[test]
+fn a_speed_up_has_its_interval_beside_it_where_that_fits() {
+    let document = Sandbox::new().measure("-n 30 --rounds 6 -m serial,threads,process");
+    let whole = tables::timing(&document);
+    let all_of = |grid: &Grid| grid.rows.iter().flatten().map(|cell| cell.text.clone()).collect::<Vec<_>>();
+    let mut seen = 0;
+    for row in document.strategies.iter().filter(|row| row.name != document.plan.run.baseline) {
+        let speed_up = row.summary.as_ref().and_then(|summary| summary.speedup_over_baseline);
+        let speed_up = speed_up.expect("a speed-up");
+        let (low, high) = (speed_up.ci_low.expect("six rounds"), speed_up.ci_high.expect("six rounds"));
+        let told = format!("{} ({} … {})", times(speed_up.ratio), factor(low), factor(high));
+        let fits = tables::timing_within(&document, whole.width());
+        assert!(all_of(&fits).iter().any(|cell| cell.starts_with(&told)), "{told} in {fits:?}");
+        let narrow = tables::timing_within(&document, whole.width() - 1);
+        assert!(narrow.width() < whole.width(), "{narrow:?}");
+        let alone = times(speed_up.ratio);
+        let is_alone = |cell: &String| cell.strip_suffix(" =").unwrap_or(cell) == alone;
+        assert!(all_of(&narrow).iter().any(is_alone), "{alone} in {narrow:?}");
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn a_name_that_does_not_fit_goes_on_below_itself_setting_by_setting() {
+    /// In whatever order they stand.
+    fn settings_of(name: &str) -> Vec<&str> {
+        let mut settings: Vec<&str> = name.split(':').collect();
+        settings.sort_unstable();
+        settings
+    }
+    let name = "pool:workers=2:chunk=16:transport=shared-memory:start=fork";
+    let (_, finished) = Sandbox::new().report(&format!("-n 30 --rounds 6 -m {name},serial"));
+    let mut broken = 0;
+    for table in finished.stdout.split("\n\n").filter(|table| table.starts_with("strategy")) {
+        let mut lines = table.lines().skip_while(|line| !line.starts_with("pool"));
+        let mut found = lines.next().and_then(|line| line.split("  ").next()).expect("a row").to_owned();
+        for line in lines.take_while(|line| !line.contains(' ')) {
+            found += line;
+            broken += 1;
+        }
+        let shown = settings_of(&found);
+        assert_eq!(shown, settings_of(name), "in\n{table}");
+    }
+    assert!(broken > 0, "one of the tables has no room for all of it:\n{}", finished.stdout);
 }
 
 #[test]
@@ -497,7 +545,9 @@ fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
         assert!((0.9..1.1).contains(&ratio), "{columns}: {ratio}\n{text}");
         assert!(text.contains("scale from 0"), "{text}");
         let first = text.lines().find(|line| line.contains('┃')).expect("a bar");
-        assert!(first.starts_with("serial") && first.contains("baseline"), "beside its figures: {text}");
+        assert!(first.starts_with("serial"), "{text}");
+        let is_beside = first.contains("baseline");
+        assert_eq!(is_beside, columns > 100, "beside its figures, or below where that is too wide: {text}");
     }
     let text = drawn(&recorded("python-start-methods"), Some(120));
     assert!(text.contains("logarithmic scale from"), "13.8 ms to 1.02 s: {text}");

@@ -6,7 +6,7 @@ use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
-use super::grid::{wrap, wrap_to};
+use super::grid::{table_width, wrap, wrap_to};
 use super::numbers::{count, seconds};
 use super::style::{DIM, TITLE, paint};
 use super::{plan, tables};
@@ -181,7 +181,7 @@ fn write_details(tested: &Tested, out: &mut dyn Write) -> io::Result<()> {
             for line in wrap_to(&title, WIDTH) {
                 writeln!(out, "{}", paint(DIM, &line))?;
             }
-            writeln!(out, "{}", tables::timing(document).for_terminal())?;
+            writeln!(out, "{}", tables::timing_within(document, table_width()).for_terminal())?;
             for line in tables::timing_legend(document).iter().flat_map(|legend| wrap(legend)) {
                 writeln!(out, "{}", paint(DIM, &line))?;
             }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::markdown::{escaped, table_of};
-use super::numbers::{percent, seconds, times};
+use super::numbers::{factors, percent, seconds, times};
 use super::sentence::who_else_had_cpu_time;
 use super::style::{DIM, TITLE, paint};
 use crate::document::comparison::{RunComparison, Side, StrategyRatio};
@@ -66,9 +66,7 @@ fn row(row: &StrategyRatio) -> Vec<Cell> {
         _ => Tone::Plain,
     };
     let interval = match (row.ci_low, row.ci_high) {
-        (Some(low), Some(high)) => {
-            Cell::new(format!("{} … {}", times(low).trim_end_matches(" ×"), times(high)))
-        }
+        (Some(low), Some(high)) => Cell::new(format!("{} ×", factors(low, high))),
         _ => Cell::dim("—"),
     };
     let rounds = match row.old_rounds == row.new_rounds {

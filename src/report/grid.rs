@@ -3,12 +3,15 @@
 use std::io;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
 
 use super::style::plain;
 
 /// Text has lines of this many columns at most, and so have tables, unless they are shown on a wider screen.
 pub const WIDTH: usize = 80;
+
+/// Between two columns of a table.
+const GAP: usize = 2;
 
 /// How wide the terminal is that standard output goes to; `None` where it is no terminal.
 pub fn terminal_columns() -> Option<usize> {
@@ -85,6 +88,27 @@ impl Grid {
         self.rows.iter().map(move |row| row.iter().chain(std::iter::repeat(EMPTY)).take(columns))
     }
 
+    /// How many columns of a terminal its lines take where none is broken.
+    pub fn width(&self) -> usize {
+        let gaps = self.header.len().saturating_sub(1) * GAP;
+        (0..self.header.len()).map(|place| self.width_of(place)).sum::<usize>() + gaps
+    }
+
+    /// How many columns of a terminal the widest cell of the column at `place` takes.
+    fn width_of(&self, place: usize) -> usize {
+        let width = |text: &str| text.chars().count();
+        let cells = self.rows.iter().filter_map(|row| Some(width(&row.get(place)?.text)));
+        cells.fold(width(&self.header[place]), usize::max)
+    }
+
+    /// How many columns are left for the names where all else stands in one line; `None` where that leaves too few to read
+    /// them, and all columns have to share.
+    fn room_for_names(&self) -> Option<usize> {
+        const FEWEST: usize = 8;
+        let others = self.width() - self.width_of(0);
+        table_width().checked_sub(others).filter(|room| *room >= FEWEST)
+    }
+
     /// Lines for a terminal, in colour: whether that reaches a reader is decided where they are printed.
     pub fn for_terminal(&self) -> String {
         let mut table = Table::new();
@@ -96,9 +120,13 @@ impl Grid {
         table.set_header(
             self.header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)),
         );
+        let room = self.room_for_names();
         for row in &self.rows {
-            table.add_row(row.iter().map(|cell| {
-                let drawn = comfy_table::Cell::new(&cell.text);
+            table.add_row(row.iter().enumerate().map(|(place, cell)| {
+                let drawn = match room.filter(|_| place == 0) {
+                    Some(room) => comfy_table::Cell::new(in_pieces(&cell.text, room)),
+                    None => comfy_table::Cell::new(&cell.text),
+                };
                 match cell.tone {
                     Tone::Plain => drawn,
                     Tone::Dim => drawn.add_attribute(Attribute::Dim),
@@ -112,16 +140,34 @@ impl Grid {
         }
         let last = table.column_count().saturating_sub(1);
         for (place, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, if place < last { 2 } else { 0 }));
+            column.set_padding((0, if place < last { GAP as u16 } else { 0 }));
             if place > 0 {
                 column.set_cell_alignment(CellAlignment::Right);
-            } else {
-                // A name that is too long is broken between its settings.
+                if room.is_some() {
+                    column.set_constraint(ColumnConstraint::ContentWidth);
+                }
+            } else if room.is_none() {
                 column.set_delimiter(':');
             }
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The name of a strategy in lines of at most `columns`, broken before the colons of its settings, and
+/// within one that is longer still.
+fn in_pieces(name: &str, columns: usize) -> String {
+    if name.chars().count() <= columns {
+        return name.to_owned();
+    }
+    let mut settings = name.split(':');
+    let mode = settings.next().unwrap_or_default().to_owned();
+    let settings = settings.map(|of| format!(":{of}")).flat_map(|of| match of.chars().count() > columns {
+        true => of.split_inclusive(['=', '_']).map(str::to_owned).collect(),
+        false => vec![of],
+    });
+    let pieces: Vec<String> = [mode].into_iter().chain(settings).collect();
+    wrap_pieces_to(pieces.iter().map(String::as_str), "", columns).join("\n")
 }
 
 /// A space at which no line ends.

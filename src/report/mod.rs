@@ -95,7 +95,8 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
 
 /// The table of times, with bars beside it where there is room for both, or below it where there is for each.
 fn write_times(document: &Document, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
-    let (table, legend) = (tables::timing(document), tables::timing_legend(document));
+    let (table, legend) =
+        (tables::timing_within(document, grid::table_width()), tables::timing_legend(document));
     let text = table.for_terminal();
     if let Some(both) = columns.and_then(|columns| bars::beside(document, text.trim_end(), columns)) {
         writeln!(out, "{both}")?;

@@ -46,10 +46,21 @@ pub fn significant(value: f64) -> String {
 
 /// How many times: `1.93 ×`.
 pub fn times(value: f64) -> String {
-    if value > 0.0 && value < 0.0995 {
-        return format!("{value:.3} ×").replace("0.000 ×", "<0.001 ×");
+    format!("{} ×", factor(value))
+}
+
+/// How many times, where others say so: `1.93`.
+pub fn factor(value: f64) -> String {
+    match value > 0.0 && value < 0.0995 {
+        true if value < 0.0005 => "<0.001".into(),
+        true => format!("{value:.3}"),
+        false => significant(value),
     }
-    format!("{} ×", significant(value))
+}
+
+/// Between what a factor lies: `1.05 … 1.29`.
+pub fn factors(low: f64, high: f64) -> String {
+    format!("{} … {}", factor(low), factor(high))
 }
 
 /// A rate or a count, with a metric prefix: `48.5 k`.

@@ -1,9 +1,9 @@
 //! The tables of a run, and what their marks and columns mean.
 
 use super::grid::{Cell, Grid, Tone};
-use super::numbers::{bytes, count, metric, percent, seconds, seconds_range, times};
+use super::numbers::{bytes, count, factors, metric, percent, seconds, seconds_range, times};
 use crate::document::{
-    Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, StrategyResult, StrategySummary,
+    Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, SpeedUp, StrategyResult, StrategySummary,
 };
 use crate::measure::environment::Quota;
 use crate::measure::memory::{MemoryReading, Method, PeakFrom};
@@ -16,7 +16,53 @@ const NOT_MEASURED: &str = "not measured";
 
 /// Time: a row for each strategy.
 pub fn timing(document: &Document) -> Grid {
-    let mut table = Grid::new(&["strategy", "time", "95 % interval", "set-up", "speed-up", "tasks/s", "CPU"]);
+    timing_with(document, SpeedUps::WithIntervals)
+}
+
+/// As [`timing`], in at most `columns`: without the intervals of the speed-ups, where lines would be broken for them.
+pub fn timing_within(document: &Document, columns: usize) -> Grid {
+    let whole = timing(document);
+    match whole.width() <= columns {
+        true => whole,
+        false => timing_with(document, SpeedUps::Alone),
+    }
+}
+
+/// What is told of a speed-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpeedUps {
+    WithIntervals,
+    Alone,
+}
+
+impl SpeedUps {
+    /// The title of the column.
+    fn title(self, document: &Document) -> &'static str {
+        let has_intervals = speed_ups(document).any(|speed_up| speed_up.ci_low.is_some());
+        if self == Self::WithIntervals && has_intervals { "speed-up (95 %)" } else { "speed-up" }
+    }
+
+    /// What is read of one.
+    fn told(self, speed_up: &SpeedUp) -> String {
+        let ratio = times(speed_up.ratio);
+        match (speed_up.ci_low, speed_up.ci_high) {
+            (Some(low), Some(high)) if self == Self::WithIntervals => {
+                format!("{ratio} ({})", factors(low, high))
+            }
+            _ => ratio,
+        }
+    }
+}
+
+/// The speed-ups of all but the baseline.
+fn speed_ups(document: &Document) -> impl Iterator<Item = SpeedUp> {
+    let others = document.strategies.iter().filter(|row| row.name != document.plan.run.baseline);
+    others.filter_map(|row| row.summary.as_ref()?.speedup_over_baseline)
+}
+
+fn timing_with(document: &Document, told: SpeedUps) -> Grid {
+    let speed_up = told.title(document);
+    let mut table = Grid::new(&["strategy", "time", "95 % interval", "set-up", speed_up, "tasks/s", "CPU"]);
     let mut of_nobody = document.plan.not_available.iter().peekable();
     let rows = document.strategies.iter().chain(&document.overhead).map(Some).chain([None]);
     for (place, strategy) in rows.enumerate() {
@@ -26,14 +72,19 @@ pub fn timing(document: &Document) -> Grid {
         let Some(strategy) = strategy else { break };
         let row = match &strategy.summary {
             None => vec![Cell::new(&strategy.name), Cell::dim("not run")],
-            Some(summary) => timing_row(strategy, summary, document),
+            Some(summary) => timing_row(strategy, summary, document, told),
         };
         table.rows.push(row);
     }
     table
 }
 
-fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &Document) -> Vec<Cell> {
+fn timing_row(
+    strategy: &StrategyResult,
+    summary: &StrategySummary,
+    document: &Document,
+    told: SpeedUps,
+) -> Vec<Cell> {
     let total = &summary.total_seconds;
     let interval = match total.interval {
         Some(interval) => seconds_range(interval.low, interval.high),
@@ -44,11 +95,11 @@ fn timing_row(strategy: &StrategyResult, summary: &StrategySummary, document: &D
     let speed_up = match summary.speedup_over_baseline {
         _ if is_baseline => Cell::dim("baseline"),
         _ if has_failed(strategy) || document.baseline().is_some_and(has_failed) => Cell::dim("!"),
-        Some(speed_up) => match speed_up.verdict {
-            Verdict::Faster => Cell::new(times(speed_up.ratio)).with(Tone::Good),
-            Verdict::Slower => Cell::new(times(speed_up.ratio)).with(Tone::Bad),
-            Verdict::NotDistinguished => Cell::new(format!("{} =", times(speed_up.ratio))),
-            Verdict::TooFewRounds => Cell::new(format!("{} *", times(speed_up.ratio))),
+        Some(speed_up) => match (speed_up.verdict, told.told(&speed_up)) {
+            (Verdict::Faster, told) => Cell::new(told).with(Tone::Good),
+            (Verdict::Slower, told) => Cell::new(told).with(Tone::Bad),
+            (Verdict::NotDistinguished, told) => Cell::new(format!("{told} =")),
+            (Verdict::TooFewRounds, told) => Cell::new(format!("{told} *")),
         },
         None => Cell::dim("—"),
     };
@@ -73,21 +124,16 @@ fn has_failed(strategy: &StrategyResult) -> bool {
 
 /// What the marks in the timing table mean, as far as it has any.
 pub fn timing_legend(document: &Document) -> Option<String> {
-    let verdicts = || {
-        let speed_ups =
-            document.strategies.iter().filter_map(|row| row.summary.as_ref()?.speedup_over_baseline);
-        speed_ups.map(|speed_up| speed_up.verdict)
-    };
+    let has = |verdict: Verdict| speed_ups(document).any(|speed_up| speed_up.verdict == verdict);
     let mut notes = Vec::new();
     if document.strategies.iter().any(has_failed) {
         notes.push("! tasks failed, and what fails takes another time than what is done");
     }
-    if verdicts().any(|verdict| verdict == Verdict::TooFewRounds) {
+    let mut totals = document.strategies.iter().filter_map(|row| Some(&row.summary.as_ref()?.total_seconds));
+    if has(Verdict::TooFewRounds) || totals.any(|total| total.interval.is_none() && total.rounds > 1) {
         notes.push("* too few rounds for an interval or a verdict: smallest … largest");
     }
-    let others = document.strategies.iter().filter(|row| row.name != document.plan.run.baseline);
-    let others = others.filter_map(|row| row.summary.as_ref()?.speedup_over_baseline);
-    if others.into_iter().any(|speed_up| speed_up.verdict == Verdict::NotDistinguished) {
+    if has(Verdict::NotDistinguished) {
         notes.push("= not distinguished from the baseline");
     }
     if document.strategies.iter().any(|row| is_apart(row, document)) {

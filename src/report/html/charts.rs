@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::figure::{Figure, Strip, percent, tick};
 use super::scale::{Scale, Steps};
 use crate::document::{Document, Memory, Percentiles, SpeedUp, StrategyResult};
-use crate::report::numbers::{bytes, count, seconds, seconds_range, times};
+use crate::report::numbers::{bytes, count, factors, seconds, seconds_range, times};
 use crate::stats::{Histogram, Verdict};
 
 /// Drawing more rounds of one strategy would only make a page large.
@@ -113,8 +113,7 @@ fn speed_up_strip(name: &str, of: &SpeedUp, scale: &Scale) -> Strip {
         Verdict::NotDistinguished => ("dim", "not distinguished"),
         Verdict::TooFewRounds => ("dim", "too few rounds for a verdict"),
     };
-    let range =
-        interval.map(|(low, high)| format!("{} … {}", times(low).trim_end_matches(" ×"), times(high)));
+    let range = interval.map(|(low, high)| format!("{} ×", factors(low, high)));
     let note = html! {
         b { (times(of.ratio)) } " " span class=(class) { (verdict) } " "
         @if let Some(range) = &range { span.dim { (range) } }
