@@ -62,7 +62,7 @@ pub fn main() -> i32 {
         Some(janitor::JANITOR) => janitor::run(),
         Some(peer::PEER) => peer::run(),
         _ => {
-            let outcome = expect_want_of_memory().and_then(|()| as_asked(&typed()));
+            let outcome = expect_want_of_memory().and_then(|()| as_asked(&typed()?));
             return outcome.unwrap_or_else(Failure::show);
         }
     };

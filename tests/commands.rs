@@ -33,8 +33,7 @@ fn whoever_starts_programs_is_told_that_strangers_cannot_be_told_from_them() {
         return skip("whoever_starts_programs", "there is no /proc/stat to count new processes in");
     }
     let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    let said =
-        "processes started by others are not known: how many those of the tasks' programs are is not known";
+    let said = "processes started by others are not known: those that the tasks' programs start are counted with them";
     assert!(flowing.contains(said), "{flowing}");
 }
 
@@ -470,6 +469,7 @@ fn ten_million_lines_are_read_and_the_last_one_too() {
         path: sandbox.path("many.txt"),
         bytes: fs::metadata(sandbox.path("many.txt")).expect("a file").len(),
         count: 10_000_000,
+        carriage_returns: 0,
     };
     let read = procbench::workload::program::lines::Lines::read(&spec).expect("lines");
     assert_eq!((read.get(0), read.get(9_999_999)), (&b"1"[..], &b"10000000"[..]));

@@ -515,6 +515,20 @@ fn help_names_every_exit_code_and_fits() {
 }
 
 #[test]
+fn help_that_could_not_be_written_is_no_success() {
+    let sandbox = Sandbox::new();
+    for asked in ["-h", "--help", "--version", "man"] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let mut command = sandbox.command([asked]);
+        command.stdout(full).stderr(std::process::Stdio::piped());
+        let finished = command.output().expect("procbench starts");
+        assert_eq!(finished.status.code(), Some(3), "{asked}");
+        let said = String::from_utf8_lossy(&finished.stderr);
+        assert!(said.contains("No space left on device"), "{asked}: {said}");
+    }
+}
+
+#[test]
 fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
     let recorded = |name: &str| {
         let path = format!("{}/results/2026-11-28-linux-intel-xeon/{name}.json", env!("CARGO_MANIFEST_DIR"));

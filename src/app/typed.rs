@@ -6,16 +6,21 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
+use super::benchmark::ignore_closed;
+use super::failure::Failure;
 use crate::cli::Cli;
 
 /// What was typed. Whoever gives a word where none is expected has probably forgotten the `--` before his command; whoever gives
 /// a flag of a tool that he knows is told what that is called here.
-pub fn typed() -> Cli {
+///
+/// # Errors
+/// What writing the help says that was asked for.
+pub fn typed() -> Result<Cli, Failure> {
     const FORGOTTEN: &str =
         "a command of your own stands behind --, such as: procbench --tasks 200 -- gzip -kf file-{}";
     const VERB_FIRST: &str =
         "what is to be done comes first and its flags after it, such as: procbench advise --quiet";
-    Cli::try_parse().unwrap_or_else(|mut error| {
+    Cli::try_parse().or_else(|mut error| {
         let stray = match error.kind() {
             ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg),
             ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),
@@ -40,7 +45,12 @@ pub fn typed() -> Cli {
         if let Some(tip) = tip.filter(|_| is_of_benchmark) {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
         }
-        error.exit()
+        let shown = error.print();
+        // What is asked for is a result; of what cannot be understood, the exit code tells.
+        if !error.use_stderr() {
+            ignore_closed(shown)?;
+        }
+        std::process::exit(error.exit_code())
     })
 }
 

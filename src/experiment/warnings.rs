@@ -12,6 +12,7 @@ use crate::measure::shortage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
 use crate::stats::{self, Drifts, MIN_ROUNDS, SPREAD_LIMIT};
+use crate::workload::program::output::safe_name;
 use crate::workload::{Io, Kind, OnFailure};
 use failed::{Failed, hint};
 use notice::{Notice, SHORT_ROUND_SECONDS, told_together};
@@ -69,6 +70,12 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.extend(storage.hides_its_device().then_some(Notice::HiddenDisk { storage }));
     }
     notices.extend(told_together(strategies().flat_map(|strategy| of_strategy(strategy, document))));
+    if let Some(program) = &document.plan.workload.program
+        && let Some(lines) = program.lines.as_ref().filter(|lines| lines.carriage_returns > 0)
+    {
+        let file = program.args_from.as_deref().unwrap_or_default();
+        notices.push(Notice::CarriageReturns { file, lines });
+    }
     notices.extend(drift(&strategies().collect::<Vec<_>>()));
     let named = |which: &dyn Fn(&StrategyResult) -> bool| -> Vec<&str> {
         strategies().filter(|strategy| which(strategy)).map(|strategy| strategy.name.as_str()).collect()
@@ -78,6 +85,10 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     });
     if !short.is_empty() {
         notices.push(Notice::ShortRounds { strategies: short });
+    }
+    let starting: Vec<_> = strategies().filter_map(|row| mostly_starts(row, document)).collect();
+    if !starting.is_empty() {
+        notices.push(Notice::WorkersStart { of: starting });
     }
     for (reason, strategies) in by_reason(document, |memory| {
         let Some(memory) = memory else { return Some(Missing::NoRound) };
@@ -171,7 +182,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     }
     if change.forks.is_some() && change.foreign_forks.is_none() {
         let why = match (document.plan.workload.kind.is_program(), environment.own_forks) {
-            (true, _) => "how many those of the tasks' programs are is not known",
+            (true, _) => "those that the tasks' programs start are counted with them",
             (false, None) => "a round was cut off, and how many it had started is not known",
             (false, Some(_)) => "the kernel counted fewer than were started by the run itself",
         };
@@ -233,6 +244,7 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
         || only_computes
         || !has_processors
         || tasks <= workers
+        || mostly_starts(strategy, document).is_some()
         || document.strategies.iter().filter(is_alike).any(has_more)
     {
         return None;
@@ -251,6 +263,21 @@ fn waiting_workers<'a>(strategy: &'a StrategyResult, document: &Document, cores:
         mode: strategy.mode,
         proposed,
     })
+}
+
+/// A strategy that keeps workers, whose longest task, one that a worker's start is a part of, takes most of its round: with the
+/// time of that task, and of one in the middle, in seconds.
+fn mostly_starts<'a>(strategy: &'a StrategyResult, document: &Document) -> Option<(&'a str, [f64; 2])> {
+    const MUCH_LONGER: f64 = 10.0;
+    const MOST: f64 = 0.5;
+    if document.plan.workload.kind != Kind::Worker || strategy.mode == Mode::Process {
+        return None;
+    }
+    let service = &strategy.latency.as_ref()?.service;
+    let (longest, middle) = (service.max_seconds, service.p50_seconds?);
+    let round = strategy.summary.as_ref()?.total_seconds.median;
+    let is_most = longest > MUCH_LONGER * middle && longest > MOST * round;
+    is_most.then_some((&strategy.name, [longest, middle]))
 }
 
 /// How times of `strategies` drift: all together first, then those that do so by themselves.
@@ -290,9 +317,14 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         first.sort_by_key(|failure| failure.task);
         let not_tried = strategy.tasks_not_tried();
         let failed = all_failed - untimed;
-        let hint = if strategy.engine.is_tool() { "" } else { hint(&document.plan.workload, &first) };
+        let hint = match strategy.engine.is_tool() {
+            true => String::new(),
+            false => hint(&document.plan.workload, &first, &safe_name(name)),
+        };
+        let of_rounds = strategy.rounds.iter().map(|round| round.report.tasks_failed);
+        let more = of_rounds.max().unwrap_or(0).saturating_sub(first.len() as u64);
         let (strategies, untimed) = (vec![name], [untimed; 2]);
-        let told = Failed { strategies, failed, rounds, untimed, not_tried, first, hint };
+        let told = Failed { strategies, failed, rounds, untimed, not_tried, first, more, hint };
         notices.push(Notice::TasksFailed(told));
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();

@@ -212,15 +212,15 @@ fn read_lines(from: &str, most: Option<u64>, kind: Kind) -> Result<(LinesSpec, O
             return Err(failed(&"it is a folder"));
         }
         if metadata.is_file() {
-            let (count, bytes) = count(&mut &file, &mut io::sink()).map_err(wrong)?;
-            return Ok((LinesSpec { path: from.into(), bytes, count }, None));
+            let counted = count(&mut &file, &mut io::sink()).map_err(wrong)?;
+            return Ok((LinesSpec::of(counted, from.into()), None));
         }
         Box::new(file)
     };
     let mut copy = tempfile::tempfile().map_err(|error| failed(&error))?;
-    let (count, bytes) = count(&mut source, &mut copy).map_err(wrong)?;
+    let counted = count(&mut source, &mut copy).map_err(wrong)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), copy.as_raw_fd()).into();
-    Ok((LinesSpec { path, bytes, count }, Some(copy)))
+    Ok((LinesSpec::of(counted, path), Some(copy)))
 }
 
 impl Plan {

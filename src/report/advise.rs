@@ -7,7 +7,7 @@ use super::blocks::blocks;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
-use super::sentence::shared_machine;
+use super::sentence::{TASKS_FAILED, shared_machine};
 use super::style::{DIM, TITLE, paint, plain};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
@@ -188,7 +188,7 @@ pub fn answer(advice: &Advice) -> String {
         return so_far(advice).map_or_else(|| NO_ANSWER.into(), |known| format!("{NO_ANSWER} {known}"));
     };
     if standing.outcome == Outcome::Failed {
-        return "Some tasks failed, so these times are of no use: see the warnings.".into();
+        return TASKS_FAILED.into();
     }
     let finalists = advice.finalists();
     let best = finalists.first();
@@ -273,7 +273,7 @@ fn memory(finals: &Document, best: Option<&Finalist>) -> String {
             Some((low, high)) => format!("95 % interval {} to {}", bytes(low as u64), bytes(high as u64)),
             None => format!("in {}, too few for an interval", rounds(memory.rounds)),
         };
-        return format!(" and {} of memory at its peak ({range})", bytes(memory.median as u64));
+        return format!(", and {} of memory at its peak ({range})", bytes(memory.median as u64));
     }
     let row = finals.strategies.iter().find(|row| row.name == best.strategy);
     let missing = row.and_then(|row| row.memory.as_ref()).map(|memory| memory.reading.peak_missing);

@@ -48,6 +48,9 @@ pub(super) fn who_else_had_cpu_time(change: &StateChange) -> Vec<String> {
     conditions::meanwhile(change).into_iter().filter_map(told).collect()
 }
 
+/// What is said in place of an answer where tasks failed.
+pub const TASKS_FAILED: &str = "Some tasks failed. What fails takes another time than what is done, so there is no verdict: see the warnings.";
+
 fn of_rounds(document: &Document) -> String {
     // Older versions did not write it down.
     let Some(standing) = document.standing.clone().or_else(|| Standing::of(document)) else {
@@ -57,7 +60,7 @@ fn of_rounds(document: &Document) -> String {
     let row = |name: &str| document.strategies.iter().find(|row| row.name == name);
     match standing.outcome {
         Outcome::Failed => {
-            return "Some tasks failed, so these times are of no use: see the warnings.".into();
+            return TASKS_FAILED.into();
         }
         Outcome::Alone => {
             let took = row(best).map_or(f64::INFINITY, median);

@@ -9,9 +9,10 @@ use crate::cli::Cli;
 use crate::document::standing::Standing;
 use crate::engine::Engine;
 use crate::plan::command_line::flag_with;
+use crate::stats::{self, MIN_ROUNDS};
 
 /// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows, and as many
-/// `rounds` as they had.
+/// `rounds` as they had, or as it takes to compare them.
 pub fn command(
     finalists: &[Racer],
     standing: Option<&Standing>,
@@ -49,7 +50,8 @@ pub fn command(
     rows.sort_by_key(|racer| racer.name != standing.best);
     let rows: Vec<String> = rows.into_iter().map(|racer| racer.row.to_string()).collect();
     words.extend(["--mode".into(), rows.join(",")]);
-    words.extend(["--rounds".into(), rounds.to_string()]);
+    let enough = stats::least_rounds_at(standing.confidence).max(MIN_ROUNDS);
+    words.extend(["--rounds".into(), rounds.max(enough).to_string()]);
     // The spec's may not be among the finalists.
     if spec_has_baseline {
         words.extend(["--baseline".into(), standing.best.clone()]);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::mode::verify::TaskFailure;
-use crate::workload::{Kind, WorkloadSpec};
+use crate::workload::{Failure, Kind, WorkloadSpec};
 
 /// What is told of the failed tasks of strategies that failed alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +20,10 @@ pub(super) struct Failed<'a> {
     pub not_tried: u64,
     /// The first of them.
     pub first: Vec<&'a TaskFailure>,
+    /// How many more failed in a round than those.
+    pub more: u64,
     /// What may help.
-    pub hint: &'static str,
+    pub hint: String,
 }
 
 impl<'a> Failed<'a> {
@@ -29,7 +31,7 @@ impl<'a> Failed<'a> {
     pub(super) fn takes_in(&mut self, other: &Failed<'a>) -> bool {
         let Failed { failed, rounds, untimed: [fewest, most], not_tried, .. } = *other;
         let is_alike = (self.failed, self.rounds, self.not_tried) == (failed, rounds, not_tried)
-            && (&self.first, self.hint) == (&other.first, other.hint);
+            && (&self.first, self.more, &self.hint) == (&other.first, other.more, &other.hint);
         if is_alike {
             self.strategies.extend(&other.strategies);
             self.untimed = [self.untimed[0].min(fewest), self.untimed[1].max(most)];
@@ -40,7 +42,7 @@ impl<'a> Failed<'a> {
 
 impl fmt::Display for Failed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { strategies, failed, rounds, untimed, not_tried, first, hint } = self;
+        let Self { strategies, failed, rounds, untimed, not_tried, first, more, hint } = self;
         let tasks = |count: u64| if count == 1 { "task" } else { "tasks" };
         let each = if strategies.len() == 1 { "" } else { "each " };
         write!(f, "{}: {each}", strategies.join(", "))?;
@@ -61,6 +63,9 @@ impl fmt::Display for Failed<'_> {
         for failure in first {
             write!(f, "; {failure}")?;
         }
+        if *more > 0 {
+            write!(f, "; and {more} more in a round")?;
+        }
         f.write_str(hint)
     }
 }
@@ -70,21 +75,61 @@ pub(super) fn timed_rounds(rounds: usize) -> String {
     if rounds == 1 { "the timed round".into() } else { format!("{rounds} timed rounds") }
 }
 
-/// What may help somebody whose programs fail so.
-pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure]) -> &'static str {
+/// What may help somebody whose programs fail so, in brackets; nothing where nobody knows. `folder` is that of the strategy,
+/// below the one for what programs write.
+pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &str) -> String {
+    let Some(program) = &workload.program else { return String::new() };
     let is = |beginning: &str| failures.iter().any(|failure| failure.reason.starts_with(beginning));
-    let Some(program) = &workload.program else { return "" };
+    let of_command = workload.kind == Kind::Command && is("exit code");
+    let mut hints = Vec::new();
     if workload.kind == Kind::Worker && is("timed out") {
-        return " (does it write each answer at once, such as by flush=True, python3 -u or sed -u? What a worker takes \
-                to start is part of its first task)";
+        hints.push(
+            "does it write each answer at once, such as by flush=True, python3 -u or sed -u? What a worker takes to start is \
+             part of its first task"
+                .to_owned(),
+        );
     }
-    let never_ran = failures.iter().all(|failure| failure.reason.starts_with("could not be started"));
-    if workload.kind == Kind::Command && program.output.is_none() && is("exit code") {
-        return " (--output DIR keeps what programs write; where such a code is no failure: --success-codes 0,1; each round \
-                runs them again, and what one has left may be in the next one's way: --prepare COMMAND)";
+    if workload.kind == Kind::Worker && is(&Failure::TooManyLines.to_string()) {
+        hints.push(
+            "only answers may go to standard output, one line for each task: a greeting at the start, or a log, belongs on \
+             standard error"
+                .to_owned(),
+        );
     }
-    match program.output.is_none() && workload.kind != Kind::Call && !never_ran {
-        true => " (--output DIR keeps what programs write)",
-        false => "",
+    if let Some(word) = program.words.iter().find(|word| !program.shell && is_of_a_shell(word)) {
+        hints.push(format!("without --shell each word is taken as it is, {word:?} too"));
     }
+    hints.extend(where_to_read(workload, failures, folder));
+    if of_command {
+        hints.push("where such a code is no failure: --success-codes 0,1".into());
+        hints.push(
+            "each round runs them again, and what one has left may be in the next one's way: --prepare COMMAND"
+                .into(),
+        );
+    }
+    if hints.is_empty() { String::new() } else { format!(" ({})", hints.join("; ")) }
+}
+
+/// Where what the programs of `failures` have written is found, or how it can be kept; `None` where they wrote nothing.
+fn where_to_read(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &str) -> Option<String> {
+    let program = workload.program.as_ref()?;
+    let all = |beginning: &str| failures.iter().all(|failure| failure.reason.starts_with(beginning));
+    if workload.kind == Kind::Call || all("could not be started") || all(&Failure::TooManyLines.to_string()) {
+        return None;
+    }
+    match (&program.output, failures.first()) {
+        (None, _) => Some("--output DIR keeps what programs write".into()),
+        (Some(output), Some(first)) if workload.kind == Kind::Command => {
+            let file = output.join(folder).join(format!("{}.err", first.task));
+            Some(format!("what it wrote: {}", file.display()))
+        }
+        (Some(output), _) => {
+            Some(format!("what they wrote to standard error: {}", output.join(folder).display()))
+        }
+    }
+}
+
+/// Whether `word` means something to a shell, and to hardly any program.
+fn is_of_a_shell(word: &str) -> bool {
+    ["|", "||", "&&", "&", ";", ">", ">>", "<", "2>&1", "2>"].contains(&word)
 }

@@ -10,6 +10,7 @@ use crate::mode::Mode;
 use crate::report::numbers::{bytes, count, exact_percent, percent, seconds};
 use crate::stats::{MIN_ROUNDS, SPREAD_LIMIT, Trend};
 use crate::workload::Io;
+use crate::workload::program::lines::LinesSpec;
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
 pub(super) const SHORT_ROUND_SECONDS: f64 = 0.005;
@@ -66,6 +67,10 @@ pub(super) enum Notice<'a> {
     ShortRounds {
         strategies: Vec<&'a str>,
     },
+    /// With the time of the longest task and of one in the middle, in seconds.
+    WorkersStart {
+        of: Vec<(&'a str, [f64; 2])>,
+    },
     /// With how many times as long as the others it was.
     SlowFirstRound {
         of: Vec<(&'a str, f64)>,
@@ -86,6 +91,10 @@ pub(super) enum Notice<'a> {
     WaitOvershoot {
         io: Io,
         of: Vec<(&'a str, f64, f64)>,
+    },
+    CarriageReturns {
+        file: &'a str,
+        lines: &'a LinesSpec,
     },
     NoDisk {
         storage: &'a Storage,
@@ -165,11 +174,13 @@ impl<'a> Notice<'a> {
             Self::WaitingWorkers { .. } => "waiting_workers",
             Self::TooFewRounds { .. } | Self::TooFewForTheBest { .. } => TOO_FEW_ROUNDS,
             Self::ShortRounds { .. } => "short_rounds",
+            Self::WorkersStart { .. } => "workers_start",
             Self::SlowFirstRound { .. } => "slow_first_round",
             Self::Drift { .. } => "drift",
             Self::Spread { .. } => "spread",
             Self::Outliers { .. } => "outliers",
             Self::WaitOvershoot { .. } => "wait_overshoot",
+            Self::CarriageReturns { .. } => "carriage_returns",
             Self::NoDisk { .. } => "no_disk",
             Self::HiddenDisk { .. } => "hidden_disk",
             Self::ReadFromMemory { .. } => "read_from_memory",
@@ -268,6 +279,16 @@ impl fmt::Display for Notice<'_> {
                 strategies.join(", "),
                 seconds(SHORT_ROUND_SECONDS)
             ),
+            Self::WorkersStart { of } => write!(
+                f,
+                "what workers take to start is part of their first task, and most of the time ({}): with more lines, keeping \
+                 workers brings more",
+                each(of, |(name, [longest, middle])| format!(
+                    "{name}: longest task {}, one in the middle {}",
+                    seconds(*longest),
+                    seconds(*middle)
+                ))
+            ),
             Self::SlowFirstRound { of, warmup } => write!(
                 f,
                 "the first round took longer than the others ({}): add --warmup {warmup} or more",
@@ -304,6 +325,18 @@ impl fmt::Display for Notice<'_> {
                     format!("{name}: by {}, {} of them", seconds(*seconds_longer), percent(*share))
                 }),
                 if *io == Io::Echo { "the round trip takes that long, the peer is busy, " } else { "" }
+            ),
+            Self::CarriageReturns { file, lines } => write!(
+                f,
+                "{} of {} {} in a carriage return (\\r), as lines of Windows do, and tasks are told it as a part of their line: \
+                 tr -d '\\r' takes it away",
+                match lines.carriage_returns {
+                    all if all == lines.count => "all lines".into(),
+                    1 => "1 line".into(),
+                    some => format!("{} lines", count(some)),
+                },
+                if *file == "-" { "standard input" } else { file },
+                if lines.carriage_returns == 1 && lines.count > 1 { "ends" } else { "end" },
             ),
             Self::NoDisk { storage } => write!(
                 f,

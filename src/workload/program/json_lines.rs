@@ -5,15 +5,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use anyhow::{Context, bail, ensure};
 use serde::de::IgnoredAny;
 
+use super::lines::Counted;
+
 /// A line longer than this is not an argument.
 const LONGEST_LINE_BYTES: u64 = 64 << 20;
 
-/// Reads lines from `source`, `most` of them if it has more, and writes them to `copy`. Returns how many there are, and
-/// how many bytes.
+/// Reads lines from `source`, `most` of them if it has more, and writes them to `copy`.
 ///
 /// # Errors
 /// If the source cannot be read, or has a line that is not one JSON value: with its number, and the column, in bytes from 1.
-pub fn count(source: impl Read, most: Option<u64>, copy: &mut dyn Write) -> anyhow::Result<(u64, u64)> {
+pub fn count(source: impl Read, most: Option<u64>, copy: &mut dyn Write) -> anyhow::Result<Counted> {
     let mut source = BufReader::with_capacity(1 << 20, source);
     let (mut count, mut bytes, mut line) = (0, 0, Vec::new());
     while most.is_none_or(|most| count < most) {
@@ -35,7 +36,8 @@ pub fn count(source: impl Read, most: Option<u64>, copy: &mut dyn Write) -> anyh
         copy.write_all(&line).context("failed to keep a copy")?;
         bytes += line.len() as u64;
     }
-    Ok((count, bytes))
+    // JSON takes a carriage return for a blank.
+    Ok(Counted { count, bytes, carriage_returns: 0 })
 }
 
 fn check(line: &[u8], number: u64) -> anyhow::Result<()> {
@@ -51,14 +53,32 @@ fn check(line: &[u8], number: u64) -> anyhow::Result<()> {
         // The reader counts lines too, of which it sees one.
         let why = error.to_string();
         let why = why.split(" at line ").next().unwrap_or(&why);
-        bail!("line {number}, column {}: {why}, expected a JSON value in each line", error.column());
+        bail!(
+            "line {number}, column {}: {why} in {:?}: expected a JSON value in each line, such as 5, \"text\" with its quotes, \
+             or [1, \"a\"]",
+            error.column(),
+            beginning(text)
+        );
     }
     Ok(())
+}
+
+/// As much of `text` as tells which it is.
+fn beginning(text: &str) -> String {
+    const LONGEST: usize = 40;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn counted(count: u64, bytes: u64) -> Counted {
+        Counted { count, bytes, carriage_returns: 0 }
+    }
 
     #[test]
     fn a_broken_line_is_named_with_the_place_in_it() {
@@ -78,9 +98,9 @@ mod tests {
     #[test]
     fn lines_are_counted_and_copied_as_they_are() {
         let mut copy = Vec::new();
-        assert_eq!(count(&b"1\r\n{\"a\": [null]}\n\"x\""[..], None, &mut copy).unwrap(), (3, 20));
+        assert_eq!(count(&b"1\r\n{\"a\": [null]}\n\"x\""[..], None, &mut copy).unwrap(), counted(3, 20));
         assert_eq!(copy, b"1\r\n{\"a\": [null]}\n\"x\"");
-        assert_eq!(count(&b"1\n2\nbroken"[..], Some(2), &mut io::sink()).unwrap(), (2, 4));
-        assert_eq!(count(&b""[..], None, &mut io::sink()).unwrap(), (0, 0));
+        assert_eq!(count(&b"1\n2\nbroken"[..], Some(2), &mut io::sink()).unwrap(), counted(2, 4));
+        assert_eq!(count(&b""[..], None, &mut io::sink()).unwrap(), counted(0, 0));
     }
 }

@@ -21,6 +21,31 @@ pub struct LinesSpec {
     pub bytes: u64,
     /// How many lines that is.
     pub count: u64,
+    /// How many of them end in a carriage return, as the lines of Windows do: it is part of what a task is told.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub carriage_returns: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What was counted of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// How many there are.
+    pub count: u64,
+    /// Bytes that they take, with their ends.
+    pub bytes: u64,
+    /// How many end in a carriage return.
+    pub carriage_returns: u64,
+}
+
+impl LinesSpec {
+    /// What was counted, and lies at `path`.
+    pub fn of(Counted { count, bytes, carriage_returns }: Counted, path: PathBuf) -> Self {
+        Self { path, bytes, count, carriage_returns }
+    }
 }
 
 /// Every how many-th line is noted where it begins. The others are found from there, which takes about as long as copying
@@ -86,8 +111,7 @@ impl Lines {
     }
 }
 
-/// Reads lines from `source`, `most` of them if it has more, and writes them to `copy`. Returns how many there are, and
-/// how many bytes. With `for_words`, a line may not have a zero byte in it: a program's word ends there.
+/// Reads lines from `source`, `most` of them if it has more, and writes them to `copy`. With `for_words`, a line may not have a zero byte in it: a program's word ends there.
 ///
 /// # Errors
 /// If the source cannot be read, or has a line that cannot be an argument, with its number.
@@ -96,12 +120,13 @@ pub fn count(
     most: Option<u64>,
     for_words: bool,
     copy: &mut dyn Write,
-) -> anyhow::Result<(u64, u64)> {
+) -> anyhow::Result<Counted> {
     const PIECE: usize = 1 << 20;
     let mut piece = vec![0; PIECE];
-    let (mut count, mut bytes, mut length) = (0, 0, 0);
+    let mut found = Counted::default();
+    let (mut length, mut last) = (0, None);
     let done = |count: u64| most.is_some_and(|most| count >= most);
-    while !done(count) {
+    while !done(found.count) {
         let read = match source.read(&mut piece) {
             Ok(0) => break,
             Ok(read) => read,
@@ -109,33 +134,39 @@ pub fn count(
             Err(error) => return Err(error).context("failed to read"),
         };
         let mut used = 0;
-        while used < read && !done(count) {
+        while used < read && !done(found.count) {
             let rest = &piece[used..read];
             let end = memchr(b'\n', rest);
             let line = &rest[..end.unwrap_or(rest.len())];
             ensure!(
                 !for_words || memchr(0, line).is_none(),
                 "line {} has a zero byte in it, at which a word of a command would end",
-                count + 1
+                found.count + 1
             );
             length += line.len() as u64;
             ensure!(
                 length <= LONGEST_LINE_BYTES,
                 "line {} is longer than {}: expected lines",
-                count + 1,
+                found.count + 1,
                 bytesize::ByteSize(LONGEST_LINE_BYTES)
             );
             used += line.len() + usize::from(end.is_some());
+            last = line.last().copied().or(last);
             if end.is_some() {
-                count += 1;
-                length = 0;
+                found.count += 1;
+                found.carriage_returns += u64::from(last == Some(b'\r'));
+                (length, last) = (0, None);
             }
         }
         copy.write_all(&piece[..used]).context("failed to keep a copy")?;
-        bytes += used as u64;
+        found.bytes += used as u64;
     }
     // A last line without an end is one all the same.
-    Ok((count + u64::from(length > 0), bytes))
+    if length > 0 {
+        found.count += 1;
+        found.carriage_returns += u64::from(last == Some(b'\r'));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -146,8 +177,8 @@ mod tests {
     fn read(text: &[u8], most: Option<u64>) -> (LinesSpec, Lines) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let (count, bytes) = count(text, most, false, &mut io::sink()).unwrap();
-        let spec = LinesSpec { path: file.path().to_owned(), bytes, count };
+        let counted = count(text, most, false, &mut io::sink()).unwrap();
+        let spec = LinesSpec::of(counted, file.path().to_owned());
         let lines = Lines::read(&spec).unwrap();
         (spec, lines)
     }
@@ -158,13 +189,18 @@ mod tests {
         assert_eq!((spec.count, spec.bytes, lines.longest()), (3, 6, 3));
         assert_eq!([lines.get(0), lines.get(1), lines.get(2)], [&b"a"[..], b"", b"bcd"]);
         assert_eq!(read(b"a\n\n", None).0.count, 2);
-        assert_eq!(count(&b""[..], None, true, &mut io::sink()).unwrap(), (0, 0));
+        assert_eq!(count(&b""[..], None, true, &mut io::sink()).unwrap(), Counted::default());
+        let ends = |text: &'static str| {
+            count(text.as_bytes(), None, true, &mut io::sink()).unwrap().carriage_returns
+        };
+        assert_eq!(["a\r\nb\r\n\r", "a\r\n\nb", "\ra\n"].map(ends), [3, 1, 0]);
     }
 
     #[test]
     fn no_more_is_read_than_there_are_tasks() {
         let mut copy = Vec::new();
-        assert_eq!(count(io::repeat(b'\n'), Some(5), true, &mut copy).unwrap(), (5, 5));
+        let counted = count(io::repeat(b'\n'), Some(5), true, &mut copy).unwrap();
+        assert_eq!(counted, Counted { count: 5, bytes: 5, carriage_returns: 0 });
         assert_eq!(copy, b"\n\n\n\n\n");
         let (_, lines) = read(b"first\nsecond\nthird\n", Some(2));
         assert_eq!(lines.get(1), b"second");
@@ -174,7 +210,8 @@ mod tests {
     fn a_zero_byte_is_refused_with_its_line_where_words_are_made_of_lines() {
         let error = count(&b"good\nb\0d\n"[..], None, true, &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
-        assert_eq!(count(&b"good\nb\0d\n"[..], None, false, &mut io::sink()).unwrap(), (2, 9));
+        let counted = count(&b"good\nb\0d\n"[..], None, false, &mut io::sink()).unwrap();
+        assert_eq!((counted.count, counted.bytes), (2, 9));
         let error = count(io::repeat(b'x'), None, true, &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("line 1 is longer than"), "{error}");
     }
@@ -184,7 +221,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for now in ["one\n", "onetwo\n", "a\nb\nc\nd\n"] {
             std::fs::write(file.path(), now).unwrap();
-            let spec = LinesSpec { path: file.path().to_owned(), bytes: 8, count: 2 };
+            let spec =
+                LinesSpec::of(Counted { bytes: 8, count: 2, ..Counted::default() }, file.path().to_owned());
             let error = Lines::read(&spec).unwrap_err();
             assert!(error.to_string().contains("have changed"), "{error}");
         }
