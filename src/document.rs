@@ -40,6 +40,9 @@ pub struct Document {
     pub schema_version: u32,
     /// Whether the run was cut short: what is here was finished, the rest is not here.
     pub partial: bool,
+    /// The round in which it was, if it was cut short in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<CutOff>,
     /// What made this.
     pub tool: Tool,
     /// When, in UTC, as RFC 3339.
@@ -60,6 +63,19 @@ pub struct Document {
     pub overhead: Vec<StrategyResult>,
     /// What a reader should know before he believes the numbers.
     pub warnings: Vec<Warning>,
+}
+
+/// The round that a run was in when somebody ended it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CutOff {
+    /// Whose round.
+    pub strategy: String,
+    /// How many tasks it had.
+    pub tasks: u64,
+    /// How many of them had ended, as the runner said last: up to a tenth of a second before.
+    pub tasks_done: u64,
+    /// For how long it had lasted, with the start of its runner.
+    pub seconds: f64,
 }
 
 /// What made a document.

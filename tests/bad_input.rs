@@ -523,3 +523,21 @@ fn a_sweep_whose_cells_lie_nowhere_is_refused() {
         assert!(refused.error().contains("sweep.json is damaged"), "{refused:?}");
     }
 }
+
+#[test]
+fn flags_and_words_of_other_tools_are_answered_with_what_they_are_called_here() {
+    let sandbox = Sandbox::new();
+    for (arguments, tip) in [
+        (&["--repeat", "3"][..], "how many rounds are timed is --rounds N"),
+        (&["--processes", "4"], "how many at once is --workers N"),
+        (&["-P", "4", "--", "true"], "how many at once is --workers N"),
+        (&["--verbose"], "--json FILE"),
+        (&["compar", "a.json", "b.json"], "did you mean procbench compare?"),
+        (&["gzip", "-k"], "a command of your own stands behind --"),
+        (&["--task", "3"], "a similar argument exists: '--tasks'"),
+    ] {
+        let said = sandbox.run(arguments).expect_code(2).stderr;
+        assert!(said.contains(&format!("tip: {tip}")) || said.contains(tip), "{tip}: {said}");
+        assert!(!said.contains("as a value"), "what stands behind -- is executed: {said}");
+    }
+}

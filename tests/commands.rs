@@ -337,10 +337,46 @@ fn what_commands_write_is_kept_where_it_was_asked_for_and_nowhere_else() {
     let finished = sandbox.run(["-n", "2", "--output", "file/below", "--", "true"]).expect_code(2);
     assert!(finished.error().contains("file/below"), "{finished:?}");
     symlink(sandbox.path(""), sandbox.path("kept").join("process")).expect("a link");
-    let arguments = ["-n", "2", "--rounds", "1", "-m", "process", "--output", "kept", "--", "true"];
-    let finished = sandbox.run(arguments).expect_code(1);
-    assert!(finished.error().contains("kept/process"), "{finished:?}");
+    let arguments =
+        ["-n", "2", "--rounds", "1", "-m", "serial,process", "--output", "kept", "--", "touch", "it-ran"];
+    let finished = sandbox.run(arguments).expect_code(2);
+    assert!(finished.error().contains("kept/process is a link"), "{finished:?}");
     assert!(!sandbox.path("0.out").exists(), "the link was not followed");
+    assert!(!sandbox.path("it-ran").exists(), "that was found out before anything was executed");
+}
+
+#[test]
+fn whoever_keeps_what_commands_write_is_told_where_to_read_why_they_failed() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        ["-n", "5", "--rounds", "1", "-m", "serial", "--output", "kept", "--", "cat", "missing", "|", "sort"];
+    let finished = sandbox.run(arguments).expect_code(1);
+    let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("what it wrote: kept/serial/0.err"), "{said}");
+    let written = fs::read_to_string(sandbox.path("kept/serial/0.err")).expect("what it wrote");
+    assert!(written.contains("missing"), "{written}");
+    assert!(said.contains("; and 2 more in a round"), "three are told of, of five: {said}");
+    assert!(said.contains("without --shell each word is taken as it is, \"|\" too"), "{said}");
+    assert!(said.contains("--success-codes 0,1"), "{said}");
+}
+
+#[test]
+fn lines_that_end_as_those_of_windows_do_are_pointed_out() {
+    let sandbox = Sandbox::new();
+    for (lines, told) in [
+        ("a\r\nb\r\n", "all lines of lines.txt end in a carriage return"),
+        ("a\r\nb\nc\n", "1 line of lines.txt ends in a carriage return"),
+        ("a\r\nb\r\nc", "2 lines of lines.txt end in a carriage return"),
+    ] {
+        sandbox.write("lines.txt", lines);
+        let finished =
+            sandbox.run(["--args-from", "lines.txt", "--rounds", "1", "-m", "serial", "--", "true"]);
+        let said = finished.expect_code(0).stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    sandbox.write("lines.txt", "a\n\rb\n");
+    let finished = sandbox.run(["--args-from", "lines.txt", "--rounds", "1", "-m", "serial", "--", "true"]);
+    assert!(!finished.expect_code(0).stderr.contains("carriage return"));
 }
 
 #[test]

@@ -72,6 +72,12 @@ fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
             let document = export(&sandbox);
             assert_partial(&finished, &document);
             assert!(!finished.stderr.contains("error:"), "{finished:?}");
+            let cut = document.cut_off.as_ref().expect("the round that was cut off");
+            assert_eq!((cut.strategy.as_str(), cut.tasks_done), (mode, 0), "{cut:?}");
+            assert!(cut.tasks > 0 && cut.seconds > 0.0, "{cut:?}");
+            let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(said.contains(&format!("{mode} was in a round, 0 of {} task", cut.tasks)), "{said}");
+            assert!(!said.contains("too few rounds"), "who has ended it knows that: {said}");
             assert!(document.strategies.iter().all(|row| row.rounds.is_empty() && row.summary.is_none()));
             assert!(finished.stdout.contains("not run"), "{finished:?}");
         }

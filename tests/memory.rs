@@ -267,6 +267,21 @@ fn private_memory_is_given_back_after_each_task_in_every_mode() {
 }
 
 #[test]
+fn arguments_that_a_pool_has_sent_through_its_pipes_are_not_kept() {
+    let _alone = alone();
+    // As much comes back as goes out, so that every worker has something to be sent at all times.
+    const RESULTS: u64 = 60 * MIB;
+    let workload = "-n 60 --arg-size 1MiB --result-size 1MiB -m pool:workers=2:chunk=1:transport=pipe";
+    for method in ["cgroup", "pss"] {
+        let Some(memory) = measured("arguments_that_a_pool_has_sent", method, workload) else { continue };
+        let peak = memory.reading.peak_bytes.expect("a peak");
+        // Two arguments for each worker, and twice that while they are sent, on either side.
+        let most = RESULTS + 2 * 2 * 3 * MIB + 8 * MIB;
+        assert!((RESULTS..most).contains(&peak), "{method}: {peak}, expected at most {most}");
+    }
+}
+
+#[test]
 fn shared_input_is_counted_once_however_many_processes_read_it() {
     let _alone = alone();
     for mode in ["pool:workers=12:chunk=1", "process"] {

@@ -106,6 +106,21 @@ fn a_worker_that_answers_too_much_fails() {
         let round = with_worker(mode, "while read line; do head -c 2000000 /dev/zero; echo; done", &[]);
         assert_eq!(reasons(&round)[0], (0, "its worker's answer is longer than 1 MiB"), "{mode}");
         assert_eq!(round.report.tasks_failed, 6, "{mode}");
+        let round = with_worker(mode, "while read line; do yes | head -c 2000000; done", &[]);
+        let told = "its worker gave more than the one line it was asked for";
+        assert_eq!(reasons(&round)[0], (0, told), "{mode}: of two reasons the one that was seen first");
+    }
+}
+
+#[test]
+fn the_longest_answer_is_as_long_in_every_mode() {
+    const LONGEST: usize = 1 << 20;
+    for mode in MODES {
+        for (length, failed) in [(LONGEST, 0), (LONGEST + 1, 6)] {
+            let answer = format!("while read line; do head -c {length} /dev/zero; echo; done");
+            let round = with_worker(mode, &answer, &[]);
+            assert_eq!(round.report.tasks_failed, failed, "{mode}, {length}: {:?}", reasons(&round));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser};
 use super::benchmark::ignore_closed;
 use super::failure::Failure;
 use crate::cli::Cli;
+use crate::plan::draft::closest;
 
 /// What was typed. Whoever gives a word where none is expected has probably forgotten the `--` before his command; whoever gives
 /// a flag of a tool that he knows is told what that is called here.
@@ -36,13 +37,26 @@ pub fn typed() -> Result<Cli, Failure> {
             .get_subcommands()
             .find(|verb| OsStr::new(verb.get_name()) == first)
             .is_none_or(takes_a_command);
-        let is_verb = Cli::command().get_subcommands().any(|verb| verb.get_name() == word);
+        let command = Cli::command();
+        let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let is_first = first == word;
         let tip = match word.starts_with('-') {
-            true => of_other_tools(word),
-            false if is_verb => Some(VERB_FIRST),
-            false => Some(FORGOTTEN),
+            true => of_other_tools(word).map(str::to_owned),
+            false if verbs.contains(&word) => Some(VERB_FIRST.into()),
+            false => match closest(word, &verbs).filter(|_| is_first) {
+                Some(verb) => Some(format!("did you mean procbench {verb}? {FORGOTTEN}")),
+                None => Some(FORGOTTEN.into()),
+            },
         };
+        if word.len() > 1 && word.starts_with('-') {
+            // No flag is meant for a value, and what stands behind -- would be executed.
+            error.remove(ContextKind::Suggested);
+        }
         if let Some(tip) = tip.filter(|_| is_of_benchmark) {
+            if error.remove(ContextKind::SuggestedArg).is_some() {
+                // It is about what was suggested.
+                error.remove(ContextKind::Usage);
+            }
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
         }
         let shown = error.print();
@@ -78,6 +92,17 @@ fn of_other_tools(flag: &str) -> Option<&'static str> {
             "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"
         }
         "--retries" => "--on-failure retry:N tries a task again",
+        "--repeat" | "--runs" | "--iterations" => "how many rounds are timed is --rounds N",
+        "--processes" | "--threads" | "--procs" | "-c" | "--cpus" => {
+            "how many at once is --workers N for pool and threads, --in-flight N for process"
+        }
+        "-v" | "--verbose" | "--show-output" => {
+            "all that was measured is in --json FILE; --output DIR keeps what programs write"
+        }
+        "--warmup-runs" => "rounds that are not timed are --warmup N",
+        "--setup" => {
+            "what is executed before each round is --prepare COMMAND; what is once, you can execute yourself"
+        }
         _ => return None,
     })
 }

@@ -342,7 +342,7 @@ fn all_or_nothing(exit: Exit, words: &[String]) -> anyhow::Result<Outcome> {
     let why = match exit {
         Exit::Code(0) => return Ok(Outcome { failures: Vec::new() }),
         Exit::Code(123) => "at least one task failed: xargs exited with 123, but says neither which nor how many; native rows \
-                            (--engine native) do"
+                            do. Expected --engine native alone, or commands that do not fail (--shell and || true)"
             .into(),
         Exit::Code(124) => "a command exited with 255, at which xargs starts no other".into(),
         Exit::Code(125) => "a command was killed by a signal, at which xargs starts no other".into(),

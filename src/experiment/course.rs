@@ -292,6 +292,7 @@ impl Course {
             own_cpu_seconds: own_cpu.total_seconds(),
             idle: Lateness::default(),
             estimate: self.estimate,
+            cut_off: None,
         };
         summary::sum_up(&self.job.plan, &self.job.setting, &self.rows, self.tables, seen, partial)
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::document::{Document, Warning};
+use crate::document::{CutOff, Document, Warning};
 use crate::engine::protocol::{Request, RoundReport, VERSION};
 use crate::engine::python::Installed;
 use crate::engine::{Engine, Equipment, Strategy};
@@ -200,7 +200,7 @@ pub fn run_rows(
     let (before, own_before) = (State::read(), CpuTime::of_this_process_and_reaped_children());
     let mut session = Session::new(plan, setting, signals, observer, &mut janitor, &equipment);
     let outcome = session.carry_out(&rows, &mut tables);
-    let Session { own_forks, estimate, .. } = session;
+    let Session { own_forks, estimate, cut_off, .. } = session;
     // What the round that was cut off had started is not known.
     let own_forks = Some(own_forks).filter(|_| !matches!(outcome, Err(RoundFailure::Interrupted)));
     let partial = match outcome {
@@ -220,7 +220,7 @@ pub fn run_rows(
         let rest = setting.idle / 10 * 9;
         idle.add(&stand_by(if has_p99 { rest } else { rest.min(started.elapsed() / 10) })?);
     }
-    let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate };
+    let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate, cut_off };
     Ok(summary::sum_up(plan, setting, &rows, tables, seen, partial))
 }
 
@@ -259,6 +259,8 @@ pub struct Seen {
     pub idle: Lateness,
     /// How long the run was expected to take.
     pub estimate: Option<Estimate>,
+    /// The round in which somebody ended the run.
+    pub cut_off: Option<CutOff>,
 }
 
 /// What is run round by round: a strategy, with its own tasks or with empty ones.

@@ -1,6 +1,7 @@
 //! Round after round: in which order, with what made ready, and whether they agree.
 
 use super::*;
+use crate::document::CutOff;
 use crate::measure::memory::{Choice, Method};
 use crate::mode::Mode;
 use crate::stats::MedianRanks;
@@ -32,6 +33,8 @@ pub(super) struct Session<'a> {
     pub(super) stopped: bool,
     pub(super) own_forks: u64,
     pub(super) estimate: Option<Estimate>,
+    /// The round in which somebody wanted an end.
+    pub(super) cut_off: Option<CutOff>,
     /// Where the file is that tasks read from, and for how many: once for all rounds that need no more.
     pub(super) input: Option<(Folder, u64)>,
     /// By what memory is measured, if by anything; `None` until somebody asks.
@@ -63,6 +66,7 @@ impl<'a> Session<'a> {
             stopped: false,
             own_forks: 0,
             estimate: None,
+            cut_off: None,
             input: None,
             memory_method: None,
             next_gauge: None,
@@ -196,7 +200,7 @@ impl<'a> Session<'a> {
             verify: matches!(phase, Phase::Pilot | Phase::Memory),
         };
         let observer = &mut *self.observer;
-        let started = Instant::now();
+        let (started, mut last_said) = (Instant::now(), 0);
         let command = row.strategy.engine.command(self.equipment)?;
         let completed = round::execute(
             command,
@@ -204,9 +208,14 @@ impl<'a> Session<'a> {
             watch,
             (self.signals, &mut *self.janitor),
             &mut |tasks_done, alive| {
+                last_said = tasks_done;
                 observer.notice(Event::Progress { tasks_done, alive });
             },
         );
+        if matches!(completed, Err(RoundFailure::Interrupted)) {
+            let seconds = started.elapsed().as_secs_f64();
+            self.cut_off = Some(CutOff { strategy: name, tasks, tasks_done: last_said, seconds });
+        }
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());
         let folders = [folder.as_ref(), props.folder.as_ref(), self.input.as_ref().map(|(folder, _)| folder)];

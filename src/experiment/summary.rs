@@ -40,6 +40,7 @@ pub fn sum_up(
     let mut document = Document {
         schema_version: SCHEMA_VERSION,
         partial,
+        cut_off: seen.cut_off,
         tool: Tool::this(),
         started_at: setting.started_at.clone(),
         plan: plan.clone(),

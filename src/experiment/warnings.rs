@@ -63,7 +63,13 @@ fn told_here(condition: &Condition) -> String {
 fn notices(document: &Document) -> Vec<Notice<'_>> {
     let strategies = || document.strategies.iter().chain(&document.overhead);
     let stopped = document.plan.run.on_failure == OnFailure::Stop && document.tasks_failed() > 0;
-    let cut_short = if stopped { Notice::Stopped } else { Notice::Interrupted };
+    let cut_short = match stopped {
+        true => Notice::Stopped,
+        false => Notice::Interrupted {
+            in_round: document.cut_off.as_ref(),
+            may_never_end: may_never_end(document),
+        },
+    };
     let mut notices = Vec::from_iter(document.partial.then_some(cut_short));
     if let Some(storage) = &document.environment.storage {
         notices.extend(storage.is_in_memory().then_some(Notice::NoDisk { storage }));
@@ -121,6 +127,8 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let needed = standing.map(|standing| stats::least_rounds_at(standing.confidence));
     let all = document.strategies.len();
     match (fewest < MIN_ROUNDS, needed) {
+        // Who has ended it knows that.
+        (true, _) if document.partial && fewest == 0 => {}
         (true, needed) => notices.push(Notice::TooFewRounds {
             fewest,
             of_the_best: needed.filter(|needed| *needed > MIN_ROUNDS).map(|needed| (all, needed)),
@@ -199,6 +207,16 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
     notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));
     notices
+}
+
+/// What kind of tasks there are, if the round that somebody ended may have been one that would never have ended itself: no program
+/// has ended or answered for long, and nothing would have ended it.
+fn may_never_end(document: &Document) -> Option<Kind> {
+    const LONG_SECONDS: f64 = 2.0;
+    let (workload, cut) = (&document.plan.workload, document.cut_off.as_ref()?);
+    let has_no_end = workload.kind.is_program() && workload.any_timeout().is_none();
+    let is_mute = cut.tasks_done == 0 && cut.seconds > LONG_SECONDS;
+    (has_no_end && is_mute).then_some(workload.kind)
 }
 
 /// The strategies whose figure is missing, by the reason for it: `missing` is `None` where it is there.

@@ -23,7 +23,7 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::Pid;
 use crate::sys::memory::Visibility;
 use crate::sys::wait::{Exit, Reaped, Which, try_wait};
-use crate::workload::program::{GRACE, Launcher};
+use crate::workload::program::{GRACE, LONGEST_ANSWER, Launcher, only_line};
 use crate::workload::{Failure, Meter, Programs, Word, Workload, argument};
 
 /// Starts between two looks at all who might have ended: asking for any child walks all of them. In between those are reaped that the
@@ -36,8 +36,8 @@ const NAP: Duration = Duration::from_millis(100);
 /// How long it waits for a machine that has no room, with none of its own programs alive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// More answer than this is not read.
-const LONGEST_ANSWER: usize = 1 << 20;
+/// More than this is not read: the longest answer, the end of its line, and what shows that it goes on.
+const MOST_READ: usize = LONGEST_ANSWER + 2;
 
 /// Stands for the signals in what there is to wait for; no program has this number.
 const SIGNALS: u64 = 0;
@@ -303,8 +303,8 @@ impl<'a> Crew<'a> {
         if at_end {
             // It is done talking; what it has said is kept until it has ended.
             let _ = self.events.delete(file.as_fd());
-        } else if bytes.len() > LONGEST_ANSWER && alive.failure.is_none() {
-            alive.failure = Some(Failure::LongAnswer);
+        } else if bytes.len() >= MOST_READ && alive.failure.is_none() {
+            alive.failure = only_line(bytes, Exit::Code(0)).err();
             let _ = self.events.delete(file.as_fd());
             let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
         }
@@ -363,7 +363,6 @@ impl<'a> Crew<'a> {
         });
         let result = match alive.failure.or(overdue.map(Failure::timed_out)) {
             Some(failure) => Err(failure),
-            None if said.len() > LONGEST_ANSWER => Err(Failure::LongAnswer),
             None => self.programs.outcome(alive.checksum, reaped.exit, &said),
         };
         if result.is_ok() {
@@ -381,7 +380,7 @@ impl<'a> Crew<'a> {
 /// Reads what is there now, or as much of it as matters. Says whether that was the end.
 fn read_available(file: &mut File, bytes: &mut Vec<u8>) -> io::Result<bool> {
     let mut piece = [0; 4096];
-    while bytes.len() <= LONGEST_ANSWER {
+    while bytes.len() < MOST_READ {
         match file.read(&mut piece) {
             Ok(0) => return Ok(true),
             Ok(length) => bytes.extend_from_slice(&piece[..length]),

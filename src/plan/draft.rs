@@ -42,6 +42,9 @@ macro_rules! draft {
         $vis struct $name { $($(#[$doc])* #[serde(default)] pub $field: Option<$type>),+ }
 
         impl $name {
+            /// The keys that it may have.
+            pub const KEYS: &[&str] = &[$(stringify!($field)),+];
+
             /// `self`, with what `over` says in place of what it says itself.
             pub fn overridden_by(self, over: &Self) -> Self {
                 Self { $($field: over.$field.clone().or(self.$field)),+ }

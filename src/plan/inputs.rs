@@ -7,6 +7,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use super::draft::Draft;
 use super::found::utf8;
 use super::guard;
@@ -14,9 +16,11 @@ use super::units::Count;
 use super::{Machine, Plan, PlanError, usage};
 use crate::engine::tool;
 use crate::exit;
+use crate::measure::shortage;
 use crate::sys::interrupt;
 use crate::workload::program::json_lines;
 use crate::workload::program::lines::{self, LinesSpec};
+use crate::workload::program::output::{Folder, safe_name};
 use crate::workload::program::{PLACEHOLDER, find};
 use crate::workload::{Failure, Kind, ProgramSpec};
 
@@ -88,23 +92,48 @@ impl Inputs {
     }
 }
 
-/// Makes the folder for what programs write, where one was asked for.
+/// Makes the folder for what programs write, where one was asked for. It may be a link to one.
 ///
 /// # Errors
 /// If it cannot be made.
 pub fn make_output_folder(plan: &Plan) -> Result<(), PlanError> {
-    let Some(folder) = plan.workload.program.as_ref().and_then(|program| program.output.as_ref()) else {
-        return Ok(());
+    let Some(folder) = output_of(plan) else { return Ok(()) };
+    let made = match folder.exists() && !folder.is_dir() {
+        true => Err(anyhow::anyhow!("{} is not a folder", folder.display())),
+        false => {
+            create_dir_all(folder).with_context(|| format!("failed to make the folder {}", folder.display()))
+        }
     };
-    if folder.exists() && !folder.is_dir() {
-        return usage(format!(
-            "--output: {} is not a folder: expected one, or the name of one to make",
-            folder.display()
-        ));
+    made.map_err(|error| refusal_of_output(&error))
+}
+
+/// The same, with a folder in it for each strategy, so that one into which nothing can be written is found before anything is
+/// executed.
+///
+/// # Errors
+/// If one cannot be made, or not be written into.
+pub fn make_output_folders(plan: &Plan) -> Result<(), PlanError> {
+    make_output_folder(plan)?;
+    let Some(folder) = output_of(plan) else { return Ok(()) };
+    for row in &plan.strategies {
+        let own = folder.join(safe_name(&row.name));
+        Folder::open(&own)
+            .and_then(|open| open.require_writable(&own))
+            .map_err(|error| refusal_of_output(&error))?;
     }
-    create_dir_all(folder).or_else(|error| {
-        usage(format!("failed to make the folder {} for the output: {error}", folder.display()))
-    })
+    Ok(())
+}
+
+fn output_of(plan: &Plan) -> Option<&PathBuf> {
+    plan.workload.program.as_ref().and_then(|program| program.output.as_ref())
+}
+
+fn refusal_of_output(error: &anyhow::Error) -> PlanError {
+    const EXPECTED: &str = "expected a folder that can be written into, or the name of one to make";
+    match shortage::behind(error) {
+        Some(limit) => PlanError::Limit(format!("--output: {limit}")),
+        None => PlanError::Usage(format!("--output: {error:#}: {EXPECTED}")),
+    }
 }
 
 /// Where modules are imported from, as an export can hold it.
@@ -150,6 +179,8 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
                 "; without --shell each word is taken as it is".to_owned()
             } else if !name.contains('/') && Path::new(name).is_file() {
                 format!("; for the file in the current folder say ./{name}")
+            } else if Path::new(name).is_symlink() {
+                "; it is a link that leads nowhere".to_owned()
             } else {
                 String::new()
             };
@@ -162,11 +193,16 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
 /// its name; that it was is hardly ever so, and then it has a folder for that.
 fn is_script_of_nobody(file: &Path) -> bool {
     const LOOKED_AT: u64 = 512;
+    /// Whatever follows, that is no text.
+    const ELF: &[u8] = b"\x7fELF";
     /// What is there anyway.
     const OWN_FILES: usize = 2;
     let told_of_others = || std::fs::read_dir("/proc/sys/fs/binfmt_misc").map_or(0, Iterator::count);
     beginning_of(file, LOOKED_AT).is_ok_and(|beginning| {
-        !beginning.starts_with(b"#!") && !beginning.contains(&0) && told_of_others() <= OWN_FILES
+        !beginning.starts_with(b"#!")
+            && !beginning.starts_with(ELF)
+            && !beginning.contains(&0)
+            && told_of_others() <= OWN_FILES
     })
 }
 

@@ -170,7 +170,7 @@ impl WorkloadDraft {
             None => return Err(format!("which {}? Expected {wanted}", kind.name())),
             Some(Words::Text(text)) if shell => vec![text.clone()],
             Some(Words::Text(text)) => shlex::split(text)
-                .ok_or_else(|| format!("'{text}' cannot be split into words: a quote is not closed"))?,
+                .ok_or_else(|| format!("{text:?} cannot be split into words: a quote is not closed"))?,
             Some(Words::List(words)) => words.clone(),
         };
         if words.iter().all(|word| word.trim().is_empty()) {

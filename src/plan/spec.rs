@@ -1,5 +1,7 @@
 //! Workload specs: TOML written by people, or the `plan` of a JSON export, read back.
 
+mod slips;
+
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -91,8 +93,10 @@ pub fn from_toml(text: &str, path: &str) -> Result<Draft, String> {
             "{path}: {found} bytes are too much for a spec, expected at most {LARGEST_TOML_BYTES}"
         ));
     }
-    let file: SpecFile =
-        toml::from_str(text).map_err(|error| show(text, path, error.span(), error.message(), "here"))?;
+    let file: SpecFile = toml::from_str(text).map_err(|error| {
+        let found = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+        show(text, path, error.span(), &slips::in_words(error.message(), found), "here")
+    })?;
     if let Some(workload) = &file.workload
         && let Some(wrong) = workload.get_ref().contradiction()
     {

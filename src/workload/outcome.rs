@@ -210,6 +210,12 @@ impl fmt::Display for Failure {
                 let error = std::io::Error::from_raw_os_error(*errno);
                 write!(f, "could not be started: {}", shortage::explained(&error))
             }
+            Self::CannotStart(libc::E2BIG) => write!(
+                f,
+                "could not be started: {}: a word of a command has at most 131,071 bytes, and all of its words and the \
+                 environment together what `getconf ARG_MAX` says",
+                Errno::E2BIG.desc()
+            ),
             Self::CannotStart(errno) => write!(f, "could not be started: {}", Errno::from_raw(*errno).desc()),
             Self::Output(errno) => {
                 write!(f, "the file for its output could not be made: {}", Errno::from_raw(*errno).desc())
@@ -217,6 +223,7 @@ impl fmt::Display for Failure {
             Self::TimedOut(milliseconds) => {
                 let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
                 match rest {
+                    _ if *milliseconds == 0 => write!(f, "timed out after less than 1 ms"),
                     0 => write!(f, "timed out after {seconds} s"),
                     _ => write!(f, "timed out after {milliseconds} ms"),
                 }

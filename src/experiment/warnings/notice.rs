@@ -3,14 +3,16 @@
 use std::fmt;
 
 use super::failed::{Failed, timed_rounds};
-use crate::document::{MEMORY_NOT_MEASURED, NOT_MEASURED, OTHERS_NOT_SEEN, PerAliveMissing, TOO_FEW_ROUNDS};
+use crate::document::{
+    CutOff, MEMORY_NOT_MEASURED, NOT_MEASURED, OTHERS_NOT_SEEN, PerAliveMissing, TOO_FEW_ROUNDS,
+};
 use crate::measure::memory::Missing;
 use crate::measure::storage::Storage;
 use crate::mode::Mode;
 use crate::report::numbers::{bytes, count, exact_percent, percent, seconds};
 use crate::stats::{MIN_ROUNDS, SPREAD_LIMIT, Trend};
-use crate::workload::Io;
 use crate::workload::program::lines::LinesSpec;
+use crate::workload::{Io, Kind};
 
 /// A round shorter than this is mostly set-up, tear-down and chance.
 pub(super) const SHORT_ROUND_SECONDS: f64 = 0.005;
@@ -18,7 +20,10 @@ pub(super) const SHORT_ROUND_SECONDS: f64 = 0.005;
 /// Everything that a document itself gives reason to warn of. What the machine gives is in [`conditions`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Notice<'a> {
-    Interrupted,
+    Interrupted {
+        in_round: Option<&'a CutOff>,
+        may_never_end: Option<Kind>,
+    },
     Stopped,
     TasksFailed(Failed<'a>),
     LeftRunning {
@@ -163,7 +168,7 @@ impl<'a> Notice<'a> {
 
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Interrupted => "interrupted",
+            Self::Interrupted { .. } => "interrupted",
             Self::Stopped => "stopped",
             Self::LeftRunning { .. } => "left_running",
             Self::TasksFailed(_) => "tasks_failed",
@@ -197,7 +202,22 @@ impl<'a> Notice<'a> {
 impl fmt::Display for Notice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interrupted => write!(f, "interrupted: only what was finished is shown"),
+            Self::Interrupted { in_round, may_never_end } => {
+                write!(f, "interrupted: only what was finished is shown")?;
+                if let Some(CutOff { strategy, tasks, tasks_done, seconds: lasted }) = in_round {
+                    let (done, tasks, lasted) = (count(*tasks_done), count(*tasks), seconds(*lasted));
+                    write!(f, "; {strategy} was in a round, {done} of {tasks} tasks done in {lasted}")?;
+                }
+                match may_never_end {
+                    None => Ok(()),
+                    Some(Kind::Worker) => write!(
+                        f,
+                        ". A worker that never answers, as one that keeps its answers to itself does (flush=True, python3 -u, \
+                         sed -u), is ended by --timeout 5s"
+                    ),
+                    Some(_) => write!(f, ". What never ends is ended by --timeout 5s"),
+                }
+            }
             Self::Stopped => {
                 write!(
                     f,

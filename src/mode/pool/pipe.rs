@@ -397,6 +397,11 @@ impl Worker {
     /// Puts `task` and its argument among what is to be written.
     fn give<W: Workload>(&mut self, workload: &W, task: u64, argument: &mut [u8]) {
         let length = workload.write_argument(task, argument);
+        // What is written already would stay for as long as something always follows it.
+        if 2 * self.written > self.outgoing.len() {
+            self.outgoing.drain(..self.written);
+            self.written = 0;
+        }
         self.outgoing.extend_from_slice(&task.to_ne_bytes());
         self.outgoing.extend_from_slice(&(length as u64).to_ne_bytes());
         self.outgoing.extend_from_slice(&argument[..length]);

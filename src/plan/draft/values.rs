@@ -146,7 +146,7 @@ pub fn by_name<T: Copy>(
 }
 
 /// The name that `text` was probably meant to be.
-fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
+pub fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
     names
         .iter()
         // A book is no slip of the finger.

@@ -4,20 +4,37 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::sys::wait::Exit;
 use crate::workload::Failure;
 
 /// Exit codes that are no failure: 0 alone, unless something else was said. `grep` that finds nothing exits with 1, and so does a part of a
 /// test suite in which a test fails.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SuccessCodes(Vec<u8>);
 
 impl Default for SuccessCodes {
     fn default() -> Self {
         Self(vec![0])
+    }
+}
+
+impl<'de> Deserialize<'de> for SuccessCodes {
+    /// A list, or what would be typed.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a list of exit codes from 0 to 255, such as [0, 1] or \"0,1\"")]
+        enum Codes {
+            List(Vec<u8>),
+            Typed(String),
+        }
+        match Codes::deserialize(from)? {
+            Codes::List(codes) => Ok(Self(codes)),
+            Codes::Typed(text) => text.parse().map_err(D::Error::custom),
+        }
     }
 }
 

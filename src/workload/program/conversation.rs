@@ -14,8 +14,8 @@ use crate::sys::fork::Pid;
 use crate::sys::wait::{Exit, end_group, has_ended, wait_until};
 use crate::workload::Failure;
 
-/// An answer longer than this is none.
-pub(super) const LONGEST_ANSWER: usize = 1 << 20;
+/// An answer longer than this, without the end of its line, is none.
+pub(crate) const LONGEST_ANSWER: usize = 1 << 20;
 
 /// How long a worker may take to end once there is nothing more for it to do.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -105,6 +105,9 @@ impl Conversation {
                 told += self.tell(&message[told..])?;
             }
             if let Some(end) = memchr(b'\n', &self.answer) {
+                if end > LONGEST_ANSWER {
+                    return Err(Trouble::Failed(Failure::LongAnswer));
+                }
                 let whole = end + 1 == self.answer.len();
                 // Who answers before he was told everything has answered something else.
                 return if whole && told == message.len() {
@@ -225,10 +228,12 @@ impl Conversation {
 ///
 /// # Errors
 /// If it is not one line.
-pub(super) fn only_line(bytes: &[u8], exit: Exit) -> Result<&[u8], Failure> {
+pub(crate) fn only_line(bytes: &[u8], exit: Exit) -> Result<&[u8], Failure> {
     match memchr(b'\n', bytes) {
         None if bytes.is_empty() => Err(Failure::Unanswered(exit)),
+        None if bytes.len() > LONGEST_ANSWER => Err(Failure::LongAnswer),
         None => Err(Failure::Unfinished(exit)),
+        Some(end) if end > LONGEST_ANSWER => Err(Failure::LongAnswer),
         Some(end) if end + 1 < bytes.len() => Err(Failure::TooManyLines),
         Some(end) => Ok(&bytes[..end]),
     }

@@ -1,14 +1,15 @@
 //! Where what programs write is kept: a folder with files for each task.
 
 use std::fs::{File, create_dir_all};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
 use crate::workload::Failure;
 
@@ -24,11 +25,25 @@ impl Folder {
     /// # Errors
     /// If it cannot be made or opened.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        create_dir_all(path).with_context(|| format!("failed to make the folder {}", path.display()))?;
+        let shown = path.display();
+        ensure!(!path.is_symlink(), "{shown} is a link, which is not followed");
+        ensure!(!path.exists() || path.is_dir(), "{shown} is not a folder");
+        create_dir_all(path).with_context(|| format!("failed to make the folder {shown}"))?;
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let folder = nix::fcntl::open(path, flags, Mode::empty())
-            .with_context(|| format!("failed to open the folder {}", path.display()))?;
+            .map_err(io::Error::from)
+            .with_context(|| format!("failed to open the folder {shown}"))?;
         Ok(Self { folder })
+    }
+
+    /// Refuses where no file can be made in it, which is at `path`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn require_writable(&self, path: &Path) -> anyhow::Result<()> {
+        faccessat(self.folder.as_fd(), ".", AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
+            .map_err(io::Error::from)
+            .with_context(|| format!("nothing can be written into {}", path.display()))
     }
 
     /// A new file `name`. What was there under that name, also a link, is removed first.
