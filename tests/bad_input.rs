@@ -367,12 +367,18 @@ fn a_spec_that_is_not_toml_is_refused_at_its_line() {
 
 #[test]
 fn a_spec_with_an_unknown_key_is_refused_at_its_place() {
-    refused_spec("[workload]\ntasks = 5\ncpuu = \"5us\"\n", &["spec.toml:3:1", "cpuu", "expected", "`cpu`"]);
-    refused_spec("[worklaod]\ntasks = 5\n", &["spec.toml:1", "worklaod", "expected"]);
-    refused_spec("[workload]\ntasks = 5\n[run]\nruonds = 5\n", &["spec.toml:4:1", "ruonds", "expected"]);
+    refused_spec(
+        "[workload]\ntasks = 5\ncpuu = \"5us\"\n",
+        &["spec.toml:3:1", "'cpuu' in [workload]", "did you mean cpu?"],
+    );
+    refused_spec("[worklaod]\ntasks = 5\n", &["spec.toml:1", "worklaod", "did you mean [workload]?"]);
+    refused_spec(
+        "[workload]\ntasks = 5\n[run]\nruonds = 5\n",
+        &["spec.toml:4:1", "'ruonds' in [run]", "did you mean rounds?"],
+    );
     refused_spec(
         "[workload]\ntasks = 5\n[[strategy]]\nmode = \"pool\"\nwrokers = 5\n",
-        &["spec.toml:5:1", "wrokers"],
+        &["spec.toml:5:1", "'wrokers' in [[strategy]]", "did you mean workers?"],
     );
 }
 

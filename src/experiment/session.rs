@@ -4,13 +4,11 @@ use super::*;
 use crate::document::CutOff;
 use crate::measure::memory::{Choice, Method};
 use crate::mode::Mode;
+use crate::plan::SEVERAL_MEMORY_ROUNDS;
 use crate::stats::MedianRanks;
 
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
 const LEAST_ROUNDS_FOR_PRECISION: u64 = 10;
-
-/// Rounds in which memory is measured where one says little: a median of three leaves out the one in which others took some.
-const SEVERAL_MEMORY_ROUNDS: u64 = 3;
 
 /// What the results of a workload's tasks are, as the first strategy said.
 pub(super) struct Agreed {

@@ -131,6 +131,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         (true, _) if document.partial && fewest == 0 => {}
         (true, needed) => notices.push(Notice::TooFewRounds {
             fewest,
+            of: some_with_too_few_rounds(document),
             of_the_best: needed.filter(|needed| *needed > MIN_ROUNDS).map(|needed| (all, needed)),
         }),
         (false, Some(needed)) => notices.push(Notice::TooFewForTheBest { fewest, strategies: all, needed }),
@@ -207,6 +208,14 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
     notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));
     notices
+}
+
+/// The strategies that have too few rounds for a verdict; nobody where that is all of them.
+fn some_with_too_few_rounds(document: &Document) -> Vec<&str> {
+    let (few, enough): (Vec<_>, Vec<_>) =
+        document.strategies.iter().partition(|strategy| strategy.rounds.len() < MIN_ROUNDS);
+    let names = few.iter().map(|strategy| strategy.name.as_str());
+    if enough.is_empty() { Vec::new() } else { names.collect() }
 }
 
 /// What kind of tasks there are, if the round that somebody ended may have been one that would never have ended itself: no program

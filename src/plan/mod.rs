@@ -122,6 +122,8 @@ const fn by_default() -> bool {
 
 /// Rounds, unless said otherwise.
 pub const DEFAULT_ROUNDS: u64 = 10;
+/// Rounds in which memory is measured where one says little: a median of three leaves out the one in which others took some.
+pub const SEVERAL_MEMORY_ROUNDS: u64 = 3;
 /// Rounds that are tried to reach a precision, unless said otherwise.
 pub const MOST_ROUNDS_FOR_PRECISION: u64 = 1000;
 /// Time for the timed rounds of one strategy, unless rounds are given.

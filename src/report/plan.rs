@@ -13,7 +13,7 @@ use crate::experiment::pilot::Estimate;
 use crate::measure::environment::{Environment, Quota};
 use crate::measure::storage::Storage;
 use crate::mode::Settings;
-use crate::plan::{Machine, Plan, estimate};
+use crate::plan::{Machine, Plan, SEVERAL_MEMORY_ROUNDS, estimate};
 use crate::workload::program::{PLACEHOLDER, SHELL};
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 
@@ -268,6 +268,18 @@ pub fn write(
         }
         None => "What it takes is not estimated, since nobody can tell without executing the program. Nothing was run.".into(),
     };
+    let executions = match plan.workload.kind {
+        Kind::Command => Some("the command is executed"),
+        Kind::Worker => Some("the workers are told a line"),
+        Kind::Call => Some("the function is called"),
+        Kind::Synthetic | Kind::File | Kind::Expression => None,
+    };
+    let executions = executions.map_or_else(String::new, |what| {
+        format!(
+            " In all of these {what} up to {} times, and a few times before, to see how long that takes.",
+            count(tasks_of_all_rounds(plan))
+        )
+    });
     let on_failure = match run.on_failure {
         OnFailure::Continue => String::new(),
         policy => format!("; on failure {policy}"),
@@ -275,7 +287,7 @@ pub fn write(
     let lines = format!(
         "Up to {} of each strategy{}{}, after {} to warm up (memory is measured in the first, \
          where it is sampled in the first three); seed {}; \
-         baseline {}; margin {}{on_failure}. {expected}",
+         baseline {}; margin {}{on_failure}.{executions} {expected}",
         if run.rounds == 1 { "1 timed round".into() } else { format!("{} timed rounds", run.rounds) },
         budget.unwrap_or_default(),
         precision.unwrap_or_default(),
@@ -288,6 +300,13 @@ pub fn write(
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// How many tasks all rounds of all strategies have together, at most.
+fn tasks_of_all_rounds(plan: &Plan) -> u64 {
+    let run = &plan.run;
+    let rounds = run.rounds.saturating_add(run.warmup.max(SEVERAL_MEMORY_ROUNDS.min(run.rounds)));
+    plan.workload.tasks.saturating_mul(rounds).saturating_mul(plan.strategies.len() as u64)
 }
 
 /// A line or two for each strategy.

@@ -62,6 +62,8 @@ pub(super) enum Notice<'a> {
     /// Where it takes more of them to name the best: of how many, and how many rounds.
     TooFewRounds {
         fewest: usize,
+        /// Whose, where they are not all.
+        of: Vec<&'a str>,
         of_the_best: Option<(usize, usize)>,
     },
     TooFewForTheBest {
@@ -278,13 +280,14 @@ impl fmt::Display for Notice<'_> {
                     "{who} most of the time waiting ({busy}): more of them, as in {mode}:workers={proposed}, may be faster"
                 )
             }
-            Self::TooFewRounds { fewest, of_the_best } => {
+            Self::TooFewRounds { fewest, of, of_the_best } => {
+                let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
                 let best = of_the_best.map_or_else(String::new, |(strategies, needed)| {
                     format!(", and {needed} to name the best of {strategies}")
                 });
                 write!(
                     f,
-                    "too few rounds for a verdict: {fewest}, where it takes {MIN_ROUNDS}{best} (--rounds, --time-budget)"
+                    "too few rounds{of} for a verdict: {fewest}, where it takes {MIN_ROUNDS}{best} (--rounds, --time-budget)"
                 )
             }
             Self::TooFewForTheBest { fewest, strategies, needed } => write!(
