@@ -36,7 +36,7 @@ fn exports_as_specs() {
 
 /// A recorded run, with two rounds of each strategy, so that there is not much that nobody looks at.
 fn recorded(name: &str) -> Document {
-    let folder = repository().join("results/2026-11-28-linux-intel-xeon");
+    let folder = repository().join("results/2026-11-29-linux-intel-xeon");
     let mut document = Document::read(&folder.join(name)).expect("a recorded run");
     for row in &mut document.strategies {
         row.rounds.truncate(2);

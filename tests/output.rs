@@ -246,7 +246,7 @@ fn the_result_is_given_in_the_articles_words_and_in_one_sentence() {
 
 #[test]
 fn the_sentence_is_the_same_of_what_older_versions_saved_and_careful_of_what_was_cut_short() {
-    let path = format!("{}/results/2026-11-28-linux-intel-xeon/cpu-bound.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/results/2026-11-29-linux-intel-xeon/cpu-bound.json", env!("CARGO_MANIFEST_DIR"));
     let mut document = Document::read(std::path::Path::new(&path)).expect("a recorded run");
     let told = sentence::verdict(&document);
     assert!(told.starts_with("Use pool") && told.contains(" interval "), "{told}");
@@ -531,7 +531,7 @@ fn help_that_could_not_be_written_is_no_success() {
 #[test]
 fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
     let recorded = |name: &str| {
-        let path = format!("{}/results/2026-11-28-linux-intel-xeon/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/results/2026-11-29-linux-intel-xeon/{name}.json", env!("CARGO_MANIFEST_DIR"));
         Document::read(std::path::Path::new(&path)).expect("a recorded run")
     };
     let drawn = |document: &Document, columns: Option<usize>| {

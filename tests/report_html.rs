@@ -25,7 +25,7 @@ fn page_of(runs: &[Document]) -> String {
 }
 
 fn recorded(name: &str) -> Document {
-    let path = format!("{}/results/2026-11-28-linux-intel-xeon/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/results/2026-11-29-linux-intel-xeon/{name}.json", env!("CARGO_MANIFEST_DIR"));
     Document::read(&PathBuf::from(path)).expect("a recorded run")
 }
 

@@ -23,6 +23,11 @@ impl Failure {
         Self { code, message: message.to_string() }
     }
 
+    /// The same, with `more` said behind it.
+    pub fn and(self, more: &str) -> Self {
+        Self { message: format!("{}{more}", self.message), ..self }
+    }
+
     /// Says why on standard error, and returns the exit code.
     pub fn show(self) -> i32 {
         // Where standard error is closed the exit code has to do.

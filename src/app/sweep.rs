@@ -25,14 +25,20 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let before = typed.resume.as_deref().map(resume::read).transpose()?;
     let again =
         before.as_ref().filter(|_| resume::is_alone()).map(|before| resume::typed_before(before, typed));
-    let typed = &again.transpose()?.unwrap_or_else(|| typed.clone());
+    let again = again.transpose()?;
+    // What was typed then may name files from the folder that it was typed in.
+    let of_then = |failure: Failure| match &again {
+        Some(_) => failure.and(resume::FROM_HERE),
+        None => failure,
+    };
+    let typed = again.as_ref().unwrap_or(typed);
     let flags = &typed.benchmark;
-    let spec = spec(flags)?;
+    let spec = spec(flags).map_err(of_then)?;
     let variables = variables(typed, &spec)?;
     let mut bench = Workbench::new()?;
     let mut sweep = begin(typed, &spec, variables)?;
     let cells = Cells::new(flags, &spec)?;
-    let plans = check_all(&sweep, &cells, &bench)?;
+    let plans = check_all(&sweep, &cells, &bench).map_err(of_then)?;
     sweep.strategies =
         plans.iter().take(1).flat_map(|plan| &plan.strategies).map(|row| row.name.clone()).collect();
     if let (Some(before), Some(path)) = (before, &typed.resume) {

@@ -23,7 +23,7 @@ use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::Pid;
 use crate::sys::memory::Visibility;
 use crate::sys::wait::{Exit, Reaped, Which, try_wait};
-use crate::workload::program::{GRACE, LONGEST_ANSWER, Launcher, only_line};
+use crate::workload::program::{GRACE, LONGEST_ANSWER, Launcher, MOMENT, only_line};
 use crate::workload::{Failure, Meter, Programs, Word, Workload, argument};
 
 /// Starts between two looks at all who might have ended: asking for any child walks all of them. In between those are reaped that the
@@ -297,8 +297,11 @@ impl<'a> Crew<'a> {
         let at_end = read_available(file, bytes)?;
         if !alive.said_all && (at_end || bytes.ends_with(b"\n")) {
             alive.said_all = true;
-            let grace = monotonic_nanoseconds() + GRACE.as_nanos() as u64;
-            self.farewells.push_back((grace, pid, alive.task));
+            // Who closes its output without an answer has usually ended.
+            let grace = if bytes.contains(&b'\n') { GRACE } else { MOMENT };
+            let deadline = monotonic_nanoseconds() + grace.as_nanos() as u64;
+            let place = self.farewells.partition_point(|(other, ..)| *other <= deadline);
+            self.farewells.insert(place, (deadline, pid, alive.task));
         }
         if at_end {
             // It is done talking; what it has said is kept until it has ended.

@@ -28,7 +28,7 @@ use crate::sys::spawn::Spawner;
 use crate::sys::strays::end_strays;
 use crate::sys::wait::{Exit, Which, wait};
 pub use codes::SuccessCodes;
-pub(crate) use conversation::{GRACE, LONGEST_ANSWER, only_line};
+pub(crate) use conversation::{GRACE, LONGEST_ANSWER, MOMENT, only_line};
 use lines::{Lines, LinesSpec};
 use template::Template;
 

@@ -15,6 +15,10 @@ use crate::experiment::workbench::Workbench;
 use crate::saved;
 use crate::study::sweep::{self, Sweep};
 
+/// What is said of a file that is missing when a sweep goes on.
+pub const FROM_HERE: &str =
+    "\n(this is of what was typed when the sweep was begun: it goes on from the folder that it was typed in)";
+
 /// The sweep that was exported to `path`.
 pub fn read(path: &Path) -> Result<Sweep, Failure> {
     let text = saved::read_text(path, "the sweep", saved::LARGEST_BYTES).map_err(usage)?;

@@ -20,6 +20,9 @@ pub(crate) const LONGEST_ANSWER: usize = 1 << 20;
 /// How long a worker may take to end once there is nothing more for it to do.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a worker may take to end that says nothing more: it closes its output when it ends, a moment before it has ended.
+pub(crate) const MOMENT: Duration = Duration::from_secs(1);
+
 /// Between two looks at whether a worker has ended whose output somebody else holds open.
 const LOOK_UP: Duration = Duration::from_millis(10);
 
@@ -178,8 +181,6 @@ impl Conversation {
 
     /// What a worker that says nothing more has come to.
     fn silence(&self) -> Failure {
-        // It closes its output when it ends, a moment before it has ended.
-        const MOMENT: Duration = Duration::from_secs(1);
         match crate::sys::wait::has_ended_by(self.pid, Instant::now() + MOMENT) {
             Some(exit) if self.answer.is_empty() => Failure::Unanswered(exit),
             Some(exit) => Failure::Unfinished(exit),
