@@ -96,6 +96,19 @@ fn runs_in_python(sandbox: &Sandbox, program: &str) {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
+/// `text` without what is in brackets and from one figure to another.
+fn without_intervals(text: &str) -> String {
+    let mut parts = text.split(" (");
+    let mut left = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')').filter(|(inside, _)| inside.contains(" … ")) {
+            Some((_, rest)) => left += rest,
+            None => left += &format!(" ({part}"),
+        }
+    }
+    left
+}
+
 #[test]
 fn markdown_has_the_tables_of_the_terminal() {
     let sandbox = Sandbox::new();
@@ -106,10 +119,10 @@ fn markdown_has_the_tables_of_the_terminal() {
         let shown = finished.stdout.lines().filter(|line| line.split(' ').next() == Some(&row.name));
         for line in shown.filter(|line| line.contains("  ")) {
             let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-            assert!(
-                text.contains(&format!("| {} |", cells.join(" | ").replace('*', "\\*"))),
-                "{line} in\n{text}"
-            );
+            let row = format!("| {} |", cells.join(" | ").replace('*', "\\*"));
+            // A terminal may have no room for the intervals of speed-ups.
+            let is_there = text.contains(&row) || without_intervals(&text).contains(&row);
+            assert!(is_there, "{line} in\n{text}");
         }
     }
     for table in text.split("\n\n").filter(|block| block.starts_with('|')) {

@@ -234,10 +234,12 @@ const COLUMNS: usize = 100;
 /// How many of the times that were `seen` lie in each column of the axis, as parts of the highest one: (where it begins, in percent; how
 /// high it is, from 0 to 1).
 fn columns(seen: &Histogram, scale: &Scale) -> Vec<(f64, f64)> {
-    let mut counts = [0; COLUMNS];
+    let mut counts = [0_u64; COLUMNS];
     for (value, count) in seen.up_to_seconds.iter().zip(&seen.count) {
         let column = (scale.place(*value) / 100.0 * COLUMNS as f64) as usize;
-        counts[column.min(COLUMNS - 1)] += count;
+        let counted = &mut counts[column.min(COLUMNS - 1)];
+        // Somebody may have changed an export by hand.
+        *counted = counted.saturating_add(*count);
     }
     let highest = counts.iter().copied().max().unwrap_or(0).max(1);
     let placed = counts.iter().enumerate().filter(|(_, count)| **count > 0);
