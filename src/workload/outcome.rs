@@ -210,12 +210,6 @@ impl fmt::Display for Failure {
                 let error = std::io::Error::from_raw_os_error(*errno);
                 write!(f, "could not be started: {}", shortage::explained(&error))
             }
-            Self::CannotStart(libc::E2BIG) => write!(
-                f,
-                "could not be started: {}: a word of a command has at most 131,071 bytes, and all of its words and the \
-                 environment together what `getconf ARG_MAX` says",
-                Errno::E2BIG.desc()
-            ),
             Self::CannotStart(errno) => write!(f, "could not be started: {}", Errno::from_raw(*errno).desc()),
             Self::Output(errno) => {
                 write!(f, "the file for its output could not be made: {}", Errno::from_raw(*errno).desc())
@@ -297,6 +291,7 @@ mod tests {
             (Failure::Exited(Exit::Code(3)), "exit code 3"),
             (Failure::Exited(Exit::Signal(libc::SIGSEGV)), "killed by SIGSEGV"),
             (Failure::timed_out(Duration::from_secs(5)), "timed out after 5 s"),
+            (Failure::timed_out(Duration::from_nanos(1)), "timed out after less than 1 ms"),
             (Failure::Unanswered(Exit::Code(1)), "its worker ended before it answered: exit code 1"),
             (Failure::CannotStart(libc::E2BIG), "could not be started: Argument list too long"),
         ] {

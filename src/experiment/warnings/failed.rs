@@ -99,6 +99,13 @@ pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &
     if let Some(word) = program.words.iter().find(|word| !program.shell && is_of_a_shell(word)) {
         hints.push(format!("without --shell each word is taken as it is, {word:?} too"));
     }
+    if is(&Failure::CannotStart(libc::E2BIG).to_string()) {
+        hints.push(
+            "a word of a command has at most 131,071 bytes, and all of its words and the environment together what \
+             getconf ARG_MAX says; a worker (--worker) reads lines of any length"
+                .to_owned(),
+        );
+    }
     hints.extend(where_to_read(workload, failures, folder));
     if of_command {
         hints.push("where such a code is no failure: --success-codes 0,1".into());
