@@ -72,8 +72,9 @@ pub struct CutOff {
     pub strategy: String,
     /// How many tasks it had.
     pub tasks: u64,
-    /// How many of them had ended, as the runner said last: up to a tenth of a second before.
-    pub tasks_done: u64,
+    /// How many of them had ended, as the runner said last: up to a tenth of a second before; null where a tool starts them that
+    /// does not tell.
+    pub tasks_done: Option<u64>,
     /// For how long it had lasted, with the start of its runner.
     pub seconds: f64,
 }

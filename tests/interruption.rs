@@ -73,7 +73,7 @@ fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
             assert_partial(&finished, &document);
             assert!(!finished.stderr.contains("error:"), "{finished:?}");
             let cut = document.cut_off.as_ref().expect("the round that was cut off");
-            assert_eq!((cut.strategy.as_str(), cut.tasks_done), (mode, 0), "{cut:?}");
+            assert_eq!((cut.strategy.as_str(), cut.tasks_done), (mode, Some(0)), "{cut:?}");
             assert!(cut.tasks > 0 && cut.seconds > 0.0, "{cut:?}");
             let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(said.contains(&format!("{mode} was in a round, 0 of {} task", cut.tasks)), "{said}");
@@ -282,5 +282,8 @@ fn a_task_whose_process_is_killed_has_failed_and_is_named() {
     assert!(report.failures[0].reason.contains("SIGKILL"), "{report:?}");
     let named = format!("task {}", report.failures[0].task);
     assert!(finished.stderr.contains(&named), "{finished:?}");
-    assert!(finished.stdout.contains("Some tasks failed"), "{finished:?}");
+    assert!(
+        finished.stdout.contains("tasks failed. What fails") || finished.stdout.contains("All tasks failed"),
+        "{finished:?}"
+    );
 }

@@ -107,7 +107,7 @@ fn the_machines_use_of_memory_grows_by_what_two_hundred_processes_hold() {
         let MemoryReading { peak_bytes, user_bytes, kernel_bytes, page_cache_bytes, .. } = memory.reading;
         assert_eq!((memory.method, page_cache_bytes), (Method::Meminfo, None));
         if let Some((user, kernel)) = user_bytes.zip(kernel_bytes) {
-            assert_eq!(peak_bytes, Some(user + kernel), "{memory:?}");
+            assert!(peak_bytes.is_some_and(|peak| peak >= user + kernel), "{memory:?}");
             if memory.peak_alive == 200 && is_within(user, 200 * MIB, 0.05) && kernel >= 200 * 16 * 1024 {
                 return;
             }

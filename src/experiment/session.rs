@@ -212,7 +212,8 @@ impl<'a> Session<'a> {
         );
         if matches!(completed, Err(RoundFailure::Interrupted)) {
             let seconds = started.elapsed().as_secs_f64();
-            self.cut_off = Some(CutOff { strategy: name, tasks, tasks_done: last_said, seconds });
+            let tasks_done = Some(last_said).filter(|_| !row.strategy.engine.is_tool());
+            self.cut_off = Some(CutOff { strategy: name, tasks, tasks_done, seconds });
         }
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());

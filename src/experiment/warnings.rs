@@ -224,7 +224,7 @@ fn may_never_end(document: &Document) -> Option<Kind> {
     const LONG_SECONDS: f64 = 2.0;
     let (workload, cut) = (&document.plan.workload, document.cut_off.as_ref()?);
     let has_no_end = workload.kind.is_program() && workload.any_timeout().is_none();
-    let is_mute = cut.tasks_done == 0 && cut.seconds > LONG_SECONDS;
+    let is_mute = cut.tasks_done == Some(0) && cut.seconds > LONG_SECONDS;
     (has_no_end && is_mute).then_some(workload.kind)
 }
 
@@ -385,7 +385,8 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let is_compared = strategy.summary.as_ref().is_some_and(|row| row.speedup_over_baseline.is_some());
         if !document.partial && !is_own && is_compared && pairs < rounds {
             let baseline = baseline.name.as_str();
-            notices.push(Notice::FewerPairs { strategy: name, baseline, pairs, rounds });
+            let is_precise = run.precision.is_some() && run.time_budget_seconds.is_none();
+            notices.push(Notice::FewerPairs { strategy: name, baseline, pairs, rounds, is_precise });
         }
     }
     let waits: Vec<f64> =

@@ -95,6 +95,22 @@ fn verdict_of(row: &StrategyRatio) -> &'static str {
     }
 }
 
+/// Who may be slower by more than `most` all the same, as far as the intervals tell; nothing where they rule that out.
+fn may_be(comparison: &RunComparison, most: f64) -> String {
+    let open = comparison.strategies.iter().filter_map(|row| Some((&row.name, row.ci_high?)));
+    let open = open
+        .filter(|(_, high)| *high > 1.0 + most)
+        .map(|(name, high)| format!("{name}: up to {}", times(high)));
+    let open: Vec<String> = open.collect();
+    match open.is_empty() {
+        true => String::new(),
+        false => format!(
+            " That something is not cannot be told, though, by these rounds ({}): more of them, or a quieter machine.",
+            open.join("; ")
+        ),
+    }
+}
+
 /// What it comes to, in one or two sentences.
 pub fn verdict(comparison: &RunComparison) -> String {
     let with = |wanted: &dyn Fn(&StrategyRatio) -> bool| {
@@ -128,7 +144,11 @@ pub fn verdict(comparison: &RunComparison) -> String {
     if let Some(most) = comparison.fail_if_slower {
         let too_slow = with(&|row| row.failed);
         text += &match too_slow.as_str() {
-            "" => format!(" Nothing is shown to be slower by more than {}.", percent(most)),
+            "" => format!(
+                " Nothing is shown to be slower by more than {}.{}",
+                percent(most),
+                may_be(comparison, most)
+            ),
             names => format!(" Slower by more than {}, which is too much: {names}.", percent(most)),
         };
         if comparison.has_unjudged() && !comparison.has_failed() {

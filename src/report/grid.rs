@@ -3,7 +3,7 @@
 use std::io;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::style::plain;
 
@@ -121,11 +121,14 @@ impl Grid {
             self.header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)),
         );
         let room = self.room_for_names();
+        // Where all columns have to share, this much stays for names: the longest mode, or `:workers=64`.
+        const SHARED_ROOM: usize = 12;
+        let room_for_name = room.unwrap_or(SHARED_ROOM);
         for row in &self.rows {
             table.add_row(row.iter().enumerate().map(|(place, cell)| {
-                let drawn = match room.filter(|_| place == 0) {
-                    Some(room) => comfy_table::Cell::new(in_pieces(&cell.text, room)),
-                    None => comfy_table::Cell::new(&cell.text),
+                let drawn = match place {
+                    0 => comfy_table::Cell::new(in_pieces(&cell.text, room_for_name)),
+                    _ => comfy_table::Cell::new(&cell.text),
                 };
                 match cell.tone {
                     Tone::Plain => drawn,
@@ -146,8 +149,10 @@ impl Grid {
                 if room.is_some() {
                     column.set_constraint(ColumnConstraint::ContentWidth);
                 }
-            } else if room.is_none() {
-                column.set_delimiter(':');
+            } else if room.is_none() && self.width_of(0) > SHARED_ROOM {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
+                    SHARED_ROOM as u16 + GAP as u16,
+                )));
             }
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")

@@ -51,6 +51,9 @@ pub(super) fn who_else_had_cpu_time(change: &StateChange) -> Vec<String> {
 /// What is said in place of an answer where tasks failed.
 pub const TASKS_FAILED: &str = "Some tasks failed. What fails takes another time than what is done, so there is no verdict: see the warnings.";
 
+/// The same where none was completed.
+const ALL_FAILED: &str = "All tasks failed, so there is nothing to compare: see the warnings.";
+
 fn of_rounds(document: &Document) -> String {
     // Older versions did not write it down.
     let Some(standing) = document.standing.clone().or_else(|| Standing::of(document)) else {
@@ -60,7 +63,11 @@ fn of_rounds(document: &Document) -> String {
     let row = |name: &str| document.strategies.iter().find(|row| row.name == name);
     match standing.outcome {
         Outcome::Failed => {
-            return TASKS_FAILED.into();
+            let has_any = document
+                .strategies
+                .iter()
+                .any(|row| row.rounds.iter().any(|round| round.report.tasks_completed > 0));
+            return if has_any { TASKS_FAILED } else { ALL_FAILED }.into();
         }
         Outcome::Alone => {
             let took = row(best).map_or(f64::INFINITY, median);

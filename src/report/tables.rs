@@ -278,8 +278,7 @@ fn has_parts_beside_the_peak(memory: &Memory) -> bool {
 }
 
 /// Why user and kernel are not all of the peak.
-const BESIDE_THE_PEAK_LEGEND: &str =
-    "user and kernel: as seen together, shortly before or after the peak, which the kernel marks";
+const BESIDE_THE_PEAK_LEGEND: &str = "user and kernel: as seen together, shortly before or after the peak";
 
 /// Whether the kernel's share is its own high-water mark, which may be of another moment than the peak.
 fn has_most_of_kernel(memory: &Memory) -> bool {

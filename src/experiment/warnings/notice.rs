@@ -46,6 +46,8 @@ pub(super) enum Notice<'a> {
         baseline: &'a str,
         pairs: usize,
         rounds: usize,
+        /// Whether the baseline had no more since it was precise enough.
+        is_precise: bool,
     },
     ManyThreads {
         strategy: &'a str,
@@ -207,8 +209,16 @@ impl fmt::Display for Notice<'_> {
             Self::Interrupted { in_round, may_never_end } => {
                 write!(f, "interrupted: only what was finished is shown")?;
                 if let Some(CutOff { strategy, tasks, tasks_done, seconds: lasted }) = in_round {
-                    let (done, tasks, lasted) = (count(*tasks_done), count(*tasks), seconds(*lasted));
-                    write!(f, "; {strategy} was in a round, {done} of {tasks} tasks done in {lasted}")?;
+                    let (tasks, lasted) = (count(*tasks), seconds(*lasted));
+                    match tasks_done.map(count) {
+                        Some(done) => {
+                            write!(
+                                f,
+                                "; {strategy} was in a round, {done} of {tasks} tasks done in {lasted}"
+                            )?;
+                        }
+                        None => write!(f, "; {strategy} was in a round of {tasks} tasks, for {lasted}")?,
+                    }
                 }
                 match may_never_end {
                     None => Ok(()),
@@ -216,6 +226,10 @@ impl fmt::Display for Notice<'_> {
                         f,
                         ". A worker that never answers, as one that keeps its answers to itself does (flush=True, python3 -u, \
                          sed -u), is ended by --timeout 5s"
+                    ),
+                    Some(Kind::Call) => write!(
+                        f,
+                        ". A call that never returns is ended by --timeout 5s; a module that takes long to import is waited for"
                     ),
                     Some(_) => write!(f, ". What never ends is ended by --timeout 5s"),
                 }
@@ -257,12 +271,16 @@ impl fmt::Display for Notice<'_> {
                     exact_percent(*wanted)
                 )
             }
-            Self::FewerPairs { strategy, baseline, pairs, rounds } => {
+            Self::FewerPairs { strategy, baseline, pairs, rounds, is_precise } => {
+                let advice = match is_precise {
+                    true => "a smaller --precision, or --rounds without one,",
+                    false => "more --time-budget, or another --baseline,",
+                };
                 let common = if *pairs == 1 { "one round".into() } else { format!("{pairs} rounds") };
                 write!(
                     f,
                     "{strategy}: its speed-up rests on the {common} that {baseline} has too, the times on all {rounds} (rounds \
-                     are compared with those of the same number): more --time-budget, or another --baseline, if that is too few"
+                     are compared with those of the same number): {advice} if that is too few"
                 )
             }
             Self::ManyThreads { strategy, workers, cores } => write!(

@@ -197,7 +197,11 @@ fn cpu_ticks(line: &str) -> Found<CpuTimes> {
     // guest and guest_nice, at the end, are part of user and nice.
     let Ok([user, nice, system, idle, io_wait, interrupts, soft_interrupts, steal, ..]) = ticks.as_deref()
     else {
-        return Err(format!("/proc/stat says {} for cpu", quoted(line)));
+        let columns = line.split_whitespace().count();
+        return Err(match columns < 8 {
+            true => format!("/proc/stat has {columns} columns for cpu, expected eight, the last for steal"),
+            false => format!("/proc/stat says {} for cpu", quoted(line)),
+        });
     };
     let seconds = |ticks: &[&u64]| {
         ticks.iter().map(|ticks| **ticks as f64).sum::<f64>() / procfs::ticks_per_second() as f64

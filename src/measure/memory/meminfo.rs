@@ -31,6 +31,11 @@ const KEPT_FOR_EACH: u64 = 256 << 10;
 /// What the kernel may need for each process that is alive, at the most (forked ones that compute were seen to take 70 KiB, programs some
 /// 500), apart from its tables.
 const MOST_FOR_EACH: u64 = 2 << 20;
+/// And at the least, for each that is alive: a stack of 16 KiB, and tables of pages.
+const LEAST_FOR_EACH: u64 = 24 << 10;
+/// By how much the machine's use may change, for each process that is alive, while they are looked at one by one: if it is more, what was
+/// used and what they had are of two moments, and the difference is not the kernel's.
+const MOST_MEANWHILE_FOR_EACH: u64 = 4 << 10;
 /// Which part of what all processes have the tables of each of them may come to, at the most: eight bytes for every 4 KiB, twice.
 const MOST_FOR_TABLES: u64 = 256;
 /// Which part of it may be in tables that are mostly empty, for all together.
@@ -58,6 +63,8 @@ pub(super) struct Sampler {
     /// The samples in which the processes had the most, by how many they were: some that have only begun to share may seem to have more
     /// than all of them later.
     fullest: BTreeMap<u64, Parts>,
+    /// The same of those in which the machine used as much after the look as before it: these alone tell the kernel's share.
+    steady: BTreeMap<u64, Parts>,
     /// The most processes that were alive at once in a sample.
     others: u64,
     samples: u64,
@@ -68,6 +75,10 @@ pub(super) struct Sampler {
 struct Parts {
     used: u64,
     sum: Sum,
+    /// How many processes there were besides the runner.
+    others: u64,
+    /// Whether both are of one moment, as far as can be told.
+    is_steady: bool,
 }
 
 impl Sampler {
@@ -75,8 +86,8 @@ impl Sampler {
     pub(super) fn open() -> io::Result<Self> {
         let before = used_bytes().ok_or_else(unreadable)?;
         let (noise, began, runner) = (0, Instant::now(), None);
-        let (used, highest, fullest) = (None, None, BTreeMap::new());
-        Ok(Self { before, noise, began, runner, used, highest, fullest, others: 0, samples: 0 })
+        let (used, highest, fullest, steady) = (None, None, BTreeMap::new(), BTreeMap::new());
+        Ok(Self { before, noise, began, runner, used, highest, fullest, steady, others: 0, samples: 0 })
     }
 
     /// Looks at what the machine uses before the runner is started, and by how much that changes. What the runner makes for its tasks before
@@ -99,6 +110,7 @@ impl Sampler {
         // What was seen before was its start.
         (self.used, self.highest, self.others, self.samples) = (None, None, 0, 0);
         self.fullest.clear();
+        self.steady.clear();
         self.runner = look_at(pid).sum.map(|sum| sum.bytes);
     }
 
@@ -109,13 +121,19 @@ impl Sampler {
         let look = look_at(pid);
         self.others = self.others.max(look.others);
         let Some(sum) = look.sum else { return };
+        // To look at many processes takes milliseconds, in which others may be started, or get what they will have.
+        let most = SETTLED_BYTES.max(look.others * MOST_MEANWHILE_FOR_EACH);
+        let is_steady = used_bytes().is_some_and(|after| after.abs_diff(used) <= most);
+        let parts = Parts { used, sum, others: look.others, is_steady };
         if self.highest.is_none_or(|highest| used > highest.used) {
-            self.highest = Some(Parts { used, sum });
+            self.highest = Some(parts);
         }
-        let parts = Parts { used, sum };
-        let fullest = self.fullest.entry(look.others).or_insert(parts);
-        if sum.bytes > fullest.sum.bytes {
-            *fullest = parts;
+        let noted = [Some(&mut self.fullest), Some(&mut self.steady).filter(|_| is_steady)];
+        for samples in noted.into_iter().flatten() {
+            let fullest = samples.entry(look.others).or_insert(parts);
+            if sum.bytes > fullest.sum.bytes {
+                *fullest = parts;
+            }
         }
     }
 
@@ -142,8 +160,12 @@ impl Sampler {
             of_peak.is_some_and(|(peak, seen)| seen as f64 >= SEEN * peak as f64)
         };
         let of_peak = |parts: &Parts| parts.sum.speaks_for(peak_alive);
-        let fullest = self.fullest.values().copied().filter(of_peak).max_by_key(|parts| parts.sum.bytes);
-        let parts = fullest.filter(is_seen).or(self.highest.filter(of_peak)).or(fullest);
+        let fullest_of = |samples: &BTreeMap<u64, Parts>| {
+            samples.values().copied().filter(of_peak).max_by_key(|parts| parts.sum.bytes)
+        };
+        let fullest = fullest_of(&self.fullest);
+        let steady = fullest_of(&self.steady).filter(is_seen);
+        let parts = steady.or(fullest.filter(is_seen)).or(self.highest.filter(of_peak)).or(fullest);
         let of_processes = parts.map(|parts| parts.sum.bytes);
         // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
         // what the round took, and the difference says nothing of it.
@@ -159,8 +181,14 @@ impl Sampler {
         };
         let kernel = peak.and_then(|_| {
             let parts = parts.ok_or(Missing::CameAndWent)?;
+            if !parts.is_steady {
+                return Err(Missing::BetweenLooks);
+            }
             let seen = more(parts.used).filter(|_| is_seen(&parts)).ok_or(Missing::BetweenLooks)?;
             let kernel = seen.checked_sub(parts.sum.bytes).ok_or(Missing::OthersGaveBack)?;
+            if kernel < parts.others * LEAST_FOR_EACH {
+                return Err(Missing::OthersGaveBack);
+            }
             if is_clear(kernel, MOST_OF_OTHERS_IN_KERNEL) { Ok(kernel) } else { Err(Missing::OthersVary) }
         });
         // More than the kernel can need for so few has been taken by others, and is in the peak as well.
@@ -174,7 +202,7 @@ impl Sampler {
         let (peak, peak_missing) = (peak.ok(), peak.err());
         MemoryReading {
             peak_bytes: peak,
-            user_bytes: peak.zip(kernel.ok()).map(|(peak, kernel)| peak - kernel).or(of_processes),
+            user_bytes: of_processes,
             kernel_bytes: kernel.ok(),
             page_cache_bytes: None,
             page_cache_missing: Some(Missing::OfAllAlone),
