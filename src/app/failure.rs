@@ -23,9 +23,12 @@ impl Failure {
         Self { code, message: message.to_string() }
     }
 
-    /// The same, with `more` said behind it.
-    pub fn and(self, more: &str) -> Self {
-        Self { message: format!("{}{more}", self.message), ..self }
+    /// The same, with `more` said behind it where what was typed is wrong.
+    pub fn and_of_typed(self, more: &str) -> Self {
+        match self.code {
+            exit::USAGE => Self { message: format!("{}{more}", self.message), ..self },
+            _ => self,
+        }
     }
 
     /// Says why on standard error, and returns the exit code.

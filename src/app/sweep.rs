@@ -28,7 +28,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let again = again.transpose()?;
     // What was typed then may name files from the folder that it was typed in.
     let of_then = |failure: Failure| match &again {
-        Some(_) => failure.and(resume::FROM_HERE),
+        Some(_) => failure.and_of_typed(resume::FROM_HERE),
         None => failure,
     };
     let typed = again.as_ref().unwrap_or(typed);

@@ -33,22 +33,24 @@ pub fn typed() -> Result<Cli, Failure> {
         };
         let first = std::env::args_os().nth(1).unwrap_or_default();
         let takes_a_command = |verb: &clap::Command| verb.get_arguments().any(clap::Arg::is_last_set);
-        let is_of_benchmark = Cli::command()
+        let command = Cli::command();
+        let is_of_benchmark = command
             .get_subcommands()
             .find(|verb| OsStr::new(verb.get_name()) == first)
             .is_none_or(takes_a_command);
-        let command = Cli::command();
         let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        // Three letters are like those of many a command.
+        let long: Vec<&str> = verbs.iter().copied().filter(|verb| verb.len() > 4).collect();
         let is_first = first == word;
         let tip = match word.starts_with('-') {
             true => of_other_tools(word).map(str::to_owned),
             false if verbs.contains(&word) => Some(VERB_FIRST.into()),
-            false => match closest(word, &verbs).filter(|_| is_first) {
+            false => match closest(word, &long).filter(|_| is_first) {
                 Some(verb) => Some(format!("did you mean procbench {verb}? {FORGOTTEN}")),
                 None => Some(FORGOTTEN.into()),
             },
         };
-        if word.len() > 1 && word.starts_with('-') {
+        if is_of_benchmark && word.len() > 1 && word.starts_with('-') {
             // No flag is meant for a value, and what stands behind -- would be executed.
             error.remove(ContextKind::Suggested);
         }
@@ -72,7 +74,8 @@ pub fn typed() -> Result<Cli, Failure> {
 fn of_other_tools(flag: &str) -> Option<&'static str> {
     let name = flag.split('=').next().unwrap_or(flag);
     Some(match name {
-        "-P" | "-j" | "--jobs" | "--max-procs" | "--parallel" => {
+        "-P" | "-j" | "--jobs" | "--max-procs" | "--parallel" | "--processes" | "--threads" | "--procs"
+        | "-c" | "--cpus" => {
             "how many at once is --workers N for pool and threads, --in-flight N for process"
         }
         "-0" | "--null" | "-d" | "--delimiter" => {
@@ -82,8 +85,10 @@ fn of_other_tools(flag: &str) -> Option<&'static str> {
             "--args-from FILE has a task in each line"
         }
         "-I" | "--replace" => "{} is replaced by the task's line without being told",
-        "-r" | "--min-runs" | "--max-runs" => "how many rounds are timed is --rounds N",
-        "-w" => "rounds that are not timed are --warmup N",
+        "-r" | "--min-runs" | "--max-runs" | "--repeat" | "--runs" | "--iterations" => {
+            "how many rounds are timed is --rounds N"
+        }
+        "-w" | "--warmup-runs" => "rounds that are not timed are --warmup N",
         "-p" => "what is executed before each round is --prepare COMMAND",
         "-i" | "--ignore-failure" => "exit codes that are no failure are --success-codes LIST, such as 0,1",
         "--halt" => "what a failed task leads to is --on-failure POLICY; going on is the default",
@@ -92,14 +97,9 @@ fn of_other_tools(flag: &str) -> Option<&'static str> {
             "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"
         }
         "--retries" => "--on-failure retry:N tries a task again",
-        "--repeat" | "--runs" | "--iterations" => "how many rounds are timed is --rounds N",
-        "--processes" | "--threads" | "--procs" | "-c" | "--cpus" => {
-            "how many at once is --workers N for pool and threads, --in-flight N for process"
-        }
         "-v" | "--verbose" | "--show-output" => {
             "all that was measured is in --json FILE; --output DIR keeps what programs write"
         }
-        "--warmup-runs" => "rounds that are not timed are --warmup N",
         "--setup" => {
             "what is executed before each round is --prepare COMMAND; what is once, you can execute yourself"
         }

@@ -12,7 +12,6 @@ use crate::measure::shortage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
 use crate::stats::{self, Drifts, MIN_ROUNDS, SPREAD_LIMIT};
-use crate::workload::program::output::safe_name;
 use crate::workload::{Io, Kind, OnFailure};
 use failed::{Failed, hint};
 use notice::{Notice, SHORT_ROUND_SECONDS, told_together};
@@ -346,10 +345,14 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let failed = all_failed - untimed;
         let hint = match strategy.engine.is_tool() {
             true => String::new(),
-            false => hint(&document.plan.workload, &first, &safe_name(name)),
+            false => hint(&document.plan.workload, &first),
         };
-        let of_rounds = strategy.rounds.iter().map(|round| round.report.tasks_failed);
-        let more = of_rounds.max().unwrap_or(0).saturating_sub(first.len() as u64);
+        let untold = |round: &Round| {
+            let is_told = |failure: &&TaskFailure| first.iter().any(|shown| shown.task == failure.task);
+            let told = round.report.failures.iter().filter(is_told).count() as u64;
+            round.report.tasks_failed - told.min(round.report.tasks_failed)
+        };
+        let more = strategy.rounds.iter().map(untold).max().unwrap_or(0);
         let (strategies, untimed) = (vec![name], [untimed; 2]);
         let told = Failed { strategies, failed, rounds, untimed, not_tried, first, more, hint };
         notices.push(Notice::TasksFailed(told));
@@ -384,8 +387,10 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let is_own = baseline.name == strategy.name;
         let is_compared = strategy.summary.as_ref().is_some_and(|row| row.speedup_over_baseline.is_some());
         if !document.partial && !is_own && is_compared && pairs < rounds {
+            let reached =
+                baseline.summary.as_ref().and_then(|summary| summary.total_seconds.relative_half_width());
+            let is_precise = run.precision.zip(reached).is_some_and(|(wanted, reached)| reached <= wanted);
             let baseline = baseline.name.as_str();
-            let is_precise = run.precision.is_some() && run.time_budget_seconds.is_none();
             notices.push(Notice::FewerPairs { strategy: name, baseline, pairs, rounds, is_precise });
         }
     }

@@ -258,7 +258,7 @@ impl<'a> Crew<'a> {
                 pid => self.listen(pid as Pid)?,
             }
         }
-        self.end_overdue();
+        // Whoever has ended is reaped first, and so is not overdue.
         self.sweep()?;
         Ok(())
     }

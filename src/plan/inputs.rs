@@ -179,7 +179,7 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
                 "; without --shell each word is taken as it is".to_owned()
             } else if !name.contains('/') && Path::new(name).is_file() {
                 format!("; for the file in the current folder say ./{name}")
-            } else if Path::new(name).is_symlink() {
+            } else if name.contains('/') && Path::new(name).is_symlink() && !Path::new(name).exists() {
                 "; it is a link that leads nowhere".to_owned()
             } else {
                 String::new()

@@ -105,7 +105,7 @@ fn may_be(comparison: &RunComparison, most: f64) -> String {
     match open.is_empty() {
         true => String::new(),
         false => format!(
-            " That something is not cannot be told, though, by these rounds ({}): more of them, or a quieter machine.",
+            " But these rounds do not rule it out of all ({}): that takes more of them, or a quieter machine.",
             open.join("; ")
         ),
     }

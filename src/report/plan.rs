@@ -274,9 +274,11 @@ pub fn write(
         Kind::Call => Some("the function is called"),
         Kind::Synthetic | Kind::File | Kind::Expression => None,
     };
+    let again =
+        if matches!(run.on_failure, OnFailure::Retry(_)) { ", without those tried again" } else { "" };
     let executions = executions.map_or_else(String::new, |what| {
         format!(
-            " In all of these {what} up to {} times, and a few times before, to see how long that takes.",
+            " In all of these {what} up to {} times{again}, and a few times before, to see how long that takes.",
             count(tasks_of_all_rounds(plan))
         )
     });
@@ -329,7 +331,7 @@ fn write_rows(
                 None => "a rule of thumb".into(),
             };
             let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
-            format!("about {time} a round ({tried}), about {memory} at most")
+            format!("about {time} a round ({tried}), some {memory} at its peak")
         });
         let settings = Some(settings_in_words(&strategy.settings)).filter(|settings| !settings.is_empty());
         // A name that does not fit into the column has a line of its own.

@@ -67,7 +67,8 @@ fn of_rounds(document: &Document) -> String {
                 .strategies
                 .iter()
                 .any(|row| row.rounds.iter().any(|round| round.report.tasks_completed > 0));
-            return if has_any { TASKS_FAILED } else { ALL_FAILED }.into();
+            let were_tried = document.strategies.iter().all(|row| row.tasks_not_tried() == 0);
+            return if has_any || !were_tried { TASKS_FAILED } else { ALL_FAILED }.into();
         }
         Outcome::Alone => {
             let took = row(best).map_or(f64::INFINITY, median);

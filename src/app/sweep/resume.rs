@@ -15,9 +15,8 @@ use crate::experiment::workbench::Workbench;
 use crate::saved;
 use crate::study::sweep::{self, Sweep};
 
-/// What is said of a file that is missing when a sweep goes on.
-pub const FROM_HERE: &str =
-    "\n(this is of what was typed when the sweep was begun: it goes on from the folder that it was typed in)";
+/// What is said where what was typed before is wrong now, when a sweep goes on.
+pub const FROM_HERE: &str = "\n(this is of what was typed when the sweep was begun; files that it names are looked for from the folder that you are in now)";
 
 /// The sweep that was exported to `path`.
 pub fn read(path: &Path) -> Result<Sweep, Failure> {

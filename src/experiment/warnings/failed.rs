@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::mode::verify::TaskFailure;
+use crate::workload::program::output::safe_name;
 use crate::workload::{Failure, Kind, WorkloadSpec};
 
 /// What is told of the failed tasks of strategies that failed alike.
@@ -66,7 +67,10 @@ impl fmt::Display for Failed<'_> {
         if *more > 0 {
             write!(f, "; and {more} more in a round")?;
         }
-        f.write_str(hint)
+        match &strategies[..] {
+            [only] => f.write_str(&hint.replace(ANY_STRATEGY, &safe_name(only))),
+            _ => f.write_str(hint),
+        }
     }
 }
 
@@ -75,9 +79,11 @@ pub(super) fn timed_rounds(rounds: usize) -> String {
     if rounds == 1 { "the timed round".into() } else { format!("{rounds} timed rounds") }
 }
 
-/// What may help somebody whose programs fail so, in brackets; nothing where nobody knows. `folder` is that of the strategy,
-/// below the one for what programs write.
-pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &str) -> String {
+/// Stands for the folder of a strategy where it may be that of any.
+const ANY_STRATEGY: &str = "STRATEGY";
+
+/// What may help somebody whose programs fail so, in brackets; nothing where nobody knows.
+pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure]) -> String {
     let Some(program) = &workload.program else { return String::new() };
     let is = |beginning: &str| failures.iter().any(|failure| failure.reason.starts_with(beginning));
     let of_command = workload.kind == Kind::Command && is("exit code");
@@ -99,14 +105,14 @@ pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &
     if let Some(word) = program.words.iter().find(|word| !program.shell && is_of_a_shell(word)) {
         hints.push(format!("without --shell each word is taken as it is, {word:?} too"));
     }
-    if is(&Failure::CannotStart(libc::E2BIG).to_string()) {
+    if workload.kind == Kind::Command && is(&Failure::CannotStart(libc::E2BIG).to_string()) {
         hints.push(
             "a word of a command has at most 131,071 bytes, and all of its words and the environment together what \
-             getconf ARG_MAX says; a worker (--worker) reads lines of any length"
+             getconf ARG_MAX says; a worker (--worker) reads longer lines"
                 .to_owned(),
         );
     }
-    hints.extend(where_to_read(workload, failures, folder));
+    hints.extend(where_to_read(workload, failures));
     if of_command {
         hints.push("where such a code is no failure: --success-codes 0,1".into());
         hints.push(
@@ -118,20 +124,21 @@ pub(super) fn hint(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &
 }
 
 /// Where what the programs of `failures` have written is found, or how it can be kept; `None` where they wrote nothing.
-fn where_to_read(workload: &WorkloadSpec, failures: &[&TaskFailure], folder: &str) -> Option<String> {
+fn where_to_read(workload: &WorkloadSpec, failures: &[&TaskFailure]) -> Option<String> {
     let program = workload.program.as_ref()?;
     let all = |beginning: &str| failures.iter().all(|failure| failure.reason.starts_with(beginning));
     if workload.kind == Kind::Call || all("could not be started") || all(&Failure::TooManyLines.to_string()) {
         return None;
     }
-    match (&program.output, failures.first()) {
+    let mut ran = failures.iter().filter(|failure| !failure.reason.starts_with("could not be started"));
+    match (&program.output, ran.next()) {
         (None, _) => Some("--output DIR keeps what programs write".into()),
         (Some(output), Some(first)) if workload.kind == Kind::Command => {
-            let file = output.join(folder).join(format!("{}.err", first.task));
-            Some(format!("what it wrote: {}", file.display()))
+            let files = output.join(ANY_STRATEGY).join(format!("{}.err", first.task));
+            Some(format!("what it wrote last: {} and .out", files.display()))
         }
         (Some(output), _) => {
-            Some(format!("what they wrote to standard error: {}", output.join(folder).display()))
+            Some(format!("what they wrote to standard error: {}", output.join(ANY_STRATEGY).display()))
         }
     }
 }

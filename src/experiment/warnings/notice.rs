@@ -273,7 +273,7 @@ impl fmt::Display for Notice<'_> {
             }
             Self::FewerPairs { strategy, baseline, pairs, rounds, is_precise } => {
                 let advice = match is_precise {
-                    true => "a smaller --precision, or --rounds without one,",
+                    true => "a smaller --precision, or none,",
                     false => "more --time-budget, or another --baseline,",
                 };
                 let common = if *pairs == 1 { "one round".into() } else { format!("{pairs} rounds") };
@@ -299,13 +299,14 @@ impl fmt::Display for Notice<'_> {
                 )
             }
             Self::TooFewRounds { fewest, of, of_the_best } => {
+                let or_more = if of.len() > 1 { " or more" } else { "" };
                 let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
                 let best = of_the_best.map_or_else(String::new, |(strategies, needed)| {
                     format!(", and {needed} to name the best of {strategies}")
                 });
                 write!(
                     f,
-                    "too few rounds{of} for a verdict: {fewest}, where it takes {MIN_ROUNDS}{best} (--rounds, --time-budget)"
+                    "too few rounds{of} for a verdict: {fewest}{or_more}, where it takes {MIN_ROUNDS}{best} (--rounds, --time-budget)"
                 )
             }
             Self::TooFewForTheBest { fewest, strategies, needed } => write!(
@@ -322,8 +323,8 @@ impl fmt::Display for Notice<'_> {
             ),
             Self::WorkersStart { of } => write!(
                 f,
-                "what workers take to start is part of their first task, and most of the time ({}): with more lines, keeping \
-                 workers brings more",
+                "one task takes most of a round ({}): most likely a worker's first, since its start is part of that, and then keeping \
+                 workers brings more with more lines",
                 each(of, |(name, [longest, middle])| format!(
                     "{name}: longest task {}, one in the middle {}",
                     seconds(*longest),
@@ -372,7 +373,7 @@ impl fmt::Display for Notice<'_> {
                 "{} of {} {} in a carriage return (\\r), as lines of Windows do, and tasks are told it as a part of their line: \
                  tr -d '\\r' takes it away",
                 match lines.carriage_returns {
-                    all if all == lines.count => "all lines".into(),
+                    all if all == lines.count => "all lines that were read".into(),
                     1 => "1 line".into(),
                     some => format!("{} lines", count(some)),
                 },

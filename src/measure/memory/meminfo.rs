@@ -33,9 +33,11 @@ const KEPT_FOR_EACH: u64 = 256 << 10;
 const MOST_FOR_EACH: u64 = 2 << 20;
 /// And at the least, for each that is alive: a stack of 16 KiB, and tables of pages.
 const LEAST_FOR_EACH: u64 = 24 << 10;
+
 /// By how much the machine's use may change, for each process that is alive, while they are looked at one by one: if it is more, what was
 /// used and what they had are of two moments, and the difference is not the kernel's.
 const MOST_MEANWHILE_FOR_EACH: u64 = 4 << 10;
+
 /// Which part of what all processes have the tables of each of them may come to, at the most: eight bytes for every 4 KiB, twice.
 const MOST_FOR_TABLES: u64 = 256;
 /// Which part of it may be in tables that are mostly empty, for all together.
@@ -63,7 +65,7 @@ pub(super) struct Sampler {
     /// The samples in which the processes had the most, by how many they were: some that have only begun to share may seem to have more
     /// than all of them later.
     fullest: BTreeMap<u64, Parts>,
-    /// The same of those in which the machine used as much after the look as before it: these alone tell the kernel's share.
+    /// The same of those in which the machine used nearly as much after the look as before it: these alone tell the kernel's share.
     steady: BTreeMap<u64, Parts>,
     /// The most processes that were alive at once in a sample.
     others: u64,
@@ -182,12 +184,12 @@ impl Sampler {
         let kernel = peak.and_then(|_| {
             let parts = parts.ok_or(Missing::CameAndWent)?;
             if !parts.is_steady {
-                return Err(Missing::BetweenLooks);
+                return Err(Missing::ChangedMeanwhile);
             }
             let seen = more(parts.used).filter(|_| is_seen(&parts)).ok_or(Missing::BetweenLooks)?;
             let kernel = seen.checked_sub(parts.sum.bytes).ok_or(Missing::OthersGaveBack)?;
             if kernel < parts.others * LEAST_FOR_EACH {
-                return Err(Missing::OthersGaveBack);
+                return Err(Missing::LessThanNeeded);
             }
             if is_clear(kernel, MOST_OF_OTHERS_IN_KERNEL) { Ok(kernel) } else { Err(Missing::OthersVary) }
         });

@@ -149,6 +149,10 @@ pub enum Missing {
     NoAccount,
     /// The processes came and went faster than they can be looked at.
     CameAndWent,
+    /// The machine's use changed while the processes were looked at one by one, each time.
+    ChangedMeanwhile,
+    /// Less is left of what the machine used than the kernel needs for so many processes.
+    LessThanNeeded,
     /// The processes began to share what they share while they were looked at, each time.
     StillSharing,
     /// The machine used no more than before, or less than the processes had by themselves.
@@ -171,6 +175,13 @@ impl fmt::Display for Missing {
             Self::NoRound => "the run ended before the round in which it is",
             Self::NoAccount => "no account of it could be read",
             Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
+            Self::ChangedMeanwhile => {
+                "what the machine used changed whenever its processes were looked at one by one: give it longer tasks"
+            }
+            Self::LessThanNeeded => {
+                "less was left for the kernel than so many processes need: others, or processes that had ended before, gave \
+                 memory back meanwhile"
+            }
             Self::StillSharing => {
                 "its processes were only beginning to read what they share whenever they were looked at one by one: give it longer tasks"
             }

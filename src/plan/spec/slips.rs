@@ -1,5 +1,6 @@
 //! What is said of a spec that a parser refuses, in the words of whoever wrote it: which key was meant, and where it belongs.
 
+use crate::mode::Mode;
 use crate::plan::draft::{RunDraft, StrategyDraft, WorkloadDraft, closest};
 
 /// The tables of a spec with the keys that each may have, and how one begins.
@@ -42,7 +43,7 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
         return format!("unknown key '{key}'{place}: keys have _ where flags have -, so expected {name}");
     }
     if let Some((header, _)) = elsewhere().find(|(_, keys)| keys.contains(&name.as_str())) {
-        return format!("unknown key '{key}'{place}: expected below {header}");
+        return format!("unknown key '{key}'{place}: expected {name} below {header}");
     }
     if let Some(close) = closest(&name, known) {
         let header = HEADERS.iter().find(|(table, _)| here.is_none() && *table == close);
@@ -58,7 +59,8 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
 
 fn unknown_value(value: &str, known: &[&str]) -> String {
     let mut several = value.split(',').map(str::trim);
-    if value.contains(',') && several.all(|part| known.contains(&part)) {
+    let are_modes = known.iter().all(|name| Mode::ALL.iter().any(|mode| mode.name() == *name));
+    if are_modes && value.contains(',') && several.all(|part| known.contains(&part)) {
         return format!(
             "'{value}' are several, of which each needs a table of its own: expected one of them, as in mode = \"{}\"",
             known[0]
@@ -78,11 +80,11 @@ mod tests {
             ("[workload]\ntask = 1", "unknown key 'task' in [workload] (did you mean tasks?)"),
             ("[workload]\nargs-from = 'x'", "keys have _ where flags have -, so expected args_from"),
             ("[workload]\nsucces_codes = [0]", "(did you mean success_codes?)"),
-            ("[workload]\nrounds = 5", "unknown key 'rounds' in [workload]: expected below [run]"),
-            ("[run]\ntasks = 5", "unknown key 'tasks' in [run]: expected below [workload]"),
-            ("[run]\nmode = 'pool'", "expected below [[strategy]]"),
+            ("[workload]\nrounds = 5", "unknown key 'rounds' in [workload]: expected rounds below [run]"),
+            ("[run]\ntasks = 5", "unknown key 'tasks' in [run]: expected tasks below [workload]"),
+            ("[run]\nmode = 'pool'", "expected mode below [[strategy]]"),
             ("[run]\nchnuk = 2", "unknown key 'chnuk' in [run] (did you mean chunk, below [[strategy]]?)"),
-            ("cpu = '1ms'", "unknown key 'cpu': expected below [workload]"),
+            ("cpu = '1ms'", "unknown key 'cpu': expected cpu below [workload]"),
             ("[[strategies]]\nmode = 'pool'", "unknown key 'strategies' (did you mean [[strategy]]?)"),
             ("[strategy]\nmode = 'pool'", "expected [[strategy]], in two brackets, before each"),
             (

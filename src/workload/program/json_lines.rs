@@ -10,6 +10,9 @@ use super::lines::Counted;
 /// A line longer than this is not an argument.
 const LONGEST_LINE_BYTES: u64 = 64 << 20;
 
+/// More blank lines than this at the end are no slip.
+const MOST_BLANK: u32 = 100;
+
 /// Reads lines from `source`, `most` of them if it has more, and writes them to `copy`.
 ///
 /// # Errors
@@ -17,6 +20,7 @@ const LONGEST_LINE_BYTES: u64 = 64 << 20;
 pub fn count(source: impl Read, most: Option<u64>, copy: &mut dyn Write) -> anyhow::Result<Counted> {
     let mut source = BufReader::with_capacity(1 << 20, source);
     let (mut count, mut bytes, mut line) = (0, 0, Vec::new());
+    let mut blank = 0;
     while most.is_none_or(|most| count < most) {
         line.clear();
         let read = (&mut source).take(LONGEST_LINE_BYTES + 1).read_until(b'\n', &mut line);
@@ -26,7 +30,14 @@ pub fn count(source: impl Read, most: Option<u64>, copy: &mut dyn Write) -> anyh
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error).context("failed to read"),
         }
+        // Blank lines at the end are nobody's; one before another line is one that somebody forgot to fill.
+        if line.iter().all(u8::is_ascii_whitespace) {
+            blank += 1;
+            ensure!(blank <= MOST_BLANK, "line {} is empty: expected a JSON value in each line", count + 1);
+            continue;
+        }
         count += 1;
+        ensure!(blank == 0, "line {count} is empty: expected a JSON value in each line");
         ensure!(
             line.len() as u64 <= LONGEST_LINE_BYTES,
             "line {count} is longer than {}: expected a JSON value in each line",
@@ -48,7 +59,6 @@ fn check(line: &[u8], number: u64) -> anyhow::Result<()> {
             error.valid_up_to() + 1
         ),
     };
-    ensure!(!text.trim().is_empty(), "line {number} is empty: expected a JSON value in each line");
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         // The reader counts lines too, of which it sees one.
         let why = error.to_string();
@@ -102,5 +112,10 @@ mod tests {
         assert_eq!(copy, b"1\r\n{\"a\": [null]}\n\"x\"");
         assert_eq!(count(&b"1\n2\nbroken"[..], Some(2), &mut io::sink()).unwrap(), counted(2, 4));
         assert_eq!(count(&b""[..], None, &mut io::sink()).unwrap(), counted(0, 0));
+        assert_eq!(
+            count(&b"1\n2\n\n \r\n"[..], None, &mut io::sink()).unwrap(),
+            counted(2, 4),
+            "blank lines at the end"
+        );
     }
 }
