@@ -187,7 +187,7 @@ fn a_name_that_does_not_fit_goes_on_below_itself_setting_by_setting() {
     for (others, expected) in [
         (18, vec![NAME]),
         (40, vec!["pool:workers=2:chunk=16", ":transport=shared-memory:start=fork"]),
-        (60, vec!["pool", ":workers=2", ":chunk=16", ":transport=", "shared-memory", ":start=fork"]),
+        (60, vec!["pool:workers=2", ":chunk=16", ":transport=", "shared-memory", ":start=fork"]),
     ] {
         let mut grid = Grid::new(&["strategy", "figures"]);
         grid.rows.push(vec![Cell::new(NAME), Cell::new("x".repeat(others))]);
