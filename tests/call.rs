@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::programs::{alive_with, assert_gone, hour, last, reasons, run};
-use common::{Finished, Sandbox, digest, has_python, parse, rounds};
+use common::{Finished, Sandbox, digest, flowing, has_python, parse, rounds};
 use nix::sys::signal::Signal;
 use procbench::engine::Engine;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32, expected: &str) -> 
 
 /// What was printed, in one line.
 fn unwrapped(finished: &Finished) -> String {
-    finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    flowing(&finished.stdout)
 }
 
 #[test]

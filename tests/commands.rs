@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::programs::{MODES, last, reasons, run};
-use common::{Sandbox, digest, skip};
+use common::{Sandbox, digest, flowing, skip};
 
 #[test]
 fn each_task_is_one_command_in_every_mode() {
@@ -32,7 +32,7 @@ fn whoever_starts_programs_is_told_that_strangers_cannot_be_told_from_them() {
     if !Path::new("/proc/stat").exists() {
         return skip("whoever_starts_programs", "there is no /proc/stat to count new processes in");
     }
-    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flowing = flowing(&finished.stdout);
     let said = "processes started by others are not known: those that the tasks' programs start are counted with them";
     assert!(flowing.contains(said), "{flowing}");
 }
@@ -254,10 +254,14 @@ fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
         ("--jobs=4", "--in-flight N"),
         ("-0", "--args-from"),
         ("-r 5", "--rounds N"),
+        ("--repeat 3", "--rounds N"),
+        ("--processes 4", "--workers N"),
+        ("--verbose", "--json FILE"),
         ("--ignore-failure", "--success-codes"),
     ] {
         let finished = sandbox.run(flags.split(' ').chain(["--", "true"])).expect_code(2);
         assert!(finished.stderr.contains("tip: ") && finished.stderr.contains(name), "{finished:?}");
+        assert!(!finished.stderr.contains("as a value"), "what stands behind -- is executed: {finished:?}");
     }
 }
 
@@ -268,7 +272,7 @@ fn what_the_kernel_refuses_to_start_is_told_too() {
     for mode in MODES {
         let arguments = ["--rounds", "1", "-m", mode, "--args-from", "long.txt", "--", "true"];
         let (document, finished) = run(&sandbox, &arguments);
-        let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = flowing(&finished.stderr);
         assert!(said.contains("a word of a command has at most 131,071 bytes"), "{said}");
         let round = last(&document, mode);
         assert_eq!(reasons(round), [(1, "could not be started: Argument list too long")], "{mode}");
@@ -353,7 +357,7 @@ fn whoever_keeps_what_commands_write_is_told_where_to_read_why_they_failed() {
     let arguments =
         ["-n", "5", "--rounds", "1", "-m", "serial", "--output", "kept", "--", "cat", "missing", "|", "sort"];
     let finished = sandbox.run(arguments).expect_code(1);
-    let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = flowing(&finished.stderr);
     assert!(said.contains("what it wrote last: kept/serial/0.err and .out"), "{said}");
     let written = fs::read_to_string(sandbox.path("kept/serial/0.err")).expect("what it wrote");
     assert!(written.contains("missing"), "{written}");
@@ -373,7 +377,7 @@ fn lines_that_end_as_those_of_windows_do_are_pointed_out() {
         sandbox.write("lines.txt", lines);
         let finished =
             sandbox.run(["--args-from", "lines.txt", "--rounds", "1", "-m", "serial", "--", "true"]);
-        let said = finished.expect_code(0).stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = flowing(&finished.expect_code(0).stderr);
         assert!(said.contains(told), "{told}: {said}");
     }
     sandbox.write("lines.txt", "a\n\rb\n");

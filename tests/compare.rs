@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Finished, Sandbox};
+use common::{Finished, Sandbox, flowing};
 use procbench::document::comparison::RunComparison;
 use procbench::document::{Document, Warning};
 use procbench::exit;
@@ -174,7 +174,7 @@ fn who_passes_only_since_nobody_could_tell_is_named() {
     let said = |times: &[f64]| {
         fixture.with(&[&STEADY, times], |_| {});
         let finished = fixture.compare(&["--fail-if-slower", "5%"]).expect_code(0);
-        finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+        flowing(&finished.stdout)
     };
     let wild = [1.00, 1.60, 0.70, 1.00, 1.50, 0.60, 1.10];
     let told = said(&wild);
@@ -233,11 +233,11 @@ fn what_cannot_be_compared_is_refused_unless_told_to() {
     for (flag, why, change) in cases {
         fixture.with(&[&STEADY, &STEADY], change);
         let refused = fixture.compare(&[]).expect_code(2);
-        let error = refused.error().split_whitespace().collect::<Vec<_>>().join(" ");
+        let error = flowing(refused.error());
         assert!(error.contains(why) && error.contains(flag), "{why}, {flag}: {error}");
         assert_eq!(refused.stdout, "");
         let told = fixture.compare(&[flag]).expect_code(0);
-        let said = told.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = flowing(&told.stderr);
         assert!(said.contains(why), "a difference that was allowed is a warning: {said}");
     }
 }

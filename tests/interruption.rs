@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::os::unix::process::CommandExt;
 
-use common::{Finished, Running, Sandbox, bit_of, digest, kill, parse, row, threads_of};
+use common::{Finished, Running, Sandbox, bit_of, digest, flowing, kill, parse, row, threads_of};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -75,7 +75,7 @@ fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
             let cut = document.cut_off.as_ref().expect("the round that was cut off");
             assert_eq!((cut.strategy.as_str(), cut.tasks_done), (mode, Some(0)), "{cut:?}");
             assert!(cut.tasks > 0 && cut.seconds > 0.0, "{cut:?}");
-            let said = finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            let said = flowing(&finished.stderr);
             assert!(said.contains(&format!("{mode} was in a round, 0 of {} task", cut.tasks)), "{said}");
             assert!(!said.contains("too few rounds"), "who has ended it knows that: {said}");
             assert!(document.strategies.iter().all(|row| row.rounds.is_empty() && row.summary.is_none()));

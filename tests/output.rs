@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::time::Duration;
 
-use common::{Finished, Sandbox, digest, parse, rounds, row, skip, terminal};
+use common::{Finished, Sandbox, digest, flowing, parse, rounds, row, skip, terminal};
 use procbench::document::{Document, StrategyResult};
 use procbench::plan::draft::Draft;
 use procbench::plan::{Machine, Plan};
@@ -224,7 +224,7 @@ fn the_result_is_given_in_the_articles_words_and_in_one_sentence() {
         let summary = row(&document, name).summary.as_ref().expect("a summary");
         seconds(summary.total_seconds.median)
     };
-    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flowing = flowing(&finished.stdout);
     for part in [
         format!("Without using the pool: {}", median("serial")),
         format!("Threads: {}", median("threads")),
@@ -259,7 +259,7 @@ fn the_sentence_is_the_same_of_what_older_versions_saved_and_careful_of_what_was
 fn too_few_rounds_are_no_verdict() {
     let (document, finished) = Sandbox::new().report("-n 20 --rounds 2 -m serial,pool");
     assert!(finished.stdout.contains("* too few rounds for an interval or a verdict"), "{}", finished.stdout);
-    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flowing = flowing(&finished.stdout);
     assert!(flowing.contains("too few rounds for a verdict (--rounds 5 or more)"), "{}", finished.stdout);
     assert!(finished.stderr.contains("too few rounds for a verdict: 2"), "{}", finished.stderr);
     assert!(document.warnings.iter().any(|warning| warning.code == "too_few_rounds"));
@@ -395,7 +395,7 @@ fn a_dry_run_shows_the_plan_and_runs_nothing() {
         assert!(finished.stdout.contains(part), "no {part:?} in\n{}", finished.stdout);
     }
     assert_eq!(finished.stdout.matches("(a rule of thumb)").count(), 4, "no task can be tried: {finished:?}");
-    let flowing = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flowing = flowing(&finished.stdout);
     for part in ["7 timed rounds", "seed 42", "baseline serial", "nothing was run"] {
         assert!(flowing.to_lowercase().contains(part), "no {part:?} in\n{}", finished.stdout);
     }

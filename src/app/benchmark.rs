@@ -12,7 +12,7 @@ use crate::document::Document;
 use crate::experiment;
 use crate::experiment::workbench::{Job, Workbench};
 use crate::plan::draft::Draft;
-use crate::plan::inputs::make_output_folders;
+use crate::plan::inputs::make_folders_of_strategies;
 use crate::plan::spec;
 use crate::report::exports::Exports;
 use crate::report::grid::terminal_columns;
@@ -41,7 +41,7 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     if flags.dry_run {
         return dry_run(&job, &bench);
     }
-    make_output_folders(&job.plan)?;
+    make_folders_of_strategies(&job.plan)?;
     if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
         // What a file would have executed is seen before it is.
         ignore_closed(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;

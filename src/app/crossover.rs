@@ -14,7 +14,7 @@ use crate::experiment::RunError;
 use crate::experiment::course::{Course, Took};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::Workbench;
-use crate::plan::inputs::make_output_folders;
+use crate::plan::inputs::make_folders_of_strategies;
 use crate::plan::vary::{Key, Range, Unit, Value};
 use crate::report::progress::{Part, Progress};
 use crate::stats::{self, Verdict};
@@ -280,7 +280,7 @@ impl Field<'_> {
         }
         let checked = self.cells.check(&[(self.key.name, value)], &self.bench)?;
         let job = self.bench.prepare(checked).map_err(Failure::from)?;
-        make_output_folders(&job.plan).map_err(Failure::from)?;
+        make_folders_of_strategies(&job.plan).map_err(Failure::from)?;
         let before = forks_of(&self.courses);
         let mut course = self.bench.begin(job, self.bench.signals())?;
         if course.pilot(self.deadline, &mut observer)?.is_err() {

@@ -11,7 +11,7 @@ use crate::document::head::{Head, Kind};
 use crate::experiment::workbench::{Checked, Workbench};
 use crate::experiment::{self, RunError};
 use crate::plan::draft::Draft;
-use crate::plan::inputs::make_output_folders;
+use crate::plan::inputs::make_folders_of_strategies;
 use crate::plan::vary::Variable;
 use crate::plan::{DEFAULT_SEED, Plan};
 use crate::report::exports::Exports;
@@ -215,7 +215,7 @@ fn carry_out(
         let Some(at) = sweep.next() else { break Ok(exit::SUCCESS) };
         let cell = &sweep.cells[at];
         let job = bench.prepare(check(cell, sweep, cells, bench)?)?;
-        make_output_folders(&job.plan)?;
+        make_folders_of_strategies(&job.plan)?;
         let part =
             format!("cell {}/{}, {}", sweep.done() + 1, sweep.cells.len(), cell.name(&sweep.variables));
         match bench.run(&job, &mut Part::new(&mut progress, part)) {

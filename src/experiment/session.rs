@@ -1,7 +1,6 @@
 //! Round after round: in which order, with what made ready, and whether they agree.
 
 use super::*;
-use crate::document::CutOff;
 use crate::measure::memory::{Choice, Method};
 use crate::mode::Mode;
 use crate::plan::SEVERAL_MEMORY_ROUNDS;

@@ -112,7 +112,7 @@ pub fn make_output_folder(plan: &Plan) -> Result<(), PlanError> {
 ///
 /// # Errors
 /// If one cannot be made, or not be written into.
-pub fn make_output_folders(plan: &Plan) -> Result<(), PlanError> {
+pub fn make_folders_of_strategies(plan: &Plan) -> Result<(), PlanError> {
     make_output_folder(plan)?;
     let Some(folder) = output_of(plan) else { return Ok(()) };
     for row in &plan.strategies {

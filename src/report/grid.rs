@@ -23,6 +23,9 @@ pub fn table_width() -> usize {
     terminal_columns().map_or(WIDTH, |columns| columns.max(WIDTH))
 }
 
+/// Where all columns have to share the room, this much stays for names: the longest mode, or `:workers=64`.
+const SHARED_ROOM: usize = 12;
+
 /// A header and rows; the first column names the row, the others are figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grid {
@@ -121,8 +124,6 @@ impl Grid {
             self.header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)),
         );
         let room = self.room_for_names();
-        // Where all columns have to share, this much stays for names: the longest mode, or `:workers=64`.
-        const SHARED_ROOM: usize = 12;
         let room_for_name = room.unwrap_or(SHARED_ROOM);
         for row in &self.rows {
             table.add_row(row.iter().enumerate().map(|(place, cell)| {
@@ -159,8 +160,8 @@ impl Grid {
     }
 }
 
-/// The name of a strategy in lines of at most `columns`, broken before the colons of its settings, and
-/// within one that is longer still.
+/// The name of a strategy in lines of at most `columns`, broken before the colons of its settings, and within
+/// one that is longer still behind `=` and `_`.
 fn in_pieces(name: &str, columns: usize) -> String {
     if name.chars().count() <= columns {
         return name.to_owned();

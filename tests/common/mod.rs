@@ -463,6 +463,11 @@ impl Finished {
     }
 }
 
+/// `text` in one line, wherever its lines were broken.
+pub fn flowing(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The row called `name`.
 #[track_caller]
 pub fn row<'a>(document: &'a Document, name: &str) -> &'a StrategyResult {

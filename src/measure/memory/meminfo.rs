@@ -77,8 +77,6 @@ pub(super) struct Sampler {
 struct Parts {
     used: u64,
     sum: Sum,
-    /// How many processes there were besides the runner.
-    others: u64,
     /// Whether both are of one moment, as far as can be told.
     is_steady: bool,
 }
@@ -126,7 +124,7 @@ impl Sampler {
         // To look at many processes takes milliseconds, in which others may be started, or get what they will have.
         let most = SETTLED_BYTES.max(look.others * MOST_MEANWHILE_FOR_EACH);
         let is_steady = used_bytes().is_some_and(|after| after.abs_diff(used) <= most);
-        let parts = Parts { used, sum, others: look.others, is_steady };
+        let parts = Parts { used, sum, is_steady };
         if self.highest.is_none_or(|highest| used > highest.used) {
             self.highest = Some(parts);
         }
@@ -188,7 +186,7 @@ impl Sampler {
             }
             let seen = more(parts.used).filter(|_| is_seen(&parts)).ok_or(Missing::BetweenLooks)?;
             let kernel = seen.checked_sub(parts.sum.bytes).ok_or(Missing::OthersGaveBack)?;
-            if kernel < parts.others * LEAST_FOR_EACH {
+            if kernel < parts.sum.others * LEAST_FOR_EACH {
                 return Err(Missing::LessThanNeeded);
             }
             if is_clear(kernel, MOST_OF_OTHERS_IN_KERNEL) { Ok(kernel) } else { Err(Missing::OthersVary) }

@@ -28,7 +28,7 @@ pub(super) struct Sum {
     /// Without pages of files, which are page cache, as far as the kernel tells them apart (since 5.4).
     pub(super) bytes: u64,
     /// Processes beside the runner.
-    others: u64,
+    pub(super) others: u64,
     /// How many of them were read; they speak for all.
     pub(super) read: u64,
 }

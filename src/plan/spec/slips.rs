@@ -3,13 +3,21 @@
 use crate::mode::Mode;
 use crate::plan::draft::{RunDraft, StrategyDraft, WorkloadDraft, closest};
 
-/// The tables of a spec with the keys that each may have, and how one begins.
-const TABLES: [(&str, &[&str]); 3] =
-    [("[workload]", WorkloadDraft::KEYS), ("[run]", RunDraft::KEYS), ("[[strategy]]", StrategyDraft::KEYS)];
+/// A table of a spec.
+struct Table {
+    name: &'static str,
+    /// How it begins.
+    header: &'static str,
+    /// The keys that it may have; none of one whose keys are flags.
+    keys: &'static [&'static str],
+}
 
-/// How each table begins, by its name.
-const HEADERS: [(&str, &str); 4] =
-    [("workload", "[workload]"), ("run", "[run]"), ("strategy", "[[strategy]]"), ("vary", "[vary]")];
+const TABLES: [Table; 4] = [
+    Table { name: "workload", header: "[workload]", keys: WorkloadDraft::KEYS },
+    Table { name: "run", header: "[run]", keys: RunDraft::KEYS },
+    Table { name: "strategy", header: "[[strategy]]", keys: StrategyDraft::KEYS },
+    Table { name: "vary", header: "[vary]", keys: &[] },
+];
 
 /// What the parser says in `message` of the piece `found` of a spec, in other words where there are better ones.
 pub(super) fn in_words(message: &str, found: &str) -> String {
@@ -36,21 +44,21 @@ fn refused<'a>(what: &str, message: &'a str) -> Option<(&'a str, Vec<&'a str>)> 
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
     let name = key.replace('-', "_");
-    let here = TABLES.iter().find(|(_, keys)| keys == &known).map(|(header, _)| *header);
-    let elsewhere = || TABLES.iter().filter(|(header, _)| Some(*header) != here);
+    let here = TABLES.iter().find(|table| table.keys == known).map(|table| table.header);
+    let elsewhere = || TABLES.iter().filter(|table| Some(table.header) != here);
     let place = here.map_or_else(String::new, |header| format!(" in {header}"));
     if known.contains(&name.as_str()) {
         return format!("unknown key '{key}'{place}: keys have _ where flags have -, so expected {name}");
     }
-    if let Some((header, _)) = elsewhere().find(|(_, keys)| keys.contains(&name.as_str())) {
+    if let Some(Table { header, .. }) = elsewhere().find(|table| table.keys.contains(&name.as_str())) {
         return format!("unknown key '{key}'{place}: expected {name} below {header}");
     }
     if let Some(close) = closest(&name, known) {
-        let header = HEADERS.iter().find(|(table, _)| here.is_none() && *table == close);
-        let meant = header.map_or(close, |(_, header)| header);
+        let table = TABLES.iter().find(|table| here.is_none() && table.name == close);
+        let meant = table.map_or(close, |table| table.header);
         return format!("unknown key '{key}'{place} (did you mean {meant}?)");
     }
-    let far = elsewhere().find_map(|(header, keys)| Some((header, closest(&name, keys)?)));
+    let far = elsewhere().find_map(|table| Some((table.header, closest(&name, table.keys)?)));
     if let Some((header, close)) = far {
         return format!("unknown key '{key}'{place} (did you mean {close}, below {header}?)");
     }
