@@ -7,11 +7,11 @@ use super::arguments::ArgumentRing;
 use super::ledger::Note;
 use super::{Common, Station};
 use crate::mode::Board;
-use crate::mode::board::execute_bare;
+use crate::mode::board::{execute_bare, timed};
 use crate::mode::stamps::Cursor;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
-use crate::workload::{Executor, Meter, Workload};
+use crate::workload::{Executor, Meter, Word, Workload};
 
 /// Takes what is left of `inherited`, then claims chunk after chunk until there are no more: the one at the spare station, who
 /// is there for what he inherits, claims nothing.
@@ -25,14 +25,15 @@ pub(super) fn work<W: Workload>(
     let is_spare = station + 1 == stations.len();
     let station = &stations[station];
     let queue = Queue { next: &counter[0].next, chunk: *chunk, tasks: *tasks };
+    let mut holder = Holder { station, side: 0 };
     if let Some(range) = &inherited {
-        station.hold(range, 0);
+        holder.hold(range, 0);
     }
     let mut meter = Meter::default();
     let executor = workload.executor(&mut meter);
     station.publish_start(&meter);
     let cursor = board.stamps.cursor();
-    let mut worker = Worker { board, arguments, station, executor, meter, cursor };
+    let mut worker = Worker { board, arguments, holder, executor, meter, cursor };
     station.ready_at.store(monotonic_nanoseconds(), Relaxed);
     if let Some(range) = inherited {
         for task in range {
@@ -47,7 +48,7 @@ pub(super) fn work<W: Workload>(
             false => worker.execute_all(&queue),
         }
     }
-    station.hold(&(queue.tasks..queue.tasks), worker.meter.executed);
+    worker.holder.hold(&(queue.tasks..queue.tasks), worker.meter.executed);
     station.finished_at.store(monotonic_nanoseconds(), Release);
 }
 
@@ -69,18 +70,29 @@ impl Queue<'_> {
     }
 }
 
-impl Station {
+/// Who notes at a station what it holds.
+#[derive(Clone, Copy)]
+struct Holder<'a> {
+    station: &'a Station,
+    /// Which of the two counts of tasks executed before counts now. Not read from the station each time: where the next store
+    /// goes would wait for that, and with it the next claim, which then takes half as long again.
+    side: u64,
+}
+
+impl Holder<'_> {
     /// Notes that `range` is held from now on, by a worker that has executed so many tasks before.
     #[inline]
-    fn hold(&self, range: &Range<u64>, executed_before: u64) {
-        // Whoever holds wrote the start last, so it is its own to read.
-        let side = 1 - self.held_start_and_side.load(Relaxed) % 2;
-        let before = if side == 0 { &self.executed_before } else { &self.executed_before_in_turn };
+    fn hold(&mut self, range: &Range<u64>, executed_before: u64) {
+        let station = self.station;
+        self.side ^= 1;
+        let before = if self.side == 0 { &station.executed_before } else { &station.executed_before_in_turn };
         before.store(executed_before, Release);
-        self.held_start_and_side.store(range.start * 2 + side, Release);
-        self.held_end.store(range.end, Release);
+        station.held_start_and_side.store(range.start * 2 + self.side, Release);
+        station.held_end.store(range.end, Release);
     }
+}
 
+impl Station {
     /// What it says: for the parent.
     pub(super) fn note(&self) -> Note {
         Note {
@@ -115,7 +127,7 @@ impl Station {
 struct Worker<'a, E> {
     board: &'a mut Board,
     arguments: &'a ArgumentRing,
-    station: &'a Station,
+    holder: Holder<'a>,
     executor: E,
     meter: Meter,
     cursor: Cursor,
@@ -127,7 +139,7 @@ impl<E: Executor> Worker<'_, E> {
     fn execute_one(&mut self, task: u64) {
         let argument = self.arguments.wait_for(task);
         let word = self.board.execute(&mut self.executor, task, argument, &mut self.meter);
-        self.station.publish(&self.meter);
+        self.holder.station.publish(&self.meter);
         self.board.publish(task, word);
         self.arguments.release(task);
     }
@@ -135,33 +147,58 @@ impl<E: Executor> Worker<'_, E> {
     /// Claims and executes until there are no more.
     fn execute_all(&mut self, queue: &Queue<'_>) {
         while let Some(range) = queue.claim() {
-            self.station.hold(&range, self.meter.executed);
+            self.holder.hold(&range, self.meter.executed);
             range.for_each(|task| self.execute_one(task));
         }
     }
 
     /// The same for tasks that have neither argument nor result bytes.
     fn execute_bare(&mut self, queue: &Queue<'_>) {
-        let station = self.station;
+        let station = self.holder.station;
         // What no task can change was said when the worker had started.
-        match self.executor.meters() {
-            true => self.claim_bare(queue, |meter| station.publish(meter)),
-            false => self.claim_bare(queue, |_| {}),
+        match (self.executor.meters(), queue.chunk) {
+            (true, 1) => self.claim_one_by_one(queue, |meter| station.publish(meter)),
+            (false, 1) => self.claim_one_by_one(queue, |_| {}),
+            (true, _) => self.claim_bare(queue, |meter| station.publish(meter)),
+            (false, _) => self.claim_bare(queue, |_| {}),
         }
     }
 
-    /// A function of its own, so that what is claimed task by task has the registers to itself: what else is done between two
-    /// claims shows.
+    /// A claim for each task: nothing is between two but what has to be, and all that is needed for it stays in registers. What
+    /// is put aside in memory has to be there before the next claim is made.
+    #[inline(never)]
+    fn claim_one_by_one(&mut self, queue: &Queue<'_>, note: impl Fn(&Meter)) {
+        let (mut holder, mut cursor) = (self.holder, self.cursor);
+        let (words, stamps) = (self.board.words(0..queue.tasks), &self.board.stamps);
+        let mut executed = self.meter.executed;
+        // As in [`Queue::claim`], without the end of a range.
+        while let task = queue.next.fetch_add(1, Release)
+            && let Some(word) = words.get(task as usize)
+        {
+            holder.hold(&(task..task + 1), executed);
+            let result = match cursor.at_or_after(task) > task {
+                true => self.executor.execute(task, &[], &mut [], &mut self.meter),
+                false => timed(stamps, task, || self.executor.execute(task, &[], &mut [], &mut self.meter)),
+            };
+            executed += u64::from(result.is_ok());
+            note(&self.meter);
+            word.store(Word::new(result).0, Release);
+        }
+        self.meter.executed = executed;
+        self.holder = holder;
+    }
+
+    /// A function of its own, so that it has the registers to itself.
     #[inline(never)]
     fn claim_bare(&mut self, queue: &Queue<'_>, note: impl Fn(&Meter)) {
-        let (station, mut meter, mut cursor) = (self.station, self.meter, self.cursor);
+        let (mut holder, mut meter, mut cursor) = (self.holder, self.meter, self.cursor);
         let (words, stamps) = (self.board.words(0..queue.tasks), &self.board.stamps);
         while let Some(range) = queue.claim() {
-            station.hold(&range, meter.executed);
+            holder.hold(&range, meter.executed);
             let words = &words[range.start as usize..range.end as usize];
             let stamps = (stamps, &mut cursor);
             execute_bare(&mut self.executor, range.start, words, stamps, &mut meter, &note);
         }
-        self.meter = meter;
+        (self.meter, self.holder) = (meter, holder);
     }
 }
