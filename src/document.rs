@@ -353,6 +353,8 @@ pub enum PerAliveMissing {
     NoMore,
     /// Not all had touched their memory when there was most.
     NotAllTouched,
+    /// What the kernel holds for other programs changes by as much.
+    OthersVary,
     /// The parent may have kept as much of what it passed on to them by pipes, and of what they passed back.
     OfParent,
 }
@@ -366,6 +368,9 @@ impl fmt::Display for PerAliveMissing {
             Self::TooShort => "its tasks end sooner than the kernel takes back what they had",
             Self::NoMore => "no more was found than without them",
             Self::NotAllTouched => "not all had touched their memory when there was most",
+            Self::OthersVary => {
+                "what the kernel holds for other programs changes by too much to tell that from it"
+            }
             Self::OfParent => "arguments and results that its parent holds cannot be told from it",
         })
     }

@@ -10,6 +10,9 @@ use procbench::measure::memory::{MemoryReading, Method, Missing, PeakFrom};
 
 const MIB: u64 = 1 << 20;
 
+/// Why the kernel's share of a round may not be told where others start and end processes meanwhile.
+const OF_OTHERS: [Missing; 3] = [Missing::OthersVary, Missing::LessThanNeeded, Missing::ChangedMeanwhile];
+
 /// One at a time: by one of the methods the whole machine is looked at.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -59,7 +62,7 @@ fn is_within(found: u64, expected: u64, part: f64) -> bool {
 #[test]
 fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
     let _alone = alone();
-    for method in ["cgroup", "pss"] {
+    for method in ["cgroup", "meminfo", "pss"] {
         let workload = "-n 200 --memory 1MiB --io-wait WAIT -m process";
         // To be alive at once is not enough: where each is looked at, it takes its time, and an account is divided into user and
         // kernel memory at a moment that need not be that of its peak.
@@ -67,7 +70,8 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
             let MemoryReading { peak_bytes, user_bytes, kernel_bytes, .. } = memory.reading;
             let is_divided = match (peak_bytes, user_bytes, kernel_bytes) {
                 (Some(peak), Some(user), Some(kernel)) => is_within(user + kernel, peak, 0.02),
-                _ => method == "pss" && user_bytes.is_some(),
+                // What others start and end may be too much for the kernel's share to be told, but is in no process's own.
+                _ => method != "cgroup" && user_bytes.is_some(),
             };
             // Nor need those who are alive have written all of theirs yet.
             let have_all = memory.per_alive_missing != Some(PerAliveMissing::NotAllTouched);
@@ -86,8 +90,14 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
                 assert_eq!(memory.reading.kernel_missing, Some(Missing::NotInPss));
                 assert!(memory.reading.processes_read.is_some_and(|read| (1..=64).contains(&read)));
             }
+            Method::Meminfo if kernel_bytes.is_none() => {
+                let why = memory.reading.kernel_missing.expect("a reason");
+                assert!(OF_OTHERS.contains(&why), "{memory:?}");
+                skip("two_hundred_processes", &format!("{method}: {why}"));
+            }
             _ => {
                 let kernel = kernel_bytes.expect("the kernel's share");
+                assert!(kernel < 200 * 256 * 1024, "not much more than that: {memory:?}");
                 assert!(
                     peak_bytes.is_some_and(|peak| peak >= user + kernel),
                     "the peak is the most: {memory:?}"
@@ -96,34 +106,6 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
             }
         }
     }
-}
-
-#[test]
-fn the_machines_use_of_memory_grows_by_what_two_hundred_processes_hold() {
-    let _alone = alone();
-    let test = "the_machines_use_of_memory_grows";
-    let mut found = Vec::new();
-    for wait in ["500ms", "1s", "2s", "4s", "8s"] {
-        let workload = format!("-n 200 --memory 1MiB --io-wait {wait} -m process");
-        let Some(memory) = measured(test, "meminfo", &workload) else { return };
-        let MemoryReading { peak_bytes, user_bytes, kernel_bytes, page_cache_bytes, .. } = memory.reading;
-        assert_eq!((memory.method, page_cache_bytes), (Method::Meminfo, None));
-        if let Some((user, kernel)) = user_bytes.zip(kernel_bytes) {
-            assert!(peak_bytes.is_some_and(|peak| peak >= user + kernel), "{memory:?}");
-            if memory.peak_alive == 200 && is_within(user, 200 * MIB, 0.05) && kernel >= 200 * 16 * 1024 {
-                return;
-            }
-        }
-        found.push(memory.reading);
-    }
-    // What others take or give back meanwhile is in these figures; but not the same each time.
-    let known: Vec<u64> = found
-        .iter()
-        .filter_map(|reading| reading.user_bytes.filter(|_| reading.peak_bytes.is_some()))
-        .collect();
-    let spread = known.iter().max().zip(known.iter().min()).map(|(most, least)| most - least);
-    assert!(known.len() < 3 || spread > Some(20 * MIB), "the same each time, and not 200 MiB: {found:?}");
-    skip(test, &format!("others took or gave back memory each time: {found:?}"));
 }
 
 #[test]
@@ -215,15 +197,16 @@ fn memory_that_all_share_is_counted_once() {
     let _alone = alone();
     // Twenty workers see a hundred mebibytes of results, of which each writes five.
     let workload = "-n 20 --result-size 5MiB --io-wait WAIT -m pool:workers=20:chunk=1";
-    for method in ["cgroup", "pss"] {
+    for method in ["cgroup", "meminfo", "pss"] {
         let are_written = |memory: &Memory| memory.reading.user_bytes.is_some_and(|user| user >= 95 * MIB);
         let memory = measured_at_once("memory_that_all_share", method, workload, are_written);
         let Some(memory) = memory else { continue };
         let user = memory.reading.user_bytes.expect("the processes' share");
         // Every page is touched by one worker and seen by all.
         assert!((95 * MIB..130 * MIB).contains(&user), "{method}: {memory:?}");
-        let per_worker = memory.per_task_alive_bytes.expect("a share for each worker");
-        assert!(per_worker < 2 * MIB, "the results are the parent's: {memory:?}");
+        let per_worker = memory.per_task_alive_bytes;
+        assert!(per_worker.is_none_or(|each| each < 2 * MIB), "the results are the parent's: {memory:?}");
+        assert!(per_worker.is_some() || memory.method.is_sampled(), "a share for each worker: {memory:?}");
     }
 }
 
@@ -231,7 +214,7 @@ fn memory_that_all_share_is_counted_once() {
 fn the_parents_memory_is_counted_once_however_many_children_inherit_it() {
     let _alone = alone();
     let workload = "-n 30 --parent-memory 50MiB --io-wait WAIT -m process";
-    for method in ["cgroup", "pss"] {
+    for method in ["cgroup", "meminfo", "pss"] {
         let memory = measured_at_once("the_parents_memory", method, workload, |memory| {
             memory.peak_alive == 30 && memory.reading.user_bytes.is_some()
         });
@@ -252,7 +235,7 @@ fn private_memory_is_given_back_after_each_task_in_every_mode() {
         ("process:in-flight=3", 3),
     ] {
         let workload = format!("-n 12 --memory 10MiB --io-wait WAIT -m {mode}");
-        for method in ["cgroup", "pss"] {
+        for method in ["cgroup", "meminfo", "pss"] {
             let held_by = |memory: &Memory| {
                 let user = memory.reading.user_bytes.unwrap_or(0);
                 user.saturating_sub(memory.reading.runner_bytes.expect("the runner's share"))
@@ -274,13 +257,16 @@ fn arguments_that_a_pool_has_sent_through_its_pipes_are_not_kept() {
     // As much comes back as goes out, so that every worker has something to be sent at all times.
     const RESULTS: u64 = 60 * MIB;
     let workload = "-n 60 --arg-size 1MiB --result-size 1MiB -m pool:workers=2:chunk=1:transport=pipe";
-    for method in ["cgroup", "pss"] {
+    for method in ["cgroup", "meminfo", "pss"] {
         let Some(memory) = measured("arguments_that_a_pool_has_sent", method, workload) else { continue };
         let Some(peak) = memory.reading.peak_bytes else { continue };
         // Two arguments for each worker, and twice that while they are sent, on either side.
         let most = RESULTS + 2 * 2 * 3 * MIB + 8 * MIB;
         assert!(peak < most, "{method}: {peak}, expected at most {most}");
-        assert!(method == "pss" || peak > RESULTS, "{method}: the results are there in the end: {peak}");
+        assert!(
+            memory.method.is_sampled() || peak > RESULTS,
+            "{method}: the results are there in the end: {peak}"
+        );
     }
 }
 
@@ -289,18 +275,18 @@ fn shared_input_is_counted_once_however_many_processes_read_it() {
     let _alone = alone();
     for mode in ["pool:workers=12:chunk=1", "process"] {
         let workload = format!("-n 12 --shared 25MiB --io-wait WAIT -m {mode}");
-        for method in ["cgroup", "pss"] {
+        for method in ["cgroup", "meminfo", "pss"] {
             let memory = measured_at_once("shared_input_is_counted_once", method, &workload, |memory| {
-                let few = if memory.method == Method::Pss { 45 * MIB } else { u64::MAX };
+                let few = if memory.method.is_sampled() { 45 * MIB } else { u64::MAX };
                 memory.peak_alive == 12 && memory.reading.user_bytes.is_some_and(|user| user < few)
             });
             let Some(memory) = memory else { continue };
             let user = memory.reading.user_bytes.expect("the processes' share");
             // Counted for each it would be 300 MiB. PSS is read process by process, and what the first one is charged may
             // have been shared by fewer.
-            let most = if memory.method == Method::Pss { 45 * MIB } else { 29 * MIB };
+            let most = if memory.method.is_sampled() { 45 * MIB } else { 29 * MIB };
             assert!((25 * MIB..most).contains(&user), "{mode} by {method}: {memory:?}");
-            if memory.method != Method::Pss {
+            if !memory.method.is_sampled() {
                 let per_process = memory.per_task_alive_bytes.expect("a share for each");
                 assert!(per_process < MIB, "the input is nobody's own: {memory:?}");
             }
@@ -309,26 +295,7 @@ fn shared_input_is_counted_once_however_many_processes_read_it() {
 }
 
 #[test]
-fn shared_input_is_in_what_the_machine_uses_more() {
-    let _alone = alone();
-    let test = "shared_input_is_in_what_the_machine_uses_more";
-    let mut found = Vec::new();
-    for wait in ["300ms", "1s", "4s"] {
-        let workload = format!("-n 12 --shared 50MiB --io-wait {wait} -m process");
-        let Some(memory) = measured(test, "meminfo", &workload) else { return };
-        if let Some(peak) = memory.reading.peak_bytes {
-            assert!((50 * MIB..90 * MIB).contains(&peak), "{memory:?}");
-            // What is nobody's own is in nobody's share; the rest of it is the kernel's, and others'.
-            assert!(memory.per_task_alive_bytes.is_none_or(|each| each < 3 * MIB), "{memory:?}");
-            return;
-        }
-        found.push(memory.reading);
-    }
-    skip(test, &format!("others took or gave back memory each time: {found:?}"));
-}
-
-#[test]
-fn what_a_neighbour_takes_is_not_told_as_the_kernels() {
+fn what_a_neighbour_takes_is_in_no_figure() {
     let _alone = alone();
     let sandbox = Sandbox::new();
     let words =
@@ -345,9 +312,12 @@ fn what_a_neighbour_takes_is_not_told_as_the_kernels() {
     }
     let document = common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
     let memory = document.strategies[0].memory.as_ref().expect("memory");
-    let MemoryReading { peak_bytes, kernel_bytes, .. } = memory.reading;
-    assert!(peak_bytes.is_none_or(|peak| peak < 100 * MIB), "{memory:?}");
-    assert!(kernel_bytes.is_none_or(|kernel| kernel < 50 * MIB), "{memory:?}");
+    let MemoryReading { peak_bytes, user_bytes, kernel_bytes, .. } = memory.reading;
+    let (least, most) = (20 * MIB, 28 * MIB);
+    assert!(user_bytes.is_some_and(|user| (least..most).contains(&user)), "{memory:?}");
+    assert!(peak_bytes.is_none_or(|peak| (least..most).contains(&peak)), "{memory:?}");
+    // Where others start and end processes as well, the kernel's share is not told.
+    assert!(kernel_bytes.is_none_or(|kernel| kernel < 5 * MIB), "{memory:?}");
 }
 
 #[test]
@@ -383,7 +353,6 @@ fn memory_of_commands_is_seen_though_they_are_in_groups_of_their_own() {
     let _alone = alone();
     let test = "memory_of_commands";
     for method in ["cgroup", "pss", "meminfo"] {
-        // Whoever looks at the whole machine sees what others take and give back meanwhile; but not the same each time.
         // On a slow machine the first may have ended before the last holds all of its own.
         let mut found = Vec::new();
         for seconds in ["1", "4", "16"] {
@@ -404,13 +373,11 @@ fn memory_of_commands_is_seen_though_they_are_in_groups_of_their_own() {
             let is_seen = memory.reading.user_bytes.is_some_and(|user| user >= 150 * MIB);
             let is_seen_of_each = memory.per_task_alive_bytes.is_some_and(|each| each >= 50 * MIB);
             found.push(memory);
-            // Of the machine's whole use no figure may be told; then none is told wrongly.
             if is_seen && (method != "cgroup" || is_seen_of_each) {
                 found.clear();
                 break;
             }
         }
-        let is_told = method != "meminfo" || found.iter().all(|memory| memory.reading.kernel_bytes.is_some());
-        assert!(found.is_empty() || !is_told, "{method}: {found:?}");
+        assert!(found.is_empty(), "{method}: {found:?}");
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
-use crate::measure::memory::{MemoryReading, Method, Missing};
+use crate::measure::memory::{MOST_OF_OTHERS, MemoryReading};
 use crate::mode::Mode;
 use crate::mode::settings::Transport;
 use crate::mode::stamps::{Buckets, RoundLatency};
@@ -206,11 +206,8 @@ fn memory<'a>(
     workload: &WorkloadSpec,
     timed: impl Iterator<Item = &'a RoundReport>,
 ) -> Option<Memory> {
-    let mut each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
+    let each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
     let (method, _) = completed.iter().find_map(|completed| completed.memory)?;
-    if method == Method::Meminfo {
-        without_those_below_others(&mut each);
-    }
     let MemoryRound { peak_alive, reading } = *typical(&each)?;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
@@ -221,12 +218,7 @@ fn memory<'a>(
         _ => {
             // Pages that all share are in the sum of PSS from when they are first read, so not in what the runner had; a cgroup has them
             // in its account from when they are made, which is before the clock starts.
-            let of_the_runner = strategy.engine == Engine::Native;
-            let shared = match method {
-                Method::Pss => workload.shared_bytes,
-                Method::Meminfo if of_the_runner => workload.shared_bytes,
-                Method::Meminfo | Method::CgroupV1 | Method::CgroupV2 => 0,
-            };
+            let shared = if method.is_sampled() { workload.shared_bytes } else { 0 };
             // What crosses over a pipe is in the parent's memory for as long as that has not got rid of it, and in its heap after that.
             let by_pipe =
                 strategy.engine == Engine::Python || strategy.settings.transport == Some(Transport::Pipe);
@@ -249,21 +241,6 @@ fn memory<'a>(
 fn memory_round(completed: &Completed) -> Option<MemoryRound> {
     let (_, reading) = completed.memory?;
     Some(MemoryRound { peak_alive: completed.report.peak_alive, reading })
-}
-
-/// Takes away peaks that are less than what the processes of another round of the same strategy were seen to have, of which no more
-/// were alive: others had given back memory meanwhile.
-fn without_those_below_others(each: &mut [MemoryRound]) {
-    let seen: Vec<(u64, u64)> =
-        each.iter().filter_map(|round| Some((round.peak_alive, round.reading.user_bytes?))).collect();
-    for MemoryRound { peak_alive, reading } in each {
-        let of_no_more = seen.iter().filter(|(alive, _)| alive <= peak_alive);
-        let least = of_no_more.map(|(_, user)| *user).max();
-        if reading.peak_bytes.is_some() && reading.kernel_bytes.is_none() && reading.peak_bytes < least {
-            let missing = Some(Missing::OthersGaveBack);
-            (reading.peak_bytes, reading.peak_missing, reading.peak_from) = (None, missing, None);
-        }
-    }
 }
 
 /// The round with the median peak (of an even number the lower of the two in the middle): figures of one round belong together,
@@ -308,6 +285,11 @@ fn per_alive(
     if passed_on as f64 > MOST_OF_PARENT * rest as f64 {
         return Err(PerAliveMissing::OfParent);
     }
+    // The runner's share, too, may be off by that.
+    let uncertain = reading.kernel_uncertain_bytes.unwrap_or(0);
+    if uncertain as f64 > MOST_OF_OTHERS * rest as f64 {
+        return Err(PerAliveMissing::OthersVary);
+    }
     if each >= memory { Ok(each) } else { Err(PerAliveMissing::NotAllTouched) }
 }
 
@@ -343,6 +325,8 @@ mod tests {
         kernel_from: None,
         samples: None,
         processes_read: None,
+        samples_near_peak: None,
+        kernel_uncertain_bytes: None,
         page_cache_missing: None,
         peak_missing: None,
         kernel_missing: None,
@@ -358,20 +342,14 @@ mod tests {
     }
 
     #[test]
-    fn a_peak_below_what_processes_had_in_another_round_is_none() {
-        let round = |peak: Option<u64>, user: Option<u64>| {
-            let reading = MemoryReading {
-                peak_bytes: peak.map(|peak| peak * MIB),
-                user_bytes: user.map(|user| user * MIB),
-                peak_missing: peak.is_none().then_some(Missing::OthersGaveBack),
-                ..NOTHING
-            };
-            MemoryRound { peak_alive: 1, reading }
+    fn what_may_be_mostly_others_is_nobodys() {
+        let reading = MemoryReading {
+            peak_bytes: Some(105 * MIB),
+            runner_bytes: Some(5 * MIB),
+            kernel_uncertain_bytes: Some(10 * MIB),
+            ..NOTHING
         };
-        let mut each = [round(Some(4), None), round(Some(40), None), round(None, Some(29))];
-        without_those_below_others(&mut each);
-        let peaks = each.map(|round| (round.reading.peak_bytes, round.reading.peak_missing));
-        let missing = (None, Some(Missing::OthersGaveBack));
-        assert_eq!(peaks, [missing, (Some(40 * MIB), None), missing]);
+        assert_eq!(per_alive(&reading, 60 * MIB, 0, 2, 0), Ok(20 * MIB));
+        assert_eq!(per_alive(&reading, 61 * MIB, 0, 2, 0), Err(PerAliveMissing::OthersVary));
     }
 }

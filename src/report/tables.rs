@@ -244,6 +244,9 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(is_sampled_account) {
         reasons.push(SAMPLED_LEGEND);
     }
+    if rows().any(is_seen_by_few) {
+        reasons.push(SEEN_BY_FEW_LEGEND);
+    }
     if rows().any(has_parts_beside_the_peak) {
         reasons.push(BESIDE_THE_PEAK_LEGEND);
     }
@@ -268,6 +271,16 @@ pub fn memory_legend(document: &Document) -> Option<String> {
 fn is_sampled_account(memory: &Memory) -> bool {
     !memory.method.is_sampled() && memory.reading.peak_from == Some(PeakFrom::Samples)
 }
+
+/// Whether so few samples found nearly as much as the highest one that there may have been more between two.
+fn is_seen_by_few(memory: &Memory) -> bool {
+    const FEW: u64 = 3;
+    memory.reading.samples_near_peak.is_some_and(|near| near < FEW)
+}
+
+/// Why a figure of PSS is a lower bound.
+const SEEN_BY_FEW_LEGEND: &str =
+    "≥: fewer than three looks, 5 ms apart, found about as much, so there may have been more between two";
 
 /// Whether user and kernel, which are of one look, are noticeably less than the peak.
 fn has_parts_beside_the_peak(memory: &Memory) -> bool {
@@ -343,26 +356,25 @@ fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
         |value: Option<u64>| value.map_or_else(|| Cell::dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
     let reading = &memory.reading;
     let sampled = if is_sampled_account(memory) { ", sampled" } else { "" };
-    let bound = |mark: &str, value: Option<u64>| match value.filter(|_| has_most_of_kernel(memory)) {
-        Some(value) => Cell::new(format!("{mark} {}", bytes(value))),
-        None => or_not(value),
+    let marked = |mark: Option<&str>, value: Option<u64>| match (mark, value) {
+        (Some(mark), Some(value)) => Cell::new(format!("{mark} {}", bytes(value))),
+        (_, value) => or_not(value),
     };
+    let has_most_of_kernel = has_most_of_kernel(memory);
+    let is_least = is_seen_by_few(memory);
     // PSS leaves out what the kernel needs.
-    let least = |value: Option<u64>, else_: Cell| match value {
-        Some(value) if memory.method == Method::Pss => Cell::new(format!("≥ {}", bytes(value))),
-        Some(value) => Cell::new(bytes(value)),
-        None => else_,
-    };
+    let least = (is_least || memory.method == Method::Pss).then_some("≥");
     let mut row = vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
-        least(reading.peak_bytes, Cell::dim(NOT_MEASURED)),
-        bound("≥", reading.user_bytes),
-        bound("≤", reading.kernel_bytes),
+        marked(least, reading.peak_bytes),
+        marked((is_least || has_most_of_kernel).then_some("≥"), reading.user_bytes),
+        marked(has_most_of_kernel.then_some("≤"), reading.kernel_bytes),
     ];
     row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
+    let per_alive = memory.per_task_alive_bytes;
     row.extend([
-        least(memory.per_task_alive_bytes, Cell::dim("—")),
+        per_alive.map_or_else(|| Cell::dim("—"), |_| marked(least, per_alive)),
         Cell::new(format!("{}{sampled}", memory.method.name())),
     ]);
     row

@@ -255,6 +255,8 @@ impl Cgroup {
             samples: Some(self.samples),
             processes_read: None,
             peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
+            samples_near_peak: None,
+            kernel_uncertain_bytes: None,
             kernel_missing: kernel.err(),
         }
     }

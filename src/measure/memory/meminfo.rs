@@ -1,7 +1,13 @@
-//! What the whole machine uses more than before the round, with PSS to tell the processes' share from the kernel's.
+//! The processes' own pages by sampled PSS, and the kernel's by what its counters for the whole machine (`/proc/meminfo`) have
+//! grown by since before the round.
 //!
-//! What others take or give back meanwhile is in the difference too. By how much that is likely to be is seen before the round, while
-//! nothing of it runs; what is not clearly more than that is not told.
+//! The kernel counts what it holds for processes apart from what processes hold: their stacks, their tables of pages, and its own
+//! structures (`KernelStack`, `PageTables`, `SUnreclaim`). So a neighbour that takes or gives back memory of its own is in no
+//! figure; one that starts processes, or ends them, is. By how much that is likely to be is seen before the round, while nothing of it
+//! runs, during it and after it; a figure of which it may be too large a part is not told.
+//!
+//! Beside the kernel's own account of a cgroup these counters came to 0.75 … 1.13 of it, for 20 to 1,000 waiting processes: structures of
+//! processes that have ended before are used again, and do not count as more.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,23 +16,26 @@ use std::time::{Duration, Instant};
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{Sum, look_at, speak_for};
-use super::{MemoryReading, Missing, PeakFrom, SEEN};
+use super::pss::{self, Look, is_near, look_at, speak_for};
+use super::{MOST_OF_OTHERS, MemoryReading, Missing, PeakFrom};
 
-/// Looks at what others do before a round: how many, and how far apart. Where they did nothing, 20 looks in 60 ms differed by up to
-/// 12 KiB, rarely by 56.
+/// Looks at what others do before a round: how many, and how far apart.
 const LOOKS: u32 = 20;
 const APART: Duration = Duration::from_millis(3);
 
 /// How long all of these take where the machine has settled already.
 pub(super) const LOOKS_BEFORE: Duration = APART.saturating_mul(LOOKS);
 
-/// Two looks that differ by no more than this are of a machine that has settled; after so many others there is no more waiting.
+/// So many looks, each of which differs from the one before by no more than this, are of a machine that has settled; after so many others there
+/// is no more waiting.
+const LOOKS_ALIKE: u32 = 8;
 const SETTLED_BYTES: u64 = 64 << 10;
 const MOST_LOOKS_TO_SETTLE: u32 = 50;
 
-/// What the kernel keeps for a while of each process that has been alive: its stack, its tables, its task structure.
-const KEPT_FOR_EACH: u64 = 256 << 10;
+/// What the kernel keeps, for its next processes, of each that has been alive and of all of them: a part of its structures (1,000 were
+/// seen to leave 1.2 MiB), and stacks that are in nobody's use.
+const KEPT_FOR_EACH: u64 = 2 << 10;
+const KEPT: u64 = 256 << 10;
 
 /// What the kernel may need for each process that is alive, at the most (forked ones that compute were seen to take 70 KiB, programs some
 /// 500), apart from its tables.
@@ -34,72 +43,89 @@ const MOST_FOR_EACH: u64 = 2 << 20;
 /// And at the least, for each that is alive: a stack of 16 KiB, and tables of pages.
 const LEAST_FOR_EACH: u64 = 24 << 10;
 
-/// By how much the machine's use may change, for each process that is alive, while they are looked at one by one: if it is more, what was
-/// used and what they had are of two moments, and the difference is not the kernel's.
-const MOST_MEANWHILE_FOR_EACH: u64 = 4 << 10;
-
 /// Which part of what all processes have the tables of each of them may come to, at the most: eight bytes for every 4 KiB, twice.
 const MOST_FOR_TABLES: u64 = 256;
 /// Which part of it may be in tables that are mostly empty, for all together.
 const MOST_FOR_SPARSE_TABLES: u64 = 8;
 
-/// The largest part of a figure that may be others': of a peak, and of the kernel's share, which is the smaller one.
-const MOST_OF_OTHERS: f64 = 0.25;
+/// The largest part of the kernel's share that may be others': larger than of other figures, since it is the smaller one.
 const MOST_OF_OTHERS_IN_KERNEL: f64 = 0.5;
 
-/// By how much the kernel's own counters may be off for a moment, which it keeps for each processor and adds up now and then, in bytes: on a
-/// machine that does nothing else, rounds that had ended just before were seen to leave some hundred KiB. Less is no sign of others.
-const COUNTERS_OFF_BY: f64 = (1 << 20) as f64;
+/// Looks that are kept of rounds in which as many processes were alive: what comes later takes the places of the first.
+const LOOKS_KEPT: usize = 999;
 
-/// Samples the machine's use of memory.
+/// Samples the processes and the kernel's counters.
 pub(super) struct Sampler {
+    processes: pss::Sampler,
+    /// What the kernel held before.
     before: u64,
     /// How far apart looks were before the round.
     noise: u64,
     began: Instant,
-    runner: Option<u64>,
-    /// The most that the machine used.
-    used: Option<u64>,
-    /// The highest sample in which both could be told.
-    highest: Option<Parts>,
-    /// The samples in which the processes had the most, by how many they were: some that have only begun to share may seem to have more
-    /// than all of them later.
-    fullest: BTreeMap<u64, Parts>,
-    /// The same of those in which the machine used nearly as much after the look as before it: these alone tell the kernel's share.
-    steady: BTreeMap<u64, Parts>,
-    /// The most processes that were alive at once in a sample.
-    others: u64,
-    samples: u64,
+    /// What it held more when the runner was ready.
+    of_runner: u64,
+    /// By how many processes were alive beside the runner.
+    looks: BTreeMap<u64, Looks>,
 }
 
-/// What the machine used, and what the processes had of that.
-#[derive(Clone, Copy)]
-struct Parts {
-    used: u64,
-    sum: Sum,
-    /// Whether both are of one moment, as far as can be told.
-    is_steady: bool,
+/// Those that found nearly as much as the one that found the most.
+#[derive(Default)]
+struct Looks {
+    most: u64,
+    found: Vec<Found>,
+    next: usize,
+}
+
+/// What one look found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Found {
+    /// What the processes had.
+    user: u64,
+    /// What the kernel held in the middle of the look.
+    kernel: u64,
+    /// By how much that changed during the look: looking at many takes milliseconds.
+    drift: u64,
+}
+
+impl Looks {
+    fn note(&mut self, found: Found) {
+        if found.user > self.most {
+            self.most = found.user;
+            self.found.retain(|other| is_near(other.user, found.user));
+        }
+        if !is_near(found.user, self.most) {
+            return;
+        }
+        match self.found.len() < LOOKS_KEPT {
+            true => self.found.push(found),
+            false => self.found[self.next % LOOKS_KEPT] = found,
+        }
+        self.next += 1;
+    }
 }
 
 impl Sampler {
     /// One that has not looked yet.
     pub(super) fn open() -> io::Result<Self> {
-        let before = used_bytes().ok_or_else(unreadable)?;
-        let (noise, began, runner) = (0, Instant::now(), None);
-        let (used, highest, fullest, steady) = (None, None, BTreeMap::new(), BTreeMap::new());
-        Ok(Self { before, noise, began, runner, used, highest, fullest, steady, others: 0, samples: 0 })
+        let before = held_by_kernel().ok_or_else(unreadable)?;
+        Ok(Self {
+            processes: pss::Sampler::default(),
+            before,
+            noise: 0,
+            began: Instant::now(),
+            of_runner: 0,
+            looks: BTreeMap::new(),
+        })
     }
 
-    /// Looks at what the machine uses before the runner is started, and by how much that changes. What the runner makes for its tasks before
-    /// the clock starts, such as input that all share, is the round's.
+    /// Looks at what the kernel holds before the runner is started, and by how much that changes.
     pub(super) fn look_before(&mut self) -> io::Result<()> {
-        let look = || used_bytes().ok_or_else(unreadable);
         // What processes of the round before had is taken back a little later, which is not others' doing.
         self.before = settled()?;
         let (mut least, mut most) = (self.before, self.before);
         for _ in 1..LOOKS {
             thread::sleep(APART);
-            self.before = look()?;
+            self.before = held_by_kernel().ok_or_else(unreadable)?;
             (least, most) = (least.min(self.before), most.max(self.before));
         }
         (self.noise, self.began) = (most - least, Instant::now());
@@ -107,165 +133,237 @@ impl Sampler {
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
+        self.processes.begin(pid);
         // What was seen before was its start.
-        (self.used, self.highest, self.others, self.samples) = (None, None, 0, 0);
-        self.fullest.clear();
-        self.steady.clear();
-        self.runner = look_at(pid).sum.map(|sum| sum.bytes);
+        self.looks.clear();
+        self.of_runner = held_by_kernel().map_or(0, |held| held.saturating_sub(self.before));
     }
 
     pub(super) fn sample(&mut self, pid: i32) {
-        let Some(used) = used_bytes() else { return };
-        self.samples += 1;
-        self.used = self.used.max(Some(used));
+        let first = held_by_kernel();
         let look = look_at(pid);
-        self.others = self.others.max(look.others);
-        let Some(sum) = look.sum else { return };
-        // To look at many processes takes milliseconds, in which others may be started, or get what they will have.
-        let most = SETTLED_BYTES.max(look.others * MOST_MEANWHILE_FOR_EACH);
-        let is_steady = used_bytes().is_some_and(|after| after.abs_diff(used) <= most);
-        let parts = Parts { used, sum, is_steady };
-        if self.highest.is_none_or(|highest| used > highest.used) {
-            self.highest = Some(parts);
-        }
-        let noted = [Some(&mut self.fullest), Some(&mut self.steady).filter(|_| is_steady)];
-        for samples in noted.into_iter().flatten() {
-            let fullest = samples.entry(look.others).or_insert(parts);
-            if sum.bytes > fullest.sum.bytes {
-                *fullest = parts;
-            }
+        let kernel = first.zip(held_by_kernel());
+        self.processes.note(&look);
+        if let (Look { sum: Some(sum), .. }, Some((first, last))) = (look, kernel) {
+            let found = Found { user: sum.bytes, kernel: first.midpoint(last), drift: first.abs_diff(last) };
+            self.looks.entry(sum.others).or_default().note(found);
         }
     }
 
-    /// By how much what others use may have changed since the round began: what comes and goes at random strays by the root of the
-    /// time. And by how much it has, for now that all of the round are gone the machine should use what it did before, apart from what the
-    /// kernel keeps for the next processes.
-    fn of_others(&self, peak_alive: u64) -> f64 {
-        let times = self.began.elapsed().as_secs_f64() / (APART * LOOKS).as_secs_f64();
-        let by_chance = self.noise as f64 * times.max(1.0).sqrt();
-        let kept = KEPT_FOR_EACH * (peak_alive + 1);
+    /// By how much what the kernel holds for others is likely to have changed since the round began: by as much as it did before. And
+    /// by how much it has, for now that all of the round are gone it should hold what it did before, apart from what it keeps for the
+    /// next processes.
+    fn of_others(&self, peak_alive: u64) -> u64 {
+        let kept = KEPT + KEPT_FOR_EACH * (peak_alive + 1);
         let left = settled().map_or(0, |after| after.abs_diff(self.before).saturating_sub(kept));
-        by_chance.max(left as f64)
+        self.noise.max(left)
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
         let of_others = self.of_others(peak_alive);
-        let is_clear =
-            |figure: u64, most: f64| of_others <= most * figure as f64 || of_others <= COUNTERS_OFF_BY;
-        let more = |used: u64| used.checked_sub(self.before).filter(|more| *more > 0);
-        // A moment of growth may look higher than the one when all was there: what has just been freed counts as used while it
-        // lies in the lists of a processor. So the fullest sample speaks for the peak, if it saw as much of it as one must.
-        let is_seen = |parts: &Parts| {
-            let of_peak = self.used.and_then(more).zip(more(parts.used));
-            of_peak.is_some_and(|(peak, seen)| seen as f64 >= SEEN * peak as f64)
-        };
-        let of_peak = |parts: &Parts| parts.sum.speaks_for(peak_alive);
-        let fullest_of = |samples: &BTreeMap<u64, Parts>| {
-            samples.values().copied().filter(of_peak).max_by_key(|parts| parts.sum.bytes)
-        };
-        let fullest = fullest_of(&self.fullest);
-        let steady = fullest_of(&self.steady).filter(is_seen);
-        let parts = steady.or(fullest.filter(is_seen)).or(self.highest.filter(of_peak)).or(fullest);
-        let of_processes = parts.map(|parts| parts.sum.bytes);
-        // Where the machine uses hardly more than before, or less than the processes had by themselves, others have given back
-        // what the round took, and the difference says nothing of it.
-        let least = of_processes.max(self.runner).unwrap_or(0);
-        let peak = match self.used {
-            None => Err(Missing::NoAccount),
-            Some(_) if !speak_for(self.others, peak_alive) => Err(Missing::CameAndWent),
-            Some(used) => match more(used).filter(|peak| *peak > least) {
-                Some(peak) if is_clear(peak, MOST_OF_OTHERS) => Ok(peak),
-                Some(_) => Err(Missing::OthersVary),
-                None => Err(Missing::OthersGaveBack),
-            },
-        };
-        let kernel = peak.and_then(|_| {
-            let parts = parts.ok_or(Missing::CameAndWent)?;
-            if !parts.is_steady {
-                return Err(Missing::ChangedMeanwhile);
-            }
-            let seen = more(parts.used).filter(|_| is_seen(&parts)).ok_or(Missing::BetweenLooks)?;
-            let kernel = seen.checked_sub(parts.sum.bytes).ok_or(Missing::OthersGaveBack)?;
-            if kernel < parts.sum.others * LEAST_FOR_EACH {
-                return Err(Missing::LessThanNeeded);
-            }
-            if is_clear(kernel, MOST_OF_OTHERS_IN_KERNEL) { Ok(kernel) } else { Err(Missing::OthersVary) }
+        let Self { processes, before, of_runner, looks, .. } = self;
+        let mut reading = processes.finish(peak_alive);
+        reading.runner_bytes = reading.runner_bytes.map(|runner| runner + of_runner);
+        let share = reading.user_bytes.and_then(|user| {
+            let speaking = looks.range(..).filter(|(others, _)| speak_for(**others, peak_alive));
+            let found =
+                speaking.flat_map(|(_, looks)| &looks.found).filter(|found| is_near(found.user, user));
+            Share::of(found.copied().collect(), before)
         });
-        // More than the kernel can need for so few has been taken by others, and is in the peak as well.
-        let had = of_processes.unwrap_or(0);
-        let most_in_kernel =
-            (peak_alive + 1) * (MOST_FOR_EACH + had / MOST_FOR_TABLES) + had / MOST_FOR_SPARSE_TABLES;
-        let (peak, kernel) = match kernel {
-            Ok(kernel) if kernel > most_in_kernel => (Err(Missing::OthersVary), Err(Missing::OthersVary)),
-            kernel => (peak, kernel),
+        // Without either of them, what they come to is not known.
+        let Some((user, share)) = reading.user_bytes.zip(share) else {
+            let missing = reading.peak_missing.or(Some(Missing::NoAccount));
+            let (peak_bytes, peak_from) = (None, None);
+            return MemoryReading {
+                peak_bytes,
+                peak_from,
+                peak_missing: missing,
+                kernel_missing: missing,
+                ..reading
+            };
         };
-        let (peak, peak_missing) = (peak.ok(), peak.err());
+        let doubt =
+            Doubt { others: of_others.max(share.spread), drift: share.drift, counters: counters_off_by() };
+        let (kernel, peak) = tell(user, share.bytes, &doubt, peak_alive);
         MemoryReading {
-            peak_bytes: peak,
-            user_bytes: of_processes,
+            peak_bytes: peak.ok(),
+            peak_missing: peak.err(),
+            peak_from: peak.ok().map(|_| PeakFrom::Samples),
             kernel_bytes: kernel.ok(),
-            page_cache_bytes: None,
-            page_cache_missing: Some(Missing::OfAllAlone),
-            runner_bytes: self.runner,
-            peak_from: peak.map(|_| PeakFrom::Samples),
-            kernel_from: None,
-            samples: Some(self.samples),
-            processes_read: parts.map(|parts| parts.sum.read),
-            peak_missing,
             kernel_missing: kernel.err(),
+            kernel_uncertain_bytes: Some(doubt.most()),
+            ..reading
         }
     }
+}
+
+/// What the kernel held more than before, by looks at the same processes.
+struct Share {
+    /// Their median: whoever comes and goes meanwhile is in a few of them. Less than nothing where others gave back more.
+    bytes: i64,
+    /// Between the quartiles.
+    spread: u64,
+    /// The median of their drifts.
+    drift: u64,
+}
+
+impl Share {
+    fn of(found: Vec<Found>, before: u64) -> Option<Self> {
+        let sorted = |figure: &dyn Fn(&Found) -> u64| {
+            let mut all: Vec<u64> = found.iter().map(figure).collect();
+            all.sort_unstable();
+            all
+        };
+        let (kernel, drift) = (sorted(&|found| found.kernel), sorted(&|found| found.drift));
+        let at =
+            |all: &[u64], quarter: usize| all.get((all.len().checked_sub(1)? * quarter + 2) / 4).copied();
+        Some(Self {
+            bytes: at(&kernel, 2)? as i64 - before as i64,
+            spread: at(&kernel, 3)? - at(&kernel, 1)?,
+            drift: at(&drift, 2)?,
+        })
+    }
+}
+
+/// By how much the kernel's share may be off, in bytes.
+struct Doubt {
+    /// Since others had the kernel hold more or less.
+    others: u64,
+    /// Since that changed while the processes were looked at.
+    drift: u64,
+    /// Since the kernel does not count to the byte.
+    counters: u64,
+}
+
+impl Doubt {
+    fn most(&self) -> u64 {
+        self.others.max(self.drift).max(self.counters)
+    }
+
+    /// By how much it may be off where `lacking` is missing of what the kernel needs, which others have given back then; and why.
+    fn with(&self, lacking: u64) -> (u64, Missing) {
+        let all = [
+            (self.others, Missing::OthersVary),
+            (self.drift, Missing::ChangedMeanwhile),
+            (lacking, Missing::LessThanNeeded),
+            (self.counters, Missing::CountersOff),
+        ];
+        let mut most = all[0];
+        for doubt in all {
+            if doubt.0 > most.0 {
+                most = doubt;
+            }
+        }
+        most
+    }
+}
+
+/// The kernel's share and the peak, of processes that have `user` bytes and are `peak_alive` beside the runner, as far as can be told if the
+/// kernel holds `kernel` more than before.
+fn tell(
+    user: u64,
+    kernel: i64,
+    doubt: &Doubt,
+    peak_alive: u64,
+) -> (Result<u64, Missing>, Result<u64, Missing>) {
+    let alive = peak_alive + 1;
+    let (least, known) = (alive * LEAST_FOR_EACH, u64::try_from(kernel).unwrap_or(0));
+    let most = alive * (MOST_FOR_EACH + user / MOST_FOR_TABLES) + user / MOST_FOR_SPARSE_TABLES;
+    // More than the kernel can need for so few has been taken by others.
+    if known > most {
+        return (Err(Missing::OthersVary), Err(Missing::OthersVary));
+    }
+    let (off, why) = doubt.with(least.saturating_sub(known));
+    let told =
+        |figure: u64, part: f64| if off as f64 <= part * figure as f64 { Ok(figure) } else { Err(why) };
+    let kernel = if known < least { Err(why) } else { told(known, MOST_OF_OTHERS_IN_KERNEL) };
+    (kernel, told(user + known, MOST_OF_OTHERS))
 }
 
 fn unreadable() -> io::Error {
-    io::Error::other("/proc/meminfo cannot be read")
+    io::Error::other("/proc/meminfo cannot be read, or does not tell what the kernel holds for processes")
 }
 
-/// What the machine uses once two looks, a little apart, find the same; or after some looks that did not.
+/// By how much the kernel's counters are likely to be off: each processor keeps what it has counted to itself until that is some hundred
+/// KiB, of one sign or the other.
+fn counters_off_by() -> u64 {
+    const OF_EACH: f64 = (360 << 10) as f64;
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    (OF_EACH * (processors as f64).sqrt()) as u64
+}
+
+/// What the kernel holds once several looks in a row find the same; or after some looks that did not. It takes back what processes that have
+/// ended had in steps, some ten milliseconds apart.
 fn settled() -> io::Result<u64> {
-    let mut before = used_bytes().ok_or_else(unreadable)?;
+    let look = || held_by_kernel().ok_or_else(unreadable);
+    let mut last = look()?;
+    let mut alike = 1;
     for _ in 0..MOST_LOOKS_TO_SETTLE {
         thread::sleep(APART);
-        let now = used_bytes().ok_or_else(unreadable)?;
-        let settled = now.abs_diff(before) <= SETTLED_BYTES;
-        before = now;
-        if settled {
+        let now = look()?;
+        alike = if now.abs_diff(last) <= SETTLED_BYTES { alike + 1 } else { 1 };
+        last = now;
+        if alike == LOOKS_ALIKE {
             break;
         }
     }
-    Ok(before)
+    Ok(last)
 }
 
-/// Memory that is neither free nor could be given back at once: page cache apart, but shared memory counted.
-fn used_bytes() -> Option<u64> {
+/// What the kernel holds for all processes of the machine: see the module's documentation.
+pub(in crate::measure) fn held_by_kernel() -> Option<u64> {
     let info = Meminfo::current().ok()?;
-    let cached =
-        info.buffers + info.cached.saturating_sub(info.shmem.unwrap_or(0)) + info.s_reclaimable.unwrap_or(0);
-    let free = info.mem_free + freed_bytes().unwrap_or(0);
-    Some(info.mem_total.saturating_sub(free).saturating_sub(cached))
-}
-
-/// Pages that have been freed and lie in the lists of the processors. `MemFree` leaves them out, and they may be hundreds of
-/// mebibytes after many processes have ended: what the next round takes would come from there, unseen.
-fn freed_bytes() -> Option<u64> {
-    let pages = pages_in_lists(&std::fs::read_to_string("/proc/zoneinfo").ok()?);
-    Some(pages * procfs::page_size())
-}
-
-/// The sum of `count:` over the lists (`pagesets`) in the text of `/proc/zoneinfo`.
-fn pages_in_lists(zoneinfo: &str) -> u64 {
-    let counts = zoneinfo.lines().filter_map(|line| line.trim_start().strip_prefix("count:"));
-    counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum()
+    Some(info.kernel_stack? + info.page_tables? + info.s_unreclaim?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::pages_in_lists;
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const KIB: u64 = 1 << 10;
 
     #[test]
-    fn pages_that_lie_in_the_lists_of_all_processors_of_all_zones_are_counted() {
-        let zoneinfo = "Node 0, zone    DMA32\n  pages free     4\n        nr_free_pages 4\n  pagesets\n    cpu: 0\n              count:    58\n              high:     2210\n    cpu: 1\n              count:    5\n  node_unreclaimable:  0\nNode 0, zone   Normal\n  pagesets\n    cpu: 0\n              count: 6947\n";
-        assert_eq!(pages_in_lists(zoneinfo), 58 + 5 + 6947);
-        assert_eq!(pages_in_lists(""), 0);
+    fn whoever_comes_and_goes_is_not_in_the_kernels_share() {
+        let found = |kernel| Found { user: 100 * MIB, kernel, drift: 4 * KIB };
+        let mut all = vec![found(15 * MIB); 20];
+        all.extend(vec![found(45 * MIB); 4]);
+        let share = Share::of(all, 5 * MIB).unwrap();
+        assert_eq!((share.bytes, share.spread, share.drift), (10 * MIB as i64, 0, 4 * KIB));
+        assert!(Share::of(Vec::new(), 0).is_none());
+        let one = Share::of(vec![found(4 * MIB)], 5 * MIB).unwrap();
+        assert_eq!((one.bytes, one.spread), (-(MIB as i64), 0));
+    }
+
+    #[test]
+    fn looks_before_all_was_there_do_not_speak_for_the_most() {
+        let found = |user| Found { user, kernel: user / 10, drift: 0 };
+        let mut looks = Looks::default();
+        [50, 80, 100, 60, 95, 91].iter().for_each(|user| looks.note(found(*user)));
+        assert_eq!(looks.found, [100, 95, 91].map(found));
+        for _ in 0..2 * LOOKS_KEPT {
+            looks.note(found(100));
+        }
+        assert_eq!((looks.found.len(), looks.most), (LOOKS_KEPT, 100));
+    }
+
+    #[test]
+    fn what_may_be_mostly_others_is_not_told() {
+        // Twenty processes, of which the kernel's part may be 500 KiB to some 40 MiB.
+        let none = Doubt { others: 0, drift: 0, counters: 0 };
+        let told = |user, kernel, others| tell(user, kernel, &Doubt { others, ..none }, 20);
+        let mib = |mib: i64| mib * MIB as i64;
+        assert_eq!(told(20 * MIB, mib(2), MIB), (Ok(2 * MIB), Ok(22 * MIB)));
+        assert_eq!(told(20 * MIB, mib(2), 3 * MIB / 2), (Err(Missing::OthersVary), Ok(22 * MIB)));
+        let neither = |why| (Err(why), Err(why));
+        assert_eq!(told(20 * MIB, mib(2), 6 * MIB), neither(Missing::OthersVary));
+        assert_eq!(told(20 * MIB, mib(90), 0), neither(Missing::OthersVary));
+        let drifting = Doubt { drift: 6 * MIB, ..none };
+        assert_eq!(tell(20 * MIB, mib(2), &drifting, 20), neither(Missing::ChangedMeanwhile));
+        assert_eq!(told(MIB / 2, mib(-2), 0), neither(Missing::LessThanNeeded));
+        let coarse = Doubt { counters: 600 * KIB, ..none };
+        assert_eq!(tell(MIB / 2, 300 * KIB as i64, &coarse, 2), neither(Missing::CountersOff));
+        // Of a peak that is mostly the processes' own it does not matter.
+        assert_eq!(told(20 * MIB, mib(-2), 0), (Err(Missing::LessThanNeeded), Ok(20 * MIB)));
     }
 }

@@ -5,9 +5,9 @@
 //!
 //! 1. a fresh cgroup for the round (version 2, then version 1): the kernel's own account of every page it gave to the round,
 //!    its own for page tables and stacks included, with a high-water mark;
-//! 2. what the whole machine uses more than before the round (/proc/meminfo), sampled: the kernel's share is in it, but so
-//!    is whatever others do meanwhile;
-//! 3. summed PSS of the round's processes, sampled: shared pages are shared out, but what the kernel holds is missing.
+//! 2. summed PSS of the round's processes, and by how much what the kernel holds for all processes of the machine
+//!    (/proc/meminfo) has grown since before the round, sampled: what it holds for others' new processes is in that too;
+//! 3. the summed PSS alone: shared pages are shared out, but what the kernel holds is missing.
 
 mod cgroup;
 mod meminfo;
@@ -30,7 +30,7 @@ pub enum Method {
     CgroupV2,
     /// Version 1: `memory.max_usage_in_bytes`.
     CgroupV1,
-    /// The machine's use of memory, before and during the round, sampled.
+    /// Summed PSS, and what the kernel holds for processes more than before the round, sampled.
     Meminfo,
     /// Summed PSS, sampled.
     Pss,
@@ -118,6 +118,13 @@ pub struct MemoryReading {
     /// Processes whose PSS was read one by one for the highest sample. Where there were more, they speak for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_read: Option<u64>,
+    /// How many samples found nine tenths of the highest one or more: where few did, there may have been more between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_near_peak: Option<u64>,
+    /// By how much the kernel's share may be off, which is what the kernel holds for the whole machine more than before: by what was seen
+    /// of others before, during and after the round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_uncertain_bytes: Option<u64>,
     /// Why page cache is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_cache_missing: Option<Missing>,
@@ -149,13 +156,16 @@ pub enum Missing {
     NoAccount,
     /// The processes came and went faster than they can be looked at.
     CameAndWent,
-    /// The machine's use changed while the processes were looked at one by one, each time.
+    /// What the kernel holds changed while the processes were looked at one by one, each time.
     ChangedMeanwhile,
-    /// Less is left of what the machine used than the kernel needs for so many processes.
+    /// The kernel held less more than before than it needs for so many processes.
     LessThanNeeded,
+    /// It is so little that the kernel's counters may be off by as much.
+    CountersOff,
     /// The processes began to share what they share while they were looked at, each time.
     StillSharing,
-    /// The machine used no more than before, or less than the processes had by themselves.
+    /// The machine used no more than before, or less than the processes had by themselves. No longer told: of versions that took
+    /// the difference of all that was used.
     OthersGaveBack,
     /// What others use changes by so much that this cannot be told from it.
     OthersVary,
@@ -176,11 +186,15 @@ impl fmt::Display for Missing {
             Self::NoAccount => "no account of it could be read",
             Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
             Self::ChangedMeanwhile => {
-                "what the machine used changed whenever its processes were looked at one by one: give it longer tasks"
+                "what the kernel held changed whenever its processes were looked at one by one: give it longer tasks"
             }
             Self::LessThanNeeded => {
-                "less was left for the kernel than so many processes need: others, or processes that had ended before, gave \
+                "the kernel held less more than before than so many processes need: others, or processes that had ended before, gave \
                  memory back meanwhile"
+            }
+            Self::CountersOff => {
+                "it is so little that the kernel's counters, which are of the whole machine, may be off by as much: have it \
+                 measured in a cgroup (as root, or with one delegated)"
             }
             Self::StillSharing => {
                 "its processes were only beginning to read what they share whenever they were looked at one by one: give it longer tasks"
@@ -190,8 +204,8 @@ impl fmt::Display for Missing {
                  back meanwhile, by others or by processes that had ended before"
             }
             Self::OthersVary => {
-                "what other programs use changes by so much that it cannot be told from that: stop them, or have it measured in a \
-                 cgroup (as root, or with one delegated)"
+                "what the kernel holds for other programs changes by so much that it cannot be told from that: stop them, or have \
+                 it measured in a cgroup (as root, or with one delegated)"
             }
             Self::BetweenLooks => {
                 "it came and went between two looks, 5 ms apart: give it more tasks, or longer ones"
@@ -204,6 +218,9 @@ impl fmt::Display for Missing {
         })
     }
 }
+
+/// The largest part of a figure that may be others'.
+pub const MOST_OF_OTHERS: f64 = 0.25;
 
 /// How much of what there was at the peak a sample must have seen to speak for it.
 const SEEN: f64 = 0.9;

@@ -41,9 +41,22 @@ impl Sum {
     }
 }
 
+/// Whether a look that found `bytes` found nearly as much as the one that found the most.
+pub(super) fn is_near(bytes: u64, most: u64) -> bool {
+    bytes as f64 >= SEEN * most as f64
+}
+
 /// Whether to have seen `seen` alive is to have seen a round of which `peak_alive` were alive at once.
 pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
     seen as f64 >= SEEN * peak_alive as f64
+}
+
+/// The highest sum of some looks.
+#[derive(Debug, Clone, Copy)]
+struct Highest {
+    sum: Sum,
+    /// How many looks have found nearly as much, itself among them.
+    near: u64,
 }
 
 #[derive(Default)]
@@ -51,7 +64,7 @@ pub(super) struct Sampler {
     runner: Option<u64>,
     /// The highest sum of the looks that found so many processes beside the runner. Which of them speak for the peak is known only when
     /// it is known how many were alive then: some that have just begun to share may seem to have more than all of them later.
-    highest: BTreeMap<u64, Sum>,
+    highest: BTreeMap<u64, Highest>,
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
@@ -64,27 +77,30 @@ impl Sampler {
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        let look = look_at(leader);
+        self.note(&look_at(leader));
+    }
+
+    pub(super) fn note(&mut self, look: &Look) {
         if look.still_sharing {
             self.still_sharing = self.still_sharing.max(Some(look.others));
         }
-        if let Some(sum) = look.sum {
-            self.note(sum);
-        }
-    }
-
-    fn note(&mut self, sum: Sum) {
+        let Some(sum) = look.sum else { return };
         self.samples += 1;
-        let highest = self.highest.entry(sum.others).or_insert(sum);
-        if sum.bytes > highest.bytes {
-            *highest = sum;
+        let so_far = self.highest.entry(sum.others).or_insert(Highest { sum, near: 0 });
+        if sum.bytes > so_far.sum.bytes {
+            let still_near = if is_near(so_far.sum.bytes, sum.bytes) { so_far.near } else { 0 };
+            *so_far = Highest { sum, near: still_near };
         }
+        so_far.near += u64::from(is_near(sum.bytes, so_far.sum.bytes));
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
-        let of_peak = self.highest.into_values().filter(|sum| sum.speaks_for(peak_alive));
-        let highest = of_peak.max_by_key(|sum| sum.bytes);
+        let of_peak = || self.highest.values().filter(|highest| highest.sum.speaks_for(peak_alive));
+        let highest = of_peak().map(|highest| highest.sum).max_by_key(|sum| sum.bytes);
         let bytes = highest.map(|highest| highest.bytes);
+        let near = bytes.map(|most| {
+            of_peak().filter(|other| is_near(other.sum.bytes, most)).map(|highest| highest.near).sum()
+        });
         let missing = match self.still_sharing {
             Some(others) if speak_for(others, peak_alive) => Missing::StillSharing,
             _ if peak_alive > 0 => Missing::CameAndWent,
@@ -102,6 +118,8 @@ impl Sampler {
             kernel_from: None,
             samples: Some(self.samples),
             processes_read: highest.map(|highest| highest.read),
+            samples_near_peak: near,
+            kernel_uncertain_bytes: None,
             peak_missing: bytes.is_none().then_some(missing),
             kernel_missing: Some(Missing::NotInPss),
         }
@@ -164,13 +182,19 @@ mod tests {
 
     #[test]
     fn a_few_that_seem_to_have_more_than_all_do_not_speak_for_them() {
-        let sum = |bytes, others| Sum { bytes, others, read: others };
+        let look = |bytes, others| {
+            let sum = Some(Sum { bytes, others, read: others });
+            Look { others, sum, still_sharing: false }
+        };
         let mut sampler = Sampler::default();
-        [sum(900, 3), sum(500, 19), sum(600, 20), sum(550, 20)].into_iter().for_each(|sum| sampler.note(sum));
+        for look in [look(900, 3), look(580, 19), look(200, 20), look(600, 20), look(550, 20)] {
+            sampler.note(&look);
+        }
         let reading = sampler.finish(20);
         assert_eq!(
             (reading.peak_bytes, reading.processes_read, reading.samples),
-            (Some(600), Some(20), Some(4))
+            (Some(600), Some(20), Some(5))
         );
+        assert_eq!(reading.samples_near_peak, Some(3), "of nineteen and of twenty");
     }
 }
