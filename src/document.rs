@@ -20,6 +20,7 @@ use crate::experiment::pilot::Estimate;
 use crate::measure::bystander::Disturbance;
 use crate::measure::environment::{self, State, StateChange};
 use crate::measure::memory::{MemoryReading, Method};
+use crate::measure::parked;
 use crate::measure::storage::Storage;
 use crate::mode::Settings;
 use crate::mode::verify::TaskFailure;
@@ -106,8 +107,12 @@ pub struct Environment {
     /// What is beneath the folder in which tasks do I/O; absent where they do none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
-    /// Memory of one process that only waits, as measured before the run.
+    /// Memory of one process that only waits, as measured before the run; null if it was not, and the guard then takes it to be
+    /// 256 KiB.
     pub parked_process_bytes: Option<u64>,
+    /// Why it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_process_missing: Option<parked::ParkedMissing>,
     /// Units of CPU work that make a second here, as calibrated before the run.
     pub units_per_second: f64,
     /// Python's interpreter, where a strategy is its.
@@ -444,6 +449,11 @@ impl Document {
     /// The strategy that the others are compared with.
     pub fn baseline(&self) -> Option<&StrategyResult> {
         self.strategies.iter().find(|strategy| strategy.name == self.plan.run.baseline)
+    }
+
+    /// Whether any round was timed.
+    pub fn has_rounds(&self) -> bool {
+        self.strategies.iter().any(|strategy| !strategy.rounds.is_empty())
     }
 
     /// Tasks that failed, in all rounds together.

@@ -202,14 +202,27 @@ fn four_rounds_have_no_verdict_and_neither_fail_nor_pass() {
 #[test]
 fn a_strategy_that_only_one_run_has_is_named() {
     let fixture = Fixture::new();
-    fixture.with(&[&STEADY, &STEADY], |run| run.strategies[1].name = "pool:chunk=7".into());
+    fixture.with(&[&STEADY, &STEADY], |run| {
+        (run.strategies[1].name, run.strategies[1].settings.chunk) = ("pool:chunk=7".into(), Some(7));
+    });
     let comparison = fixture.json(&[]);
     assert_eq!(comparison.only_in_old, ["pool"]);
     assert_eq!(comparison.only_in_new, ["pool:chunk=7"]);
     let shown = fixture.compare(&[]).expect_code(0).stdout;
     assert!(shown.contains("only in old") && shown.contains("only in new"), "{shown}");
-    fixture.with(&[&STEADY, &STEADY], |run| {
+    // What does the same in the same way may have another name, as in a command that says all of it.
+    fixture.with(&[&STEADY, &slower_by(2.0)], |run| {
         run.strategies.iter_mut().for_each(|row| row.name.push('2'));
+    });
+    let comparison = fixture.json(&[]);
+    let pairs: Vec<(&str, Option<Verdict>)> =
+        comparison.strategies.iter().map(|row| (row.name.as_str(), row.verdict)).collect();
+    assert_eq!(pairs, [("serial2", Some(Verdict::NotDistinguished)), ("pool2", Some(Verdict::Slower))]);
+    assert!(comparison.only_in_old.is_empty() && comparison.only_in_new.is_empty(), "{comparison:?}");
+    fixture.with(&[&STEADY, &STEADY], |run| {
+        for row in &mut run.strategies {
+            (row.name, row.settings.workers) = (format!("{}2", row.name), Some(9));
+        }
     });
     let finished = fixture.compare(&[]).expect_code(2);
     assert!(finished.error().contains("no strategy in common"), "{finished:?}");

@@ -85,6 +85,21 @@ fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
 }
 
 #[test]
+fn an_interrupt_before_anything_was_timed_leaves_an_earlier_export_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out.json", "an earlier one");
+    let mut running = start_endless(&sandbox, "serial", &["--csv", "out.csv"]);
+    wait_until_in_the_middle(&mut running, "serial");
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    assert_eq!(finished.code(), Some(130), "{finished:?}");
+    assert_eq!(fs::read_to_string(sandbox.path("out.json")).expect("the file"), "an earlier one");
+    assert!(sandbox.path("out.csv").exists(), "in nobody's place");
+    let said = flowing(&finished.stderr);
+    assert!(said.contains("out.json is what it was: nothing was timed that could take its place"), "{said}");
+}
+
+#[test]
 fn what_was_finished_before_the_interrupt_is_reported_and_exported() {
     let sandbox = Sandbox::new();
     let arguments = "-n 4 --io-wait 1ms --rounds 1e6 -m serial --json out.json";

@@ -8,7 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 
 use common::{Running, Sandbox, digest, kill, parse, rounds, row, skip};
 use nix::sys::signal::Signal;
-use procbench::document::Document;
+use procbench::document::{Document, Round};
 use procbench::measure::storage::Storage;
 use procbench::mode::Mode;
 use procbench::seed::Rng;
@@ -280,6 +280,24 @@ fn what_is_read_comes_from_the_disk_where_there_is_one() {
     for (row, round) in rounds(&document) {
         let read = round.storage_read_bytes.expect("an account of what was read");
         assert!(read >= 64 * 4096, "{}: {read} bytes of 64 pages", row.name);
+    }
+}
+
+#[test]
+fn each_byte_is_read_once_however_processes_are_started() {
+    let test = "each_byte_is_read_once";
+    let sandbox = Sandbox::new();
+    let rows = "process,process:start=exec,pool:workers=20,pool:workers=20:start=exec";
+    let arguments = format!("-n 20 --io read --io-size 1MiB --io-folder . --rounds 2 -m {rows}");
+    let (document, _) = sandbox.report(&arguments);
+    let asked = 20 << 20;
+    let read = |round: &Round| round.storage_read_bytes.expect("an account of what was read");
+    if rounds(&document).any(|(_, round)| read(round) < asked) {
+        return skip(test, "what is written here is not read from a disk");
+    }
+    for (row, round) in rounds(&document) {
+        // Once more would be twice as much; a little more are pages of the program itself, where memory is short.
+        assert!(read(round) < asked * 5 / 4, "{}: {} bytes of {asked}", row.name, read(round));
     }
 }
 

@@ -1,6 +1,7 @@
 //! One benchmark: a workload, by some strategies.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::Context;
 
@@ -8,7 +9,7 @@ use super::exports::{self, Places};
 use super::failure::{Failure, usage};
 use super::returns::Returns;
 use crate::cli::Benchmark;
-use crate::document::Document;
+use crate::document::{Document, Warning};
 use crate::experiment;
 use crate::experiment::workbench::{Job, Workbench};
 use crate::plan::draft::Draft;
@@ -89,10 +90,23 @@ fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {
 
 /// Tables on standard output, unless an export goes there; then what a reader should know.
 fn show(document: &Document, exports: Exports<Document>) -> Result<(), Failure> {
+    // What an earlier run has measured is worth more than that somebody has ended this one before anything was.
+    let (exports, kept) = match exit_code(document) == exit::INTERRUPTED && !document.has_rounds() {
+        true => exports.keep_earlier(),
+        false => (exports, Vec::new()),
+    };
     let shown = exports::show(document, exports, |out| report::write_for(document, terminal_columns(), out));
     let written = report::write_warnings(&document.warnings, &mut anstream::stderr().lock());
     ignore_closed(written)?;
+    let kept: Vec<Warning> = kept.iter().map(|place| still_there(place)).collect();
+    ignore_closed(report::write_warnings(&kept, &mut anstream::stderr().lock()))?;
     shown
+}
+
+/// That nothing has taken the place of what is at `place`.
+fn still_there(place: &Path) -> Warning {
+    let message = format!("{} is what it was: nothing was timed that could take its place", place.display());
+    Warning { code: "export_kept".into(), message }
 }
 
 /// Whoever closes the pipe (`| head`) or the terminal has seen enough.

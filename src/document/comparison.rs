@@ -64,7 +64,7 @@ pub struct Side {
 /// A strategy in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategyRatio {
-    /// Its name.
+    /// Its name in the new run.
     pub name: String,
     /// Median time of the old run's rounds; null without any.
     pub old_seconds: Option<f64>,
@@ -142,16 +142,11 @@ impl RunComparison {
         }
         // The margins of the runs were chosen for something else.
         let margin = margin.min(terms.fail_if_slower.unwrap_or(f64::INFINITY));
-        let find = |run: &'_ Document, name: &str| run.strategies.iter().position(|row| row.name == name);
-        let missing = |of: &Document, from: &Document| {
-            let names = of.strategies.iter().map(|row| row.name.clone());
-            names.filter(|name| find(from, name).is_none()).collect::<Vec<_>>()
+        let pairs = pairs_of(old, new);
+        let missing = |of: &Document, is_paired: &dyn Fn(&StrategyResult) -> bool| {
+            let alone = of.strategies.iter().filter(|row| !is_paired(row));
+            alone.map(|row| row.name.clone()).collect::<Vec<_>>()
         };
-        let pairs: Vec<(&StrategyResult, &StrategyResult)> = new
-            .strategies
-            .iter()
-            .filter_map(|row| Some((&old.strategies[find(old, &row.name)?], row)))
-            .collect();
         if pairs.is_empty() {
             return Err(format!(
                 "the runs have no strategy in common: {} has {}, {} has {}",
@@ -174,8 +169,8 @@ impl RunComparison {
             margin,
             fail_if_slower: terms.fail_if_slower,
             strategies: pairs.iter().map(ratio).collect(),
-            only_in_old: missing(old, new),
-            only_in_new: missing(new, old),
+            only_in_old: missing(old, &|row| pairs.iter().any(|(old, _)| std::ptr::eq(*old, row))),
+            only_in_new: missing(new, &|row| pairs.iter().any(|(_, new)| std::ptr::eq(*new, row))),
             warnings: warnings((&old_side, old), (&new_side, new), &pairs, margin),
             old: old_side,
             new: new_side,
@@ -193,6 +188,25 @@ impl RunComparison {
     pub fn has_failed(&self) -> bool {
         self.strategies.iter().any(|row| row.failed)
     }
+}
+
+/// The rows of `old` and of `new` that are of the same strategy, in the order of `new`: those of the same name, and of the others those that do
+/// the same in the same way, since a command that says everything gives it other names than one that leaves out what is chosen anyway.
+fn pairs_of<'a>(old: &'a Document, new: &'a Document) -> Vec<(&'a StrategyResult, &'a StrategyResult)> {
+    let has = |run: &Document, name: &str| run.strategies.iter().any(|row| row.name == name);
+    let does_the_same = |old: &StrategyResult, new: &StrategyResult| {
+        (old.engine, old.mode, &old.settings) == (new.engine, new.mode, &new.settings)
+    };
+    let mut others: Vec<&StrategyResult> = old.strategies.iter().filter(|row| !has(new, &row.name)).collect();
+    let pair = |row: &'a StrategyResult| {
+        let of_name = old.strategies.iter().find(|other| other.name == row.name);
+        let other = of_name.or_else(|| {
+            let place = others.iter().position(|other| does_the_same(other, row))?;
+            Some(others.remove(place))
+        });
+        Some((other?, row))
+    };
+    new.strategies.iter().filter_map(pair).collect()
 }
 
 fn names(run: &Document) -> String {

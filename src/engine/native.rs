@@ -108,6 +108,7 @@ pub fn run_round() -> anyhow::Result<()> {
 /// Makes what tasks find when they begin, the bytes that all of them read and how long each of them lasts, and says in
 /// `workload` where it is.
 fn make_ready(workload: &mut WorkloadSpec) -> anyhow::Result<Vec<File>> {
+    workload::io::make_ready(workload)?;
     let mut files = Vec::new();
     let size = workload.shared_bytes;
     if size > 0 {

@@ -24,6 +24,7 @@ use crate::engine::{Engine, Equipment, Strategy};
 use crate::measure::bystander::{Bystander, Lateness, MIN_FOR_P99, NAP};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
+use crate::measure::parked;
 use crate::measure::shortage::Lack;
 use crate::measure::storage::Storage;
 use crate::mode::verify::{PARTS, TaskFailure};
@@ -120,8 +121,8 @@ pub struct Setting {
     pub machine: Machine,
     /// All else that can be said of it.
     pub environment: Environment,
-    /// Memory of one waiting process, where it was measured.
-    pub parked_process_bytes: Option<u64>,
+    /// Memory of one waiting process, or why it was not measured.
+    pub parked_process_bytes: Result<u64, parked::ParkedMissing>,
     /// Units of CPU work that make a second.
     pub units_per_second: f64,
     /// How long the bystander stands by while nothing is run, at most: a tenth of it before the first round, the rest after

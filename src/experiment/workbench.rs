@@ -35,7 +35,7 @@ pub struct Workbench {
     /// The rest is measured when it is first needed.
     environment: Option<Environment>,
     units_per_second: Option<f64>,
-    parked_process_bytes: Option<u64>,
+    parked_process_bytes: Option<Result<u64, parked::ParkedMissing>>,
     /// As it was asked for, and what it turned out to be.
     python: Option<(Option<PathBuf>, Interpreter)>,
     /// Whether anything has been run: then the machine's load is no longer only others'.
@@ -159,8 +159,8 @@ impl Workbench {
             }
         }
         if parked_process_matters(&plan) {
-            let bytes = *self.parked_process_bytes.get_or_insert_with(parked::measure);
-            self.machine.parked_process_bytes = bytes;
+            let measured = *self.parked_process_bytes.get_or_insert_with(parked::measure);
+            self.machine.parked_process_bytes = measured.unwrap_or(parked::ASSUMED_BYTES);
         }
         if draft.names(Engine::Python) {
             let stop_wanted = || self.signals.stop_wanted();
@@ -181,7 +181,7 @@ impl Workbench {
             environment: self.environment.get_or_insert_with(Environment::read).clone(),
             warnings: guard_warnings(&plan),
             units_per_second: *self.units_per_second.get_or_insert_with(cpu::calibrate),
-            parked_process_bytes: self.parked_process_bytes,
+            parked_process_bytes: self.parked_process_bytes.unwrap_or(Err(parked::ParkedMissing::NotNeeded)),
             machine: self.machine.clone(),
             idle: IDLE,
             own_load: self.has_run.get(),

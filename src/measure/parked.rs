@@ -1,28 +1,58 @@
 //! What one process that only waits costs this machine.
 
+use std::fmt;
 use std::io;
 
-use procfs::Current;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::memory::{held_by_kernel, own_bytes_of};
 use crate::sys::fork::{self, Pid};
 use crate::sys::wait::{Which, wait};
 
 /// How many are parked for the measurement: enough that what others do meanwhile hardly matters.
 const PARKED: usize = 200;
 
-/// Where it cannot be measured: 2.5 times what a parked process was seen to cost (92 KiB, of which 75 KiB are the
-/// kernel's stacks, page tables and task structures).
+/// How many of them are looked at, to see what they have to themselves.
+const LOOKED_AT: usize = 5;
+
+/// What the guard takes it to be where it was not measured: 2.5 times what a parked process was seen to cost (92 KiB, of which 75 KiB are
+/// the kernel's stacks, page tables and task structures).
 pub const ASSUMED_BYTES: u64 = 256 << 10;
 
-/// No process costs less: one kernel stack, one task structure and the upper page tables.
-const LEAST_BYTES: u64 = 48 << 10;
+/// What the kernel holds for one: a stack of 16 KiB and some tables at least, and at the most what would be a tenth of a gibibyte for all.
+const OF_KERNEL: std::ops::RangeInclusive<u64> = 24 << 10..=512 << 10;
 
-/// Memory of one process that was forked and waits, in bytes: what is missing from the machine's available memory while
-/// [`PARKED`] of them exist. [`ASSUMED_BYTES`] where that cannot be read or so many cannot be started.
+/// Why it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkedMissing {
+    /// No strategy has so many alive that it would matter.
+    NotNeeded,
+    /// So many could not be started, or what the kernel holds for them cannot be read, or others changed that by more.
+    NotTold,
+}
+
+impl fmt::Display for ParkedMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotNeeded => "no strategy has so many processes alive that it would matter",
+            Self::NotTold => {
+                "so many could not be started, or what the kernel holds for them could not be told from what it holds for others"
+            }
+        })
+    }
+}
+
+/// Memory of one process that was forked and waits, in bytes: what the kernel holds more for each of [`PARKED`], and what they have to
+/// themselves.
 ///
 /// Call it while this process has one thread.
-pub fn measure() -> u64 {
-    measured().ok().flatten().unwrap_or(ASSUMED_BYTES).max(LEAST_BYTES)
+///
+/// # Errors
+/// Why it is not known.
+pub fn measure() -> Result<u64, ParkedMissing> {
+    measured().ok().flatten().ok_or(ParkedMissing::NotTold)
 }
 
 fn measured() -> io::Result<Option<u64>> {
@@ -30,9 +60,8 @@ fn measured() -> io::Result<Option<u64>> {
         return Ok(None);
     }
     let own = std::process::id() as Pid;
-    let Some(before) = available_bytes() else { return Ok(None) };
+    let Some(before) = held_by_kernel() else { return Ok(None) };
     let mut parked = Vec::with_capacity(PARKED);
-    let mut failed = false;
     for _ in 0..PARKED {
         let child = fork::fork(|| {
             fork::die_with(own);
@@ -42,22 +71,21 @@ fn measured() -> io::Result<Option<u64>> {
         });
         match child {
             Ok(pid) => parked.push(pid),
-            Err(_) => {
-                failed = true;
-                break;
-            }
+            Err(_) => break,
         }
     }
-    let after = available_bytes();
+    let after = held_by_kernel();
+    let looked_at: Option<Vec<u64>> =
+        parked.iter().step_by(PARKED / LOOKED_AT).map(|pid| own_bytes_of(*pid)).collect();
     for pid in &parked {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
     }
     for pid in &parked {
         wait(Which::Only(*pid))?;
     }
-    Ok(after.filter(|_| !failed).map(|after| before.saturating_sub(after) / PARKED as u64))
-}
-
-fn available_bytes() -> Option<u64> {
-    procfs::Meminfo::current().ok()?.mem_available
+    let for_all = after.and_then(|after| after.checked_sub(before)).filter(|_| parked.len() == PARKED);
+    let of_kernel = for_all.map(|bytes| bytes / PARKED as u64).filter(|bytes| OF_KERNEL.contains(bytes));
+    Ok(of_kernel
+        .zip(looked_at)
+        .map(|(of_kernel, own)| of_kernel + own.iter().sum::<u64>() / LOOKED_AT as u64))
 }

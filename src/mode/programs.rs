@@ -328,8 +328,9 @@ impl<'a> Crew<'a> {
         while let Some(pid) = self.next_overdue(|crew| &mut crew.farewells)
             && let Some(alive) = self.alive.get_mut(&pid)
         {
-            if !alive.has_answered() {
-                alive.failure = alive.failure.or(Some(Failure::Mute));
+            match alive.has_answered() {
+                true => self.programs.note_stubborn(),
+                false => alive.failure = alive.failure.or(Some(Failure::Mute)),
             }
             let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);
         }

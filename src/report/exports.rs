@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
@@ -80,6 +80,14 @@ impl<T: ?Sized> Exports<T> {
     pub fn write_early(&self, flag: &str, document: &T) -> anyhow::Result<()> {
         let mut wanted = self.exports.iter().filter(|(name, target, _)| *name == flag && target.is_file());
         wanted.try_for_each(|(_, target, render)| target.write(&render(document)?))
+    }
+
+    /// Those that take no earlier export's place, and the places of the others, which stay as they are.
+    pub fn keep_earlier(self) -> (Self, Vec<PathBuf>) {
+        let is_earlier = |target: &Target| target.is_file() && target.place().exists();
+        let (kept, exports): (Vec<_>, Vec<_>) =
+            self.exports.into_iter().partition(|(_, target, _)| is_earlier(target));
+        (Self { exports }, kept.iter().map(|(_, target, _)| target.place()).collect())
     }
 
     /// Writes all of them.

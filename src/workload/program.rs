@@ -233,6 +233,9 @@ pub trait Programs: Sync {
     /// # Errors
     /// Why it failed.
     fn outcome(&self, checksum: u32, exit: Exit, answer: &[u8]) -> Result<u32, Failure>;
+
+    /// One that had answered was killed, for it had not ended long after.
+    fn note_stubborn(&self) {}
 }
 
 /// Starts programs.

@@ -13,6 +13,9 @@ mod cgroup;
 mod meminfo;
 mod pss;
 
+pub(super) use meminfo::held_by_kernel;
+pub(super) use pss::own_bytes_of;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;

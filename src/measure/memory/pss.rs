@@ -165,6 +165,11 @@ struct Pss {
     shared: u64,
 }
 
+/// What the process `pid` has, shared pages shared out, and pages of files apart.
+pub(in crate::measure) fn own_bytes_of(pid: i32) -> Option<u64> {
+    pss_of(pid).map(|pss| pss.own)
+}
+
 /// PSS of a process; `None` if it is gone or belongs to somebody else.
 fn pss_of(pid: i32) -> Option<Pss> {
     let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;

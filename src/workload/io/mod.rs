@@ -58,6 +58,20 @@ impl Io {
     }
 }
 
+/// Makes ready what the tasks of `spec` find when they begin: the folders that they write to, and a file of which the kernel holds nothing.
+/// Once for a round, before its clock starts: done by each process of it, it would take away what others are reading.
+///
+/// # Errors
+/// If that cannot be made.
+pub fn make_ready(spec: &WorkloadSpec) -> Result<(), PrepareError> {
+    match spec.io {
+        Io::Sleep | Io::Echo => {}
+        Io::Fsync => Disk::new(spec)?.make_folders(spec.tasks)?,
+        Io::Read => Disk::new(spec)?.leave_page_cache()?,
+    }
+    Ok(())
+}
+
 /// The I/O of a workload, with all that it takes. Plain numbers where it is lean.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Method {
@@ -76,16 +90,8 @@ impl Method {
         Ok(match spec.io {
             Io::Sleep => Self::Sleep,
             Io::Echo => Self::Echo(Echo::new(spec)?),
-            Io::Fsync => {
-                let disk = Disk::new(spec)?;
-                disk.make_folders(spec.tasks)?;
-                Self::Fsync(Box::leak(Box::new(disk)))
-            }
-            Io::Read => {
-                let disk = Disk::new(spec)?;
-                disk.leave_page_cache()?;
-                Self::Read(Box::leak(Box::new(disk)))
-            }
+            Io::Fsync => Self::Fsync(Box::leak(Box::new(Disk::new(spec)?))),
+            Io::Read => Self::Read(Box::leak(Box::new(Disk::new(spec)?))),
         })
     }
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::Mode;
@@ -44,6 +45,23 @@ impl Folder {
         faccessat(self.folder.as_fd(), ".", AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
             .map_err(io::Error::from)
             .with_context(|| format!("nothing can be written into {}", path.display()))
+    }
+
+    /// Removes the files whose names are `before`, a number, and `after`.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or one of them cannot be removed.
+    pub fn remove_numbered(&self, before: &str, after: &str) -> io::Result<()> {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let own = openat(self.folder.as_fd(), ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        for entry in Dir::from_fd(own)?.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_str().unwrap_or_default();
+            if name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_number) {
+                unlinkat(self.folder.as_fd(), entry.file_name(), UnlinkatFlags::NoRemoveDir)?;
+            }
+        }
+        Ok(())
     }
 
     /// A new file `name`. What was there under that name, also a link, is removed first.
@@ -92,6 +110,22 @@ mod tests {
             assert_ne!(safe, "");
             assert!(!safe.contains('/') && !safe.starts_with('.') && safe.is_ascii(), "{safe}");
         }
+    }
+
+    #[test]
+    fn files_of_workers_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let others = ["worker-.err", "worker-1.out", "worker-x1.err", "1.err", "worker-1.err.old"];
+        for name in others.into_iter().chain(["worker-1.err", "worker-27.err"]) {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        Folder::open(folder.path()).unwrap().remove_numbered("worker-", ".err").unwrap();
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        left.sort_unstable();
+        let mut expected = others.map(String::from);
+        expected.sort_unstable();
+        assert_eq!(left, expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ shared_record! {
     /// The counts.
     struct Counts {
         started,
+        named,
         reaped,
         alive,
         peak,
@@ -43,6 +44,11 @@ impl Tally {
     /// Whether executors keep a program each.
     pub fn kept(&self) -> bool {
         self.kept
+    }
+
+    /// A number, from 1, that no other program of the round has been given, whoever starts it.
+    pub fn next_number(&self) -> u64 {
+        self.counts[0].named.fetch_add(1, Relaxed) + 1
     }
 
     /// A program has been started.

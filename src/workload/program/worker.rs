@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use anyhow::Context;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::conversation::{Conversation, Trouble, only_line, pipe_to_read};
@@ -20,6 +21,9 @@ use crate::sys::spawn::{Spawner, Streams, Words};
 use crate::sys::wait::Exit;
 use crate::workload::spec::WorkloadSpec;
 use crate::workload::{Executor, Failure, Meter, NeverLean, PrepareError, Workload, argument};
+
+/// How the files begin that belong to workers which are kept, and not to tasks; their number follows.
+const KEPT_WORKER: &str = "worker-";
 
 /// Tasks that are told to workers.
 pub struct LineWorker {
@@ -40,6 +44,12 @@ impl LineWorker {
         let words = spec.worker_words();
         let program =
             Program { template: Arc::new(Template::literal(&words)), ..Program::new(spec, &words)? };
+        if let Some(output) = &program.output {
+            // Of a round in which more workers were needed there would be some that this one has not started.
+            output
+                .remove_numbered(KEPT_WORKER, ".err")
+                .context("failed to remove what workers wrote before")?;
+        }
         Ok(Self {
             program,
             compared: !spec.ignore_answers,
@@ -146,6 +156,10 @@ impl Programs for LineWorker {
     fn outcome(&self, checksum: u32, exit: Exit, answer: &[u8]) -> Result<u32, Failure> {
         only_line(answer, exit).map(|answer| with_answer(checksum, answer, self.compared))
     }
+
+    fn note_stubborn(&self) {
+        self.tally.note_stubborn();
+    }
 }
 
 /// Tasks that were found, when they were already done, to have been answered by a worker that gives more lines than it is
@@ -187,7 +201,7 @@ impl Keeper {
     fn worker(&mut self) -> Result<(), Failure> {
         if self.kept.is_none() {
             let starter = self.starter.as_mut().map_err(|failure| *failure)?;
-            let name = format!("worker-{}", self.tally.started() + 1);
+            let name = format!("{KEPT_WORKER}{}", self.tally.next_number());
             self.kept = Some(Conversation::begin(|input, output| starter.spawn(&name, &input, &output))?);
             self.tally.start();
             if std::mem::take(&mut self.is_missing) {
