@@ -28,6 +28,7 @@ use procbench::experiment::{self, Event, Observer, Row, Setting};
 use procbench::measure::bystander::{Bystander, NAP};
 use procbench::measure::environment::{Environment, cores_to_use};
 use procbench::measure::limits::Limits;
+use procbench::measure::parked;
 use procbench::mode::{Mode, Settings};
 use procbench::plan::Machine;
 use procbench::plan::draft::{Draft, StrategyDraft};
@@ -62,7 +63,7 @@ fn main() {
         started_at: String::new(),
         machine,
         environment: Environment::read(),
-        parked_process_bytes: None,
+        parked_process_bytes: Err(parked::ParkedMissing::NotNeeded),
         units_per_second: cpu::calibrate(),
         idle: Duration::ZERO,
         own_load: false,
