@@ -76,7 +76,16 @@ fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
             assert_eq!((cut.strategy.as_str(), cut.tasks_done), (mode, Some(0)), "{cut:?}");
             assert!(cut.tasks > 0 && cut.seconds > 0.0, "{cut:?}");
             let said = flowing(&finished.stderr);
-            assert!(said.contains(&format!("{mode} was in a round, 0 of {} task", cut.tasks)), "{said}");
+            let where_it_was = match cut.tasks < 20 {
+                true => {
+                    format!(
+                        "a few tasks of {mode} were being tried before its first round, 0 of {} done",
+                        cut.tasks
+                    )
+                }
+                false => format!("{mode} was in a round, 0 of {} task", cut.tasks),
+            };
+            assert!(said.contains(&where_it_was), "{said}");
             assert!(!said.contains("too few rounds"), "who has ended it knows that: {said}");
             assert!(document.strategies.iter().all(|row| row.rounds.is_empty() && row.summary.is_none()));
             assert!(finished.stdout.contains("not run"), "{finished:?}");

@@ -95,6 +95,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
 /// Refuses what the search is to find.
 fn refuse(typed: &Typed) -> Result<(), Failure> {
     let flags = &typed.benchmark;
+    if typed.time_limit.as_ref().is_some_and(|limit| limit.0 <= 0.0) {
+        return Err(usage("--time-limit is 0: expected more, such as 60s"));
+    }
     for (given, name, instead) in [
         (flags.workers.is_some(), "--workers", "the search finds how many"),
         (flags.chunk.is_some(), "--chunk", "the search finds which"),

@@ -213,8 +213,8 @@ fn memory<'a>(
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
     let per_alive = match strategy.mode {
-        Mode::Serial | Mode::Threads => Err(PerAliveMissing::NoProcesses),
         _ if strategy.engine.is_tool() => Err(PerAliveMissing::OfTool),
+        Mode::Serial | Mode::Threads => Err(PerAliveMissing::NoProcesses),
         mode if !are_long(mode, workload, timed) => Err(PerAliveMissing::TooShort),
         _ => {
             // Pages that all share are in the sum of PSS from when they are first read, so not in what the runner had; a cgroup has them

@@ -66,6 +66,7 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         true => Notice::Stopped,
         false => Notice::Interrupted {
             in_round: document.cut_off.as_ref(),
+            is_trial: document.cut_off.as_ref().is_some_and(|cut| cut.tasks < document.plan.workload.tasks),
             may_never_end: may_never_end(document),
         },
     };

@@ -149,7 +149,16 @@ fn find_program(program: &ProgramSpec, kind: Kind) -> Result<PathBuf, PlanError>
     };
     let name = words.first().map_or("", String::as_str);
     if kind == Kind::Command && name.contains(PLACEHOLDER) {
-        return Ok(PathBuf::new());
+        // A whole command in one word, most likely: the program's own name would have to be in the lines else.
+        let whole = name.split_once(' ').filter(|(program, _)| find(program.as_bytes()).is_ok());
+        return match whole {
+            Some((program, _)) if !name.contains('/') => usage(format!(
+                "the {} '{name}' is one word, which would be the name of a program: without --shell each word is taken as it is; expected \
+                 such as -- {program} …, or --shell",
+                kind.name()
+            )),
+            _ => Ok(PathBuf::new()),
+        };
     }
     let in_path = if name.contains('/') { "" } else { " in PATH" };
     let kind = kind.name();

@@ -128,6 +128,11 @@ pub(super) fn set_apart(
     rows: Vec<StrategyDraft>,
 ) -> Result<(Vec<StrategyDraft>, Vec<NotAvailable>), PlanError> {
     let calls = kind == Kind::Call;
+    if let Some(blank) = rows.iter().filter_map(|row| row.name.as_ref()).find(|name| name.trim().is_empty()) {
+        return usage(format!(
+            "the strategy name '{blank}' is empty: expected something to call the row, or no name"
+        ));
+    }
     let names = names_of(&rows);
     let (mut able, mut others) = (Vec::new(), Vec::new());
     for (row, strategy) in rows.into_iter().zip(names) {

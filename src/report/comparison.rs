@@ -132,9 +132,11 @@ pub fn verdict(comparison: &RunComparison) -> String {
         .collect();
     let mut text =
         format!("The new run is, with a margin of {}, {}.", percent(comparison.margin), parts.join("; "));
+    let is_judged = |row: &StrategyRatio| matches!(row.verdict, Some(Verdict::Faster | Verdict::Slower));
+    let has_difference = comparison.strategies.iter().any(is_judged);
     for (which, side) in [("old", &comparison.old), ("new", &comparison.new)] {
         let others = who_else_had_cpu_time(&side.change);
-        if !others.is_empty() {
+        if !others.is_empty() && has_difference {
             text += &format!(
                 " But the {which} run had a machine whose CPU time was not its alone ({}), which may be all of the difference.",
                 others.join(", ")

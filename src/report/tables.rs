@@ -233,10 +233,10 @@ pub fn memory_legend(document: &Document) -> Option<String> {
         document.warnings.iter().filter(|warning| MEMORY_NOT_MEASURED.contains(&warning.code.as_str()));
     let mut reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
     let rows = || document.strategies.iter().filter_map(|row| row.memory.as_ref());
-    if rows().any(|memory| memory.per_alive_missing == Some(PerAliveMissing::NoProcesses)) {
-        reasons.push(PER_ALIVE_LEGEND);
-    }
     let has_programs = matches!(document.plan.workload.kind, Kind::Command | Kind::Worker);
+    if rows().any(|memory| memory.per_alive_missing == Some(PerAliveMissing::NoProcesses)) {
+        reasons.push(if has_programs { PER_ALIVE_OF_PROGRAMS_LEGEND } else { PER_ALIVE_LEGEND });
+    }
     let is_pool_of_them = |row: &StrategyResult| row.mode == Mode::Pool && !row.engine.is_tool();
     if has_programs && document.strategies.iter().any(|row| row.memory.is_some() && is_pool_of_them(row)) {
         reasons.push(POOL_OF_PROGRAMS_LEGEND);
@@ -330,6 +330,9 @@ fn has_page_cache(document: &Document) -> bool {
 
 /// Why a row has no memory per process alive.
 const PER_ALIVE_LEGEND: &str = "per alive: — where no processes are started";
+
+/// The same where tasks are programs, of which those modes have one, or one for each thread.
+const PER_ALIVE_OF_PROGRAMS_LEGEND: &str = "per alive: — in serial and threads";
 
 /// Who is alive in a pool whose tasks are programs.
 const POOL_OF_PROGRAMS_LEGEND: &str = "alive in a pool: its workers, and the programs that they run";

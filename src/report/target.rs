@@ -102,8 +102,9 @@ impl Target {
 fn room_for(path: &Path, len: usize, error: &io::Error) -> String {
     match statvfs(folder_of(path)) {
         Ok(found) if error.kind() == io::ErrorKind::StorageFull => {
-            let holds = ByteSize(found.blocks().saturating_mul(found.fragment_size()));
-            format!(", which is {}, to a file system of {holds}", ByteSize(len as u64))
+            let bytes = |blocks: u64| ByteSize(blocks.saturating_mul(found.fragment_size()));
+            let (holds, free) = (bytes(found.blocks()), bytes(found.blocks_available()));
+            format!(", which is {}, to a file system of {holds} with {free} free", ByteSize(len as u64))
         }
         _ => String::new(),
     }

@@ -245,9 +245,14 @@ impl Search {
         let mut observer = Part::new(&mut self.progress, part.clone());
         let begun = Instant::now();
         let estimate = course.pilot(over, &mut observer).map_err(ended)?.map_err(|TriedOnly(tried)| {
-            // As if the one that was not finished would have been by now.
-            let of_each = begun.elapsed().as_secs_f64() / (tried + 1) as f64;
-            Ended::OutOfTime { tried, of: rows.len(), enough: of_each * rows.len() as f64 / RACES_OVER[0] }
+            // What was done before takes its time again. The one that was not finished is taken to have been half done; and where hardly
+            // any time was left to try even one, each to take a good part of that.
+            const AT_LEAST: f64 = 0.2;
+            let trying = begun.elapsed().as_secs_f64();
+            let before = self.started.elapsed().as_secs_f64() - trying;
+            let of_each = (trying / (tried as f64 + 0.5)).max(AT_LEAST * before);
+            let enough = (before + of_each * rows.len() as f64) / RACES_OVER[0];
+            Ended::OutOfTime { tried, of: rows.len(), enough }
         })?;
         let kinds: Vec<(Engine, Mode)> =
             strategies.iter().map(|strategy| (strategy.engine, strategy.mode)).collect();

@@ -22,6 +22,8 @@ pub(super) const SHORT_ROUND_SECONDS: f64 = 0.005;
 pub(super) enum Notice<'a> {
     Interrupted {
         in_round: Option<&'a CutOff>,
+        /// Whether that round was of fewer tasks than the run has.
+        is_trial: bool,
         may_never_end: Option<Kind>,
     },
     Stopped,
@@ -206,11 +208,15 @@ impl<'a> Notice<'a> {
 impl fmt::Display for Notice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interrupted { in_round, may_never_end } => {
+            Self::Interrupted { in_round, is_trial, may_never_end } => {
                 write!(f, "interrupted: only what was finished is shown")?;
                 if let Some(CutOff { strategy, tasks, tasks_done, seconds: lasted }) = in_round {
                     let (tasks, lasted) = (count(*tasks), seconds(*lasted));
                     match tasks_done.map(count) {
+                        Some(done) if *is_trial => write!(
+                            f,
+                            "; a few tasks of {strategy} were being tried before its first round, {done} of {tasks} done in {lasted}"
+                        )?,
                         Some(done) => {
                             write!(
                                 f,
