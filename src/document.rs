@@ -154,6 +154,10 @@ pub struct StrategyResult {
     pub settings: Settings,
     /// Every timed round, in the order of the run.
     pub rounds: Vec<Round>,
+    /// Why there are no more of them: one could not be had, which is no fault of the machine or of other strategies, whose rounds went
+    /// on; absent where all were had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// Tasks that failed in rounds that were not timed.
     pub untimed_tasks_failed: u64,
     /// Tasks of those rounds that were not tried, since another had failed.
@@ -454,6 +458,12 @@ impl Document {
     /// Whether any round was timed.
     pub fn has_rounds(&self) -> bool {
         self.strategies.iter().any(|strategy| !strategy.rounds.is_empty())
+    }
+
+    /// Whether a task failed, or a strategy was given up.
+    pub fn has_failed(&self) -> bool {
+        let mut all = self.strategies.iter().chain(&self.overhead);
+        self.tasks_failed() > 0 || all.any(|strategy| strategy.given_up.is_some())
     }
 
     /// Tasks that failed, in all rounds together.

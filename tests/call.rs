@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::programs::{alive_with, assert_gone, hour, last, reasons, run};
-use common::{Finished, Sandbox, digest, flowing, has_python, parse, rounds};
+use common::{Finished, Sandbox, digest, flowing, has_python, parse, rounds, row};
 use nix::sys::signal::Signal;
 use procbench::engine::Engine;
 use std::time::Duration;
@@ -182,6 +182,29 @@ fn a_function_that_ends_its_process_is_named_with_its_task() {
             [(2, format!("its process {ended} before the result was complete").as_str())]
         );
     }
+}
+
+#[test]
+fn a_strategy_that_cannot_go_on_takes_no_other_with_it() {
+    if !has_python("a_strategy_that_cannot_go_on_takes_no_other_with_it") {
+        return;
+    }
+    let sandbox =
+        sandbox("import os\n\ndef f(of):\n    if of[0] == 2:\n        os._exit(7)\n    return of\n");
+    let (document, finished) = run(&sandbox, &call("serial,process:start=fork,threads:workers=1", &[]));
+    assert_eq!(finished.code(), Some(1), "{finished:?}");
+    assert!(!document.partial, "the others are complete");
+    for name in ["py-serial", "py-threads:workers=1"] {
+        let given_up = row(&document, name);
+        let why = given_up.given_up.as_ref().expect("a reason");
+        assert!(why.contains("exited with code 7") && why.contains("while it executed task 2"), "{why}");
+        assert!(given_up.rounds.is_empty() && given_up.summary.is_none());
+        let said = flowing(&finished.stderr);
+        assert!(said.contains(&format!("{name} was given up, and the others went on: ")), "{said}");
+    }
+    let others = row(&document, "py-process:start=fork");
+    assert!(!others.rounds.is_empty() && others.given_up.is_none());
+    assert_eq!(finished.stdout.matches("given up").count(), 2, "{}", finished.stdout);
 }
 
 /// A function whose task 2 sleeps for ever, whatever happens of `what` it catches.

@@ -118,7 +118,7 @@ pub(super) fn ignore_closed(written: io::Result<()>) -> anyhow::Result<()> {
 }
 
 fn exit_code(document: &Document) -> i32 {
-    let failed = document.tasks_failed() > 0;
+    let failed = document.has_failed();
     let stopped = failed && document.plan.run.on_failure == OnFailure::Stop;
     if document.partial && !stopped {
         exit::INTERRUPTED

@@ -224,7 +224,7 @@ fn carry_out(
             Err(error) => break Err(Failure::from(error)),
         }
         exports.write_early(exports::JSON, sweep)?;
-        let failed = sweep.cells[at].document.as_ref().is_some_and(|document| document.tasks_failed() > 0);
+        let failed = sweep.cells[at].document.as_ref().is_some_and(|document| document.has_failed());
         if failed && job.plan.run.on_failure == OnFailure::Stop {
             break Ok(exit::FAILURE);
         }
@@ -234,7 +234,7 @@ fn carry_out(
     };
     progress.finish();
     match ended {
-        Ok(exit::SUCCESS) if sweep.tasks_failed() > 0 => Ok(exit::FAILURE),
+        Ok(exit::SUCCESS) if sweep.has_failed() => Ok(exit::FAILURE),
         ended => ended,
     }
 }

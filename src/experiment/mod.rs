@@ -166,7 +166,11 @@ pub fn estimate(plan: &Plan, setting: &Setting, signals: &Signals) -> Result<Est
     let mut session = Session::new(plan, setting, signals, &mut nobody, &mut janitor, &equipment);
     let rows = rows_of(plan, setting);
     let mut tables: Vec<Records> = rows.iter().map(|_| Records::default()).collect();
-    Ok(session.pilot(&rows, &mut tables)?)
+    let estimate = session.pilot(&rows, &mut tables)?;
+    match tables.into_iter().find_map(|records| records.given_up) {
+        Some(why) => Err(RoundFailure::Failed(why).into()),
+        None => Ok(estimate),
+    }
 }
 
 /// Carries out `plan`. An interrupted run is a partial document, not an error.
@@ -203,7 +207,9 @@ pub fn run_rows(
     let outcome = session.carry_out(&rows, &mut tables);
     let Session { own_forks, estimate, cut_off, .. } = session;
     // What the round that was cut off had started is not known.
-    let own_forks = Some(own_forks).filter(|_| !matches!(outcome, Err(RoundFailure::Interrupted)));
+    let cut_short = matches!(outcome, Err(RoundFailure::Interrupted))
+        || tables.iter().any(|records| records.given_up.is_some());
+    let own_forks = Some(own_forks).filter(|_| !cut_short);
     let partial = match outcome {
         Ok(()) => false,
         Err(RoundFailure::Interrupted | RoundFailure::Stopped) => true,
@@ -238,7 +244,9 @@ impl From<RoundFailure> for RunError {
             RoundFailure::Interrupted => Self::Interrupted,
             RoundFailure::Stopped => Self::Other(failure.into()),
             RoundFailure::Violation(message) => Self::Violation(message),
-            RoundFailure::Silent(message) => Self::Other(anyhow::anyhow!(message)),
+            RoundFailure::Silent(message) | RoundFailure::Failed(message) => {
+                Self::Other(anyhow::anyhow!(message))
+            }
             RoundFailure::Refused(message) => Self::Refused(message),
             RoundFailure::Limit(message) => Self::Limit(message),
             RoundFailure::Other(error) => Self::Other(error),
@@ -367,6 +375,8 @@ pub struct Records {
     untimed_failures: Vec<TaskFailure>,
     /// How long one takes, as far as known.
     expected: Option<Duration>,
+    /// Why one could not be had, which is no fault of the machine or of other strategies; there are no more then.
+    given_up: Option<String>,
 }
 
 impl Records {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::round::RoundFailure;
 use super::schedule::Phase;
-use super::session::Session;
+use super::session::{Session, require_one};
 use super::{Event, Records, Row};
 use crate::measure::bystander::NAP;
 use crate::measure::memory::Method;
@@ -72,11 +72,20 @@ impl Session<'_> {
     pub(super) fn pilot(&mut self, rows: &[Row], tables: &mut [Records]) -> Result<Estimate, RoundFailure> {
         let started = Instant::now();
         let mut scale = Scale::default();
-        let pilots =
-            rows.iter().zip(&mut *tables).map(|(row, records)| self.pilot_of(row, records, &mut scale));
-        let rounds = pilots.collect::<Result<_, _>>()?;
+        let (mut left, mut rounds) = (Vec::new(), Vec::new());
+        for (row, records) in rows.iter().zip(&mut *tables) {
+            match self.pilot_of(row, records, &mut scale) {
+                Ok(estimate) => {
+                    left.push(row.clone());
+                    rounds.push(estimate);
+                }
+                Err(RoundFailure::Silent(why) | RoundFailure::Failed(why)) => records.given_up = Some(why),
+                Err(failure) => return Err(failure),
+            }
+        }
+        require_one(tables)?;
         self.tell_if_all_failed(tables);
-        Ok(self.estimate(rows, rounds, started.elapsed()))
+        Ok(self.estimate(&left, rounds, started.elapsed()))
     }
 
     /// Times of tasks that fail are hardly what somebody wants who waits for them. Nothing is told of a run that ends by itself.

@@ -77,6 +77,9 @@ pub enum RoundFailure {
     /// The runner has ended without a report.
     #[error("{0}")]
     Silent(String),
+    /// The runner says that it could not execute it.
+    #[error("{0}")]
+    Failed(String),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -292,7 +295,7 @@ fn converse(
                 let limits =
                     if runner.lost_to_want_of_memory() { shortage::limits_on_memory() } else { Vec::new() };
                 return Err(match limits.is_empty() {
-                    true => anyhow::anyhow!(message).into(),
+                    true => RoundFailure::Failed(message),
                     false => RoundFailure::Limit(format!(
                         "{message}; the kernel killed somebody meanwhile for want of memory: {}",
                         limits.join(", ")

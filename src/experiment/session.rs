@@ -85,8 +85,12 @@ impl<'a> Session<'a> {
             places.retain(|place| number <= memory_rounds[*place]);
             for place in places {
                 let of = memory_rounds[place];
-                let completed = self.round(&rows[place], Phase::Memory, number, of, &mut tables[place])?;
-                tables[place].memory.push(completed);
+                let records = &mut tables[place];
+                if let Some(completed) =
+                    self.round_or_none(&rows[place], Phase::Memory, number, of, records)?
+                {
+                    records.memory.push(completed);
+                }
             }
         }
         for number in 1..=run.warmup {
@@ -94,7 +98,7 @@ impl<'a> Session<'a> {
             // The rounds that measured memory have warmed up as well as any.
             places.retain(|place| number > memory_rounds[*place]);
             for place in places {
-                self.round(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
+                self.round_or_none(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
             }
         }
         let mut budgets: Vec<Budget> = rows.iter().map(|_| Budget::new(run)).collect();
@@ -103,22 +107,50 @@ impl<'a> Session<'a> {
         for number in 1..=run.rounds {
             let mut places = schedule::order(rows.len(), run.seed, Phase::Timed, number);
             places.retain(|place| {
-                budgets[*place].allows_another() && !self.is_precise(number, &tables[*place], &mut ranks)
+                let records = &tables[*place];
+                records.given_up.is_none()
+                    && budgets[*place].allows_another()
+                    && !self.is_precise(number, records, &mut ranks)
             });
             if places.is_empty() {
                 break;
             }
             for place in places {
                 order += 1;
+                let records = &mut tables[place];
                 let completed =
-                    self.round(&rows[place], Phase::Timed, number, run.rounds, &mut tables[place])?;
+                    self.round_or_none(&rows[place], Phase::Timed, number, run.rounds, records)?;
+                let Some(completed) = completed else { continue };
                 // With the start of a fresh runner, which the round's own time leaves out.
-                let whole = tables[place].expected.map(|whole| whole.as_secs_f64());
+                let whole = records.expected.map(|whole| whole.as_secs_f64());
                 budgets[place].spend(whole.unwrap_or(completed.outside_seconds));
-                tables[place].timed.push((number, order, completed));
+                records.timed.push((number, order, completed));
             }
+            require_one(tables)?;
         }
-        Ok(())
+        require_one(tables)
+    }
+
+    /// The same as [`Self::round`]; but a strategy that cannot do what it is asked for, which the others can, is given up, and has no
+    /// more rounds.
+    fn round_or_none(
+        &mut self,
+        row: &Row,
+        phase: Phase,
+        round: u64,
+        of: u64,
+        records: &mut Records,
+    ) -> Result<Option<Completed>, RoundFailure> {
+        if records.given_up.is_some() {
+            return Ok(None);
+        }
+        match self.round(row, phase, round, of, records) {
+            Err(RoundFailure::Silent(why) | RoundFailure::Failed(why)) => {
+                records.given_up = Some(why);
+                Ok(None)
+            }
+            completed => completed.map(Some),
+        }
     }
 
     /// Whether a row needs no round `number` for the precision that was asked for. Never a question of significance.
@@ -381,6 +413,14 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+}
+
+/// Fails where every strategy has been given up, with why the first one was.
+pub(super) fn require_one(tables: &[Records]) -> Result<(), RoundFailure> {
+    match tables.iter().map(|records| records.given_up.as_ref()).collect::<Option<Vec<_>>>() {
+        Some(all) => all.first().map_or(Ok(()), |why| Err(RoundFailure::Failed((*why).clone()))),
+        None => Ok(()),
     }
 }
 

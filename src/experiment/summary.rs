@@ -97,6 +97,7 @@ fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
         mode,
         settings,
         summary: summarise(&rounds, plan),
+        given_up: records.given_up,
         untimed_tasks_failed: records.untimed_tasks_failed,
         untimed_tasks_not_tried: records.untimed_tasks_not_tried,
         untimed_failures: records.untimed_failures,

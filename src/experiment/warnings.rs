@@ -358,6 +358,9 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         let told = Failed { strategies, failed, rounds, untimed, not_tried, first, more, hint };
         notices.push(Notice::TasksFailed(told));
     }
+    if let Some(why) = &strategy.given_up {
+        notices.push(Notice::GivenUp { strategy: name, why, rounds: strategy.rounds.len() });
+    }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();
     if processes > 0 {
         let of_workers = document.plan.workload.kind == Kind::Worker;

@@ -71,6 +71,9 @@ fn timing_with(document: &Document, told: SpeedUps) -> Grid {
         }
         let Some(strategy) = strategy else { break };
         let row = match &strategy.summary {
+            None if strategy.given_up.is_some() => {
+                vec![Cell::new(&strategy.name), Cell::new("given up").with(Tone::Bad)]
+            }
             None => vec![Cell::new(&strategy.name), Cell::dim("not run")],
             Some(summary) => timing_row(strategy, summary, document, told),
         };

@@ -123,9 +123,9 @@ impl Sweep {
         self.cells.iter().find(|cell| cell.place == place)
     }
 
-    /// The number of tasks that failed, in all cells.
-    pub fn tasks_failed(&self) -> u64 {
-        self.cells.iter().filter_map(|cell| cell.document.as_ref()).map(Document::tasks_failed).sum()
+    /// Whether a task failed, or a strategy was given up, in any cell.
+    pub fn has_failed(&self) -> bool {
+        self.cells.iter().filter_map(|cell| cell.document.as_ref()).any(Document::has_failed)
     }
 
     /// Takes the cells that `before` has finished, if it is the same sweep. What cannot be known before a cell is run again

@@ -28,6 +28,11 @@ pub(super) enum Notice<'a> {
     },
     Stopped,
     TasksFailed(Failed<'a>),
+    GivenUp {
+        strategy: &'a str,
+        why: &'a str,
+        rounds: usize,
+    },
     LeftRunning {
         strategy: &'a str,
         processes: u64,
@@ -176,6 +181,7 @@ impl<'a> Notice<'a> {
         match self {
             Self::Interrupted { .. } => "interrupted",
             Self::Stopped => "stopped",
+            Self::GivenUp { .. } => "strategy_given_up",
             Self::LeftRunning { .. } => "left_running",
             Self::TasksFailed(_) => "tasks_failed",
             Self::Retries { .. } => "retries",
@@ -247,6 +253,14 @@ impl fmt::Display for Notice<'_> {
                 )
             }
             Self::TasksFailed(failed) => write!(f, "{failed}"),
+            Self::GivenUp { strategy, why, rounds } => {
+                let after = match rounds {
+                    0 => String::new(),
+                    1 => " after a round".into(),
+                    rounds => format!(" after {} rounds", count(*rounds as u64)),
+                };
+                write!(f, "{strategy} was given up{after}, and the others went on: {why}")
+            }
             Self::LeftRunning { strategy, processes, rounds, of_workers } => write!(
                 f,
                 "{strategy}: {processes} {} left running in {} by what tasks had started, and killed after their round; they \

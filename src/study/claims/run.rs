@@ -235,6 +235,9 @@ impl Proceeding<'_> {
         if document.partial {
             return Err(Missing::because(INTERRUPTED));
         }
+        if let Some(why) = document.strategies.iter().find_map(|row| row.given_up.clone()) {
+            return Err(Missing { why, broken: true, lacking: false });
+        }
         match document.tasks_failed() {
             0 => Ok(document),
             failed => Err(Missing { why: format!("{failed} tasks failed"), broken: true, lacking: false }),
