@@ -121,7 +121,22 @@ fn what_disturbed_either_run_is_told() {
         "{told:?}"
     );
     assert!(answer.contains("But the new run had a machine whose CPU time was not its alone"), "{answer}");
+    assert!(answer.contains("which may hide a difference"), "{answer}");
     assert!(!answer.contains("the old run had"), "{answer}");
+    fixture.with(&[&slower_by(2.0), &STEADY], |run| run.environment.change.foreign_busy_share = Some(0.5));
+    let answer = fixture.compare(&[]).expect_code(0).stdout.replace('\n', " ");
+    assert!(answer.contains("which may be all of the difference"), "{answer}");
+}
+
+#[test]
+fn a_run_that_is_compared_with_itself_is_told_so() {
+    let fixture = Fixture::new();
+    fixture.with(&[&STEADY, &slower_by(1.1)], |_| {});
+    let told = |new: &str| {
+        let finished = fixture.sandbox.run(["compare", "old.json", new]).expect_code(0);
+        flowing(&finished.stderr).contains("both files are of the same run")
+    };
+    assert_eq!((told("old.json"), told("new.json")), (true, false));
 }
 
 #[test]

@@ -390,6 +390,9 @@ fn warnings(
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.into(), message });
+    if (&old.started_at, &old.strategies) == (&new.started_at, &new.strategies) {
+        warn("same_run", "both files are of the same run, which says nothing of another".into());
+    }
     for (side, run) in [(old_side, old), (new_side, new)] {
         for condition in conditions::meanwhile(&run.environment.change) {
             warn(condition.code(), format!("{}: {condition}", side.file));

@@ -132,13 +132,19 @@ pub fn verdict(comparison: &RunComparison) -> String {
         .collect();
     let mut text =
         format!("The new run is, with a margin of {}, {}.", percent(comparison.margin), parts.join("; "));
-    let is_judged = |row: &StrategyRatio| matches!(row.verdict, Some(Verdict::Faster | Verdict::Slower));
-    let has_difference = comparison.strategies.iter().any(is_judged);
+    let has = |verdicts: &[Verdict]| {
+        comparison.strategies.iter().any(|row| row.verdict.is_some_and(|verdict| verdicts.contains(&verdict)))
+    };
+    let consequence = if has(&[Verdict::Faster, Verdict::Slower]) {
+        Some("may be all of the difference")
+    } else {
+        has(&[Verdict::NotDistinguished]).then_some("may hide a difference")
+    };
     for (which, side) in [("old", &comparison.old), ("new", &comparison.new)] {
         let others = who_else_had_cpu_time(&side.change);
-        if !others.is_empty() && has_difference {
+        if let Some(consequence) = consequence.filter(|_| !others.is_empty()) {
             text += &format!(
-                " But the {which} run had a machine whose CPU time was not its alone ({}), which may be all of the difference.",
+                " But the {which} run had a machine whose CPU time was not its alone ({}), which {consequence}.",
                 others.join(", ")
             );
         }
