@@ -100,7 +100,7 @@ Examples:
 
 Exit codes:
   0    all tasks done and all results agree
-  1    a task failed or a result was wrong
+  1    a task failed, a strategy was given up, or a result was wrong
   2    the command line or the spec is wrong
   3    this machine cannot run it, or a search not within its time limit
   4    something is slower than it may be (compare --fail-if-slower)

@@ -28,6 +28,7 @@ use crate::plan::Plan;
 use crate::saved;
 use crate::stats::{Comparison, Histogram, Summary, Verdict};
 use crate::sys;
+use crate::workload::OnFailure;
 use head::Kind;
 use standing::Standing;
 
@@ -78,6 +79,9 @@ pub struct CutOff {
     pub tasks_done: Option<u64>,
     /// For how long it had lasted, with the start of its runner.
     pub seconds: f64,
+    /// Whether a few tasks were being tried, before its first round.
+    #[serde(default)]
+    pub is_trial: bool,
 }
 
 /// What made a document.
@@ -154,8 +158,7 @@ pub struct StrategyResult {
     pub settings: Settings,
     /// Every timed round, in the order of the run.
     pub rounds: Vec<Round>,
-    /// Why there are no more of them: one could not be had, which is no fault of the machine or of other strategies, whose rounds went
-    /// on; absent where all were had.
+    /// Why there are no more of them: one could not be had, and the others went on; absent where all were had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<String>,
     /// Tasks that failed in rounds that were not timed.
@@ -362,7 +365,7 @@ pub enum PerAliveMissing {
     NoMore,
     /// Not all had touched their memory when there was most.
     NotAllTouched,
-    /// What the kernel holds for other programs changes by as much.
+    /// The kernel's counters may be off by as much, for what others do or by themselves.
     OthersVary,
     /// The parent may have kept as much of what it passed on to them by pipes, and of what they passed back.
     OfParent,
@@ -378,7 +381,7 @@ impl fmt::Display for PerAliveMissing {
             Self::NoMore => "no more was found than without them",
             Self::NotAllTouched => "not all had touched their memory when there was most",
             Self::OthersVary => {
-                "what the kernel holds for other programs changes by too much to tell that from it"
+                "the kernel's counters, which are of the whole machine, may be off by too much to tell that"
             }
             Self::OfParent => "arguments and results that its parent holds cannot be told from it",
         })
@@ -462,8 +465,12 @@ impl Document {
 
     /// Whether a task failed, or a strategy was given up.
     pub fn has_failed(&self) -> bool {
-        let mut all = self.strategies.iter().chain(&self.overhead);
-        self.tasks_failed() > 0 || all.any(|strategy| strategy.given_up.is_some())
+        self.strategies.iter().chain(&self.overhead).any(|strategy| !strategy.is_sound())
+    }
+
+    /// Whether a task failed and nothing was to be run after that.
+    pub fn was_stopped(&self) -> bool {
+        self.plan.run.on_failure == OnFailure::Stop && self.tasks_failed() > 0
     }
 
     /// Tasks that failed, in all rounds together.
@@ -473,6 +480,16 @@ impl Document {
 }
 
 impl StrategyResult {
+    /// Whether its rounds are what they should be: no task failed, and all of them were had.
+    pub fn is_sound(&self) -> bool {
+        self.given_up.is_none() && self.tasks_failed() == 0
+    }
+
+    /// Whether `other` does the same in the same way, whatever it is called.
+    pub fn is_same_way_as(&self, other: &Self) -> bool {
+        (self.engine, self.mode, &self.settings) == (other.engine, other.mode, &other.settings)
+    }
+
     /// Tasks that were not tried, since another had failed, in all rounds, timed or not.
     pub fn tasks_not_tried(&self) -> u64 {
         let timed: u64 = self.rounds.iter().map(|round| round.report.tasks_not_tried).sum();

@@ -2,7 +2,7 @@
 
 /// All tasks are done and all results agree.
 pub const SUCCESS: i32 = 0;
-/// A task failed, or a result was wrong.
+/// A task failed, a strategy was given up, or a result was wrong.
 pub const FAILURE: i32 = 1;
 /// The command line or the spec is wrong.
 pub const USAGE: i32 = 2;

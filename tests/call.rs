@@ -191,7 +191,8 @@ fn a_strategy_that_cannot_go_on_takes_no_other_with_it() {
     }
     let sandbox =
         sandbox("import os\n\ndef f(of):\n    if of[0] == 2:\n        os._exit(7)\n    return of\n");
-    let (document, finished) = run(&sandbox, &call("serial,process:start=fork,threads:workers=1", &[]));
+    let modes = "serial,process:start=fork,threads:workers=1";
+    let (document, finished) = run(&sandbox, &call(modes, &["--returns", "returns.jsonl"]));
     assert_eq!(finished.code(), Some(1), "{finished:?}");
     assert!(!document.partial, "the others are complete");
     for name in ["py-serial", "py-threads:workers=1"] {
@@ -200,11 +201,38 @@ fn a_strategy_that_cannot_go_on_takes_no_other_with_it() {
         assert!(why.contains("exited with code 7") && why.contains("while it executed task 2"), "{why}");
         assert!(given_up.rounds.is_empty() && given_up.summary.is_none());
         let said = flowing(&finished.stderr);
-        assert!(said.contains(&format!("{name} was given up, and the others went on: ")), "{said}");
+        assert!(said.contains(&format!("{name} was given up: ")), "{said}");
     }
     let others = row(&document, "py-process:start=fork");
     assert!(!others.rounds.is_empty() && others.given_up.is_none());
     assert_eq!(finished.stdout.matches("given up").count(), 2, "{}", finished.stdout);
+    let returned = fs::read_to_string(sandbox.path("returns.jsonl")).expect("what the others returned");
+    assert_eq!(returned.lines().count(), others.rounds[0].report.tasks_completed as usize + 1, "{returned}");
+}
+
+#[test]
+fn a_strategy_that_is_given_up_in_a_later_round_is_no_answer_and_is_not_compared() {
+    if !has_python("a_strategy_that_is_given_up_in_a_later_round") {
+        return;
+    }
+    let sandbox = sandbox(
+        "import multiprocessing, os\n\ndef f(of):\n    if of[0] == 2 and multiprocessing.parent_process() is None:\n        \
+         with open('count', 'a') as count:\n            count.write('x')\n            count.flush()\n            \
+         if count.tell() > 12:\n                os._exit(7)\n    return of\n",
+    );
+    let rounds = ["--rounds", "15", "--warmup", "0", "-m", "serial,pool:workers=2:start=fork"];
+    let call = ["--call", "shop.work:f", "--args-from", "args.jsonl"];
+    let (document, finished) = run(&sandbox, &[&call[..], &rounds].concat());
+    assert_eq!(finished.code(), Some(1), "{finished:?}");
+    let given_up = row(&document, "py-serial");
+    assert!((5..12).contains(&given_up.rounds.len()) && given_up.given_up.is_some(), "{given_up:?}");
+    let standing = document.standing.as_ref().expect("an answer");
+    assert_eq!((standing.best.as_str(), standing.others.len()), ("py-pool:workers=2:start=fork", 0));
+    assert!(finished.stdout.contains("! given up in a later round"), "{}", finished.stdout);
+    assert!(!flowing(&finished.stderr).contains("too few rounds of py-serial"), "{finished:?}");
+    let compared = sandbox.run(["compare", "out.json", "out.json", "--fail-if-slower", "50%", "--json", "-"]);
+    assert_eq!(compared.code(), Some(1), "{compared:?}");
+    assert!(flowing(&compared.stderr).contains("py-serial was given up, so its times are not compared"));
 }
 
 /// A function whose task 2 sleeps for ever, whatever happens of `what` it catches.

@@ -45,7 +45,9 @@ fn main() {
             let untold = is_untold(memory.as_ref());
             let outcome = match (right, untold) {
                 (true, _) => "ok",
-                (false, true) => "skipped: what others use changes by too much here to tell",
+                (false, true) => {
+                    "skipped: what the kernel counts of the whole machine does not tell so little"
+                }
                 (false, false) => "FAILED",
             };
             println!("test {name} by {} ... {outcome}", choice.name());
@@ -95,7 +97,7 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
         if smallest.iter().all(|(_, memory)| is_small(memory.as_ref()) || is_too_small(memory)) {
             break;
         }
-        println!("try {} by {}: the machine itself took more memory meanwhile", attempt + 1, choice.name());
+        println!("try {} by {}: not all figures are told, or small", attempt + 1, choice.name());
     }
     smallest
 }

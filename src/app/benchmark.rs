@@ -18,7 +18,6 @@ use crate::plan::spec;
 use crate::report::exports::Exports;
 use crate::report::grid::terminal_columns;
 use crate::report::progress::Progress;
-use crate::workload::OnFailure;
 use crate::{exit, report};
 
 /// Runs what was typed, shows and exports it.
@@ -118,11 +117,9 @@ pub(super) fn ignore_closed(written: io::Result<()>) -> anyhow::Result<()> {
 }
 
 fn exit_code(document: &Document) -> i32 {
-    let failed = document.has_failed();
-    let stopped = failed && document.plan.run.on_failure == OnFailure::Stop;
-    if document.partial && !stopped {
+    if document.partial && !document.was_stopped() {
         exit::INTERRUPTED
-    } else if failed {
+    } else if document.has_failed() {
         exit::FAILURE
     } else {
         exit::SUCCESS

@@ -40,8 +40,7 @@ pub fn run(flags: &Compare) -> Result<i32, Failure> {
         ignore_closed(report::comparison::write(&comparison, &mut out).and_then(|()| out.flush()))?;
     }
     ignore_closed(report::write_warnings(&comparison.warnings, &mut anstream::stderr().lock()))?;
-    let tasks_failed = old.tasks_failed() + new.tasks_failed() > 0;
-    let has_unjudged = tasks_failed || comparison.has_unjudged();
+    let has_unjudged = old.has_failed() || new.has_failed() || comparison.has_unjudged();
     Ok(if comparison.has_failed() {
         exit::SLOWER
     } else if has_unjudged && flags.fail_if_slower.is_some() {

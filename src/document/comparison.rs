@@ -194,14 +194,11 @@ impl RunComparison {
 /// the same in the same way, since a command that says everything gives it other names than one that leaves out what is chosen anyway.
 fn pairs_of<'a>(old: &'a Document, new: &'a Document) -> Vec<(&'a StrategyResult, &'a StrategyResult)> {
     let has = |run: &Document, name: &str| run.strategies.iter().any(|row| row.name == name);
-    let does_the_same = |old: &StrategyResult, new: &StrategyResult| {
-        (old.engine, old.mode, &old.settings) == (new.engine, new.mode, &new.settings)
-    };
     let mut others: Vec<&StrategyResult> = old.strategies.iter().filter(|row| !has(new, &row.name)).collect();
     let pair = |row: &'a StrategyResult| {
         let of_name = old.strategies.iter().find(|other| other.name == row.name);
         let other = of_name.or_else(|| {
-            let place = others.iter().position(|other| does_the_same(other, row))?;
+            let place = others.iter().position(|other| other.is_same_way_as(row))?;
             Some(others.remove(place))
         });
         Some((other?, row))
@@ -227,9 +224,9 @@ impl StrategyRatio {
             row.rounds.iter().map(|round| round.report.total_seconds).collect()
         };
         let median = |row: &StrategyResult| row.summary.as_ref().map(|summary| summary.total_seconds.median);
-        let failed = old.tasks_failed() + new.tasks_failed() > 0;
+        let is_sound = old.is_sound() && new.is_sound();
         let comparison =
-            if failed { None } else { stats::compare_independent(&times(new), &times(old), margin, SEED) };
+            if !is_sound { None } else { stats::compare_independent(&times(new), &times(old), margin, SEED) };
         let interval = comparison.as_ref().and_then(|comparison| comparison.interval);
         // How much of the time is work is not known: the truth lies between that all of it is and that none is.
         let either_way = interval.map(|Interval { low, high }| {
@@ -422,6 +419,12 @@ fn warnings(
         }
         if old.tasks_failed() + new.tasks_failed() > 0 {
             warn("tasks_failed", format!("{}: tasks failed, so its times are not compared", new.name));
+        }
+        if let Some(why) = new.given_up.as_ref().or(old.given_up.as_ref()) {
+            warn("given_up", format!("{} was given up, so its times are not compared: {why}", new.name));
+        }
+        if old.name != new.name {
+            warn("renamed", format!("{} is what was called {} in {}", new.name, old.name, old_side.file));
         }
         if same_tasks
             && let Some(more) = work_ratio(old, new)

@@ -58,7 +58,9 @@ impl Standing {
     /// What `document` says; `None` if nobody has a round.
     pub fn of(document: &Document) -> Option<Self> {
         let run = &document.plan.run;
-        let rows: Vec<&StrategyResult> = document.strategies.iter().collect();
+        // One that was given up is no answer, however fast it was before.
+        let rows: Vec<&StrategyResult> =
+            document.strategies.iter().filter(|row| row.given_up.is_none()).collect();
         let samples: Vec<Vec<(u64, f64)>> = rows
             .iter()
             .map(|row| row.rounds.iter().map(|round| (round.round, round.report.total_seconds)).collect())
@@ -73,14 +75,11 @@ impl Standing {
             };
             Some(SpeedUp { verdict, ..SpeedUp::from(other.comparison.clone()?) })
         };
-        let has_none = |row: &StrategyResult| row.given_up.is_some() && row.rounds.is_empty();
         let outcome = match best.standing() {
             _ if document.tasks_failed() > 0 => Outcome::Failed,
             _ if best.others.is_empty() => Outcome::Alone,
-            // Who has no round may be faster than all who have, unless it is known that there is none to be had.
-            _ if best.others.len() + 1 < rows.iter().filter(|row| !has_none(row)).count() => {
-                Outcome::TooFewRounds
-            }
+            // Who has no round may be faster than all who have.
+            _ if best.others.len() + 1 < rows.len() => Outcome::TooFewRounds,
             Said::Beaten | Said::ClearlySlower => Outcome::Best,
             Said::NotDistinguished => Outcome::NotDistinguished,
             Said::TooFewRounds => Outcome::TooFewRounds,

@@ -109,6 +109,7 @@ pub fn run_round() -> anyhow::Result<()> {
 /// `workload` where it is.
 fn make_ready(workload: &mut WorkloadSpec) -> anyhow::Result<Vec<File>> {
     workload::io::make_ready(workload)?;
+    program::worker::remove_earlier(workload)?;
     let mut files = Vec::new();
     let size = workload.shared_bytes;
     if size > 0 {

@@ -88,6 +88,11 @@ impl Installed {
         })
     }
 
+    /// Removes what a round before has left of those: it would be taken for what another one does that ends before it has begun.
+    pub fn forget_marks(&self) {
+        let _ = fs::remove_file(self.folder.join("marks"));
+    }
+
     /// What a round of calls was doing that has ended without a word, by the marks that its executors have left: see `Mark`
     /// in `procbench_call.py`.
     pub fn in_hand(&self) -> Option<String> {

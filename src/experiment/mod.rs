@@ -260,7 +260,7 @@ pub struct Seen {
     pub before: State,
     /// Just after the last.
     pub after: State,
-    /// Processes and threads that the run itself created in between; not known if a round was cut off.
+    /// Processes and threads that the run itself created in between; not known if a round was cut off, or could not be had.
     pub own_forks: Option<u64>,
     /// CPU time that all rounds used, and this process beside them.
     pub own_cpu_seconds: f64,
@@ -375,7 +375,7 @@ pub struct Records {
     untimed_failures: Vec<TaskFailure>,
     /// How long one takes, as far as known.
     expected: Option<Duration>,
-    /// Why one could not be had, which is no fault of the machine or of other strategies; there are no more then.
+    /// Why one could not be had; there are no more then.
     given_up: Option<String>,
 }
 

@@ -83,7 +83,7 @@ impl Session<'_> {
                 Err(failure) => return Err(failure),
             }
         }
-        require_one(tables)?;
+        require_one(rows, tables)?;
         self.tell_if_all_failed(tables);
         Ok(self.estimate(&left, rounds, started.elapsed()))
     }

@@ -116,19 +116,19 @@ impl<'a> Session<'a> {
                 break;
             }
             for place in places {
-                order += 1;
                 let records = &mut tables[place];
                 let completed =
                     self.round_or_none(&rows[place], Phase::Timed, number, run.rounds, records)?;
                 let Some(completed) = completed else { continue };
+                order += 1;
                 // With the start of a fresh runner, which the round's own time leaves out.
                 let whole = records.expected.map(|whole| whole.as_secs_f64());
                 budgets[place].spend(whole.unwrap_or(completed.outside_seconds));
                 records.timed.push((number, order, completed));
             }
-            require_one(tables)?;
+            require_one(rows, tables)?;
         }
-        require_one(tables)
+        require_one(rows, tables)
     }
 
     /// The same as [`Self::round`]; but a strategy that cannot do what it is asked for, which the others can, is given up, and has no
@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
         if phase == Phase::Memory
             && let Some(program) = &mut workload.program
         {
-            program.returns = self.returns.take();
+            program.returns = self.returns.clone();
         }
         if let Some(folder) = &folder {
             workload.folder = folder.path().to_owned();
@@ -202,6 +202,7 @@ impl<'a> Session<'a> {
         if row.strategy.engine == Engine::Python
             && let Some(python) = &self.equipment.python
         {
+            python.forget_marks();
             workload.ready.shared = python.shared_of(&workload)?;
         }
         if row.strategy.engine == Engine::Python
@@ -244,7 +245,8 @@ impl<'a> Session<'a> {
         if matches!(completed, Err(RoundFailure::Interrupted)) {
             let seconds = started.elapsed().as_secs_f64();
             let tasks_done = Some(last_said).filter(|_| !row.strategy.engine.is_tool());
-            self.cut_off = Some(CutOff { strategy: name, tasks, tasks_done, seconds });
+            let is_trial = phase == Phase::Pilot;
+            self.cut_off = Some(CutOff { strategy: name, tasks, tasks_done, seconds, is_trial });
         }
         self.observer.notice(Event::RoundEnds);
         let peer_cpu_seconds = props.peer.and_then(Peer::stop).map(|cpu| cpu.total_seconds());
@@ -253,6 +255,9 @@ impl<'a> Session<'a> {
             RoundFailure::Interrupted => failure,
             _ => self.gone_folder(&folders).unwrap_or_else(|| self.explain(row, failure)),
         })?;
+        if phase == Phase::Memory {
+            self.returns = None;
+        }
         let completed = Completed { peer_cpu_seconds, ..completed };
         records.expected = Some(started.elapsed());
         let failed = completed.report.tasks_failed > 0;
@@ -416,9 +421,10 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Fails where every strategy has been given up, with why the first one was.
-pub(super) fn require_one(tables: &[Records]) -> Result<(), RoundFailure> {
-    match tables.iter().map(|records| records.given_up.as_ref()).collect::<Option<Vec<_>>>() {
+/// Fails where every strategy has been given up, with why the first one was. That empty tasks go on is of no use to anybody then.
+pub(super) fn require_one(rows: &[Row], tables: &[Records]) -> Result<(), RoundFailure> {
+    let own = rows.iter().zip(tables).filter(|(row, _)| !row.empty);
+    match own.map(|(_, records)| records.given_up.as_ref()).collect::<Option<Vec<_>>>() {
         Some(all) => all.first().map_or(Ok(()), |why| Err(RoundFailure::Failed((*why).clone()))),
         None => Ok(()),
     }

@@ -12,7 +12,7 @@ use crate::measure::shortage;
 use crate::mode::Mode;
 use crate::mode::verify::TaskFailure;
 use crate::stats::{self, Drifts, MIN_ROUNDS, SPREAD_LIMIT};
-use crate::workload::{Io, Kind, OnFailure};
+use crate::workload::{Io, Kind};
 use failed::{Failed, hint};
 use notice::{Notice, SHORT_ROUND_SECONDS, told_together};
 
@@ -61,12 +61,10 @@ fn told_here(condition: &Condition) -> String {
 
 fn notices(document: &Document) -> Vec<Notice<'_>> {
     let strategies = || document.strategies.iter().chain(&document.overhead);
-    let stopped = document.plan.run.on_failure == OnFailure::Stop && document.tasks_failed() > 0;
-    let cut_short = match stopped {
+    let cut_short = match document.was_stopped() {
         true => Notice::Stopped,
         false => Notice::Interrupted {
             in_round: document.cut_off.as_ref(),
-            is_trial: document.cut_off.as_ref().is_some_and(|cut| cut.tasks < document.plan.workload.tasks),
             may_never_end: may_never_end(document),
         },
     };
@@ -122,10 +120,10 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
             notices.push(Notice::MemoryDiffers { strategies: differing, sampled });
         }
     }
-    let fewest = document.strategies.iter().map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
+    let fewest = with_all_rounds(document).map(|strategy| strategy.rounds.len()).min().unwrap_or(0);
     let standing = Standing::of(document).filter(|standing| standing.outcome == Outcome::TooFewRounds);
     let needed = standing.map(|standing| stats::least_rounds_at(standing.confidence));
-    let all = document.strategies.len();
+    let all = with_all_rounds(document).count();
     match (fewest < MIN_ROUNDS, needed) {
         // Who has ended it knows that.
         (true, _) if document.partial && fewest == 0 => {}
@@ -210,10 +208,15 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     notices
 }
 
+/// The strategies that were not given up: no number of rounds that is asked for cures that.
+fn with_all_rounds(document: &Document) -> impl Iterator<Item = &StrategyResult> {
+    document.strategies.iter().filter(|strategy| strategy.given_up.is_none())
+}
+
 /// The strategies that have too few rounds for a verdict; nobody where that is all of them.
 fn some_with_too_few_rounds(document: &Document) -> Vec<&str> {
     let (few, enough): (Vec<_>, Vec<_>) =
-        document.strategies.iter().partition(|strategy| strategy.rounds.len() < MIN_ROUNDS);
+        with_all_rounds(document).partition(|strategy| strategy.rounds.len() < MIN_ROUNDS);
     let names = few.iter().map(|strategy| strategy.name.as_str());
     if enough.is_empty() { Vec::new() } else { names.collect() }
 }
@@ -235,7 +238,11 @@ fn by_reason<T: PartialEq>(
 ) -> Vec<(T, Vec<&str>)> {
     let mut found: Vec<(T, Vec<&str>)> = Vec::new();
     for strategy in document.strategies.iter().chain(&document.overhead) {
-        let Some(reason) = missing(strategy.memory.as_ref()) else { continue };
+        // Why one that was given up has no such round is said already.
+        let memory = strategy.memory.as_ref();
+        let Some(reason) = missing(memory).filter(|_| memory.is_some() || strategy.given_up.is_none()) else {
+            continue;
+        };
         match found.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, strategies)) => strategies.push(&strategy.name),
             None => found.push((reason, vec![&strategy.name])),

@@ -1,12 +1,11 @@
 //! What one process that only waits costs this machine.
 
-use std::fmt;
 use std::io;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::memory::{held_by_kernel, own_bytes_of};
+use super::memory::{held_by_kernel, private_bytes_of};
 use crate::sys::fork::{self, Pid};
 use crate::sys::wait::{Which, wait};
 
@@ -33,19 +32,8 @@ pub enum ParkedMissing {
     NotTold,
 }
 
-impl fmt::Display for ParkedMissing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotNeeded => "no strategy has so many processes alive that it would matter",
-            Self::NotTold => {
-                "so many could not be started, or what the kernel holds for them could not be told from what it holds for others"
-            }
-        })
-    }
-}
-
-/// Memory of one process that was forked and waits, in bytes: what the kernel holds more for each of [`PARKED`], and what they have to
-/// themselves.
+/// Memory of one process that was forked and waits, in bytes: what the kernel holds more for each of [`PARKED`], and what each has
+/// that it shares with nobody.
 ///
 /// Call it while this process has one thread.
 ///
@@ -76,7 +64,7 @@ fn measured() -> io::Result<Option<u64>> {
     }
     let after = held_by_kernel();
     let looked_at: Option<Vec<u64>> =
-        parked.iter().step_by(PARKED / LOOKED_AT).map(|pid| own_bytes_of(*pid)).collect();
+        parked.iter().step_by(PARKED / LOOKED_AT).map(|pid| private_bytes_of(*pid)).collect();
     for pid in &parked {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
     }

@@ -134,7 +134,7 @@ pub fn execute_bare<E: Executor>(
     meter: &mut Meter,
     note: impl Fn(&Meter),
 ) {
-    // One task alone, as claimed with a chunk of 1: the loop below would cost as much as the claim.
+    // One task alone, as threads claim them with a chunk of 1: the loop below would cost as much as the claim.
     if let [word] = words
         && cursor.at_or_after(first) > first
     {

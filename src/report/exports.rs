@@ -84,7 +84,9 @@ impl<T: ?Sized> Exports<T> {
 
     /// Those that take no earlier export's place, and the places of the others, which stay as they are.
     pub fn keep_earlier(self) -> (Self, Vec<PathBuf>) {
-        let is_earlier = |target: &Target| target.is_file() && target.place().exists();
+        // What is empty was made to be filled.
+        let has_content = |place: PathBuf| fs::metadata(place).is_ok_and(|found| found.len() > 0);
+        let is_earlier = |target: &Target| target.is_file() && has_content(target.place());
         let (kept, exports): (Vec<_>, Vec<_>) =
             self.exports.into_iter().partition(|(_, target, _)| is_earlier(target));
         (Self { exports }, kept.iter().map(|(_, target, _)| target.place()).collect())

@@ -122,15 +122,18 @@ fn timing_row(
 
 /// Whether its times are of something else than the tasks.
 fn has_failed(strategy: &StrategyResult) -> bool {
-    strategy.tasks_failed() > 0
+    !strategy.is_sound()
 }
 
 /// What the marks in the timing table mean, as far as it has any.
 pub fn timing_legend(document: &Document) -> Option<String> {
     let has = |verdict: Verdict| speed_ups(document).any(|speed_up| speed_up.verdict == verdict);
     let mut notes = Vec::new();
-    if document.strategies.iter().any(has_failed) {
+    if document.strategies.iter().any(|row| row.tasks_failed() > 0) {
         notes.push("! tasks failed, and what fails takes another time than what is done");
+    }
+    if document.strategies.iter().any(|row| row.given_up.is_some() && row.summary.is_some()) {
+        notes.push("! given up in a later round: see below");
     }
     let mut totals = document.strategies.iter().filter_map(|row| Some(&row.summary.as_ref()?.total_seconds));
     if has(Verdict::TooFewRounds) || totals.any(|total| total.interval.is_none() && total.rounds > 1) {

@@ -241,17 +241,18 @@ impl Search {
         let names: Vec<String> = strategies.iter().map(|strategy| strategy.name.clone()).collect();
         let mut course = self.bench.begin(job, self.bench.signals()).map_err(ended)?;
         let part = format!("race {number}");
-        let over = self.started + Duration::from_secs_f64(self.limit * RACES_OVER[(number - 1).min(1)]);
+        let part_of_limit = RACES_OVER[(number - 1).min(1)];
+        let over = self.started + Duration::from_secs_f64(self.limit * part_of_limit);
         let mut observer = Part::new(&mut self.progress, part.clone());
         let begun = Instant::now();
         let estimate = course.pilot(over, &mut observer).map_err(ended)?.map_err(|TriedOnly(tried)| {
-            // What was done before takes its time again. The one that was not finished is taken to have been half done; and where hardly
-            // any time was left to try even one, each to take a good part of that.
-            const AT_LEAST: f64 = 0.2;
+            // What was done before takes its time again. The one that was not finished is taken to have been half done. Where hardly any
+            // time was left to try even one, nothing is known but what it took to get ready: five strategies are taken to need as much.
+            const OF_GETTING_READY: f64 = 0.2;
             let trying = begun.elapsed().as_secs_f64();
             let before = self.started.elapsed().as_secs_f64() - trying;
-            let of_each = (trying / (tried as f64 + 0.5)).max(AT_LEAST * before);
-            let enough = (before + of_each * rows.len() as f64) / RACES_OVER[0];
+            let of_each = (trying / (tried as f64 + 0.5)).max(OF_GETTING_READY * before);
+            let enough = (before + of_each * rows.len() as f64) / part_of_limit;
             Ended::OutOfTime { tried, of: rows.len(), enough }
         })?;
         let kinds: Vec<(Engine, Mode)> =

@@ -22,8 +22,6 @@ pub(super) const SHORT_ROUND_SECONDS: f64 = 0.005;
 pub(super) enum Notice<'a> {
     Interrupted {
         in_round: Option<&'a CutOff>,
-        /// Whether that round was of fewer tasks than the run has.
-        is_trial: bool,
         may_never_end: Option<Kind>,
     },
     Stopped,
@@ -214,9 +212,9 @@ impl<'a> Notice<'a> {
 impl fmt::Display for Notice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interrupted { in_round, is_trial, may_never_end } => {
+            Self::Interrupted { in_round, may_never_end } => {
                 write!(f, "interrupted: only what was finished is shown")?;
-                if let Some(CutOff { strategy, tasks, tasks_done, seconds: lasted }) = in_round {
+                if let Some(CutOff { strategy, tasks, tasks_done, seconds: lasted, is_trial }) = in_round {
                     let (tasks, lasted) = (count(*tasks), seconds(*lasted));
                     match tasks_done.map(count) {
                         Some(done) if *is_trial => write!(
@@ -259,7 +257,7 @@ impl fmt::Display for Notice<'_> {
                     1 => " after a round".into(),
                     rounds => format!(" after {} rounds", count(*rounds as u64)),
                 };
-                write!(f, "{strategy} was given up{after}, and the others went on: {why}")
+                write!(f, "{strategy} was given up{after}: {why}")
             }
             Self::LeftRunning { strategy, processes, rounds, of_workers } => write!(
                 f,

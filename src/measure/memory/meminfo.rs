@@ -9,14 +9,13 @@
 //! Beside the kernel's own account of a cgroup these counters came to 0.75 … 1.13 of it, for 20 to 1,000 waiting processes: structures of
 //! processes that have ended before are used again, and do not count as more.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{self, Look, is_near, look_at, speak_for};
+use super::pss::{self, Held, look_at};
 use super::{MOST_OF_OTHERS, MemoryReading, Missing, PeakFrom};
 
 /// Looks at what others do before a round: how many, and how far apart.
@@ -51,9 +50,6 @@ const MOST_FOR_SPARSE_TABLES: u64 = 8;
 /// The largest part of the kernel's share that may be others': larger than of other figures, since it is the smaller one.
 const MOST_OF_OTHERS_IN_KERNEL: f64 = 0.5;
 
-/// Looks that are kept of rounds in which as many processes were alive: what comes later takes the places of the first.
-const LOOKS_KEPT: usize = 999;
-
 /// Samples the processes and the kernel's counters.
 pub(super) struct Sampler {
     processes: pss::Sampler,
@@ -61,61 +57,15 @@ pub(super) struct Sampler {
     before: u64,
     /// How far apart looks were before the round.
     noise: u64,
-    began: Instant,
     /// What it held more when the runner was ready.
     of_runner: u64,
-    /// By how many processes were alive beside the runner.
-    looks: BTreeMap<u64, Looks>,
-}
-
-/// Those that found nearly as much as the one that found the most.
-#[derive(Default)]
-struct Looks {
-    most: u64,
-    found: Vec<Found>,
-    next: usize,
-}
-
-/// What one look found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Found {
-    /// What the processes had.
-    user: u64,
-    /// What the kernel held in the middle of the look.
-    kernel: u64,
-    /// By how much that changed during the look: looking at many takes milliseconds.
-    drift: u64,
-}
-
-impl Looks {
-    fn note(&mut self, found: Found) {
-        if found.user > self.most {
-            self.most = found.user;
-            self.found.retain(|other| is_near(other.user, found.user));
-        }
-        if !is_near(found.user, self.most) {
-            return;
-        }
-        match self.found.len() < LOOKS_KEPT {
-            true => self.found.push(found),
-            false => self.found[self.next % LOOKS_KEPT] = found,
-        }
-        self.next += 1;
-    }
 }
 
 impl Sampler {
     /// One that has not looked yet.
     pub(super) fn open() -> io::Result<Self> {
         let before = held_by_kernel().ok_or_else(unreadable)?;
-        Ok(Self {
-            processes: pss::Sampler::default(),
-            before,
-            noise: 0,
-            began: Instant::now(),
-            of_runner: 0,
-            looks: BTreeMap::new(),
-        })
+        Ok(Self { processes: pss::Sampler::default(), before, noise: 0, of_runner: 0 })
     }
 
     /// Looks at what the kernel holds before the runner is started, and by how much that changes.
@@ -128,14 +78,12 @@ impl Sampler {
             self.before = held_by_kernel().ok_or_else(unreadable)?;
             (least, most) = (least.min(self.before), most.max(self.before));
         }
-        (self.noise, self.began) = (most - least, Instant::now());
+        self.noise = most - least;
         Ok(())
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
         self.processes.begin(pid);
-        // What was seen before was its start.
-        self.looks.clear();
         self.of_runner = held_by_kernel().map_or(0, |held| held.saturating_sub(self.before));
     }
 
@@ -143,11 +91,9 @@ impl Sampler {
         let first = held_by_kernel();
         let look = look_at(pid);
         let kernel = first.zip(held_by_kernel());
-        self.processes.note(&look);
-        if let (Look { sum: Some(sum), .. }, Some((first, last))) = (look, kernel) {
-            let found = Found { user: sum.bytes, kernel: first.midpoint(last), drift: first.abs_diff(last) };
-            self.looks.entry(sum.others).or_default().note(found);
-        }
+        let kernel =
+            kernel.map(|(first, last)| Held { bytes: first.midpoint(last), drift: first.abs_diff(last) });
+        self.processes.note(&look, kernel);
     }
 
     /// By how much what the kernel holds for others is likely to have changed since the round began: by as much as it did before. And
@@ -161,15 +107,12 @@ impl Sampler {
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
         let of_others = self.of_others(peak_alive);
-        let Self { processes, before, of_runner, looks, .. } = self;
+        let Self { processes, before, of_runner, .. } = self;
+        let share = processes.highest(peak_alive).and_then(|(_, found)| {
+            Share::of(&found.iter().filter_map(|found| found.kernel).collect::<Vec<_>>(), before)
+        });
         let mut reading = processes.finish(peak_alive);
         reading.runner_bytes = reading.runner_bytes.map(|runner| runner + of_runner);
-        let share = reading.user_bytes.and_then(|user| {
-            let speaking = looks.range(..).filter(|(others, _)| speak_for(**others, peak_alive));
-            let found =
-                speaking.flat_map(|(_, looks)| &looks.found).filter(|found| is_near(found.user, user));
-            Share::of(found.copied().collect(), before)
-        });
         // Without either of them, what they come to is not known.
         let Some((user, share)) = reading.user_bytes.zip(share) else {
             let missing = reading.peak_missing.or(Some(Missing::NoAccount));
@@ -184,14 +127,14 @@ impl Sampler {
         };
         let doubt =
             Doubt { others: of_others.max(share.spread), drift: share.drift, counters: counters_off_by() };
-        let (kernel, peak) = tell(user, share.bytes, &doubt, peak_alive);
+        let told = tell(user, share.bytes, &doubt, peak_alive);
         MemoryReading {
-            peak_bytes: peak.ok(),
-            peak_missing: peak.err(),
-            peak_from: peak.ok().map(|_| PeakFrom::Samples),
-            kernel_bytes: kernel.ok(),
-            kernel_missing: kernel.err(),
-            kernel_uncertain_bytes: Some(doubt.most()),
+            peak_bytes: told.peak.ok(),
+            peak_missing: told.peak.err(),
+            peak_from: told.peak.ok().map(|_| PeakFrom::Samples),
+            kernel_bytes: told.kernel.ok(),
+            kernel_missing: told.kernel.err(),
+            kernel_uncertain_bytes: Some(told.off),
             ..reading
         }
     }
@@ -208,13 +151,13 @@ struct Share {
 }
 
 impl Share {
-    fn of(found: Vec<Found>, before: u64) -> Option<Self> {
-        let sorted = |figure: &dyn Fn(&Found) -> u64| {
+    fn of(found: &[Held], before: u64) -> Option<Self> {
+        let sorted = |figure: &dyn Fn(&Held) -> u64| {
             let mut all: Vec<u64> = found.iter().map(figure).collect();
             all.sort_unstable();
             all
         };
-        let (kernel, drift) = (sorted(&|found| found.kernel), sorted(&|found| found.drift));
+        let (kernel, drift) = (sorted(&|held| held.bytes), sorted(&|held| held.drift));
         let at =
             |all: &[u64], quarter: usize| all.get((all.len().checked_sub(1)? * quarter + 2) / 4).copied();
         Some(Self {
@@ -236,10 +179,6 @@ struct Doubt {
 }
 
 impl Doubt {
-    fn most(&self) -> u64 {
-        self.others.max(self.drift).max(self.counters)
-    }
-
     /// By how much it may be off where `lacking` is missing of what the kernel needs, which others have given back then; and why.
     fn with(&self, lacking: u64) -> (u64, Missing) {
         let all = [
@@ -258,26 +197,36 @@ impl Doubt {
     }
 }
 
-/// The kernel's share and the peak, of processes that have `user` bytes and are `peak_alive` beside the runner, as far as can be told if the
-/// kernel holds `kernel` more than before.
-fn tell(
-    user: u64,
-    kernel: i64,
-    doubt: &Doubt,
-    peak_alive: u64,
-) -> (Result<u64, Missing>, Result<u64, Missing>) {
+/// What can be told.
+#[derive(Debug, PartialEq)]
+struct Told {
+    kernel: Result<u64, Missing>,
+    peak: Result<u64, Missing>,
+    /// By how much the kernel's share may be off.
+    off: u64,
+}
+
+/// What can be told of processes that have `user` bytes and are `peak_alive` beside the runner, if the kernel holds `kernel` more than
+/// before.
+fn tell(user: u64, kernel: i64, doubt: &Doubt, peak_alive: u64) -> Told {
     let alive = peak_alive + 1;
     let (least, known) = (alive * LEAST_FOR_EACH, u64::try_from(kernel).unwrap_or(0));
     let most = alive * (MOST_FOR_EACH + user / MOST_FOR_TABLES) + user / MOST_FOR_SPARSE_TABLES;
-    // More than the kernel can need for so few has been taken by others.
+    // What is less than the kernel needs for so many has been given back by others.
+    let lacking = u64::try_from(least as i64 - kernel).unwrap_or(0);
+    let (off, why) = doubt.with(lacking);
+    // More than it can need for so few has been taken by others.
     if known > most {
-        return (Err(Missing::OthersVary), Err(Missing::OthersVary));
+        return Told {
+            kernel: Err(Missing::OthersVary),
+            peak: Err(Missing::OthersVary),
+            off: known.max(off),
+        };
     }
-    let (off, why) = doubt.with(least.saturating_sub(known));
     let told =
         |figure: u64, part: f64| if off as f64 <= part * figure as f64 { Ok(figure) } else { Err(why) };
     let kernel = if known < least { Err(why) } else { told(known, MOST_OF_OTHERS_IN_KERNEL) };
-    (kernel, told(user + known, MOST_OF_OTHERS))
+    Told { kernel, peak: told(user + known, MOST_OF_OTHERS), off }
 }
 
 fn unreadable() -> io::Error {
@@ -288,8 +237,9 @@ fn unreadable() -> io::Error {
 /// KiB, of one sign or the other.
 fn counters_off_by() -> u64 {
     const OF_EACH: f64 = (360 << 10) as f64;
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    (OF_EACH * (processors as f64).sqrt()) as u64
+    // All of the machine's, whichever this process may use.
+    let online = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    (OF_EACH * (online.unwrap_or(1).max(1) as f64).sqrt()) as u64
 }
 
 /// What the kernel holds once several looks in a row find the same; or after some looks that did not. It takes back what processes that have
@@ -325,44 +275,36 @@ mod tests {
 
     #[test]
     fn whoever_comes_and_goes_is_not_in_the_kernels_share() {
-        let found = |kernel| Found { user: 100 * MIB, kernel, drift: 4 * KIB };
-        let mut all = vec![found(15 * MIB); 20];
-        all.extend(vec![found(45 * MIB); 4]);
-        let share = Share::of(all, 5 * MIB).unwrap();
+        let held = |bytes| Held { bytes, drift: 4 * KIB };
+        let mut all = vec![held(15 * MIB); 20];
+        all.extend(vec![held(45 * MIB); 4]);
+        let share = Share::of(&all, 5 * MIB).unwrap();
         assert_eq!((share.bytes, share.spread, share.drift), (10 * MIB as i64, 0, 4 * KIB));
-        assert!(Share::of(Vec::new(), 0).is_none());
-        let one = Share::of(vec![found(4 * MIB)], 5 * MIB).unwrap();
+        assert!(Share::of(&[], 0).is_none());
+        let one = Share::of(&[held(4 * MIB)], 5 * MIB).unwrap();
         assert_eq!((one.bytes, one.spread), (-(MIB as i64), 0));
-    }
-
-    #[test]
-    fn looks_before_all_was_there_do_not_speak_for_the_most() {
-        let found = |user| Found { user, kernel: user / 10, drift: 0 };
-        let mut looks = Looks::default();
-        [50, 80, 100, 60, 95, 91].iter().for_each(|user| looks.note(found(*user)));
-        assert_eq!(looks.found, [100, 95, 91].map(found));
-        for _ in 0..2 * LOOKS_KEPT {
-            looks.note(found(100));
-        }
-        assert_eq!((looks.found.len(), looks.most), (LOOKS_KEPT, 100));
     }
 
     #[test]
     fn what_may_be_mostly_others_is_not_told() {
         // Twenty processes, of which the kernel's part may be 500 KiB to some 40 MiB.
         let none = Doubt { others: 0, drift: 0, counters: 0 };
-        let told = |user, kernel, others| tell(user, kernel, &Doubt { others, ..none }, 20);
+        let told = |user, kernel, others| {
+            let told = tell(user, kernel, &Doubt { others, ..none }, 20);
+            (told.kernel, told.peak)
+        };
         let mib = |mib: i64| mib * MIB as i64;
         assert_eq!(told(20 * MIB, mib(2), MIB), (Ok(2 * MIB), Ok(22 * MIB)));
         assert_eq!(told(20 * MIB, mib(2), 3 * MIB / 2), (Err(Missing::OthersVary), Ok(22 * MIB)));
         let neither = |why| (Err(why), Err(why));
         assert_eq!(told(20 * MIB, mib(2), 6 * MIB), neither(Missing::OthersVary));
         assert_eq!(told(20 * MIB, mib(90), 0), neither(Missing::OthersVary));
-        let drifting = Doubt { drift: 6 * MIB, ..none };
-        assert_eq!(tell(20 * MIB, mib(2), &drifting, 20), neither(Missing::ChangedMeanwhile));
+        let drifting = tell(20 * MIB, mib(2), &Doubt { drift: 6 * MIB, ..none }, 20);
+        assert_eq!((drifting.kernel, drifting.off), (Err(Missing::ChangedMeanwhile), 6 * MIB));
         assert_eq!(told(MIB / 2, mib(-2), 0), neither(Missing::LessThanNeeded));
-        let coarse = Doubt { counters: 600 * KIB, ..none };
-        assert_eq!(tell(MIB / 2, 300 * KIB as i64, &coarse, 2), neither(Missing::CountersOff));
+        assert_eq!(told(20 * MIB, mib(-50), 0), neither(Missing::LessThanNeeded));
+        let coarse = tell(MIB / 2, 300 * KIB as i64, &Doubt { counters: 600 * KIB, ..none }, 2);
+        assert_eq!((coarse.kernel, coarse.peak), neither(Missing::CountersOff));
         // Of a peak that is mostly the processes' own it does not matter.
         assert_eq!(told(20 * MIB, mib(-2), 0), (Err(Missing::LessThanNeeded), Ok(20 * MIB)));
     }

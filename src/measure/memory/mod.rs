@@ -14,7 +14,7 @@ mod meminfo;
 mod pss;
 
 pub(super) use meminfo::held_by_kernel;
-pub(super) use pss::own_bytes_of;
+pub(super) use pss::private_bytes_of;
 
 use std::fmt;
 use std::io;
@@ -159,7 +159,7 @@ pub enum Missing {
     NoAccount,
     /// The processes came and went faster than they can be looked at.
     CameAndWent,
-    /// What the kernel holds changed while the processes were looked at one by one, each time.
+    /// What the kernel holds changed while the processes were looked at one by one, most times.
     ChangedMeanwhile,
     /// The kernel held less more than before than it needs for so many processes.
     LessThanNeeded,
@@ -189,7 +189,7 @@ impl fmt::Display for Missing {
             Self::NoAccount => "no account of it could be read",
             Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
             Self::ChangedMeanwhile => {
-                "what the kernel held changed whenever its processes were looked at one by one: give it longer tasks"
+                "what the kernel held changed most times when its processes were looked at one by one: give it longer tasks"
             }
             Self::LessThanNeeded => {
                 "the kernel held less more than before than so many processes need: others, or processes that had ended before, gave \
@@ -287,7 +287,7 @@ impl Gauge {
     /// Arranges that what `command` starts, which is to be right after this, is measured from its first instruction on.
     ///
     /// # Errors
-    /// If the cgroup cannot be entered, or the machine's use of memory cannot be read.
+    /// If the cgroup cannot be entered, or what the kernel holds cannot be read.
     pub fn admit(&mut self, command: &mut Command) -> io::Result<()> {
         match &mut self.layer {
             Layer::Cgroup(cgroup) => cgroup.admit(command),

@@ -1,6 +1,6 @@
 //! Summed PSS of the processes of a round, the programs of its tasks among them: what is left where no cgroup can be made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use procfs::process::Process;
 
@@ -33,16 +33,8 @@ pub(super) struct Sum {
     pub(super) read: u64,
 }
 
-impl Sum {
-    /// Whether it speaks for the peak of a round of which `peak_alive` processes were alive at once. Else it may be little more than
-    /// the runner.
-    pub(super) fn speaks_for(&self, peak_alive: u64) -> bool {
-        speak_for(self.others, peak_alive)
-    }
-}
-
 /// Whether a look that found `bytes` found nearly as much as the one that found the most.
-pub(super) fn is_near(bytes: u64, most: u64) -> bool {
+fn is_near(bytes: u64, most: u64) -> bool {
     bytes as f64 >= SEEN * most as f64
 }
 
@@ -51,20 +43,56 @@ pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
     seen as f64 >= SEEN * peak_alive as f64
 }
 
-/// The highest sum of some looks.
-#[derive(Debug, Clone, Copy)]
-struct Highest {
-    sum: Sum,
-    /// How many looks have found nearly as much, itself among them.
-    near: u64,
+/// Looks that are kept of those that found as many processes: the latest of them.
+const LOOKS_KEPT: usize = 999;
+
+/// Of looks that found as many processes: the highest sum, and what those found that came near it.
+#[derive(Default)]
+struct Looks {
+    highest: Option<Sum>,
+    near: VecDeque<Found>,
+}
+
+/// What one look found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Found {
+    /// What the processes had.
+    pub(super) user: u64,
+    /// What the kernel held meanwhile, where somebody asked.
+    pub(super) kernel: Option<Held>,
+}
+
+/// What the kernel held while processes were looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Held {
+    /// In the middle of the look.
+    pub(super) bytes: u64,
+    /// By how much that changed during it: looking at many takes milliseconds.
+    pub(super) drift: u64,
+}
+
+impl Looks {
+    fn note(&mut self, sum: Sum, kernel: Option<Held>) {
+        let highest = self.highest.get_or_insert(sum);
+        if sum.bytes > highest.bytes {
+            *highest = sum;
+            self.near.retain(|found| is_near(found.user, sum.bytes));
+        }
+        if is_near(sum.bytes, highest.bytes) {
+            self.near.push_back(Found { user: sum.bytes, kernel });
+        }
+        if self.near.len() > LOOKS_KEPT {
+            self.near.pop_front();
+        }
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Sampler {
     runner: Option<u64>,
-    /// The highest sum of the looks that found so many processes beside the runner. Which of them speak for the peak is known only when
-    /// it is known how many were alive then: some that have just begun to share may seem to have more than all of them later.
-    highest: BTreeMap<u64, Highest>,
+    /// By how many processes they found beside the runner. Which of them speak for the peak is known only when it is known how many were
+    /// alive then: some that have just begun to share may seem to have more than all of them later.
+    looks: BTreeMap<u64, Looks>,
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
@@ -77,30 +105,30 @@ impl Sampler {
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        self.note(&look_at(leader));
+        self.note(&look_at(leader), None);
     }
 
-    pub(super) fn note(&mut self, look: &Look) {
+    pub(super) fn note(&mut self, look: &Look, kernel: Option<Held>) {
         if look.still_sharing {
             self.still_sharing = self.still_sharing.max(Some(look.others));
         }
-        let Some(sum) = look.sum else { return };
-        self.samples += 1;
-        let so_far = self.highest.entry(sum.others).or_insert(Highest { sum, near: 0 });
-        if sum.bytes > so_far.sum.bytes {
-            let still_near = if is_near(so_far.sum.bytes, sum.bytes) { so_far.near } else { 0 };
-            *so_far = Highest { sum, near: still_near };
+        if let Some(sum) = look.sum {
+            self.samples += 1;
+            self.looks.entry(sum.others).or_default().note(sum, kernel);
         }
-        so_far.near += u64::from(is_near(sum.bytes, so_far.sum.bytes));
+    }
+
+    /// Of the looks that speak for a peak of `peak_alive` processes: the highest sum, and what those found that came near it.
+    pub(super) fn highest(&self, peak_alive: u64) -> Option<(Sum, Vec<Found>)> {
+        let speaking = || self.looks.iter().filter(|(others, _)| speak_for(**others, peak_alive));
+        let highest = speaking().filter_map(|(_, looks)| looks.highest).max_by_key(|sum| sum.bytes)?;
+        let found = speaking().flat_map(|(_, looks)| &looks.near).copied();
+        Some((highest, found.filter(|found| is_near(found.user, highest.bytes)).collect()))
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
-        let of_peak = || self.highest.values().filter(|highest| highest.sum.speaks_for(peak_alive));
-        let highest = of_peak().map(|highest| highest.sum).max_by_key(|sum| sum.bytes);
+        let (highest, near) = self.highest(peak_alive).unzip();
         let bytes = highest.map(|highest| highest.bytes);
-        let near = bytes.map(|most| {
-            of_peak().filter(|other| is_near(other.sum.bytes, most)).map(|highest| highest.near).sum()
-        });
         let missing = match self.still_sharing {
             Some(others) if speak_for(others, peak_alive) => Missing::StillSharing,
             _ if peak_alive > 0 => Missing::CameAndWent,
@@ -118,7 +146,7 @@ impl Sampler {
             kernel_from: None,
             samples: Some(self.samples),
             processes_read: highest.map(|highest| highest.read),
-            samples_near_peak: near,
+            samples_near_peak: near.map(|near| near.len() as u64),
             kernel_uncertain_bytes: None,
             peak_missing: bytes.is_none().then_some(missing),
             kernel_missing: Some(Missing::NotInPss),
@@ -165,15 +193,21 @@ struct Pss {
     shared: u64,
 }
 
-/// What the process `pid` has, shared pages shared out, and pages of files apart.
-pub(in crate::measure) fn own_bytes_of(pid: i32) -> Option<u64> {
-    pss_of(pid).map(|pss| pss.own)
+/// What the process `pid` has that it shares with nobody.
+pub(in crate::measure) fn private_bytes_of(pid: i32) -> Option<u64> {
+    let fields = rollup_of(pid)?;
+    Some(fields.get("Private_Clean")? + fields.get("Private_Dirty")?)
+}
+
+/// The sums over the mappings of the process `pid`, in bytes, by name.
+fn rollup_of(pid: i32) -> Option<HashMap<String, u64>> {
+    let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
+    Some(rollup.memory_map_rollup.0.into_iter().next()?.extension.map)
 }
 
 /// PSS of a process; `None` if it is gone or belongs to somebody else.
 fn pss_of(pid: i32) -> Option<Pss> {
-    let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
-    let fields = &rollup.memory_map_rollup.0.first()?.extension.map;
+    let fields = rollup_of(pid)?;
     let field = |name| fields.get(name).copied();
     Some(Pss {
         own: field("Pss")?.saturating_sub(field("Pss_File").unwrap_or(0)),
@@ -192,14 +226,31 @@ mod tests {
             Look { others, sum, still_sharing: false }
         };
         let mut sampler = Sampler::default();
-        for look in [look(900, 3), look(580, 19), look(200, 20), look(600, 20), look(550, 20)] {
-            sampler.note(&look);
+        for look in [look(900, 3), look(580, 19), look(200, 20), look(535, 20), look(600, 20), look(550, 20)]
+        {
+            sampler.note(&look, None);
         }
         let reading = sampler.finish(20);
         assert_eq!(
             (reading.peak_bytes, reading.processes_read, reading.samples),
-            (Some(600), Some(20), Some(5))
+            (Some(600), Some(20), Some(6))
         );
         assert_eq!(reading.samples_near_peak, Some(3), "of nineteen and of twenty");
+    }
+
+    #[test]
+    fn of_memory_that_grows_until_the_end_few_looks_speak() {
+        let mut sampler = Sampler::default();
+        for bytes in (1_000..=2_000).step_by(90) {
+            let sum = Some(Sum { bytes, others: 2, read: 2 });
+            sampler.note(&Look { others: 2, sum, still_sharing: false }, None);
+        }
+        let reading = sampler.finish(2);
+        assert_eq!((reading.peak_bytes, reading.samples_near_peak), (Some(1_990), Some(3)));
+        let mut looks = Looks::default();
+        for bytes in (0..2 * LOOKS_KEPT as u64).map(|look| 1_000 + look % 7) {
+            looks.note(Sum { bytes, others: 2, read: 2 }, None);
+        }
+        assert_eq!((looks.near.len(), looks.highest.map(|sum| sum.bytes)), (LOOKS_KEPT, Some(1_006)));
     }
 }

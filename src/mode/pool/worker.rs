@@ -25,6 +25,8 @@ pub(super) fn work<W: Workload>(
     let is_spare = station + 1 == stations.len();
     let station = &stations[station];
     let queue = Queue { next: &counter[0].next, chunk: *chunk, tasks: *tasks };
+    // Whoever was here before is buried, and has left nothing (see `Pool::take_leave`).
+    debug_assert_eq!(station.held_start_and_side.load(Relaxed), 0);
     let mut holder = Holder { station, side: 0 };
     if let Some(range) = &inherited {
         holder.hold(range, 0);
@@ -60,12 +62,18 @@ struct Queue<'a> {
 }
 
 impl Queue<'_> {
+    /// Takes the next `tasks` tasks, and returns the first of them, which may be beyond the last there is.
+    #[inline]
+    fn take(&self, tasks: u64) -> u64 {
+        // Release: whoever sees that tasks were claimed sees that their worker had published all that it held before, and does
+        // not take what it is about to note for nobody's. Arguments are published by another word.
+        self.next.fetch_add(tasks, Release)
+    }
+
     /// The next `chunk` tasks that nobody has claimed; `None` when there are none left.
     #[inline]
     fn claim(&self) -> Option<Range<u64>> {
-        // Release: whoever sees that tasks were claimed sees that their worker had published all that it held before, and does
-        // not take what it is about to note for nobody's. Arguments are published by another word.
-        let start = self.next.fetch_add(self.chunk, Release);
+        let start = self.take(self.chunk);
         (start < self.tasks).then(|| start..self.tasks.min(start.saturating_add(self.chunk)))
     }
 }
@@ -171,8 +179,7 @@ impl<E: Executor> Worker<'_, E> {
         let (mut holder, mut cursor) = (self.holder, self.cursor);
         let (words, stamps) = (self.board.words(0..queue.tasks), &self.board.stamps);
         let mut executed = self.meter.executed;
-        // As in [`Queue::claim`], without the end of a range.
-        while let task = queue.next.fetch_add(1, Release)
+        while let task = queue.take(1)
             && let Some(word) = words.get(task as usize)
         {
             holder.hold(&(task..task + 1), executed);

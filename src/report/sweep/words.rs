@@ -70,6 +70,9 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
             None if cell.and_then(|cell| cell.document.as_ref()).is_some_and(|of| of.tasks_failed() > 0) => {
                 "tasks failed".into()
             }
+            None if cell.and_then(|cell| cell.document.as_ref()).is_some_and(Document::has_failed) => {
+                "given up".into()
+            }
             None => "not run".into(),
             Some(standing) => match standing.outcome {
                 Outcome::Best => standing.best.clone(),

@@ -39,7 +39,7 @@ pub fn best_values(sweep: &Sweep) -> Vec<BestValue> {
 fn best_value(sweep: &Sweep, strategy: usize, values: usize) -> Option<BestValue> {
     let row = |value: usize| -> Option<&StrategyResult> {
         let document = sweep.cell(&[value])?.document.as_ref()?;
-        document.strategies.get(strategy).filter(|row| row.tasks_failed() == 0 && row.summary.is_some())
+        document.strategies.get(strategy).filter(|row| row.is_sound() && row.summary.is_some())
     };
     let rows: Vec<(usize, &StrategyResult)> =
         (0..values).filter_map(|value| Some((value, row(value)?))).collect();

@@ -85,7 +85,7 @@ impl Method {
     /// What `spec` asks for. What does not fit into a `Copy` value lives as long as the process: until the round is over.
     ///
     /// # Errors
-    /// If it has not been made ready.
+    /// If a size is more than this machine can address.
     pub(super) fn new(spec: &WorkloadSpec) -> Result<Self, PrepareError> {
         Ok(match spec.io {
             Io::Sleep => Self::Sleep,

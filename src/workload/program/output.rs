@@ -58,7 +58,11 @@ impl Folder {
             let entry = entry?;
             let name = entry.file_name().to_str().unwrap_or_default();
             if name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_number) {
-                unlinkat(self.folder.as_fd(), entry.file_name(), UnlinkatFlags::NoRemoveDir)?;
+                match unlinkat(self.folder.as_fd(), entry.file_name(), UnlinkatFlags::NoRemoveDir) {
+                    // Somebody else's folder, or somebody else was faster.
+                    Err(Errno::EISDIR | Errno::EPERM | Errno::ENOENT) => {}
+                    removed => removed?,
+                }
             }
         }
         Ok(())

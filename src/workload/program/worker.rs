@@ -11,6 +11,7 @@ use anyhow::Context;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::conversation::{Conversation, Trouble, only_line, pipe_to_read};
+use super::output::Folder;
 use super::tally::Tally;
 use super::template::Template;
 use super::{Launcher, Program, Programs};
@@ -20,7 +21,7 @@ use crate::sys::memory::{SharedSlice, Visibility};
 use crate::sys::spawn::{Spawner, Streams, Words};
 use crate::sys::wait::Exit;
 use crate::workload::spec::WorkloadSpec;
-use crate::workload::{Executor, Failure, Meter, NeverLean, PrepareError, Workload, argument};
+use crate::workload::{Executor, Failure, Kind, Meter, NeverLean, PrepareError, Workload, argument};
 
 /// How the files begin that belong to workers which are kept, and not to tasks; their number follows.
 const KEPT_WORKER: &str = "worker-";
@@ -31,6 +32,22 @@ pub struct LineWorker {
     compared: bool,
     tally: Tally,
     marks: Marks,
+}
+
+/// Removes what workers of an earlier round wrote, where the round of `spec` keeps that: of one in which more were needed there would be
+/// some that this one does not start. Once for a round, before anybody is started.
+///
+/// # Errors
+/// If the folder cannot be had or read, or a file cannot be removed.
+pub fn remove_earlier(spec: &WorkloadSpec) -> anyhow::Result<()> {
+    let output = spec.program.as_ref().and_then(|program| program.output.as_deref());
+    match output.filter(|_| spec.kind == Kind::Worker) {
+        Some(path) => {
+            let removed = Folder::open(path)?.remove_numbered(KEPT_WORKER, ".err");
+            removed.with_context(|| format!("failed to remove what workers wrote to {}", path.display()))
+        }
+        None => Ok(()),
+    }
 }
 
 impl LineWorker {
@@ -44,12 +61,6 @@ impl LineWorker {
         let words = spec.worker_words();
         let program =
             Program { template: Arc::new(Template::literal(&words)), ..Program::new(spec, &words)? };
-        if let Some(output) = &program.output {
-            // Of a round in which more workers were needed there would be some that this one has not started.
-            output
-                .remove_numbered(KEPT_WORKER, ".err")
-                .context("failed to remove what workers wrote before")?;
-        }
         Ok(Self {
             program,
             compared: !spec.ignore_answers,
