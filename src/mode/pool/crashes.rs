@@ -134,8 +134,8 @@ impl Settings {
 }
 
 impl Parent {
-    fn new(chunk: u64, bytes: usize) -> Self {
-        Self::of(Settings { tasks: TASKS, chunk, bytes, stamp_stride: Some(1), slots: None })
+    fn new((chunk, bytes, stamp_stride): Kind) -> Self {
+        Self::of(Settings { tasks: TASKS, chunk, bytes, stamp_stride, slots: None })
     }
 
     pub(super) fn of(settings: Settings) -> Self {
@@ -254,7 +254,11 @@ impl Parent {
 }
 
 /// Chunk and bytes: with bytes a worker executes task by task, without it has a loop of its own.
-const KINDS: [(u64, usize); 3] = [(1, 0), (2, 0), (2, 8)];
+/// Tasks in a claim, bytes of arguments and results, and every how many-th task is stamped: whoever claims task by task takes another way
+/// where none is.
+type Kind = (u64, usize, Option<u64>);
+
+const KINDS: [Kind; 4] = [(1, 0, None), (1, 0, Some(1)), (2, 0, Some(1)), (2, 8, Some(1))];
 
 #[test]
 fn a_worker_may_die_at_any_access_and_its_successor_at_any_of_its_own() {
@@ -263,7 +267,7 @@ fn a_worker_may_die_at_any_access_and_its_successor_at_any_of_its_own() {
         for first in 0.. {
             let mut first_ended = false;
             for second in 0.. {
-                let mut parent = Parent::new(kind.0, kind.1);
+                let mut parent = Parent::new(kind);
                 first_ended = parent.live(0, None, Some(first));
                 let estate = parent.pool.take_leave(0);
                 if first_ended {
@@ -292,13 +296,13 @@ fn a_worker_may_die_at_any_access_and_its_successor_at_any_of_its_own() {
 fn a_worker_may_be_overtaken_at_any_access_by_one_that_dies() {
     let mut tried = 0;
     // Where both do little, all is tried in a second or two; the rest is the model's.
-    for kind in [(1, 0), (2, 8)] {
+    for kind in [(1, 0, None), (1, 0, Some(1)), (2, 8, Some(1))] {
         for paused_at in 0.. {
             let mut reached = true;
             for dies_at in 0.. {
                 let mut b_ended = false;
                 for a_dies in [false, true] {
-                    let mut parent = Parent::new(kind.0, kind.1);
+                    let mut parent = Parent::new(kind);
                     let Some(paused) = Paused::start(&parent, paused_at) else {
                         reached = false;
                         break;
