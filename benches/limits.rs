@@ -303,16 +303,25 @@ fn rows() -> Vec<Row> {
             "pool, 1 µs tasks, lognormal σ = 1.5",
             "total work ÷ workers, the work done by a plain loop",
             1.05,
-            Box::new(|bench| {
-                let workload =
-                    WorkloadSpec { cpu_seconds: 1e-6, spread: Spread::Lognormal(1.5), ..nothing(1_000_000) };
-                let report = bench.pool(workload, ChunkPolicy::Auto);
-                // The work itself differs from the mean of its distribution by chance: per unit really done.
-                report.total_seconds / report.work_units as f64
-            }),
+            Box::new(lognormal),
             Box::new(|bench| {
                 let units = cpu::units_for(1e-6, bench.units_per_second);
                 plain_loop(1_000_000, units) / (units * 1_000_000) as f64 / bench.workers as f64
+            }),
+        ),
+        row(
+            "the same, against as many loops at once",
+            "a plain loop for each worker, all at once: where two cores are slower than one alone, they are too",
+            f64::INFINITY,
+            Box::new(lognormal),
+            Box::new(|bench| {
+                let units = cpu::units_for(1e-6, bench.units_per_second);
+                let (workers, tasks) = (bench.workers, 1_000_000 / bench.workers);
+                let start = Instant::now();
+                std::thread::scope(|scope| {
+                    (0..workers).for_each(|_| drop(scope.spawn(move || plain_loop(tasks, units))));
+                });
+                start.elapsed().as_secs_f64() / (units * tasks * workers) as f64
             }),
         ),
         row(
@@ -458,6 +467,14 @@ fn cpu_nanoseconds(pid: u32) -> u64 {
         text.split(' ').next()?.parse::<u64>().ok()
     };
     tasks.flatten().filter_map(of_task).sum()
+}
+
+/// Seconds for each unit of work that a pool takes for tasks of a heavy-tailed length.
+fn lognormal(bench: &Bench) -> f64 {
+    let workload = WorkloadSpec { cpu_seconds: 1e-6, spread: Spread::Lognormal(1.5), ..nothing(1_000_000) };
+    let report = bench.pool(workload, ChunkPolicy::Auto);
+    // The work itself differs from the mean of its distribution by chance: per unit really done.
+    report.total_seconds / report.work_units as f64
 }
 
 fn plain_loop(tasks: u64, units: u64) -> f64 {
