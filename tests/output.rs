@@ -184,13 +184,14 @@ fn a_speed_up_has_its_interval_beside_it_where_that_fits() {
 fn a_name_that_does_not_fit_goes_on_below_itself_setting_by_setting() {
     const NAME: &str = "pool:workers=2:chunk=16:transport=shared-memory:start=fork";
     // Of 80 columns, two between this one and the next.
-    for (others, expected) in [
-        (18, vec![NAME]),
-        (40, vec!["pool:workers=2:chunk=16", ":transport=shared-memory:start=fork"]),
-        (60, vec!["pool:workers=2", ":chunk=16", ":transport=", "shared-memory", ":start=fork"]),
+    for (name, others, expected) in [
+        (NAME, 18, vec![NAME]),
+        (NAME, 40, vec!["pool:workers=2:chunk=16", ":transport=shared-memory:start=fork"]),
+        (NAME, 60, vec!["pool:workers=2", ":chunk=16", ":transport=", "shared-memory", ":start=fork"]),
+        ("xargs-process", 66, vec!["xargs-", "process"]),
     ] {
         let mut grid = Grid::new(&["strategy", "figures"]);
-        grid.rows.push(vec![Cell::new(NAME), Cell::new("x".repeat(others))]);
+        grid.rows.push(vec![Cell::new(name), Cell::new("x".repeat(others))]);
         let shown = anstream::adapter::strip_str(&grid.for_terminal()).to_string();
         let lines = shown.lines().skip(1).map(|line| line.trim_end_matches('x').trim_end());
         assert_eq!(lines.collect::<Vec<_>>(), expected, "beside {others}:\n{shown}");

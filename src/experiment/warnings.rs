@@ -366,6 +366,8 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
         notices.push(Notice::TasksFailed(told));
     }
     if let Some(why) = &strategy.given_up {
+        // A runner says whose it is.
+        let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(why);
         notices.push(Notice::GivenUp { strategy: name, why, rounds: strategy.rounds.len() });
     }
     let processes = strategy.rounds.iter().map(|round| round.report.left_running).sum();

@@ -150,10 +150,9 @@ impl Grid {
                 if room.is_some() {
                     column.set_constraint(ColumnConstraint::ContentWidth);
                 }
-            } else if room.is_none() && self.width_of(0) > SHARED_ROOM {
-                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
-                    SHARED_ROOM as u16 + GAP as u16,
-                )));
+            } else if room.is_none() {
+                let least = self.width_of(0).min(SHARED_ROOM) + GAP;
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least as u16)));
             }
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
@@ -161,18 +160,19 @@ impl Grid {
 }
 
 /// The name of a strategy in lines of at most `columns`, broken before the colons of its settings, and within
-/// one that is longer still behind `=` and `_`.
+/// one that is longer still behind `=` and `_`, or behind the `-` of its engine.
 fn in_pieces(name: &str, columns: usize) -> String {
     if name.chars().count() <= columns {
         return name.to_owned();
     }
+    let broken = |piece: String, behind: &[char]| match piece.chars().count() > columns {
+        true => piece.split_inclusive(behind).map(str::to_owned).collect(),
+        false => vec![piece],
+    };
     let mut settings = name.split(':');
-    let mode = settings.next().unwrap_or_default().to_owned();
-    let settings = settings.map(|of| format!(":{of}")).flat_map(|of| match of.chars().count() > columns {
-        true => of.split_inclusive(['=', '_']).map(str::to_owned).collect(),
-        false => vec![of],
-    });
-    let pieces: Vec<String> = [mode].into_iter().chain(settings).collect();
+    let mode = broken(settings.next().unwrap_or_default().to_owned(), &['-']);
+    let settings = settings.flat_map(|of| broken(format!(":{of}"), &['=', '_']));
+    let pieces: Vec<String> = mode.into_iter().chain(settings).collect();
     wrap_pieces_to(pieces.iter().map(String::as_str), "", columns).join("\n")
 }
 

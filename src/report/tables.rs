@@ -13,6 +13,7 @@ use crate::workload::Kind;
 
 /// Stands where a value was not measured.
 const NOT_MEASURED: &str = "not measured";
+const GIVEN_UP: &str = "given up";
 
 /// Time: a row for each strategy.
 pub fn timing(document: &Document) -> Grid {
@@ -72,7 +73,7 @@ fn timing_with(document: &Document, told: SpeedUps) -> Grid {
         let Some(strategy) = strategy else { break };
         let row = match &strategy.summary {
             None if strategy.given_up.is_some() => {
-                vec![Cell::new(&strategy.name), Cell::new("given up").with(Tone::Bad)]
+                vec![Cell::new(&strategy.name), Cell::new(GIVEN_UP).with(Tone::Bad)]
             }
             None => vec![Cell::new(&strategy.name), Cell::dim("not run")],
             Some(summary) => timing_row(strategy, summary, document, told),
@@ -352,6 +353,7 @@ pub fn memory(document: &Document) -> Grid {
     let mut table = Grid::new(&header);
     for strategy in &document.strategies {
         let row = match &strategy.memory {
+            None if strategy.given_up.is_some() => vec![Cell::new(&strategy.name), Cell::dim(GIVEN_UP)],
             None => vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)],
             Some(memory) => memory_row(&strategy.name, memory, with_page_cache),
         };
