@@ -90,11 +90,7 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
                 }
             }
         }
-        // What is too small for the kernel's counters is so each time.
-        let is_too_small = |memory: &Option<Memory>| {
-            memory.as_ref().and_then(|memory| memory.reading.peak_missing) == Some(Missing::CountersOff)
-        };
-        if smallest.iter().all(|(_, memory)| is_small(memory.as_ref()) || is_too_small(memory)) {
+        if smallest.iter().all(|(_, memory)| is_small(memory.as_ref())) {
             break;
         }
         println!("try {} by {}: not all figures are told, or small", attempt + 1, choice.name());
@@ -104,8 +100,7 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
 
 /// Whether a figure is not told because of what others use, or since it is too small for the kernel's counters.
 fn is_untold(memory: Option<&Memory>) -> bool {
-    let of_others =
-        [Missing::OthersVary, Missing::LessThanNeeded, Missing::ChangedMeanwhile, Missing::CountersOff];
+    let of_others = [Missing::OthersVary, Missing::ChangedMeanwhile];
     memory.and_then(|memory| memory.reading.peak_missing).is_some_and(|missing| of_others.contains(&missing))
 }
 

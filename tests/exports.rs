@@ -290,6 +290,7 @@ fn the_command_line_of_a_plan_gives_the_same_plan() {
         "procbench -n 9 --arg-size 3KiB --result-size 1 --memory 1MiB --shared 7 --parent-memory 1MB --init 333ns",
         "procbench -n 9 --timeout 5s --on-failure retry:2 --prepare 'rm -f *.gz' -- true '-kf' 'a b {}' ''",
         "procbench -n 9 --shell --ignore-answers --worker 'while read l; do echo \"$l\"; done'",
+        "procbench -n 9 --call shop.work:f --ignore-answers -m serial,pool:workers=2 --timeout 2s",
         "procbench -n 9 --worker \"cat -u 'a b'\" --precision 3% --memory-method pss",
     ] {
         let plan = plan_of(&shlex::split(typed).expect("words"));

@@ -120,8 +120,9 @@ fn end_all(
             !listened || *codes != SIGNALLED || finished.code().is_some(),
             "ended by a signal that it heard: {finished:?}"
         );
-        let expects_error = finished.code() == Some(1);
-        assert_eq!(finished.stderr.contains("error:"), expects_error, "{finished:?}");
+        // Of several strategies the others go on.
+        let is_told = finished.stderr.contains("error:") || finished.stderr.contains("was given up");
+        assert_eq!(is_told, finished.code() == Some(1), "{finished:?}");
         (in_time, finished)
     });
 }

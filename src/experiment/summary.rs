@@ -328,6 +328,7 @@ mod tests {
         samples: None,
         processes_read: None,
         samples_near_peak: None,
+        is_least: false,
         kernel_uncertain_bytes: None,
         page_cache_missing: None,
         peak_missing: None,

@@ -5,7 +5,9 @@ use std::io;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::memory::{held_by_kernel, private_bytes_of};
+use super::memory::{
+    LEAST_FOR_STRUCTURES, MOST_FOR_STRUCTURES, held_for, private_bytes_of, structures, tables_and_threads,
+};
 use crate::sys::fork::{self, Pid};
 use crate::sys::wait::{Which, wait};
 
@@ -19,21 +21,18 @@ const LOOKED_AT: usize = 5;
 /// the kernel's stacks, page tables and task structures).
 pub const ASSUMED_BYTES: u64 = 256 << 10;
 
-/// What the kernel holds for one: a stack of 16 KiB and some tables at least, and at the most what would be a tenth of a gibibyte for all.
-const OF_KERNEL: std::ops::RangeInclusive<u64> = 24 << 10..=512 << 10;
-
 /// Why it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParkedMissing {
     /// No strategy has so many alive that it would matter.
     NotNeeded,
-    /// So many could not be started, or what the kernel holds for them cannot be read, or others changed that by more.
+    /// So many could not be started, or what the kernel holds for them cannot be read.
     NotTold,
 }
 
-/// Memory of one process that was forked and waits, in bytes: what the kernel holds more for each of [`PARKED`], and what each has
-/// that it shares with nobody.
+/// Memory of one process that was forked and waits, in bytes: what it shares with nobody, and what the kernel holds for it, of whose
+/// structures only those of the whole machine are known before and after [`PARKED`] were started.
 ///
 /// Call it while this process has one thread.
 ///
@@ -48,7 +47,7 @@ fn measured() -> io::Result<Option<u64>> {
         return Ok(None);
     }
     let own = std::process::id() as Pid;
-    let Some(before) = held_by_kernel() else { return Ok(None) };
+    let Some(before) = structures() else { return Ok(None) };
     let mut parked = Vec::with_capacity(PARKED);
     for _ in 0..PARKED {
         let child = fork::fork(|| {
@@ -62,18 +61,22 @@ fn measured() -> io::Result<Option<u64>> {
             Err(_) => break,
         }
     }
-    let after = held_by_kernel();
-    let looked_at: Option<Vec<u64>> =
-        parked.iter().step_by(PARKED / LOOKED_AT).map(|pid| private_bytes_of(*pid)).collect();
+    let after = structures();
+    let look = |pid: &Pid| {
+        let (tables, threads) = tables_and_threads(*pid)?;
+        Some(private_bytes_of(*pid)? + held_for(tables, threads))
+    };
+    let looked_at: Option<Vec<u64>> = parked.iter().step_by(PARKED / LOOKED_AT).map(look).collect();
     for pid in &parked {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
     }
     for pid in &parked {
         wait(Which::Only(*pid))?;
     }
-    let for_all = after.and_then(|after| after.checked_sub(before)).filter(|_| parked.len() == PARKED);
-    let of_kernel = for_all.map(|bytes| bytes / PARKED as u64).filter(|bytes| OF_KERNEL.contains(bytes));
-    Ok(of_kernel
-        .zip(looked_at)
-        .map(|(of_kernel, own)| of_kernel + own.iter().sum::<u64>() / LOOKED_AT as u64))
+    let grown = after.filter(|_| parked.len() == PARKED).map(|after| after.saturating_sub(before));
+    let of_structures =
+        grown.map(|bytes| (bytes / PARKED as u64).clamp(LEAST_FOR_STRUCTURES, MOST_FOR_STRUCTURES));
+    Ok(of_structures.zip(looked_at).map(|(of_structures, looked_at)| {
+        of_structures + looked_at.iter().sum::<u64>() / looked_at.len().max(1) as u64
+    }))
 }

@@ -114,6 +114,7 @@ impl Line {
             };
             self.say("--worker", Some(text));
         }
+        self.say("--call", workload.call.as_ref());
         if let Some(Words::List(words)) = &workload.command {
             self.0.push("--".into());
             self.0.extend(words.iter().cloned());

@@ -251,8 +251,8 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(is_sampled_account) {
         reasons.push(SAMPLED_LEGEND);
     }
-    if rows().any(is_seen_by_few) {
-        reasons.push(SEEN_BY_FEW_LEGEND);
+    if rows().any(|memory| memory.reading.is_least) {
+        reasons.push(LEAST_LEGEND);
     }
     if rows().any(has_parts_beside_the_peak) {
         reasons.push(BESIDE_THE_PEAK_LEGEND);
@@ -279,15 +279,8 @@ fn is_sampled_account(memory: &Memory) -> bool {
     !memory.method.is_sampled() && memory.reading.peak_from == Some(PeakFrom::Samples)
 }
 
-/// Whether so few samples found nearly as much as the highest one that there may have been more between two.
-fn is_seen_by_few(memory: &Memory) -> bool {
-    const FEW: u64 = 3;
-    memory.reading.samples_near_peak.is_some_and(|near| near < FEW)
-}
-
 /// Why a figure of PSS is a lower bound.
-const SEEN_BY_FEW_LEGEND: &str =
-    "≥: fewer than three looks, 5 ms apart, found about as much, so there may have been more between two";
+const LEAST_LEGEND: &str = "≥: fewer than three looks in a row, 5 ms apart, found as much, or one found more";
 
 /// Whether user and kernel, which are of one look, are noticeably less than the peak.
 fn has_parts_beside_the_peak(memory: &Memory) -> bool {
@@ -372,7 +365,7 @@ fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
         (_, value) => or_not(value),
     };
     let has_most_of_kernel = has_most_of_kernel(memory);
-    let is_least = is_seen_by_few(memory);
+    let is_least = reading.is_least;
     // PSS leaves out what the kernel needs.
     let least = (is_least || memory.method == Method::Pss).then_some("≥");
     let mut row = vec![

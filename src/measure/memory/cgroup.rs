@@ -256,6 +256,7 @@ impl Cgroup {
             processes_read: None,
             peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
             samples_near_peak: None,
+            is_least: false,
             kernel_uncertain_bytes: None,
             kernel_missing: kernel.err(),
         }

@@ -1,13 +1,9 @@
-//! The processes' own pages by sampled PSS, and the kernel's by what its counters for the whole machine (`/proc/meminfo`) have
-//! grown by since before the round.
+//! The processes' own pages by sampled PSS, and what the kernel holds for them.
 //!
-//! The kernel counts what it holds for processes apart from what processes hold: their stacks, their tables of pages, and its own
-//! structures (`KernelStack`, `PageTables`, `SUnreclaim`). So a neighbour that takes or gives back memory of its own is in no
-//! figure; one that starts processes, or ends them, is. By how much that is likely to be is seen before the round, while nothing of it
-//! runs, during it and after it; a figure of which it may be too large a part is not told.
-//!
-//! Beside the kernel's own account of a cgroup these counters came to 0.75 … 1.13 of it, for 20 to 1,000 waiting processes: structures of
-//! processes that have ended before are used again, and do not count as more.
+//! Of the kernel's share most is known of each process: its tables of pages (`VmPTE`), and a stack for each of its threads. The rest
+//! are structures, of which the kernel tells only what it holds for the whole machine (`SUnreclaim` in /proc/meminfo): by how much that has
+//! grown since before the round is taken for the round's, within what so many threads can need. So a neighbour that takes or gives back
+//! memory is in no figure, and one that starts and ends processes can put the kernel's share off by no more than that.
 
 use std::io;
 use std::thread;
@@ -31,40 +27,29 @@ const LOOKS_ALIKE: u32 = 8;
 const SETTLED_BYTES: u64 = 64 << 10;
 const MOST_LOOKS_TO_SETTLE: u32 = 50;
 
-/// What the kernel keeps, for its next processes, of each that has been alive and of all of them: a part of its structures (1,000 were
-/// seen to leave 1.2 MiB), and stacks that are in nobody's use.
-const KEPT_FOR_EACH: u64 = 2 << 10;
-const KEPT: u64 = 256 << 10;
-
-/// What the kernel may need for each process that is alive, at the most (forked ones that compute were seen to take 70 KiB, programs some
-/// 500), apart from its tables.
-const MOST_FOR_EACH: u64 = 2 << 20;
-/// And at the least, for each that is alive: a stack of 16 KiB, and tables of pages.
-const LEAST_FOR_EACH: u64 = 24 << 10;
-
-/// Which part of what all processes have the tables of each of them may come to, at the most: eight bytes for every 4 KiB, twice.
-const MOST_FOR_TABLES: u64 = 256;
-/// Which part of it may be in tables that are mostly empty, for all together.
-const MOST_FOR_SPARSE_TABLES: u64 = 8;
+/// What the structures of a thread, and of the process that it is of, may come to: 200 waiting processes were seen to take 7 to 16 KiB
+/// each, as far as what those that have ended had was not used again.
+pub(in crate::measure) const LEAST_FOR_STRUCTURES: u64 = 4 << 10;
+pub(in crate::measure) const MOST_FOR_STRUCTURES: u64 = 24 << 10;
 
 /// The largest part of the kernel's share that may be others': larger than of other figures, since it is the smaller one.
 const MOST_OF_OTHERS_IN_KERNEL: f64 = 0.5;
 
-/// Samples the processes and the kernel's counters.
+/// Samples the processes and the kernel's structures.
 pub(super) struct Sampler {
     processes: pss::Sampler,
-    /// What the kernel held before.
+    /// What the kernel's structures took before.
     before: u64,
     /// How far apart looks were before the round.
     noise: u64,
-    /// What it held more when the runner was ready.
+    /// What the kernel held for the runner when it was ready, its structures apart.
     of_runner: u64,
 }
 
 impl Sampler {
     /// One that has not looked yet.
     pub(super) fn open() -> io::Result<Self> {
-        let before = held_by_kernel().ok_or_else(unreadable)?;
+        let before = structures().ok_or_else(unreadable)?;
         Ok(Self { processes: pss::Sampler::default(), before, noise: 0, of_runner: 0 })
     }
 
@@ -75,7 +60,7 @@ impl Sampler {
         let (mut least, mut most) = (self.before, self.before);
         for _ in 1..LOOKS {
             thread::sleep(APART);
-            self.before = held_by_kernel().ok_or_else(unreadable)?;
+            self.before = structures().ok_or_else(unreadable)?;
             (least, most) = (least.min(self.before), most.max(self.before));
         }
         self.noise = most - least;
@@ -84,37 +69,36 @@ impl Sampler {
 
     pub(super) fn begin(&mut self, pid: i32) {
         self.processes.begin(pid);
-        self.of_runner = held_by_kernel().map_or(0, |held| held.saturating_sub(self.before));
+        self.of_runner = look_at(pid).sum.map_or(0, |sum| sum.tables_and_stacks);
     }
 
     pub(super) fn sample(&mut self, pid: i32) {
-        let first = held_by_kernel();
+        let first = structures();
         let look = look_at(pid);
-        let kernel = first.zip(held_by_kernel());
-        let kernel =
-            kernel.map(|(first, last)| Held { bytes: first.midpoint(last), drift: first.abs_diff(last) });
-        self.processes.note(&look, kernel);
+        let held = first
+            .zip(structures())
+            .map(|(first, last)| Held { bytes: first.midpoint(last), drift: first.abs_diff(last) });
+        self.processes.note(&look, held);
     }
 
     /// By how much what the kernel holds for others is likely to have changed since the round began: by as much as it did before. And
-    /// by how much it has, for now that all of the round are gone it should hold what it did before, apart from what it keeps for the
-    /// next processes.
-    fn of_others(&self, peak_alive: u64) -> u64 {
-        let kept = KEPT + KEPT_FOR_EACH * (peak_alive + 1);
-        let left = settled().map_or(0, |after| after.abs_diff(self.before).saturating_sub(kept));
+    /// by how much it has, for now that all of the round are gone it should hold what it did before.
+    fn of_others(&self) -> u64 {
+        let left = settled().map_or(0, |after| after.abs_diff(self.before));
         self.noise.max(left)
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
-        let of_others = self.of_others(peak_alive);
+        let of_others = self.of_others();
         let Self { processes, before, of_runner, .. } = self;
-        let share = processes.highest(peak_alive).and_then(|(_, found)| {
-            Share::of(&found.iter().filter_map(|found| found.kernel).collect::<Vec<_>>(), before)
+        let found = processes.highest(peak_alive).map(|(row, _)| {
+            let held: Vec<Held> = row.structures.iter().copied().collect();
+            (row.highest, Share::of(&held, before))
         });
         let mut reading = processes.finish(peak_alive);
         reading.runner_bytes = reading.runner_bytes.map(|runner| runner + of_runner);
         // Without either of them, what they come to is not known.
-        let Some((user, share)) = reading.user_bytes.zip(share) else {
+        let Some((sum, Some(share))) = found else {
             let missing = reading.peak_missing.or(Some(Missing::NoAccount));
             let (peak_bytes, peak_from) = (None, None);
             return MemoryReading {
@@ -125,9 +109,7 @@ impl Sampler {
                 ..reading
             };
         };
-        let doubt =
-            Doubt { others: of_others.max(share.spread), drift: share.drift, counters: counters_off_by() };
-        let told = tell(user, share.bytes, &doubt, peak_alive);
+        let told = tell(&sum, &share, of_others);
         MemoryReading {
             peak_bytes: told.peak.ok(),
             peak_missing: told.peak.err(),
@@ -140,9 +122,9 @@ impl Sampler {
     }
 }
 
-/// What the kernel held more than before, by looks at the same processes.
+/// By how much the kernel's structures had grown, by looks at the same processes.
 struct Share {
-    /// Their median: whoever comes and goes meanwhile is in a few of them. Less than nothing where others gave back more.
+    /// The median: whoever comes and goes meanwhile is in a few of them. Less than nothing where others gave back more.
     bytes: i64,
     /// Between the quartiles.
     spread: u64,
@@ -157,43 +139,14 @@ impl Share {
             all.sort_unstable();
             all
         };
-        let (kernel, drift) = (sorted(&|held| held.bytes), sorted(&|held| held.drift));
+        let (held, drift) = (sorted(&|held| held.bytes), sorted(&|held| held.drift));
         let at =
             |all: &[u64], quarter: usize| all.get((all.len().checked_sub(1)? * quarter + 2) / 4).copied();
         Some(Self {
-            bytes: at(&kernel, 2)? as i64 - before as i64,
-            spread: at(&kernel, 3)? - at(&kernel, 1)?,
+            bytes: at(&held, 2)? as i64 - before as i64,
+            spread: at(&held, 3)? - at(&held, 1)?,
             drift: at(&drift, 2)?,
         })
-    }
-}
-
-/// By how much the kernel's share may be off, in bytes.
-struct Doubt {
-    /// Since others had the kernel hold more or less.
-    others: u64,
-    /// Since that changed while the processes were looked at.
-    drift: u64,
-    /// Since the kernel does not count to the byte.
-    counters: u64,
-}
-
-impl Doubt {
-    /// By how much it may be off where `lacking` is missing of what the kernel needs, which others have given back then; and why.
-    fn with(&self, lacking: u64) -> (u64, Missing) {
-        let all = [
-            (self.others, Missing::OthersVary),
-            (self.drift, Missing::ChangedMeanwhile),
-            (lacking, Missing::LessThanNeeded),
-            (self.counters, Missing::CountersOff),
-        ];
-        let mut most = all[0];
-        for doubt in all {
-            if doubt.0 > most.0 {
-                most = doubt;
-            }
-        }
-        most
     }
 }
 
@@ -206,46 +159,43 @@ struct Told {
     off: u64,
 }
 
-/// What can be told of processes that have `user` bytes and are `peak_alive` beside the runner, if the kernel holds `kernel` more than
-/// before.
-fn tell(user: u64, kernel: i64, doubt: &Doubt, peak_alive: u64) -> Told {
-    let alive = peak_alive + 1;
-    let (least, known) = (alive * LEAST_FOR_EACH, u64::try_from(kernel).unwrap_or(0));
-    let most = alive * (MOST_FOR_EACH + user / MOST_FOR_TABLES) + user / MOST_FOR_SPARSE_TABLES;
-    // What is less than the kernel needs for so many has been given back by others.
-    let lacking = u64::try_from(least as i64 - kernel).unwrap_or(0);
-    let (off, why) = doubt.with(lacking);
-    // More than it can need for so few has been taken by others.
-    if known > most {
-        return Told {
-            kernel: Err(Missing::OthersVary),
-            peak: Err(Missing::OthersVary),
-            off: known.max(off),
-        };
-    }
+/// What can be told of processes that have `sum`, if the kernel's structures have grown by `share`, of which `of_others` may be others'.
+fn tell(sum: &pss::Sum, share: &Share, of_others: u64) -> Told {
+    let (least, most) = (sum.threads * LEAST_FOR_STRUCTURES, sum.threads * MOST_FOR_STRUCTURES);
+    let grown = u64::try_from(share.bytes).unwrap_or(0);
+    let structures = grown.clamp(least, most);
+    // What is less or more than so many can need is others' for certain.
+    let doubt =
+        of_others.max(share.spread).max(share.drift).max(counters_off_by()).max(grown.abs_diff(structures));
+    let off = doubt.min((most - structures).max(structures - least));
+    let why = if doubt == share.drift { Missing::ChangedMeanwhile } else { Missing::OthersVary };
+    let kernel = sum.tables_and_stacks + structures;
     let told =
         |figure: u64, part: f64| if off as f64 <= part * figure as f64 { Ok(figure) } else { Err(why) };
-    let kernel = if known < least { Err(why) } else { told(known, MOST_OF_OTHERS_IN_KERNEL) };
-    Told { kernel, peak: told(user + known, MOST_OF_OTHERS), off }
+    Told {
+        kernel: told(kernel, MOST_OF_OTHERS_IN_KERNEL),
+        peak: told(sum.bytes + kernel, MOST_OF_OTHERS),
+        off,
+    }
 }
 
 fn unreadable() -> io::Error {
-    io::Error::other("/proc/meminfo cannot be read, or does not tell what the kernel holds for processes")
+    io::Error::other("/proc/meminfo cannot be read, or does not tell what the kernel's structures take")
 }
 
-/// By how much the kernel's counters are likely to be off: each processor keeps what it has counted to itself until that is some hundred
+/// By how much the kernel's counter is likely to be off: each processor keeps what it has counted to itself until that is some hundred
 /// KiB, of one sign or the other.
 fn counters_off_by() -> u64 {
-    const OF_EACH: f64 = (360 << 10) as f64;
+    const OF_EACH: f64 = (120 << 10) as f64;
     // All of the machine's, whichever this process may use.
     let online = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     (OF_EACH * (online.unwrap_or(1).max(1) as f64).sqrt()) as u64
 }
 
-/// What the kernel holds once several looks in a row find the same; or after some looks that did not. It takes back what processes that have
-/// ended had in steps, some ten milliseconds apart.
+/// What the kernel's structures take once several looks in a row find the same; or after some looks that did not. It takes back what processes
+/// that have ended had in steps, some ten milliseconds apart.
 fn settled() -> io::Result<u64> {
-    let look = || held_by_kernel().ok_or_else(unreadable);
+    let look = || structures().ok_or_else(unreadable);
     let mut last = look()?;
     let mut alike = 1;
     for _ in 0..MOST_LOOKS_TO_SETTLE {
@@ -260,10 +210,9 @@ fn settled() -> io::Result<u64> {
     Ok(last)
 }
 
-/// What the kernel holds for all processes of the machine: see the module's documentation.
-pub(in crate::measure) fn held_by_kernel() -> Option<u64> {
-    let info = Meminfo::current().ok()?;
-    Some(info.kernel_stack? + info.page_tables? + info.s_unreclaim?)
+/// What the kernel's own structures take on the whole machine, those apart that it could give back.
+pub(in crate::measure) fn structures() -> Option<u64> {
+    Meminfo::current().ok()?.s_unreclaim
 }
 
 #[cfg(test)]
@@ -286,26 +235,30 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_mostly_others_is_not_told() {
-        // Twenty processes, of which the kernel's part may be 500 KiB to some 40 MiB.
-        let none = Doubt { others: 0, drift: 0, counters: 0 };
-        let told = |user, kernel, others| {
-            let told = tell(user, kernel, &Doubt { others, ..none }, 20);
-            (told.kernel, told.peak)
+    fn others_can_put_the_kernels_share_off_by_no_more_than_so_many_can_need() {
+        // A hundred processes that have a mebibyte each, with a stack and 30 KiB of tables.
+        let sum = pss::Sum {
+            bytes: 100 * MIB,
+            others: 99,
+            read: 64,
+            tables_and_stacks: 100 * 46 * KIB,
+            threads: 100,
         };
-        let mib = |mib: i64| mib * MIB as i64;
-        assert_eq!(told(20 * MIB, mib(2), MIB), (Ok(2 * MIB), Ok(22 * MIB)));
-        assert_eq!(told(20 * MIB, mib(2), 3 * MIB / 2), (Err(Missing::OthersVary), Ok(22 * MIB)));
-        let neither = |why| (Err(why), Err(why));
-        assert_eq!(told(20 * MIB, mib(2), 6 * MIB), neither(Missing::OthersVary));
-        assert_eq!(told(20 * MIB, mib(90), 0), neither(Missing::OthersVary));
-        let drifting = tell(20 * MIB, mib(2), &Doubt { drift: 6 * MIB, ..none }, 20);
-        assert_eq!((drifting.kernel, drifting.off), (Err(Missing::ChangedMeanwhile), 6 * MIB));
-        assert_eq!(told(MIB / 2, mib(-2), 0), neither(Missing::LessThanNeeded));
-        assert_eq!(told(20 * MIB, mib(-50), 0), neither(Missing::LessThanNeeded));
-        let coarse = tell(MIB / 2, 300 * KIB as i64, &Doubt { counters: 600 * KIB, ..none }, 2);
-        assert_eq!((coarse.kernel, coarse.peak), neither(Missing::CountersOff));
-        // Of a peak that is mostly the processes' own it does not matter.
-        assert_eq!(told(20 * MIB, mib(-2), 0), (Err(Missing::LessThanNeeded), Ok(20 * MIB)));
+        let told = |grown: i64, of_others| {
+            let share = Share { bytes: grown * KIB as i64, spread: 0, drift: 0 };
+            let told = tell(&sum, &share, of_others);
+            assert_eq!(told.peak, told.kernel.map(|kernel| kernel + 100 * MIB));
+            (told.kernel.map(|kernel| kernel / KIB / 100), told.off <= 100 * 20 * KIB)
+        };
+        assert_eq!(told(1_400, 0), (Ok(60), true), "as it is");
+        assert_eq!(told(90_000, 90 * MIB), (Ok(70), true), "others have started many");
+        assert_eq!(told(-90_000, 90 * MIB), (Ok(50), true), "others have ended many");
+        // Of two that have next to nothing it is mostly doubt.
+        let few = pss::Sum { bytes: 300 * KIB, others: 1, read: 1, tables_and_stacks: 60 * KIB, threads: 2 };
+        let share = Share { bytes: 0, spread: 0, drift: 0 };
+        assert_eq!(tell(&few, &share, MIB).off, 2 * 20 * KIB);
+        let little = pss::Sum { tables_and_stacks: 8 * KIB, ..few };
+        assert_eq!(tell(&little, &share, MIB).kernel, Err(Missing::OthersVary));
+        assert_eq!(tell(&little, &Share { drift: MIB, ..share }, 0).kernel, Err(Missing::ChangedMeanwhile));
     }
 }

@@ -5,16 +5,16 @@
 //!
 //! 1. a fresh cgroup for the round (version 2, then version 1): the kernel's own account of every page it gave to the round,
 //!    its own for page tables and stacks included, with a high-water mark;
-//! 2. summed PSS of the round's processes, and by how much what the kernel holds for all processes of the machine
-//!    (/proc/meminfo) has grown since before the round, sampled: what it holds for others' new processes is in that too;
+//! 2. summed PSS of the round's processes, their tables of pages and stacks, and by how much the kernel's own structures
+//!    (/proc/meminfo) have grown since before the round, sampled: those for others' new processes are in that too;
 //! 3. the summed PSS alone: shared pages are shared out, but what the kernel holds is missing.
 
 mod cgroup;
 mod meminfo;
 mod pss;
 
-pub(super) use meminfo::held_by_kernel;
-pub(super) use pss::private_bytes_of;
+pub(super) use meminfo::{LEAST_FOR_STRUCTURES, MOST_FOR_STRUCTURES, structures};
+pub(super) use pss::{held_for, private_bytes_of, tables_and_threads};
 
 use std::fmt;
 use std::io;
@@ -121,11 +121,13 @@ pub struct MemoryReading {
     /// Processes whose PSS was read one by one for the highest sample. Where there were more, they speak for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_read: Option<u64>,
-    /// How many samples found nine tenths of the highest one or more: where few did, there may have been more between two.
+    /// How many samples in a row found as much, but for a fiftieth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_near_peak: Option<u64>,
-    /// By how much the kernel's share may be off, which is what the kernel holds for the whole machine more than before: by what was seen
-    /// of others before, during and after the round.
+    /// Whether there may have been more: fewer than three samples in a row found as much, or one found more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_least: bool,
+    /// By how much the kernel's share may be off: of its own structures only that of the whole machine is known, and others' are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_uncertain_bytes: Option<u64>,
     /// Why page cache is not known.
@@ -163,8 +165,6 @@ pub enum Missing {
     ChangedMeanwhile,
     /// The kernel held less more than before than it needs for so many processes.
     LessThanNeeded,
-    /// It is so little that the kernel's counters may be off by as much.
-    CountersOff,
     /// The processes began to share what they share while they were looked at, each time.
     StillSharing,
     /// The machine used no more than before, or less than the processes had by themselves. No longer told: of versions that took
@@ -194,10 +194,6 @@ impl fmt::Display for Missing {
             Self::LessThanNeeded => {
                 "the kernel held less more than before than so many processes need: others, or processes that had ended before, gave \
                  memory back meanwhile"
-            }
-            Self::CountersOff => {
-                "it is so little that the kernel's counters, which are of the whole machine, may be off by as much: have it \
-                 measured in a cgroup (as root, or with one delegated)"
             }
             Self::StillSharing => {
                 "its processes were only beginning to read what they share whenever they were looked at one by one: give it longer tasks"

@@ -31,11 +31,10 @@ pub(super) struct Sum {
     pub(super) others: u64,
     /// How many of them were read; they speak for all.
     pub(super) read: u64,
-}
-
-/// Whether a look that found `bytes` found nearly as much as the one that found the most.
-fn is_near(bytes: u64, most: u64) -> bool {
-    bytes as f64 >= SEEN * most as f64
+    /// Of what the kernel holds for all of them: their tables of pages, and the stacks of their threads.
+    pub(super) tables_and_stacks: u64,
+    /// Threads of all of them.
+    pub(super) threads: u64,
 }
 
 /// Whether to have seen `seen` alive is to have seen a round of which `peak_alive` were alive at once.
@@ -43,23 +42,23 @@ pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
     seen as f64 >= SEEN * peak_alive as f64
 }
 
-/// Looks that are kept of those that found as many processes: the latest of them.
+/// So many looks in a row that found as much are of something that was there for a while.
+const LASTING: u64 = 3;
+/// Looks that differ by no more than this part found as much.
+const AS_MUCH: f64 = 0.02;
+/// Looks of a row that are kept: the latest of them.
 const LOOKS_KEPT: usize = 999;
 
-/// Of looks that found as many processes: the highest sum, and what those found that came near it.
-#[derive(Default)]
-struct Looks {
-    highest: Option<Sum>,
-    near: VecDeque<Found>,
-}
-
-/// What one look found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Found {
-    /// What the processes had.
-    pub(super) user: u64,
-    /// What the kernel held meanwhile, where somebody asked.
-    pub(super) kernel: Option<Held>,
+/// Looks in a row that found as many processes, and as much.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    first: Sum,
+    /// The one that found the most.
+    pub(super) highest: Sum,
+    /// How many there are.
+    pub(super) looks: u64,
+    /// What the kernel held for its own structures meanwhile, where somebody asked.
+    pub(super) structures: VecDeque<Held>,
 }
 
 /// What the kernel held while processes were looked at.
@@ -71,20 +70,43 @@ pub(super) struct Held {
     pub(super) drift: u64,
 }
 
-impl Looks {
-    fn note(&mut self, sum: Sum, kernel: Option<Held>) {
-        let highest = self.highest.get_or_insert(sum);
-        if sum.bytes > highest.bytes {
-            *highest = sum;
-            self.near.retain(|found| is_near(found.user, sum.bytes));
+impl Row {
+    fn begin(sum: Sum) -> Self {
+        Self { first: sum, highest: sum, looks: 0, structures: VecDeque::new() }
+    }
+
+    fn takes(&self, sum: &Sum) -> bool {
+        self.first.others == sum.others
+            && sum.bytes.abs_diff(self.first.bytes) as f64 <= AS_MUCH * self.first.bytes as f64
+    }
+
+    fn note(&mut self, sum: Sum, held: Option<Held>) {
+        self.looks += 1;
+        if sum.bytes > self.highest.bytes {
+            self.highest = sum;
         }
-        if is_near(sum.bytes, highest.bytes) {
-            self.near.push_back(Found { user: sum.bytes, kernel });
-        }
-        if self.near.len() > LOOKS_KEPT {
-            self.near.pop_front();
+        self.structures.extend(held);
+        if self.structures.len() > LOOKS_KEPT {
+            self.structures.pop_front();
         }
     }
+
+    fn is_lasting(&self) -> bool {
+        self.looks >= LASTING
+    }
+
+    /// Whether it says more than `other` of what there was: what lasted comes before what was seen once, since a page that one
+    /// process had to itself when it was read, and many share by the time they are, is counted several times.
+    fn is_above(&self, other: &Self) -> bool {
+        let rank = |row: &Self| (row.is_lasting(), row.highest.bytes);
+        rank(self) > rank(other)
+    }
+}
+
+/// Of the looks that found as many processes: the row that says the most, and the highest sum of any.
+struct Looks {
+    row: Row,
+    highest: u64,
 }
 
 #[derive(Default)]
@@ -93,6 +115,8 @@ pub(super) struct Sampler {
     /// By how many processes they found beside the runner. Which of them speak for the peak is known only when it is known how many were
     /// alive then: some that have just begun to share may seem to have more than all of them later.
     looks: BTreeMap<u64, Looks>,
+    /// The row that the last look is in.
+    current: Option<Row>,
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
@@ -108,26 +132,37 @@ impl Sampler {
         self.note(&look_at(leader), None);
     }
 
-    pub(super) fn note(&mut self, look: &Look, kernel: Option<Held>) {
+    pub(super) fn note(&mut self, look: &Look, structures: Option<Held>) {
         if look.still_sharing {
             self.still_sharing = self.still_sharing.max(Some(look.others));
         }
-        if let Some(sum) = look.sum {
-            self.samples += 1;
-            self.looks.entry(sum.others).or_default().note(sum, kernel);
+        let Some(sum) = look.sum else { return };
+        self.samples += 1;
+        let mut row = self.current.take().filter(|row| row.takes(&sum)).unwrap_or_else(|| Row::begin(sum));
+        row.note(sum, structures);
+        let looks = self.looks.entry(sum.others).or_insert_with(|| Looks { row: row.clone(), highest: 0 });
+        looks.highest = looks.highest.max(sum.bytes);
+        // One that goes on is above what it was.
+        if row.is_above(&looks.row) || row.first == looks.row.first {
+            looks.row.clone_from(&row);
         }
+        self.current = Some(row);
     }
 
-    /// Of the looks that speak for a peak of `peak_alive` processes: the highest sum, and what those found that came near it.
-    pub(super) fn highest(&self, peak_alive: u64) -> Option<(Sum, Vec<Found>)> {
+    /// Of the looks that speak for a peak of `peak_alive` processes: the row that says the most, and whether others found noticeably more.
+    pub(super) fn highest(&self, peak_alive: u64) -> Option<(&Row, bool)> {
         let speaking = || self.looks.iter().filter(|(others, _)| speak_for(**others, peak_alive));
-        let highest = speaking().filter_map(|(_, looks)| looks.highest).max_by_key(|sum| sum.bytes)?;
-        let found = speaking().flat_map(|(_, looks)| &looks.near).copied();
-        Some((highest, found.filter(|found| is_near(found.user, highest.bytes)).collect()))
+        let above = |best: &'_ Row, row: &'_ Row| row.is_above(best);
+        let row = speaking()
+            .map(|(_, looks)| &looks.row)
+            .reduce(|best, row| if above(best, row) { row } else { best })?;
+        let most = speaking().map(|(_, looks)| looks.highest).max().unwrap_or(0);
+        Some((row, most as f64 > (1.0 + AS_MUCH) * row.highest.bytes as f64))
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
-        let (highest, near) = self.highest(peak_alive).unzip();
+        let found = self.highest(peak_alive);
+        let highest = found.map(|(row, _)| row.highest);
         let bytes = highest.map(|highest| highest.bytes);
         let missing = match self.still_sharing {
             Some(others) if speak_for(others, peak_alive) => Missing::StillSharing,
@@ -146,7 +181,8 @@ impl Sampler {
             kernel_from: None,
             samples: Some(self.samples),
             processes_read: highest.map(|highest| highest.read),
-            samples_near_peak: near.map(|near| near.len() as u64),
+            samples_near_peak: found.map(|(row, _)| row.looks),
+            is_least: found.is_some_and(|(row, has_more)| has_more || !row.is_lasting()),
             kernel_uncertain_bytes: None,
             peak_missing: bytes.is_none().then_some(missing),
             kernel_missing: Some(Missing::NotInPss),
@@ -161,6 +197,20 @@ pub(super) fn look_at(leader: i32) -> Look {
     let found = sum_of(leader, &others).filter(|_| processes_of_round(leader) == all);
     let sum = found.filter(|(_, is_settled)| *is_settled).map(|(sum, _)| sum);
     Look { others: others.len() as u64, sum, still_sharing: found.is_some() && sum.is_none() }
+}
+
+/// What the kernel holds for the stack of a thread, on the processors that this runs on.
+const STACK: u64 = 16 << 10;
+
+/// The tables of pages of the process `pid`, and how many threads it has.
+pub(in crate::measure) fn tables_and_threads(pid: i32) -> Option<(u64, u64)> {
+    let status = Process::new(pid).ok()?.status().ok()?;
+    Some((status.vmpte? << 10, status.threads))
+}
+
+/// What the kernel holds for a process with so much in `tables` of pages and so many `threads`, apart from its structures.
+pub(in crate::measure) const fn held_for(tables: u64, threads: u64) -> u64 {
+    tables + threads * STACK
 }
 
 /// What all have, and whether whoever was read first still shares with no more than then: if not, what it had to itself a moment ago
@@ -178,10 +228,17 @@ fn sum_of(leader: i32, others: &[i32]) -> Option<(Sum, bool)> {
             again?.shared.saturating_add(NO_MATTER.max(first.shared / 50)) >= first.shared
         }
     };
+    let (tables, threads) = tables_and_threads(leader)?;
+    let of_kernel: Vec<(u64, u64)> =
+        others.iter().step_by(stride).map(|pid| tables_and_threads(*pid)).collect::<Option<_>>()?;
     let (others, looked_at) = (others.len() as u64, read.len() as u64);
-    let sum: u64 = read.iter().map(|pss| pss.own).sum();
-    let of_others = (sum * others).checked_div(looked_at).unwrap_or(0);
-    Some((Sum { bytes: runner + of_others, others, read: looked_at }, is_settled))
+    // Those that were read speak for all.
+    let of_all = |sum: u64| (sum * others).checked_div(looked_at).unwrap_or(0);
+    let tables = tables + of_all(of_kernel.iter().map(|(tables, _)| tables).sum());
+    let threads = threads + of_all(of_kernel.iter().map(|(_, threads)| threads).sum());
+    let bytes = runner + of_all(read.iter().map(|pss| pss.own).sum());
+    let sum = Sum { bytes, others, read: looked_at, tables_and_stacks: held_for(tables, threads), threads };
+    Some((sum, is_settled))
 }
 
 /// What a process has, in bytes.
@@ -219,38 +276,55 @@ fn pss_of(pid: i32) -> Option<Pss> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_few_that_seem_to_have_more_than_all_do_not_speak_for_them() {
-        let look = |bytes, others| {
-            let sum = Some(Sum { bytes, others, read: others });
-            Look { others, sum, still_sharing: false }
-        };
+    fn look(bytes: u64, others: u64) -> Look {
+        let sum = Sum { bytes, others, read: others, tables_and_stacks: 0, threads: others + 1 };
+        Look { others, sum: Some(sum), still_sharing: false }
+    }
+
+    fn reading(looks: &[(u64, u64)], peak_alive: u64) -> MemoryReading {
         let mut sampler = Sampler::default();
-        for look in [look(900, 3), look(580, 19), look(200, 20), look(535, 20), look(600, 20), look(550, 20)]
-        {
-            sampler.note(&look, None);
-        }
-        let reading = sampler.finish(20);
-        assert_eq!(
-            (reading.peak_bytes, reading.processes_read, reading.samples),
-            (Some(600), Some(20), Some(6))
-        );
-        assert_eq!(reading.samples_near_peak, Some(3), "of nineteen and of twenty");
+        looks.iter().for_each(|(bytes, others)| sampler.note(&look(*bytes, *others), None));
+        sampler.finish(peak_alive)
     }
 
     #[test]
-    fn of_memory_that_grows_until_the_end_few_looks_speak() {
+    fn a_few_that_seem_to_have_more_than_all_do_not_speak_for_them() {
+        let reading =
+            reading(&[(900, 3), (580, 19), (200, 20), (600, 20), (595, 20), (601, 20), (200, 20)], 20);
+        assert_eq!(
+            (reading.peak_bytes, reading.processes_read, reading.samples),
+            (Some(601), Some(20), Some(7))
+        );
+        assert_eq!((reading.samples_near_peak, reading.is_least), (Some(3), false));
+    }
+
+    #[test]
+    fn what_lasted_is_told_and_what_was_seen_once_is_a_sign_of_more() {
+        let mut looks = vec![(1_000, 2); 10];
+        looks.insert(4, (1_200, 2));
+        let lasting = reading(&looks, 2);
+        assert_eq!((lasting.peak_bytes, lasting.is_least), (Some(1_000), true));
+        looks.insert(4, (1_010, 2));
+        let higher = [looks, vec![(1_100, 2); 3]].concat();
+        assert_eq!(reading(&higher, 2).peak_bytes, Some(1_100));
+    }
+
+    #[test]
+    fn of_memory_that_grows_or_comes_and_goes_only_the_least_is_told() {
+        let growing: Vec<(u64, u64)> = (1_000..=2_000).step_by(25).map(|bytes| (bytes, 2)).collect();
+        let growing = reading(&growing, 2);
+        assert_eq!((growing.peak_bytes, growing.is_least), (Some(2_000), true));
+        let saw: Vec<(u64, u64)> = (0..60).map(|at| (500 + at % 5 * 100, 2)).collect();
+        let saw = reading(&saw, 2);
+        assert_eq!((saw.peak_bytes, saw.samples_near_peak, saw.is_least), (Some(900), Some(1), true));
+    }
+
+    #[test]
+    fn of_a_row_as_much_is_kept_as_needed() {
         let mut sampler = Sampler::default();
-        for bytes in (1_000..=2_000).step_by(90) {
-            let sum = Some(Sum { bytes, others: 2, read: 2 });
-            sampler.note(&Look { others: 2, sum, still_sharing: false }, None);
-        }
-        let reading = sampler.finish(2);
-        assert_eq!((reading.peak_bytes, reading.samples_near_peak), (Some(1_990), Some(3)));
-        let mut looks = Looks::default();
-        for bytes in (0..2 * LOOKS_KEPT as u64).map(|look| 1_000 + look % 7) {
-            looks.note(Sum { bytes, others: 2, read: 2 }, None);
-        }
-        assert_eq!((looks.near.len(), looks.highest.map(|sum| sum.bytes)), (LOOKS_KEPT, Some(1_006)));
+        let held = Held { bytes: 1, drift: 0 };
+        (0..2 * LOOKS_KEPT).for_each(|_| sampler.note(&look(1_000, 2), Some(held)));
+        let (row, has_more) = sampler.highest(2).expect("a row");
+        assert_eq!((row.looks, row.structures.len(), has_more), (2 * LOOKS_KEPT as u64, LOOKS_KEPT, false));
     }
 }
