@@ -98,25 +98,22 @@ impl Row {
     /// Whether it says more than `other` of what there was: what lasted comes before what was seen once, since a page that one
     /// process had to itself when it was read, and many share by the time they are, is counted several times.
     fn is_above(&self, other: &Self) -> bool {
-        let rank = |row: &Self| (row.is_lasting(), row.highest.bytes);
+        let rank = |row: &Self| (row.is_lasting(), row.highest.bytes, row.looks);
         rank(self) > rank(other)
     }
-}
-
-/// Of the looks that found as many processes: the row that says the most, and the highest sum of any.
-struct Looks {
-    row: Row,
-    highest: u64,
 }
 
 #[derive(Default)]
 pub(super) struct Sampler {
     runner: Option<u64>,
-    /// By how many processes they found beside the runner. Which of them speak for the peak is known only when it is known how many were
-    /// alive then: some that have just begun to share may seem to have more than all of them later.
-    looks: BTreeMap<u64, Looks>,
+    /// Of rows that have ended those that say the most, by how many processes they found beside the runner. Which of them speak for the
+    /// peak is known only when it is known how many were alive then: some that have just begun to share may seem to have more than
+    /// all of them later.
+    rows: BTreeMap<u64, Row>,
     /// The row that the last look is in.
     current: Option<Row>,
+    /// The highest sum of any look, by the same.
+    most: BTreeMap<u64, u64>,
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
@@ -138,25 +135,36 @@ impl Sampler {
         }
         let Some(sum) = look.sum else { return };
         self.samples += 1;
-        let mut row = self.current.take().filter(|row| row.takes(&sum)).unwrap_or_else(|| Row::begin(sum));
-        row.note(sum, structures);
-        let looks = self.looks.entry(sum.others).or_insert_with(|| Looks { row: row.clone(), highest: 0 });
-        looks.highest = looks.highest.max(sum.bytes);
-        // One that goes on is above what it was.
-        if row.is_above(&looks.row) || row.first == looks.row.first {
-            looks.row.clone_from(&row);
+        let most = self.most.entry(sum.others).or_default();
+        *most = sum.bytes.max(*most);
+        match &mut self.current {
+            Some(row) if row.takes(&sum) => row.note(sum, structures),
+            current => {
+                let mut row = Row::begin(sum);
+                row.note(sum, structures);
+                if let Some(ended) = current.replace(row) {
+                    self.keep(ended);
+                }
+            }
         }
-        self.current = Some(row);
+    }
+
+    /// Keeps a row that has ended, if it says more than others that found as many processes.
+    fn keep(&mut self, row: Row) {
+        match self.rows.get_mut(&row.first.others) {
+            Some(best) if !row.is_above(best) => {}
+            Some(best) => *best = row,
+            None => drop(self.rows.insert(row.first.others, row)),
+        }
     }
 
     /// Of the looks that speak for a peak of `peak_alive` processes: the row that says the most, and whether others found noticeably more.
     pub(super) fn highest(&self, peak_alive: u64) -> Option<(&Row, bool)> {
-        let speaking = || self.looks.iter().filter(|(others, _)| speak_for(**others, peak_alive));
-        let above = |best: &'_ Row, row: &'_ Row| row.is_above(best);
-        let row = speaking()
-            .map(|(_, looks)| &looks.row)
-            .reduce(|best, row| if above(best, row) { row } else { best })?;
-        let most = speaking().map(|(_, looks)| looks.highest).max().unwrap_or(0);
+        let rows = self.rows.values().chain(&self.current);
+        let speaking = rows.filter(|row| speak_for(row.first.others, peak_alive));
+        let row = speaking.reduce(|best, row| if row.is_above(best) { row } else { best })?;
+        let most = self.most.iter().filter(|(others, _)| speak_for(**others, peak_alive));
+        let most = most.map(|(_, most)| *most).max().unwrap_or(0);
         Some((row, most as f64 > (1.0 + AS_MUCH) * row.highest.bytes as f64))
     }
 
@@ -304,6 +312,9 @@ mod tests {
         looks.insert(4, (1_200, 2));
         let lasting = reading(&looks, 2);
         assert_eq!((lasting.peak_bytes, lasting.is_least), (Some(1_000), true));
+        // Whatever follows.
+        let followed = [&looks[..], &[(1_200, 2), (1_000, 2)]].concat();
+        assert_eq!(reading(&followed, 2).samples_near_peak, Some(6));
         looks.insert(4, (1_010, 2));
         let higher = [looks, vec![(1_100, 2); 3]].concat();
         assert_eq!(reading(&higher, 2).peak_bytes, Some(1_100));
