@@ -100,7 +100,7 @@ fn smallest_of_tries(choice: Choice) -> Vec<(String, Option<Memory>)> {
 
 /// Whether a figure is not told because of what others use, or since it is too small for the kernel's counters.
 fn is_untold(memory: Option<&Memory>) -> bool {
-    let of_others = [Missing::OthersVary, Missing::ChangedMeanwhile];
+    let of_others = [Missing::OthersVary, Missing::ChangedMeanwhile, Missing::CountersOff];
     memory.and_then(|memory| memory.reading.peak_missing).is_some_and(|missing| of_others.contains(&missing))
 }
 

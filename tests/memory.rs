@@ -11,7 +11,7 @@ use procbench::measure::memory::{MemoryReading, Method, Missing, PeakFrom};
 const MIB: u64 = 1 << 20;
 
 /// Why the kernel's share of a round may not be told where others start and end processes meanwhile.
-const OF_OTHERS: [Missing; 2] = [Missing::OthersVary, Missing::ChangedMeanwhile];
+const OF_OTHERS: [Missing; 3] = [Missing::OthersVary, Missing::ChangedMeanwhile, Missing::CountersOff];
 
 /// One at a time: by one of the methods the whole machine is looked at.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -17,6 +17,9 @@ const PARKED: usize = 200;
 /// How many of them are looked at, to see what they have to themselves.
 const LOOKED_AT: usize = 5;
 
+/// More than this in structures is no process's that only waits.
+const MOST_OF_ONE: u64 = 2 * MOST_FOR_STRUCTURES;
+
 /// What the guard takes it to be where it was not measured: 2.5 times what a parked process was seen to cost (92 KiB, of which 75 KiB are
 /// the kernel's stacks, page tables and task structures).
 pub const ASSUMED_BYTES: u64 = 256 << 10;
@@ -74,8 +77,11 @@ fn measured() -> io::Result<Option<u64>> {
         wait(Which::Only(*pid))?;
     }
     let grown = after.filter(|_| parked.len() == PARKED).map(|after| after.saturating_sub(before));
-    let of_structures =
-        grown.map(|bytes| (bytes / PARKED as u64).clamp(LEAST_FOR_STRUCTURES, MOST_FOR_STRUCTURES));
+    // Less than they need has been given back by others, or was used again: the guard rather takes too much for one than too little.
+    let of_structures = grown.map(|bytes| match bytes / PARKED as u64 {
+        of_each if of_each < LEAST_FOR_STRUCTURES => MOST_FOR_STRUCTURES,
+        of_each => of_each.min(MOST_OF_ONE),
+    });
     Ok(of_structures.zip(looked_at).map(|(of_structures, looked_at)| {
         of_structures + looked_at.iter().sum::<u64>() / looked_at.len().max(1) as u64
     }))

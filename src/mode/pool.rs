@@ -23,7 +23,7 @@ mod worker;
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use super::exec::{self, Handover, Role, Spawner};
@@ -112,7 +112,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
         while let Some(reaped) = wait_timeout(Duration::ZERO)? {
             pool.bury(workload, &reaped)?;
         }
-        round.progress.tick(pool.status());
+        round.progress.tick_with(|| pool.status());
     }
     let end = monotonic_nanoseconds();
     let collected = pool.collected_at.clamp(begin, end);
@@ -378,15 +378,17 @@ impl Pool {
         Ok(true)
     }
 
-    /// What was claimed is not done yet as far as somebody holds it; who has claimed and not noted it is a chunk ahead, for a moment.
+    /// What was claimed is not done yet as far as somebody holds it; what was claimed and is about to be noted counts as done, for a moment.
     fn status(&self) -> Status {
-        let claimed = self.common.counter[0].next.load(Relaxed).min(self.common.tasks);
         let living = (0..self.pids.len()).filter(|place| self.pids[*place] != 0);
         let left = living.map(|place| {
             let held = self.common.stations[place].note().held();
             held.end.saturating_sub(self.first_left_of(&held))
         });
-        Status { tasks_done: claimed.saturating_sub(left.sum()), alive: self.alive as u64 }
+        let left: u64 = left.sum();
+        // After that, so that whatever is held is among what was claimed.
+        let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
+        Status { tasks_done: claimed.saturating_sub(left), alive: self.alive as u64 }
     }
 
     /// The first of `held` that is not done, if its holder goes through it in order: found in a few looks, since there may be many.

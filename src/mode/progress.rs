@@ -30,9 +30,14 @@ impl<'a> Progress<'a> {
 
     /// Reports `status` if the time for it has come. Reads the clock.
     pub fn tick(&mut self, status: Status) {
+        self.tick_with(|| status);
+    }
+
+    /// The same of a status that takes some time to find out.
+    pub fn tick_with(&mut self, status: impl FnOnce() -> Status) {
         let now = clock::monotonic_nanoseconds();
         if now >= self.next {
-            (self.report)(status);
+            (self.report)(status());
             self.next = now + INTERVAL_NANOSECONDS;
         }
     }

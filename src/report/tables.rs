@@ -373,7 +373,7 @@ fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
         Cell::new(count(memory.peak_alive)),
         marked(least, reading.peak_bytes),
         marked((is_least || has_most_of_kernel).then_some("≥"), reading.user_bytes),
-        marked(has_most_of_kernel.then_some("≤"), reading.kernel_bytes),
+        marked(if has_most_of_kernel { Some("≤") } else { is_least.then_some("≥") }, reading.kernel_bytes),
     ];
     row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
     let per_alive = memory.per_task_alive_bytes;

@@ -33,7 +33,7 @@ pub enum Method {
     CgroupV2,
     /// Version 1: `memory.max_usage_in_bytes`.
     CgroupV1,
-    /// Summed PSS, and what the kernel holds for processes more than before the round, sampled.
+    /// Summed PSS, the processes' tables of pages and stacks, and what the kernel's structures have grown by, sampled.
     Meminfo,
     /// Summed PSS, sampled.
     Pss,
@@ -163,8 +163,11 @@ pub enum Missing {
     CameAndWent,
     /// What the kernel holds changed while the processes were looked at one by one, most times.
     ChangedMeanwhile,
-    /// The kernel held less more than before than it needs for so many processes.
+    /// The kernel held less more than before than it needs for so many processes. No longer told: of versions that knew only what it
+    /// holds for all.
     LessThanNeeded,
+    /// It is so little that the kernel's counter may be off by as much.
+    CountersOff,
     /// The processes began to share what they share while they were looked at, each time.
     StillSharing,
     /// The machine used no more than before, or less than the processes had by themselves. No longer told: of versions that took
@@ -194,6 +197,10 @@ impl fmt::Display for Missing {
             Self::LessThanNeeded => {
                 "the kernel held less more than before than so many processes need: others, or processes that had ended before, gave \
                  memory back meanwhile"
+            }
+            Self::CountersOff => {
+                "it is so little that the kernel's counter, which is of the whole machine, may be off by as much: have it measured in a \
+                 cgroup (as root, or with one delegated)"
             }
             Self::StillSharing => {
                 "its processes were only beginning to read what they share whenever they were looked at one by one: give it longer tasks"
@@ -232,7 +239,7 @@ pub struct Gauge {
 
 enum Layer {
     Cgroup(Box<cgroup::Cgroup>),
-    Meminfo(meminfo::Sampler),
+    Meminfo(Box<meminfo::Sampler>),
     Pss(pss::Sampler),
 }
 
@@ -257,10 +264,10 @@ impl Gauge {
         };
         let layer = match choice {
             Choice::Auto => cgroup()
-                .or_else(|_| meminfo::Sampler::open().map(Layer::Meminfo))
+                .or_else(|_| meminfo::Sampler::open().map(|sampler| Layer::Meminfo(Box::new(sampler))))
                 .unwrap_or_else(|_| Layer::Pss(pss::Sampler::default())),
             Choice::Cgroup => cgroup()?,
-            Choice::Meminfo => Layer::Meminfo(meminfo::Sampler::open()?),
+            Choice::Meminfo => Layer::Meminfo(Box::new(meminfo::Sampler::open()?)),
             Choice::Pss => Layer::Pss(pss::Sampler::default()),
         };
         Ok(Self { layer, processes_started })

@@ -121,8 +121,12 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn begin(&mut self, pid: i32) {
+        self.begin_with(&look_at(pid));
+    }
+
+    pub(super) fn begin_with(&mut self, look: &Look) {
         // With whoever stands over it. What was seen before was its start.
-        *self = Self { runner: look_at(pid).sum.map(|sum| sum.bytes), ..Self::default() };
+        *self = Self { runner: look.sum.map(|sum| sum.bytes), ..Self::default() };
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
@@ -133,7 +137,13 @@ impl Sampler {
         if look.still_sharing {
             self.still_sharing = self.still_sharing.max(Some(look.others));
         }
-        let Some(sum) = look.sum else { return };
+        let Some(sum) = look.sum else {
+            // What was there meanwhile is not known.
+            if let Some(ended) = self.current.take() {
+                self.keep(ended);
+            }
+            return;
+        };
         self.samples += 1;
         let most = self.most.entry(sum.others).or_default();
         *most = sum.bytes.max(*most);
