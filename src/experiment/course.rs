@@ -10,7 +10,7 @@ use super::janitor::{Folder, Janitor};
 use super::pilot::{Estimate, RoundEstimate, Scale};
 use super::round::RoundFailure;
 use super::schedule::{self, Phase};
-use super::session::{Agreed, Session};
+use super::session::{Agreed, Session, Turn};
 use super::signals::Signals;
 use super::workbench::Job;
 use super::{Observer, Records, Row, RunError, Seen, equip, rows_of, summary};
@@ -204,7 +204,7 @@ impl Course {
                 None => self.signals.clone(),
             };
             let completed = self.session(&signals, observer, |session, rows, tables| {
-                session.round(&rows[place], phase, number, number, &mut tables[place])
+                session.round(&rows[place], Turn { phase, number, of: number }, &mut tables[place])
             });
             match (completed, patience) {
                 (Ok(completed), _) => {
@@ -231,8 +231,13 @@ impl Course {
         let signals = self.signals.clone();
         let completed = self.session(&signals, observer, |session, rows, tables| {
             let rounds = session.memory_rounds(&rows[place]);
-            let mut round =
-                |number| session.round(&rows[place], Phase::Memory, number, rounds, &mut tables[place]);
+            let mut round = |number| {
+                session.round(
+                    &rows[place],
+                    Turn { phase: Phase::Memory, number, of: rounds },
+                    &mut tables[place],
+                )
+            };
             (1..=rounds).map(&mut round).collect::<Result<Vec<_>, _>>()
         })?;
         self.tables[place].memory = completed;
@@ -247,7 +252,7 @@ impl Course {
         let signals = self.signals.clone();
         let number = self.tables[place].memory.len() as u64 + 1;
         let completed = self.session(&signals, observer, |session, rows, tables| {
-            session.round(&rows[place], Phase::Memory, number, number, &mut tables[place])
+            session.round(&rows[place], Turn { phase: Phase::Memory, number, of: number }, &mut tables[place])
         })?;
         self.tables[place].memory.push(completed);
         Ok(())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::round::RoundFailure;
 use super::schedule::Phase;
-use super::session::{Session, require_one};
+use super::session::{Session, Turn, require_one};
 use super::{Event, Records, Row};
 use crate::measure::bystander::NAP;
 use crate::measure::memory::Method;
@@ -79,8 +79,7 @@ impl Session<'_> {
                     left.push(row.clone());
                     rounds.push(estimate);
                 }
-                Err(RoundFailure::Silent(why) | RoundFailure::Failed(why)) => records.given_up = Some(why),
-                Err(failure) => return Err(failure),
+                Err(failure) => records.given_up = Some(failure.of_the_strategy()?),
             }
         }
         require_one(rows, tables)?;
@@ -239,7 +238,7 @@ impl Session<'_> {
         let share = ChunkPolicy::Python.resolve(tasks, settings.workers.unwrap_or(1), 1.0);
         settings.chunk = settings.chunk.map(|chunk| chunk.min(share));
         let mut tried = Records::default();
-        let completed = self.round(&small, Phase::Pilot, 1, 1, &mut tried)?;
+        let completed = self.round(&small, Turn { phase: Phase::Pilot, number: 1, of: 1 }, &mut tried)?;
         records.pilot_tasks += tasks;
         records.untimed_tasks_failed += tried.untimed_tasks_failed;
         records.untimed_failures.append(&mut tried.untimed_failures);

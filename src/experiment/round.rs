@@ -85,6 +85,19 @@ pub enum RoundFailure {
     Other(#[from] anyhow::Error),
 }
 
+impl RoundFailure {
+    /// Why there is no round, where that is the strategy's own matter and others may have theirs.
+    ///
+    /// # Errors
+    /// Itself, where it is not.
+    pub fn of_the_strategy(self) -> Result<String, Self> {
+        match self {
+            Self::Silent(why) | Self::Failed(why) => Ok(why),
+            other => Err(other),
+        }
+    }
+}
+
 /// How often the controller looks up while nothing happens.
 const LOOK_UP: Duration = Duration::from_millis(100);
 

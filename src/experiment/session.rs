@@ -16,6 +16,16 @@ pub(super) struct Agreed {
     parts: Vec<u32>,
 }
 
+/// Which round of a row it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) phase: Phase,
+    /// Its number within its phase, from 1.
+    pub(super) number: u64,
+    /// Rounds of that phase, at most.
+    pub(super) of: u64,
+}
+
 /// What all rounds of a run have in common.
 pub(super) struct Session<'a> {
     pub(super) plan: &'a Plan,
@@ -87,7 +97,7 @@ impl<'a> Session<'a> {
                 let of = memory_rounds[place];
                 let records = &mut tables[place];
                 if let Some(completed) =
-                    self.round_or_none(&rows[place], Phase::Memory, number, of, records)?
+                    self.round_or_none(&rows[place], Turn { phase: Phase::Memory, number, of }, records)?
                 {
                     records.memory.push(completed);
                 }
@@ -98,7 +108,8 @@ impl<'a> Session<'a> {
             // The rounds that measured memory have warmed up as well as any.
             places.retain(|place| number > memory_rounds[*place]);
             for place in places {
-                self.round_or_none(&rows[place], Phase::WarmUp, number, run.warmup, &mut tables[place])?;
+                let turn = Turn { phase: Phase::WarmUp, number, of: run.warmup };
+                self.round_or_none(&rows[place], turn, &mut tables[place])?;
             }
         }
         let mut budgets: Vec<Budget> = rows.iter().map(|_| Budget::new(run)).collect();
@@ -117,8 +128,11 @@ impl<'a> Session<'a> {
             }
             for place in places {
                 let records = &mut tables[place];
-                let completed =
-                    self.round_or_none(&rows[place], Phase::Timed, number, run.rounds, records)?;
+                let completed = self.round_or_none(
+                    &rows[place],
+                    Turn { phase: Phase::Timed, number, of: run.rounds },
+                    records,
+                )?;
                 let Some(completed) = completed else { continue };
                 order += 1;
                 // With the start of a fresh runner, which the round's own time leaves out.
@@ -126,7 +140,6 @@ impl<'a> Session<'a> {
                 budgets[place].spend(whole.unwrap_or(completed.outside_seconds));
                 records.timed.push((number, order, completed));
             }
-            require_one(rows, tables)?;
         }
         require_one(rows, tables)
     }
@@ -136,20 +149,18 @@ impl<'a> Session<'a> {
     fn round_or_none(
         &mut self,
         row: &Row,
-        phase: Phase,
-        round: u64,
-        of: u64,
+        turn: Turn,
         records: &mut Records,
     ) -> Result<Option<Completed>, RoundFailure> {
         if records.given_up.is_some() {
             return Ok(None);
         }
-        match self.round(row, phase, round, of, records) {
-            Err(RoundFailure::Silent(why) | RoundFailure::Failed(why)) => {
-                records.given_up = Some(why);
+        match self.round(row, turn, records) {
+            Ok(completed) => Ok(Some(completed)),
+            Err(failure) => {
+                records.given_up = Some(failure.of_the_strategy()?);
                 Ok(None)
             }
-            completed => completed.map(Some),
         }
     }
 
@@ -171,11 +182,10 @@ impl<'a> Session<'a> {
     pub(super) fn round(
         &mut self,
         row: &Row,
-        phase: Phase,
-        round: u64,
-        of: u64,
+        turn: Turn,
         records: &mut Records,
     ) -> Result<Completed, RoundFailure> {
+        let Turn { phase, number: round, of } = turn;
         if self.signals.stop_wanted() {
             return Err(RoundFailure::Interrupted);
         }

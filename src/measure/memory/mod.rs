@@ -109,7 +109,7 @@ pub struct MemoryReading {
     pub page_cache_bytes: Option<u64>,
     /// What the runner alone needed before the clock started.
     pub runner_bytes: Option<u64>,
-    /// Whether the kernel kept the peak, or it is the highest of the samples.
+    /// Whether the kernel kept the peak, or it is of samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_from: Option<PeakFrom>,
     /// The same of the kernel's share: its own mark may be of another moment than the peak.
@@ -118,7 +118,7 @@ pub struct MemoryReading {
     /// How often somebody looked, every five milliseconds at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
-    /// Processes whose PSS was read one by one for the highest sample. Where there were more, they speak for all.
+    /// Processes whose PSS was read one by one for the sample that is told. Where there were more, they speak for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_read: Option<u64>,
     /// How many samples in a row found as much, but for a fiftieth.
@@ -147,7 +147,8 @@ pub struct MemoryReading {
 pub enum PeakFrom {
     /// The kernel's high-water mark: nothing between two looks is missed.
     HighWaterMark,
-    /// The highest of the samples: page cache, which the mark counts too, was too much of it, or there is no mark.
+    /// The highest of the samples: page cache, which the mark counts too, was too much of it, or there is no mark. By PSS, of those that
+    /// found as much three times in a row, if there were any.
     Samples,
 }
 
