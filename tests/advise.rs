@@ -62,8 +62,15 @@ fn it_ends_in_one_answer_whose_command_runs() {
     let said = finished.stdout.replace('\n', " ");
     assert_eq!(best.peak_bytes.is_some(), said.contains("of memory at its peak ("), "{finished:?}");
     assert_eq!(best.peak_bytes.is_none(), said.contains("its memory was not measured: "), "{finished:?}");
+    // Whoever was looked at and given up is told, so that nobody has to ask for it.
+    let in_finals = |name: &str| advice.finalists.iter().any(|finalist| finalist.strategy == name);
+    let raced = |candidate: &&Candidate| candidate.rounds > 0 && !in_finals(&candidate.strategy);
+    let beaten = advice.candidates.iter().any(|candidate| raced(&candidate));
+    assert_eq!(finished.stdout.contains("given up in the search"), beaten, "{finished:?}");
     let command = finished.stdout.lines().last().and_then(shlex::split).expect("a command");
     assert_eq!(command, advice.command);
+    let compared = command.iter().any(|word| word.contains(','));
+    assert!(compared || !beaten, "an answer is seen again beside another: {command:?}");
     assert_eq!(command[0], "procbench");
     sandbox.run(with_one_round(&command)).expect_code(0);
 }

@@ -104,6 +104,7 @@ fn too_few_rounds_are_no_decision() {
     assert_eq!(outcomes, [Outcome::TooFewRounds; 2], "{finished:?}");
     assert!(finished.stdout.contains("Fastest by tasks: 1 to 2: too few rounds."), "{finished:?}");
     assert!(finished.stdout.contains("* the fastest, but too few rounds to be sure"), "{finished:?}");
+    assert!(!finished.stdout.contains("lead"), "nobody has one: {finished:?}");
 }
 
 #[test]

@@ -70,13 +70,15 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let rounds = finals.as_ref().and_then(rounds_of).unwrap_or(0);
     let measured = finals.as_ref().zip(standing.as_ref());
     let measured = measured.map(|(finals, standing)| Finalist::of_all(finals, standing)).unwrap_or_default();
+    let again = search.to_see_again(&finalists);
+    let command = command(&again, standing.as_ref(), rounds, search.draft.run.baseline.is_some())?;
     let advice = Advice {
         head: Head { partial, ..head },
         time_limit_seconds: limit,
         elapsed_seconds: search.started.elapsed().as_secs_f64(),
         candidates: search.candidates,
         races: search.races,
-        command: command(&finalists, standing.as_ref(), rounds, search.draft.run.baseline.is_some())?,
+        command,
         standing,
         finalists: measured,
         finals,

@@ -14,6 +14,7 @@ use crate::experiment::RunError;
 use crate::experiment::course::{Course, Took};
 use crate::experiment::schedule::Phase;
 use crate::experiment::workbench::Workbench;
+use crate::plan::Plan;
 use crate::plan::inputs::make_folders_of_strategies;
 use crate::plan::vary::{Key, Range, Unit, Value};
 use crate::report::progress::{Part, Progress};
@@ -186,6 +187,7 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
             key.name
         )));
     }
+    refuse_one_and_the_same(&plans)?;
     if cells.flags().command.is_empty() && cells.flags().worker.is_none() {
         ignore_closed(report::plan::write_programs(&plans, &mut anstream::stderr().lock()))?;
     }
@@ -196,6 +198,21 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
         ));
     };
     Ok([first, second])
+}
+
+/// Refuses two strategies that do the same at every value: which one is faster has no answer.
+fn refuse_one_and_the_same(plans: &[Plan]) -> Result<(), Failure> {
+    let are_same = |plan: &Plan| match plan.strategies.as_slice() {
+        [first, second] => first.engine == second.engine && first.settings == second.settings,
+        _ => false,
+    };
+    match plans.first() {
+        Some(plan) if plans.iter().all(are_same) => Err(usage(format!(
+            "--between has {} twice: expected two strategies that differ",
+            plan.strategies[0].name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Both strategies at any value.

@@ -13,7 +13,7 @@ use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::memory::Missing;
 use crate::stats::{self, CLEARLY, Verdict};
-use crate::study::advise::document::{Advice, Finalist};
+use crate::study::advise::document::{Advice, Candidate, Finalist};
 use crate::study::advise::{CAP, HOPELESS, Reason};
 
 /// Writes everything that a person wants to see of `advice`.
@@ -35,6 +35,12 @@ pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
     writeln!(out)?;
+    let beaten = beaten_table(advice);
+    if !beaten.rows.is_empty() {
+        for block in blocks(&beaten) {
+            writeln!(out, "{block}")?;
+        }
+    }
     for line in wrap(&answer(advice)) {
         writeln!(out, "{line}")?;
     }
@@ -82,7 +88,65 @@ pub fn table(advice: &Advice) -> Grid {
     let mut grid = Grid::new(&["strategy", "time", "interval", "peak memory", "as fast as it"]);
     let Some(standing) = &advice.standing else { return grid };
     grid.rows = advice.finalists().iter().map(|finalist| row(finalist, standing)).collect();
+    grid.without_empty_columns()
+}
+
+/// The nearest of those that the search gave up after a round or more, by the last race that each was in.
+pub fn beaten_table(advice: &Advice) -> Grid {
+    /// More than these nobody asks about; the exports have all of them.
+    const NEAREST: usize = 5;
+    let mut grid = Grid::new(&["given up in the search", "time", "× the fastest", "rounds", "why"]);
+    let finalists = advice.finalists();
+    let mut last: BTreeMap<&str, &Candidate> = BTreeMap::new();
+    for candidate in advice.candidates.iter().filter(|candidate| candidate.rounds > 0) {
+        last.insert(&candidate.strategy, candidate);
+    }
+    last.retain(|name, _| finalists.iter().all(|finalist| finalist.strategy != *name));
+    let measured = last.into_values().filter_map(|candidate| {
+        let own = median_in_race(advice, candidate.race, &candidate.strategy)?;
+        Some((own / fastest_in_race(advice, candidate.race), own, candidate))
+    });
+    let mut measured: Vec<(f64, f64, &Candidate)> = measured.collect();
+    measured.sort_by(|a, b| a.0.total_cmp(&b.0));
+    grid.rows = measured
+        .into_iter()
+        .take(NEAREST)
+        .map(|(factor, own, candidate)| {
+            vec![
+                Cell::new(&candidate.strategy),
+                Cell::new(seconds(own)),
+                Cell::new(times(factor)),
+                Cell::new(count(candidate.rounds as u64)),
+                Cell::dim(why(candidate.gave_up)),
+            ]
+        })
+        .collect();
     grid
+}
+
+/// The median of a strategy in a race, from 1, in seconds, if it had a round in it.
+fn median_in_race(advice: &Advice, race: usize, name: &str) -> Option<f64> {
+    let race = advice.races.get(race.wrapping_sub(1))?;
+    Some(race.strategies.iter().find(|row| row.name == name)?.summary.as_ref()?.total_seconds.median)
+}
+
+/// The smallest median of a race, from 1, in seconds.
+fn fastest_in_race(advice: &Advice, race: usize) -> f64 {
+    let rows = advice.races.get(race.wrapping_sub(1)).into_iter().flat_map(|race| &race.strategies);
+    let medians = rows.filter_map(|row| Some(row.summary.as_ref()?.total_seconds.median));
+    medians.fold(f64::INFINITY, f64::min)
+}
+
+/// Why somebody was given up.
+fn why(reason: Option<Reason>) -> &'static str {
+    match reason {
+        None => "no",
+        Some(Reason::Estimate) => "by an estimate",
+        Some(Reason::Capped) => "in its round",
+        Some(Reason::MuchSlower) => "much slower",
+        Some(Reason::Slower) => "slower",
+        Some(Reason::NoTime) => "for want of time",
+    }
 }
 
 fn row(finalist: &Finalist, standing: &Standing) -> Vec<Cell> {
@@ -115,26 +179,15 @@ pub fn search_table(advice: &Advice) -> Grid {
         .candidates
         .iter()
         .map(|candidate| {
-            let race = advice.races.get(candidate.race.wrapping_sub(1));
-            let row = race.and_then(|race| {
-                race.strategies.iter().find(|row| row.name == candidate.strategy)?.summary.as_ref()
-            });
-            let why = match candidate.gave_up {
-                None => "no",
-                Some(Reason::Estimate) => "by an estimate",
-                Some(Reason::Capped) => "in its round",
-                Some(Reason::MuchSlower) => "much slower",
-                Some(Reason::Slower) => "slower",
-                Some(Reason::NoTime) => "for want of time",
-            };
+            let median = median_in_race(advice, candidate.race, &candidate.strategy);
             let tone = if candidate.gave_up.is_some() { Tone::Dim } else { Tone::Plain };
             vec![
                 Cell::new(&candidate.strategy),
                 Cell::new(candidate.race.to_string()),
                 Cell::new(seconds(candidate.expected_seconds)),
-                row.map_or_else(|| Cell::dim("—"), |row| Cell::new(seconds(row.total_seconds.median))),
+                median.map_or_else(|| Cell::dim("—"), |median| Cell::new(seconds(median))),
                 Cell::new(count(candidate.rounds as u64)),
-                Cell::new(why).with(tone),
+                Cell::new(why(candidate.gave_up)).with(tone),
             ]
         })
         .collect();
@@ -170,7 +223,9 @@ pub fn legend(advice: &Advice) -> String {
         "times and memory are of rounds after the search, in 95 % of cases all intervals of times hold at once"
             .into(),
     );
-    notes.push("last column: how many times as fast as this one the best is".into());
+    if advice.standing.as_ref().is_some_and(|standing| !standing.others.is_empty()) {
+        notes.push("last column: how many times as fast as this one the best is".into());
+    }
     let marks = advice.standing.iter().flat_map(|standing| &standing.others);
     let marks: Vec<Verdict> = marks.filter_map(|other| Some(other.speed_up?.verdict)).collect();
     if marks.contains(&Verdict::NotDistinguished) {
@@ -289,10 +344,8 @@ fn memory(finals: &Document, best: Option<&Finalist>) -> String {
 fn not_compared(advice: &Advice, finals: &Document) -> String {
     let (mut near, mut far, mut never): (Vec<&str>, usize, Vec<f64>) = (Vec::new(), 0, Vec::new());
     for (name, race) in left_open(advice, finals) {
-        let rows = || advice.races.get(race.wrapping_sub(1)).into_iter().flat_map(|race| &race.strategies);
-        let median = |row: &StrategyResult| Some(row.summary.as_ref()?.total_seconds.median);
-        let fastest = rows().filter_map(median).fold(f64::INFINITY, f64::min);
-        let own = rows().find(|row| row.name == name).and_then(median);
+        let fastest = fastest_in_race(advice, race);
+        let own = median_in_race(advice, race, name);
         let candidate = advice.candidates.iter().rfind(|candidate| candidate.strategy == name);
         match (own, candidate) {
             (Some(own), _) if own > NEAR * fastest => far += 1,

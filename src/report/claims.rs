@@ -6,12 +6,12 @@ use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
+use super::gathered::reservation;
 use super::grid::{table_width, wrap, wrap_to};
-use super::numbers::{count, seconds};
+use super::numbers::seconds;
 use super::style::{DIM, TITLE, paint};
 use super::{plan, tables};
 use crate::document::Document;
-use crate::measure::conditions::{self, Condition};
 use crate::study::claims::run::Run;
 use crate::study::claims::{ClaimsReport, Evidence, Finding, Tested, Verdict};
 
@@ -137,23 +137,16 @@ pub fn summary(report: &ClaimsReport) -> String {
         text += &format!("; Python: {} {}", python.implementation, python.version);
     }
     text += ")";
-    let busy = documents(report).filter(|document| {
-        let meanwhile = conditions::meanwhile(&document.environment.change);
-        meanwhile.iter().any(Condition::takes_cpu_time)
-    });
-    let (busy, all) = (busy.count(), documents(report).count());
-    if busy > 0 {
-        text += &format!(
-            ". During {} of the {} runs others used the processors, or a quota stopped tasks: on a quiet machine verdicts may differ",
-            count(busy as u64),
-            count(all as u64)
-        );
-    }
-    if report.quick {
-        text += ". Of what the articles say of many tasks, few are a hint: without --quick there are as many as it takes";
-    }
-    if report.partial {
-        text += ". Interrupted: what had not been finished is not tested.";
+    let few = "Of what the articles say of many tasks, few are a hint: without --quick there are as many as it takes.";
+    let partial = "Interrupted: what had not been finished is not tested.";
+    let with_care = [
+        reservation(documents(report), "runs", "verdicts may differ"),
+        report.quick.then(|| few.to_owned()),
+        report.partial.then(|| partial.to_owned()),
+    ];
+    let with_care: Vec<String> = with_care.into_iter().flatten().collect();
+    if !with_care.is_empty() {
+        text += &format!(". {}", with_care.join(" "));
     }
     text
 }

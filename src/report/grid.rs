@@ -84,6 +84,24 @@ impl Grid {
         Self { header: header.iter().map(|title| (*title).to_owned()).collect(), rows: Vec::new() }
     }
 
+    /// The same without the columns that say nothing of any row.
+    #[must_use]
+    pub fn without_empty_columns(self) -> Self {
+        let says = |cell: &Cell| !matches!(cell.text.as_str(), "" | "—");
+        let kept: Vec<bool> = (0..self.header.len())
+            .map(|place| place == 0 || self.rows.iter().any(|row| row.get(place).is_some_and(says)))
+            .collect();
+        let is_kept = |place: &usize| kept.get(*place) == Some(&true);
+        let header = self.header.into_iter().enumerate().filter(|(place, _)| is_kept(place));
+        let of_row = |row: Vec<Cell>| {
+            row.into_iter().enumerate().filter(|(place, _)| is_kept(place)).map(|(_, cell)| cell).collect()
+        };
+        Self {
+            header: header.map(|(_, title)| title).collect(),
+            rows: self.rows.into_iter().map(of_row).collect(),
+        }
+    }
+
     /// The rows, each with as many cells as the header.
     pub fn full_rows(&self) -> impl Iterator<Item = impl Iterator<Item = &Cell>> {
         const EMPTY: &Cell = &Cell { text: String::new(), tone: Tone::Plain };

@@ -62,7 +62,9 @@ fn of_sweep(of: &Sweep) -> String {
     let answer = sweep::turns(of).or(sweep::tally(of));
     pages.0.extend(answer.map(|answer| format!("**{}**", escaped(&answer))));
     pages.table(&sweep::table(of), Some(&sweep::legend(of)));
-    pages.0.extend(sweep::rest(of).map(|rest| escaped(&rest)));
+    pages
+        .0
+        .extend([sweep::reservation(of), sweep::rest(of)].into_iter().flatten().map(|said| escaped(&said)));
     pages.warnings(&sweep::warnings(of));
     pages.end(&of.head, of.cells.iter().find_map(|cell| cell.document.as_ref()))
 }

@@ -13,7 +13,7 @@ use crate::study::sweep::Sweep;
 
 pub use plan::{too_long, warnings, write_announcement, write_how_to_go_on, write_plan, write_warnings};
 pub use table::{decision, legend, letters, table};
-pub use words::{rest, tally, title, turns, value_in_words, without};
+pub use words::{reservation, rest, tally, title, turns, value_in_words, without};
 
 /// Writes everything that a person wants to see of `sweep`.
 ///
@@ -30,9 +30,10 @@ pub fn write(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
     for line in wrap(&legend(sweep)) {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
-    if let Some(turns) = turns(sweep) {
+    let said: Vec<String> = [turns(sweep), reservation(sweep)].into_iter().flatten().collect();
+    if !said.is_empty() {
         writeln!(out)?;
-        wrap(&turns).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        wrap(&said.join(" ")).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     rest(sweep).map_or(Ok(()), |rest| writeln!(out, "\n{rest}"))
 }

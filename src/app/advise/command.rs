@@ -11,10 +11,10 @@ use crate::engine::Engine;
 use crate::plan::command_line::flag_with;
 use crate::stats::{self, MIN_ROUNDS};
 
-/// What runs the finalists again as one benchmark, the best first: what was typed of the workload, with their rows, and as many
-/// `rounds` as they had, or as it takes to compare them.
+/// What runs `racers`, the finalists before all, again as one benchmark, the best first: what was typed of the workload, with their
+/// rows, and as many `rounds` as they had, or as it takes to compare them.
 pub fn command(
-    finalists: &[Racer],
+    racers: &[Racer],
     standing: Option<&Standing>,
     rounds: usize,
     spec_has_baseline: bool,
@@ -26,7 +26,7 @@ pub fn command(
     let mut command = Cli::command();
     let matches = command.clone().try_get_matches().map_err(anyhow::Error::from)?;
     let Some(("advise", typed)) = matches.subcommand() else { return Ok(Vec::new()) };
-    let has_python = finalists.iter().any(|racer| racer.row.engine == Some(Engine::Python));
+    let has_python = racers.iter().any(|racer| racer.row.engine == Some(Engine::Python));
     let mut words = vec!["procbench".to_owned()];
     let mut program = Vec::new();
     let verb = command.find_subcommand_mut("advise").into_iter().flat_map(|verb| verb.get_arguments());
@@ -46,7 +46,7 @@ pub fn command(
             Some(long) => words.push(format!("--{long}")),
         }
     }
-    let mut rows: Vec<&Racer> = finalists.iter().collect();
+    let mut rows: Vec<&Racer> = racers.iter().collect();
     rows.sort_by_key(|racer| racer.name != standing.best);
     let rows: Vec<String> = rows.into_iter().map(|racer| racer.row.to_string()).collect();
     words.extend(["--mode".into(), rows.join(",")]);

@@ -171,6 +171,16 @@ impl Search {
         LEAST_FINAL_ROUNDS as f64 * self.cost * one_of_each / (FINALS_OVER - RACES_OVER[1])
     }
 
+    /// Who is to be run again to see the answer: `finalists`, and where there is only one, the fastest that had a round of those
+    /// that were given up, so that there is something to compare it with.
+    pub fn to_see_again(&self, finalists: &[Racer]) -> Vec<Racer> {
+        let had_round = |racer: &&Racer| {
+            self.candidates.iter().any(|candidate| candidate.strategy == racer.name && candidate.rounds > 0)
+        };
+        let next = self.next.as_ref().filter(|_| finalists.len() == 1).filter(had_round);
+        finalists.iter().chain(next).cloned().collect()
+    }
+
     /// As many of `finalists` as there is time for; if there is only one, with the fastest that was given up, so that the answer
     /// can say by how much it is better, provided that there is time for as many rounds of both as an interval takes.
     fn as_time_allows(&self, mut finalists: Vec<Racer>) -> Vec<Racer> {

@@ -33,6 +33,7 @@ pub fn of_sweep(of: &Sweep, number: usize, level: &str) -> Markup {
         }
         @if let Some(rest) = sweep::rest(of) { p.partial { "This sweep was cut short: " (rest) } }
         @if let Some(answer) = sweep::turns(of).or(sweep::tally(of)) { p.lead { (glued(&answer)) } }
+        @if let Some(reservation) = sweep::reservation(of) { p { (glued(&reservation)) } }
         (section(below, title, body))
         @if first.is_some() { (section(below, "Curves", curves(of, number))) }
         (section(below, "Warnings", warnings(&sweep::warnings(of))))

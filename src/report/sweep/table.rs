@@ -46,7 +46,9 @@ fn lines(sweep: &Sweep, variable: &Variable) -> Grid {
         let lead = known.and_then(Standing::lead);
         Cell::dim(lead.map_or_else(|| "—  ".into(), |lead| format!("{}  ", factor(lead))))
     });
-    rows.push(std::iter::once(Cell::dim("lead")).chain(leads).collect());
+    if outcomes(sweep).contains(&Outcome::Best) {
+        rows.push(std::iter::once(Cell::dim("lead")).chain(leads).collect());
+    }
     Grid { header, rows }
 }
 
@@ -89,7 +91,20 @@ fn notes_of_lines(sweep: &Sweep) -> Vec<String> {
     ] {
         notes.extend(all.contains(&outcome).then(|| note.to_owned()));
     }
+    notes.extend(absent(sweep));
     notes
+}
+
+/// Why a time or a decision may be missing.
+fn absent(sweep: &Sweep) -> Option<String> {
+    let documents = || sweep.cells.iter().filter_map(|cell| cell.document.as_ref());
+    let given_up = documents().flat_map(|document| &document.strategies).any(|row| row.given_up.is_some());
+    match (sweep.done() < sweep.cells.len(), given_up) {
+        (true, true) => Some("—: not run, or given up: see the warnings".into()),
+        (true, false) => Some("—: not run".into()),
+        (false, true) => Some("—: given up: see the warnings".into()),
+        (false, false) => None,
+    }
 }
 
 /// How often a cell is wrong.
@@ -163,7 +178,7 @@ fn notes_of_map(sweep: &Sweep) -> Vec<String> {
     ] {
         notes.extend(all.contains(&outcome).then(|| note.to_owned()));
     }
-    notes.extend((sweep.done() < sweep.cells.len()).then(|| "—: not run".to_owned()));
+    notes.extend(absent(sweep));
     notes
 }
 

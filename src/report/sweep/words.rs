@@ -3,6 +3,7 @@
 use crate::document::Document;
 use crate::document::standing::Outcome;
 use crate::plan::vary::{Unit, Value, Variable};
+use crate::report::gathered;
 use crate::report::numbers::count;
 use crate::report::plan::workload_in_words;
 use crate::study::sweep::{BestValue, Sweep, best_values};
@@ -142,6 +143,12 @@ fn value_in_a_sentence(sweep: &Sweep, variable: &Variable, best: &BestValue) -> 
             list(open)
         ),
     }
+}
+
+/// What an answer is to be taken with, where others disturbed some of the cells.
+pub fn reservation(sweep: &Sweep) -> Option<String> {
+    let documents = sweep.cells.iter().filter_map(|cell| cell.document.as_ref());
+    gathered::reservation(documents, "cells", "another strategy may be the fastest there")
 }
 
 /// How far a sweep came that was cut short.

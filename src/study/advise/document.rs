@@ -32,7 +32,7 @@ pub struct Advice {
     pub finalists: Vec<Finalist>,
     /// Those rounds, with memory.
     pub finals: Option<Document>,
-    /// What runs the finals again, word by word.
+    /// What runs the finals again, word by word; where only one was in them, with the fastest that had been given up.
     pub command: Vec<String>,
 }
 
