@@ -63,8 +63,10 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let failed = search.races.iter().chain(&finals).any(|document| document.tasks_failed() > 0);
     let partial = finals.as_ref().is_none_or(|document| document.partial);
     if standing.is_none() && !partial {
-        let what = "no strategy could finish a round for the answer";
-        return Err(time_limit_too_short(limit, what, Some(search.enough(&finalists)), "fewer --tasks"));
+        let so_far =
+            report::advise::so_far(&search.races).map_or_else(String::new, |so_far| format!(" ({so_far})"));
+        let what = format!("no strategy could finish a round for the answer{so_far}");
+        return Err(time_limit_too_short(limit, &what, Some(search.enough(&finalists)), "fewer --tasks"));
     }
     let rounds_of = |finals: &Document| finals.strategies.iter().map(|row| row.rounds.len()).max();
     let rounds = finals.as_ref().and_then(rounds_of).unwrap_or(0);

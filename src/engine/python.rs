@@ -93,12 +93,17 @@ impl Installed {
         let _ = fs::remove_file(self.folder.join("marks"));
     }
 
+    /// The marks that a round's executors have left so far, if there are any.
+    pub fn marks(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join("marks")).ok().filter(|marks| !marks.is_empty())
+    }
+
     /// What a round of calls was doing that has ended without a word, by the marks that its executors have left: see `Mark`
     /// in `procbench_call.py`.
     pub fn in_hand(&self) -> Option<String> {
         const NUMBER: usize = 8;
         const IMPORTING: i64 = -2;
-        let marks = fs::read(self.folder.join("marks")).ok()?;
+        let marks = self.marks()?;
         let number = |bytes: &[u8]| bytes.try_into().map_or(-1, i64::from_ne_bytes);
         let records = marks.chunks_exact(3 * NUMBER);
         let in_hand = records.map(|record| number(&record[NUMBER..2 * NUMBER]));

@@ -55,9 +55,9 @@ pub enum Took {
     Longer(f64),
 }
 
-/// So many strategies' tasks could be tried before the time was up.
-#[derive(Debug, Clone, Copy)]
-pub struct TriedOnly(pub usize);
+/// What a few tasks said of those strategies, the first of all, whose tasks could be tried before the time was up.
+#[derive(Debug, Clone)]
+pub struct TriedOnly(pub Vec<RoundEstimate>);
 
 impl Course {
     /// Makes `job` ready, of which nothing is run yet.
@@ -131,7 +131,7 @@ impl Course {
     }
 
     /// How long a round of each strategy should take, from a few tasks of each; if that is not known by `deadline`, as where a
-    /// single task takes longer, of how many it is. A strategy whose few tasks alone take [`HOPELESS_TIMES`] times as long as all of another
+    /// single task takes longer, of which it is. A strategy whose few tasks alone take [`HOPELESS_TIMES`] times as long as all of another
     /// is not waited for: that is what its round is said to take.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl Course {
                         pilot_tasks: None,
                     });
                 }
-                (Err(RoundFailure::Interrupted), _) => return Ok(Err(TriedOnly(rounds.len()))),
+                (Err(RoundFailure::Interrupted), _) => return Ok(Err(TriedOnly(rounds))),
                 (Err(failure), _) => return Err(failure.into()),
             }
         }

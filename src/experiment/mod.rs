@@ -8,6 +8,7 @@ pub mod round;
 pub mod schedule;
 mod session;
 pub mod signals;
+mod stall;
 pub mod summary;
 pub mod warnings;
 pub mod workbench;
@@ -83,6 +84,15 @@ pub enum Event<'a> {
         tasks: u64,
         /// The first of them.
         first: &'a TaskFailure,
+    },
+    /// Nothing was done in a round for some time.
+    Stalled {
+        /// Which strategy it is a round of.
+        strategy: &'a str,
+        /// For how long.
+        waited: Duration,
+        /// What it was doing, as far as that is known.
+        doing: Option<&'a str>,
     },
 }
 

@@ -98,6 +98,18 @@ impl RoundFailure {
     }
 }
 
+/// Who hears of a round while it goes on.
+pub trait Listener {
+    /// So many tasks are done, and so many processes alive.
+    fn progress(&mut self, tasks_done: u64, alive: u64);
+
+    /// Some time has passed.
+    ///
+    /// # Errors
+    /// Why it is not waited for any more.
+    fn look(&mut self) -> Result<(), RoundFailure>;
+}
+
 /// How often the controller looks up while nothing happens.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
@@ -108,8 +120,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `progress`
-/// hears of tasks done.
+/// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `listener`
+/// hears of it meanwhile.
 ///
 /// # Errors
 /// Why the round is not to be had; nothing of it is left then either.
@@ -118,7 +130,7 @@ pub fn execute(
     request: &Request,
     mut watch: Watch,
     (signals, janitor): (&Signals, &mut Janitor),
-    progress: &mut dyn FnMut(u64, u64),
+    listener: &mut dyn Listener,
 ) -> Result<Completed, RoundFailure> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     if let Watch::Memory(gauge) = &mut watch {
@@ -140,7 +152,7 @@ pub fn execute(
         Watch::Memory(gauge) => (Some(gauge), None),
         Watch::Bystander { first_nap } => (None, Some(first_nap)),
     };
-    let outcome = converse(&mut runner, request, (&mut gauge, first_nap), signals, progress);
+    let outcome = converse(&mut runner, request, (&mut gauge, first_nap), signals, listener);
     // However it went, nothing of the round is left after this; only then can the gauge's cgroup go.
     runner.end();
     drop(gauge);
@@ -237,7 +249,7 @@ fn converse(
     request: &Request,
     (gauge, first_nap): (&mut Option<Gauge>, Option<Duration>),
     signals: &Signals,
-    progress: &mut dyn FnMut(u64, u64),
+    listener: &mut dyn Listener,
 ) -> Result<Completed, RoundFailure> {
     let mut to_runner = runner.child.stdin.take().context("the runner has no standard input")?;
     let mut lines = Lines::new(runner.child.stdout.take().context("the runner has no standard output")?);
@@ -258,6 +270,10 @@ fn converse(
             // While the pipes are still open, or the runner would complain that nobody listens.
             runner.end();
             return Err(RoundFailure::Interrupted);
+        }
+        if let Err(given_up) = listener.look() {
+            runner.end();
+            return Err(given_up);
         }
         let heard = lines.next(every)?;
         match heard {
@@ -292,7 +308,7 @@ fn converse(
                 started = Instant::now();
                 let _ = to_runner.write_all(GO);
             }
-            Heard::Message(Message::Progress { tasks_done, alive }) => progress(tasks_done, alive),
+            Heard::Message(Message::Progress { tasks_done, alive }) => listener.progress(tasks_done, alive),
             Heard::Message(Message::Report(of_round)) => report = Some(*of_round),
             Heard::Message(Message::Over) => bystander.iter().for_each(Bystander::leave),
             Heard::Message(Message::Violation { message }) => {

@@ -1,5 +1,6 @@
 //! Round after round: in which order, with what made ready, and whether they agree.
 
+use super::stall::{Stall, Stalled};
 use super::*;
 use crate::measure::memory::{Choice, Method};
 use crate::mode::Mode;
@@ -239,19 +240,21 @@ impl<'a> Session<'a> {
             // The first of all is the one that meets what the machine has not.
             verify: matches!(phase, Phase::Pilot | Phase::Memory),
         };
-        let observer = &mut *self.observer;
-        let (started, mut last_said) = (Instant::now(), 0);
+        let started = Instant::now();
+        // What a tool has done nobody hears of.
+        let is_heard = request.workload.kind.is_program() && !row.strategy.engine.is_tool();
+        let mut ear = Ear {
+            observer: &mut *self.observer,
+            python: self.equipment.python.as_ref().filter(|_| row.strategy.engine == Engine::Python),
+            name: &name,
+            phase,
+            last_said: 0,
+            stall: is_heard.then(|| Stall::new(started, request.workload.any_timeout())),
+        };
         let command = row.strategy.engine.command(self.equipment)?;
-        let completed = round::execute(
-            command,
-            &request,
-            watch,
-            (self.signals, &mut *self.janitor),
-            &mut |tasks_done, alive| {
-                last_said = tasks_done;
-                observer.notice(Event::Progress { tasks_done, alive });
-            },
-        );
+        let completed =
+            round::execute(command, &request, watch, (self.signals, &mut *self.janitor), &mut ear);
+        let last_said = ear.last_said;
         if matches!(completed, Err(RoundFailure::Interrupted)) {
             let seconds = started.elapsed().as_secs_f64();
             let tasks_done = Some(last_said).filter(|_| !row.strategy.engine.is_tool());
@@ -426,6 +429,57 @@ impl<'a> Session<'a> {
                 let (digest, parts) = (digest.clone(), parts.clone());
                 *nothing = Some(Agreed { strategy: row.name(), digest, parts });
                 Ok(())
+            }
+        }
+    }
+}
+
+/// What is heard of a round while it goes on.
+struct Ear<'a> {
+    observer: &'a mut dyn Observer,
+    python: Option<&'a Installed>,
+    name: &'a str,
+    phase: Phase,
+    last_said: u64,
+    /// Only where tasks are somebody else's work: of all others it is known how long they take.
+    stall: Option<Stall>,
+}
+
+impl round::Listener for Ear<'_> {
+    fn progress(&mut self, tasks_done: u64, alive: u64) {
+        self.last_said = tasks_done;
+        self.stall.iter_mut().for_each(|stall| stall.note(Instant::now(), tasks_done));
+        self.observer.notice(Event::Progress { tasks_done, alive });
+    }
+
+    fn look(&mut self) -> Result<(), RoundFailure> {
+        let Some(stall) = &mut self.stall else { return Ok(()) };
+        let python = self.python;
+        let stalled = stall.look(Instant::now(), || python.and_then(Installed::marks));
+        let doing = || python.and_then(Installed::in_hand);
+        match stalled {
+            Stalled::No => Ok(()),
+            Stalled::Tell(waited) => {
+                self.observer.notice(Event::Stalled {
+                    strategy: self.name,
+                    waited,
+                    doing: doing().as_deref(),
+                });
+                Ok(())
+            }
+            Stalled::End(waited) => {
+                let meanwhile = doing().map_or_else(String::new, |doing| format!(", {doing}"));
+                let why = format!(
+                    "{}: no task was done in {} s{meanwhile}, so it is not waited for any longer: --timeout 30s ends a task that \
+                     takes longer, and --timeout 2h waits that long for each",
+                    self.name,
+                    waited.as_secs()
+                );
+                // Before there is anything to lose nothing else is tried.
+                Err(match self.phase {
+                    Phase::Pilot => RoundFailure::Other(anyhow::anyhow!(why)),
+                    Phase::Memory | Phase::WarmUp | Phase::Timed => RoundFailure::Failed(why),
+                })
             }
         }
     }

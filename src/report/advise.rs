@@ -55,10 +55,10 @@ pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
 const NO_ANSWER: &str = "The search was interrupted before there was an answer.";
 
 /// Who had a round in the last race that has any, the fastest first.
-fn so_far(advice: &Advice) -> Option<String> {
+pub fn so_far(races: &[Document]) -> Option<String> {
     let median = |row: &StrategyResult| Some(row.summary.as_ref()?.total_seconds.median);
     let had = |race: &&Document| race.strategies.iter().any(|row| median(row).is_some());
-    let race = advice.races.iter().rev().find(had)?;
+    let race = races.iter().rev().find(had)?;
     let mut known: Vec<(f64, &StrategyResult)> =
         race.strategies.iter().filter_map(|row| Some((median(row)?, row))).collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -184,7 +184,9 @@ pub fn search_table(advice: &Advice) -> Grid {
             vec![
                 Cell::new(&candidate.strategy),
                 Cell::new(candidate.race.to_string()),
-                Cell::new(seconds(candidate.expected_seconds)),
+                candidate
+                    .expected_seconds
+                    .map_or_else(|| Cell::dim("—"), |expected| Cell::new(seconds(expected))),
                 median.map_or_else(|| Cell::dim("—"), |median| Cell::new(seconds(median))),
                 Cell::new(count(candidate.rounds as u64)),
                 Cell::new(why(candidate.gave_up)).with(tone),
@@ -205,12 +207,15 @@ pub fn legend(advice: &Advice) -> String {
         advice.candidates.iter().map(|candidate| candidate.strategy.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let mut notes = vec![format!(
-        "{} strategies looked at in {}, with {}",
-        names.len(),
-        seconds(advice.elapsed_seconds),
-        rounds(had)
-    )];
+    let in_rounds = names.iter().filter(|name| had_rounds(advice, name)).count();
+    let looked_at = match in_rounds {
+        some if some < names.len() => {
+            format!("{} strategies looked at, {some} of them in rounds", names.len())
+        }
+        _ => format!("{} strategies looked at", names.len()),
+    };
+    let mut notes =
+        vec![format!("{looked_at}, in {}, with {}", seconds(advice.elapsed_seconds), rounds(had))];
     for (number, what) in [
         (gave_up(&[Reason::Estimate]), "given up by an estimate from a few tasks"),
         (gave_up(&[Reason::Capped, Reason::MuchSlower]), "in the first rounds"),
@@ -240,7 +245,8 @@ pub fn legend(advice: &Advice) -> String {
 /// The answer, in a sentence or two.
 pub fn answer(advice: &Advice) -> String {
     let (Some(finals), Some(standing)) = (&advice.finals, &advice.standing) else {
-        return so_far(advice).map_or_else(|| NO_ANSWER.into(), |known| format!("{NO_ANSWER} {known}"));
+        return so_far(&advice.races)
+            .map_or_else(|| NO_ANSWER.into(), |known| format!("{NO_ANSWER} {known}"));
     };
     if standing.outcome == Outcome::Failed {
         return TASKS_FAILED.into();
@@ -258,7 +264,8 @@ pub fn answer(advice: &Advice) -> String {
                 rounds(time.rounds)
             ),
         });
-    let is_open = !left_open(advice, finals).is_empty();
+    let open = Open::of(advice, finals);
+    let is_open = !open.is_empty();
     let next = standing.others.iter().find(|other| !standing.not_distinguished.contains(&other.strategy));
     let lead = next.and_then(|next| {
         let SpeedUp { ratio, ci_low, ci_high, verdict, .. } = next.speed_up?;
@@ -294,7 +301,6 @@ pub fn answer(advice: &Advice) -> String {
         ties => format!(" Not distinguished from it: {}.", ties.join(", ")),
     };
     let memory = memory(finals, best);
-    let open = not_compared(advice, finals);
     let best = &standing.best;
     let begin = match standing.outcome {
         // Who is compared with nobody is no answer where others were not shown to be slower.
@@ -305,8 +311,15 @@ pub fn answer(advice: &Advice) -> String {
         Outcome::TooFewRounds => {
             format!("Not decided, for want of rounds: raise --time-limit. {best} was the fastest so far.")
         }
+        // Those who were not let into the finals may be better, and do it in another way.
+        _ if open.may_be_another_way(best) => {
+            format!(
+                "Not decided, for want of time: raise --time-limit. {best} was the fastest of the finals."
+            )
+        }
         _ => format!("Use {best}."),
     };
+    let open = not_compared(&open);
     let others = shared_machine(finals).map_or_else(String::new, |told| format!(" {told}"));
     format!("{begin}{time}{memory}.{}{tied}{open}{others}", lead.unwrap_or_default())
 }
@@ -341,45 +354,88 @@ fn memory(finals: &Document, best: Option<&Finalist>) -> String {
 
 /// Of those who were neither shown to be slower nor came into the finals, by their last race each: who they are, if they took
 /// hardly longer than the fastest of that race, else how many; and how many had no round at all, with what a few tasks said of them.
-fn not_compared(advice: &Advice, finals: &Document) -> String {
-    let (mut near, mut far, mut never): (Vec<&str>, usize, Vec<f64>) = (Vec::new(), 0, Vec::new());
-    for (name, race) in left_open(advice, finals) {
-        let fastest = fastest_in_race(advice, race);
-        let own = median_in_race(advice, race, name);
-        let candidate = advice.candidates.iter().rfind(|candidate| candidate.strategy == name);
-        match (own, candidate) {
-            (Some(own), _) if own > NEAR * fastest => far += 1,
-            (None, Some(candidate)) if !had_rounds(advice, name) => {
-                never.push(candidate.expected_seconds / fastest);
-            }
-            _ => near.push(name),
-        }
-    }
+fn not_compared(open: &Open<'_>) -> String {
     let others = |number: usize| if number == 1 { "other" } else { "others" };
-    let mut text = match near.as_slice() {
+    let mut text = match open.near.as_slice() {
         [] => String::new(),
         near => format!(" Not in the finals, though not shown to be slower: {}.", near.join(", ")),
     };
-    if far > 0 {
+    if open.far > 0 {
         text += &format!(
-            " {far} {} took more than {NEAR} times as long as the fastest, in too few rounds to be sure.",
-            others(far)
+            " {} {} took more than {NEAR} times as long as the fastest, in too few rounds to be sure.",
+            open.far,
+            others(open.far)
         );
     }
-    if !never.is_empty() {
-        let (least, most) =
-            (never.iter().copied().fold(f64::INFINITY, f64::min), never.iter().copied().fold(0.0, f64::max));
-        let long = match never.len() {
+    if !open.never.is_empty() {
+        let (least, most) = open.promised();
+        let long = match open.never.len() {
             1 => format!("it would take {}", times(least)),
             _ => format!("they would take {} to {}", times(least), times(most)),
         };
         text += &format!(
             " {} {} had no round, for want of time: by a few tasks, {long} as long.",
-            never.len(),
-            others(never.len())
+            open.never.len(),
+            others(open.never.len())
         );
     }
+    if open.untried > 0 {
+        text +=
+            &format!(" {} {} could not even be tried, for want of time.", open.untried, others(open.untried));
+    }
     text
+}
+
+/// Those who were neither shown to be slower nor came into the finals, by their last race each.
+#[derive(Default)]
+struct Open<'a> {
+    /// Those that took hardly longer than the fastest of that race.
+    near: Vec<&'a str>,
+    /// How many took longer.
+    far: usize,
+    /// How many times as long as the fastest a few tasks promise, of each that had no round.
+    never: Vec<f64>,
+    /// How many were not tried at all.
+    untried: usize,
+}
+
+impl<'a> Open<'a> {
+    fn of(advice: &'a Advice, finals: &Document) -> Self {
+        let mut open = Self::default();
+        for (name, race) in left_open(advice, finals) {
+            let fastest = fastest_in_race(advice, race);
+            let own = median_in_race(advice, race, name);
+            let candidate = advice.candidates.iter().rfind(|candidate| candidate.strategy == name);
+            match (own, candidate) {
+                (Some(own), _) if own > NEAR * fastest => open.far += 1,
+                (None, Some(candidate)) if !had_rounds(advice, name) => match candidate.expected_seconds {
+                    // Where nobody had a round in that race there is nothing to compare with.
+                    Some(expected) if fastest.is_finite() => open.never.push(expected / fastest),
+                    _ => open.untried += 1,
+                },
+                _ => open.near.push(name),
+            }
+        }
+        open
+    }
+
+    /// The least and the most of what a few tasks promise of those that had no round.
+    fn promised(&self) -> (f64, f64) {
+        let never = || self.never.iter().copied();
+        (never().fold(f64::INFINITY, f64::min), never().fold(0.0, f64::max))
+    }
+
+    /// Whether somebody else may well be better than `best` who does it in another way: by another mode or engine.
+    fn may_be_another_way(&self, best: &str) -> bool {
+        let way = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+        self.near.iter().any(|name| way(name) != way(best))
+            || self.promised().0 < 1.0 / NEAR
+            || self.untried > 0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.near.is_empty() && self.far == 0 && self.never.is_empty() && self.untried == 0
+    }
 }
 
 /// Who took so many times as long as the fastest is not named among those that are left open.

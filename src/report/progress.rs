@@ -60,6 +60,9 @@ impl Observer for Progress {
                 return self.tell_estimate(run_seconds, is_upper_bound);
             }
             Event::AllFailed { tasks, first } => return self.tell_that_all_failed(tasks, first),
+            Event::Stalled { strategy, waited, doing } => {
+                return self.tell_of_a_stall(strategy, waited, doing);
+            }
             _ => {}
         }
         let Some(bar) = &self.bar else { return };
@@ -92,7 +95,7 @@ impl Observer for Progress {
                 bar.set_message(format!("{} · {} done{alive}", self.label, count(tasks_done)));
                 bar.set_prefix(self.time_left(tasks_done, bar.length().unwrap_or(0)));
             }
-            Event::RoundEnds | Event::Estimated { .. } | Event::AllFailed { .. } => {}
+            Event::RoundEnds | Event::Estimated { .. } | Event::AllFailed { .. } | Event::Stalled { .. } => {}
         }
     }
 }
@@ -142,6 +145,17 @@ impl Progress {
             tasks => format!("all {} tasks that were tried failed", count(tasks)),
         };
         self.tell(format_args!("{all} ({first}), and the run goes on: Ctrl-C ends it"));
+    }
+
+    fn tell_of_a_stall(&self, strategy: &str, waited: Duration, doing: Option<&str>) {
+        if self.quiet {
+            return;
+        }
+        let doing = doing.map_or_else(String::new, |doing| format!(", {doing}"));
+        let waited = seconds(waited.as_secs_f64());
+        self.tell(format_args!(
+            "{strategy}: no task was done for {waited}{doing}. Ctrl-C ends the run; --timeout 30s would end such a task"
+        ));
     }
 
     fn tell(&self, what: fmt::Arguments<'_>) {

@@ -19,12 +19,15 @@ use crate::stats::MIN_ROUNDS;
 use crate::study::advise::document::Candidate;
 use crate::study::advise::{Arena, Entrant, Reason, Runner, alive, candidates, fastest_given_up, race};
 
+/// When a few tasks of each strategy are to have been tried, as a part of the whole time: whose turn has not come by then is not in
+/// the race.
+const TRIED_BY: f64 = 0.3;
 /// When the first race is to be over, all others, and the finals, as parts of the whole time.
 const RACES_OVER: [f64; 2] = [0.45, 0.7];
 /// Races at most.
 const MOST_RACES: usize = 5;
-/// There is a third race, or a later one, only where there is time for so many rounds of all.
-const LEAST_RACE_ROUNDS: f64 = 3.0;
+/// There is a second race only where there is time for so many rounds of all, and a later one only for so many.
+const LEAST_RACE_ROUNDS: [f64; 2] = [1.0, 3.0];
 const FINALS_OVER: f64 = 0.95;
 /// Where there is time for fewer rounds of all finalists than this, memory comes after the first of them.
 const TIGHT: f64 = 5.0;
@@ -158,17 +161,17 @@ impl Search {
         Ok(self.as_time_allows(leaders))
     }
 
-    /// Whether another race of so many is worth while, who take as long as the best of `leaders`. The second always is.
+    /// Whether another race of so many is worth while, who take as long as the best of `leaders`.
     fn has_time_for(&self, racers: usize, leaders: &[Racer]) -> bool {
         let best = leaders.first().map_or(0.0, |leader| leader.seconds);
-        let rounds = if self.races.len() == 1 { 0.0 } else { LEAST_RACE_ROUNDS };
+        let rounds = LEAST_RACE_ROUNDS[usize::from(self.races.len() > 1)];
         self.left(RACES_OVER[1]) > rounds * self.cost * best * racers as f64
     }
 
     /// The time limit, in seconds, with which those who were to be in the finals should have as many rounds as it takes.
     pub fn enough(&self, finalists: &[Racer]) -> f64 {
         let one_of_each: f64 = finalists.iter().map(|racer| racer.seconds).sum();
-        LEAST_FINAL_ROUNDS as f64 * self.cost * one_of_each / (FINALS_OVER - RACES_OVER[1])
+        LEAST_FINAL_ROUNDS as f64 * self.cost * one_of_each / (FINALS_OVER - RACES_OVER[0])
     }
 
     /// Who is to be run again to see the answer: `finalists`, and where there is only one, the fastest that had a round of those
@@ -255,19 +258,28 @@ impl Search {
         let over = self.started + Duration::from_secs_f64(self.limit * part_of_limit);
         let mut observer = Part::new(&mut self.progress, part.clone());
         let begun = Instant::now();
-        let estimate = course.pilot(over, &mut observer).map_err(ended)?.map_err(|TriedOnly(tried)| {
-            // What was done before takes its time again. The one that was not finished is taken to have been half done. Where hardly any
-            // time was left to try even one, nothing is known but what it took to get ready: five strategies are taken to need as much.
-            const OF_GETTING_READY: f64 = 0.2;
-            let trying = begun.elapsed().as_secs_f64();
-            let before = self.started.elapsed().as_secs_f64() - trying;
-            let of_each = (trying / (tried as f64 + 0.5)).max(OF_GETTING_READY * before);
-            let enough = (before + of_each * rows.len() as f64) / part_of_limit;
-            Ended::OutOfTime { tried, of: rows.len(), enough }
-        })?;
+        let tried_by = match number {
+            1 => self.started + Duration::from_secs_f64(self.limit * TRIED_BY),
+            _ => over,
+        };
+        let tried = match course.pilot(tried_by, &mut observer).map_err(ended)? {
+            Ok(estimate) => estimate.rounds,
+            Err(TriedOnly(rounds)) if rounds.is_empty() || number > 1 => {
+                // What was done before takes its time again. The one that was not finished is taken to have been half done. Where hardly any
+                // time was left to try even one, nothing is known but what it took to get ready: five strategies are taken to need as much.
+                const OF_GETTING_READY: f64 = 0.2;
+                let trying = begun.elapsed().as_secs_f64();
+                let before = self.started.elapsed().as_secs_f64() - trying;
+                let tried = rounds.len();
+                let of_each = (trying / (tried as f64 + 0.5)).max(OF_GETTING_READY * before);
+                let enough = (before + of_each * rows.len() as f64) / TRIED_BY;
+                return Err(Ended::OutOfTime { tried, of: rows.len(), enough });
+            }
+            Err(TriedOnly(rounds)) => rounds,
+        };
         let kinds: Vec<(Engine, Mode)> =
             strategies.iter().map(|strategy| (strategy.engine, strategy.mode)).collect();
-        let entrants: Vec<Entrant> = zip(&estimate.rounds, &kinds)
+        let entrants: Vec<Entrant> = zip(&tried, &kinds)
             .map(|(round, own)| Entrant {
                 // Rounds know it better than a few tasks.
                 expected: self.medians.get(&round.strategy).copied().unwrap_or(round.round_seconds),
@@ -284,6 +296,14 @@ impl Search {
         self.races.push(course.finish(interrupted));
         let runners = outcome?;
         self.note(number, &names, &runners);
+        // Those whose turn has not come.
+        self.candidates.extend(names.iter().skip(runners.len()).map(|name| Candidate {
+            strategy: name.clone(),
+            race: number,
+            expected_seconds: None,
+            rounds: 0,
+            gave_up: Some(Reason::NoTime),
+        }));
         let racer = |at: usize| Racer {
             row: rows[at].clone(),
             name: names[at].clone(),
@@ -297,7 +317,11 @@ impl Search {
         };
         let known = (0..runners.len()).filter(was_known);
         let mut racers: Vec<Racer> = alive(&runners).into_iter().chain(known).map(racer).collect();
-        racers.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        // What was measured comes before what a few tasks promise.
+        let had_round = |racer: &Racer| {
+            self.candidates.iter().any(|candidate| candidate.strategy == racer.name && candidate.rounds > 0)
+        };
+        racers.sort_by(|a, b| had_round(b).cmp(&had_round(a)).then(a.seconds.total_cmp(&b.seconds)));
         let given_up = fastest_given_up(&runners).map(racer);
         let both = self.next.take().into_iter().chain(given_up);
         self.next = both
@@ -313,7 +337,7 @@ impl Search {
         let noted = names.iter().zip(runners).map(|(name, runner)| Candidate {
             strategy: name.clone(),
             race,
-            expected_seconds: runner.expected,
+            expected_seconds: Some(runner.expected),
             rounds: runner.rounds.len(),
             gave_up: runner.gave_up,
         });

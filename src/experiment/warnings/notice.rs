@@ -239,7 +239,7 @@ impl fmt::Display for Notice<'_> {
                     ),
                     Some(Kind::Call) => write!(
                         f,
-                        ". A call that never returns is ended by --timeout 5s; a module that takes long to import is waited for"
+                        ". A call that never returns is ended by --timeout 5s; a module that takes long to import is waited for, up to ten minutes"
                     ),
                     Some(_) => write!(f, ". What never ends is ended by --timeout 5s"),
                 }

@@ -72,8 +72,9 @@ pub fn near(best: &StrategyDraft, plan: &Plan, cores: u64) -> Vec<StrategyDraft>
         let row = |near| StrategyDraft { workers: Some(Workers::Count(near)), ..best.clone() };
         all.extend(beside(workers).map(row));
         let auto = ChunkPolicy::Auto.resolve(workload.tasks, workers, workload.expected_task_seconds());
-        for policy in [ChunkPolicy::Fixed(1), ChunkPolicy::Fixed(auto.saturating_mul(8)), ChunkPolicy::Python]
-        {
+        // In larger ones there would not be one for each worker.
+        let large = auto.saturating_mul(8).min(workload.tasks / workers).max(1);
+        for policy in [ChunkPolicy::Fixed(1), ChunkPolicy::Fixed(large), ChunkPolicy::Python] {
             all.push(StrategyDraft { chunk: Some(Chunk(policy)), ..best.clone() });
         }
     }

@@ -125,8 +125,8 @@ pub struct Candidate {
     pub strategy: String,
     /// In which race, from 1.
     pub race: usize,
-    /// How long a round should take, by a few tasks.
-    pub expected_seconds: f64,
+    /// How long a round should take, by a few tasks; null where not even those were tried, for want of time.
+    pub expected_seconds: Option<f64>,
     /// Rounds that it finished in the race.
     pub rounds: usize,
     /// Why it was given up; null if it was in the race to its end.
