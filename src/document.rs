@@ -365,6 +365,8 @@ pub enum PerAliveMissing {
     NoMore,
     /// Not all had touched their memory when there was most.
     NotAllTouched,
+    /// When there was most, fewer were alive.
+    FewerAtPeak,
     /// The kernel's counters may be off by as much, for what others do or by themselves.
     OthersVary,
     /// The parent may have kept as much of what it passed on to them by pipes, and of what they passed back.
@@ -380,6 +382,7 @@ impl fmt::Display for PerAliveMissing {
             Self::TooShort => "its tasks end sooner than the kernel takes back what they had",
             Self::NoMore => "no more was found than without them",
             Self::NotAllTouched => "not all had touched their memory when there was most",
+            Self::FewerAtPeak => "when there was most, fewer were alive than at other times",
             Self::OthersVary => {
                 "the kernel's counters, which are of the whole machine, may be off by too much to tell that"
             }

@@ -13,7 +13,7 @@ use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
-use crate::measure::memory::{MOST_OF_OTHERS, MemoryReading};
+use crate::measure::memory::{MOST_OF_OTHERS, MemoryReading, speak_for};
 use crate::mode::Mode;
 use crate::mode::settings::Transport;
 use crate::mode::stamps::{Buckets, RoundLatency};
@@ -287,6 +287,10 @@ fn per_alive(
     if passed_on as f64 > MOST_OF_PARENT * rest as f64 {
         return Err(PerAliveMissing::OfParent);
     }
+    // When there was most, most of those had ended.
+    if reading.processes_seen.is_some_and(|seen| !speak_for(seen, peak_alive)) {
+        return Err(PerAliveMissing::FewerAtPeak);
+    }
     // The runner's share, too, may be off by that.
     let uncertain = reading.kernel_uncertain_bytes.unwrap_or(0);
     if uncertain as f64 > MOST_OF_OTHERS * rest as f64 {
@@ -327,6 +331,7 @@ mod tests {
         kernel_from: None,
         samples: None,
         processes_read: None,
+        processes_seen: None,
         samples_near_peak: None,
         is_least: false,
         kernel_uncertain_bytes: None,

@@ -9,7 +9,7 @@ use crate::measure::environment::Quota;
 use crate::measure::memory::{MemoryReading, Method, PeakFrom};
 use crate::mode::Mode;
 use crate::stats::Verdict;
-use crate::workload::Kind;
+use crate::workload::{Io, Kind};
 
 /// Stands where a value was not measured.
 const NOT_MEASURED: &str = "not measured";
@@ -265,13 +265,25 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     let ranges: Vec<String> = ranges.collect();
     let of_rounds = format!("median of the peaks of several rounds: {}", ranges.join(", "));
     reasons.extend((!ranges.is_empty()).then_some(of_rounds.as_str()));
-    if rows().any(|memory| memory.reading.processes_read.is_some_and(|read| read < memory.peak_alive)) {
+    if rows().any(are_read_for_others) {
         reasons.push(SPEAK_FOR_ALL_LEGEND);
+    }
+    let looks_at_programs = document.plan.workload.kind.is_program() || document.plan.workload.io == Io::Echo;
+    if looks_at_programs
+        && rows().any(|memory| memory.method.is_sampled() && memory.reading.peak_bytes.is_some())
+    {
+        reasons.push(NOT_IN_PROCESSES_LEGEND);
     }
     if has_page_cache(document) && rows().any(|memory| memory.reading.page_cache_bytes.is_none()) {
         reasons.push(PAGE_CACHE_LEGEND);
     }
     (!reasons.is_empty()).then(|| reasons.join(" · "))
+}
+
+/// Whether fewer processes were read than there were.
+fn are_read_for_others(memory: &Memory) -> bool {
+    let MemoryReading { processes_read: read, processes_seen: seen, .. } = memory.reading;
+    read.is_some_and(|read| read < seen.unwrap_or(memory.peak_alive))
 }
 
 /// Whether the kernel keeps an account of the round, but the peak is not its high-water mark.
@@ -280,7 +292,7 @@ fn is_sampled_account(memory: &Memory) -> bool {
 }
 
 /// Why a figure of PSS is a lower bound.
-const LEAST_LEGEND: &str = "≥: fewer than three looks in a row, 5 ms apart, found as much, or one found more";
+const LEAST_LEGEND: &str = "≥: fewer than three looks in a row, 5 ms apart or more, found as much, or one found more, or the kernel took more than so many need";
 
 /// Whether user and kernel, which are of one look, are noticeably less than the peak.
 fn has_parts_beside_the_peak(memory: &Memory) -> bool {
@@ -317,7 +329,10 @@ const SAMPLED_LEGEND: &str = "sampled: the cgroup's high-water mark has page cac
 
 /// What it means that fewer processes were read than lived.
 const SPEAK_FOR_ALL_LEGEND: &str =
-    "of many processes, 64 at most were looked at one by one, and speak for all";
+    "of many processes that do the same, 64 drawn by lot were looked at one by one, and speak for all";
+/// What is in no process's pages.
+const NOT_IN_PROCESSES_LEGEND: &str =
+    "left out: what lies in pipes and sockets, and in files in memory, which only a cgroup's account has";
 
 /// Why a row has no page cache.
 const PAGE_CACHE_LEGEND: &str = "page cache of one round is told by a cgroup alone";

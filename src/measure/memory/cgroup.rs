@@ -254,6 +254,7 @@ impl Cgroup {
             kernel_from: kernel.ok().map(|(_, from)| from),
             samples: Some(self.samples),
             processes_read: None,
+            processes_seen: None,
             peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
             samples_near_peak: None,
             is_least: false,

@@ -2,7 +2,7 @@
 //!
 //! Of the kernel's share most is known of each process: its tables of pages (`VmPTE`), and a stack for each of its threads. The rest
 //! are structures, of which the kernel tells only what it holds for the whole machine (`SUnreclaim` in /proc/meminfo): by how much that has
-//! grown since before the round is taken for the round's, within what so many threads can need. So a neighbour that takes or gives back
+//! grown since before the round is taken for the round's, within what so many threads can need; where it is far more, that is the least. So a neighbour that takes or gives back
 //! memory is in no figure, and one that starts and ends processes can put the kernel's share off by no more than that.
 
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use procfs::{Current, Meminfo};
 
-use super::pss::{self, Held, look_at};
+use super::pss::{self, Held};
 use super::{MOST_OF_OTHERS, MemoryReading, Missing, PeakFrom};
 
 /// Looks at what others do before a round: how many, and how far apart.
@@ -51,9 +51,9 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// One that has not looked yet.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(alike: bool) -> io::Result<Self> {
         let before = structures().ok_or_else(unreadable)?;
-        Ok(Self { processes: pss::Sampler::default(), before, noise: 0, of_runner: 0 })
+        Ok(Self { processes: pss::Sampler::of(alike), before, noise: 0, of_runner: 0 })
     }
 
     /// Looks at what the kernel holds before the runner is started, and by how much that changes.
@@ -71,14 +71,14 @@ impl Sampler {
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
-        let look = look_at(pid);
+        let look = self.processes.look_at(pid);
         self.processes.begin_with(&look);
         self.of_runner = look.sum.map_or(0, |sum| sum.tables_and_stacks);
     }
 
     pub(super) fn sample(&mut self, pid: i32) {
         let first = structures();
-        let look = look_at(pid);
+        let look = self.processes.look_at(pid);
         let held = first
             .zip(structures())
             .map(|(first, last)| Held { bytes: first.midpoint(last), drift: first.abs_diff(last) });
@@ -121,6 +121,7 @@ impl Sampler {
             kernel_bytes: told.kernel.ok(),
             kernel_missing: told.kernel.err(),
             kernel_uncertain_bytes: Some(told.off),
+            is_least: reading.is_least || told.is_least,
             ..reading
         }
     }
@@ -161,6 +162,9 @@ struct Told {
     peak: Result<u64, Missing>,
     /// By how much the kernel's share may be off.
     off: u64,
+    /// Whether there may have been more: what the kernel's structures have grown by is more than processes and threads need, and not what others
+    /// were seen to do. It may be sockets, for one.
+    is_least: bool,
 }
 
 /// What can be told of processes that have `sum`, if the kernel's structures have grown by `share`, of which `of_others` may be others'.
@@ -169,11 +173,16 @@ fn tell(sum: &pss::Sum, share: &Share, of_others: u64) -> Told {
     let tables = sum.tables_and_stacks.saturating_sub(pss::held_for(0, sum.threads));
     let most = sum.threads * MOST_FOR_STRUCTURES + tables / MOST_OF_TABLES;
     let structures = u64::try_from(share.bytes).unwrap_or(0).clamp(least, most);
-    // What is less or more than so many can need is others' for certain.
-    let of_others = of_others.max(share.spread).max(share.bytes.abs_diff(structures as i64));
     let counters = counters_off_by();
+    let of_others = of_others.max(share.spread);
+    let seen = of_others.max(share.drift).max(counters);
+    let is_least = share.bytes.saturating_sub(seen as i64) > most as i64;
+    // What is less or more than so many need is not theirs.
+    let of_others = of_others.max(share.bytes.abs_diff(structures as i64));
     let doubt = of_others.max(share.drift).max(counters);
-    let off = doubt.min((most - structures).max(structures - least));
+    // What ended ones had is used again, and then nothing grows.
+    let used_again = (most - structures) / 2;
+    let off = doubt.min((most - structures).max(structures - least)).max(used_again);
     let why = match doubt {
         doubt if doubt == counters => Missing::CountersOff,
         doubt if doubt == share.drift => Missing::ChangedMeanwhile,
@@ -186,6 +195,7 @@ fn tell(sum: &pss::Sum, share: &Share, of_others: u64) -> Told {
         kernel: told(kernel, MOST_OF_OTHERS_IN_KERNEL),
         peak: told(sum.bytes + kernel, MOST_OF_OTHERS),
         off,
+        is_least,
     }
 }
 

@@ -14,6 +14,7 @@ mod meminfo;
 mod pss;
 
 pub(super) use meminfo::{LEAST_FOR_STRUCTURES, MOST_FOR_STRUCTURES, structures};
+pub use pss::speak_for;
 pub(super) use pss::{held_for, private_bytes_of, tables_and_threads};
 
 use std::fmt;
@@ -121,6 +122,10 @@ pub struct MemoryReading {
     /// Processes whose PSS was read one by one for the sample that is told. Where there were more, they speak for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_read: Option<u64>,
+    /// Processes that there were then, beside the runner: what tasks start themselves among them. Fewer than the most that lived at once,
+    /// where those that were left had more than all before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes_seen: Option<u64>,
     /// How many samples in a row found as much, but for a fiftieth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_near_peak: Option<u64>,
@@ -160,6 +165,8 @@ pub enum Missing {
     NoRound,
     /// What it would be read from could not be read.
     NoAccount,
+    /// One of the processes belongs to somebody else, or may not be looked at.
+    NotAllowed,
     /// The processes came and went faster than they can be looked at.
     CameAndWent,
     /// What the kernel holds changed while the processes were looked at one by one, most times.
@@ -191,6 +198,9 @@ impl fmt::Display for Missing {
         f.write_str(match self {
             Self::NoRound => "the run ended before the round in which it is",
             Self::NoAccount => "no account of it could be read",
+            Self::NotAllowed => {
+                "one of its processes may not be looked at: it has become another user's, or its program may be executed but not read"
+            }
             Self::CameAndWent => "its processes came and went faster than they can be looked at one by one",
             Self::ChangedMeanwhile => {
                 "what the kernel held changed most times when its processes were looked at one by one: give it longer tasks"
@@ -251,11 +261,14 @@ impl Gauge {
         cgroup::Cgroup::place(name)
     }
 
-    /// The best gauge of `choice` that this machine allows, in a cgroup `folder` if that can be made.
+    /// The best gauge of `choice` that this machine allows, in a cgroup `folder` if that can be made. Whether processes are `alike`
+    /// decides whether some may speak for others where they are looked at one by one.
     ///
     /// # Errors
     /// Why a gauge that was asked for by name cannot be had.
-    pub fn open(choice: Choice, folder: Option<PathBuf>) -> io::Result<Self> {
+    pub fn open(choice: Choice, folder: Option<PathBuf>, alike: bool) -> io::Result<Self> {
+        let meminfo = || meminfo::Sampler::open(alike).map(|sampler| Layer::Meminfo(Box::new(sampler)));
+        let pss = || Layer::Pss(pss::Sampler::of(alike));
         let mut processes_started = 0;
         let cgroup = || {
             let folder =
@@ -264,12 +277,10 @@ impl Gauge {
                 .map(|cgroup| Layer::Cgroup(Box::new(cgroup)))
         };
         let layer = match choice {
-            Choice::Auto => cgroup()
-                .or_else(|_| meminfo::Sampler::open().map(|sampler| Layer::Meminfo(Box::new(sampler))))
-                .unwrap_or_else(|_| Layer::Pss(pss::Sampler::default())),
+            Choice::Auto => cgroup().or_else(|_| meminfo()).unwrap_or_else(|_| pss()),
             Choice::Cgroup => cgroup()?,
-            Choice::Meminfo => Layer::Meminfo(Box::new(meminfo::Sampler::open()?)),
-            Choice::Pss => Layer::Pss(pss::Sampler::default()),
+            Choice::Meminfo => meminfo()?,
+            Choice::Pss => pss(),
         };
         Ok(Self { layer, processes_started })
     }

@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use procfs::ProcError;
 use procfs::process::Process;
 
 use super::{MemoryReading, Missing, PeakFrom, SEEN};
 use crate::measure::kernel::processes_of_round;
+use crate::seed::Rng;
 
-/// Processes looked at in one sample: with thousands of them, the ones looked at speak for the others.
+/// Processes looked at in one sample where all do the same and have about as much: with thousands of them, the ones looked at speak
+/// for the others.
 const LOOKED_AT: usize = 64;
+/// Those looked at speak for the others where their scatter leaves the sum uncertain by no more than this part: else all are looked at.
+const UNCERTAIN: f64 = 0.01;
 
 /// What one look at a round found.
 pub(super) struct Look {
@@ -18,8 +23,17 @@ pub(super) struct Look {
     /// before and after they were read: a page that one process had to itself when it was read, and many share when they are, would
     /// be counted several times.
     pub(super) sum: Option<Sum>,
-    /// Whether it is not known since somebody began to share what others share while they were read.
-    pub(super) still_sharing: bool,
+    /// Why it is not known, where that is not that somebody was gone.
+    pub(super) unread: Option<Unread>,
+}
+
+/// Why there is no sum of processes that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Somebody began to share what others share while they were read.
+    StillSharing,
+    /// One of them may not be looked at.
+    NotAllowed,
 }
 
 /// What processes had.
@@ -38,7 +52,7 @@ pub(super) struct Sum {
 }
 
 /// Whether to have seen `seen` alive is to have seen a round of which `peak_alive` were alive at once.
-pub(super) fn speak_for(seen: u64, peak_alive: u64) -> bool {
+pub fn speak_for(seen: u64, peak_alive: u64) -> bool {
     seen as f64 >= SEEN * peak_alive as f64
 }
 
@@ -117,25 +131,41 @@ pub(super) struct Sampler {
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
+    /// The most that a look found of which one may not be looked at.
+    not_allowed: Option<u64>,
+    /// Whether all do the same, so that some speak for others.
+    alike: bool,
 }
 
 impl Sampler {
+    /// One of processes that are `alike`, or not.
+    pub(super) fn of(alike: bool) -> Self {
+        Self { alike, ..Self::default() }
+    }
+
+    /// Looks at the processes of the round of the runner `leader`.
+    pub(super) fn look_at(&self, leader: i32) -> Look {
+        look_at(leader, self.alike)
+    }
+
     pub(super) fn begin(&mut self, pid: i32) {
-        self.begin_with(&look_at(pid));
+        self.begin_with(&self.look_at(pid));
     }
 
     pub(super) fn begin_with(&mut self, look: &Look) {
         // With whoever stands over it. What was seen before was its start.
-        *self = Self { runner: look.sum.map(|sum| sum.bytes), ..Self::default() };
+        *self = Self { runner: look.sum.map(|sum| sum.bytes), ..Self::of(self.alike) };
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
-        self.note(&look_at(leader), None);
+        self.note(&self.look_at(leader), None);
     }
 
     pub(super) fn note(&mut self, look: &Look, structures: Option<Held>) {
-        if look.still_sharing {
-            self.still_sharing = self.still_sharing.max(Some(look.others));
+        match look.unread {
+            Some(Unread::StillSharing) => self.still_sharing = self.still_sharing.max(Some(look.others)),
+            Some(Unread::NotAllowed) => self.not_allowed = self.not_allowed.max(Some(look.others)),
+            None => {}
         }
         let Some(sum) = look.sum else {
             // What was there meanwhile is not known.
@@ -168,11 +198,14 @@ impl Sampler {
         }
     }
 
-    /// Of the looks that speak for a peak of `peak_alive` processes: the row that says the most, and whether others found noticeably more.
+    /// The row that says the most of a peak of `peak_alive` processes, and whether looks that speak for it found noticeably more. If any
+    /// row speaks for it, that may be one which does not: fewer had more, and for a while.
     pub(super) fn highest(&self, peak_alive: u64) -> Option<(&Row, bool)> {
-        let rows = self.rows.values().chain(&self.current);
-        let speaking = rows.filter(|row| speak_for(row.first.others, peak_alive));
-        let row = speaking.reduce(|best, row| if row.is_above(best) { row } else { best })?;
+        let rows = || self.rows.values().chain(&self.current);
+        let above = |best, row: _| if Row::is_above(row, best) { row } else { best };
+        let speaking = rows().filter(|row| speak_for(row.first.others, peak_alive)).reduce(above)?;
+        let of_fewer = rows().filter(|row| row.is_lasting() && row.highest.bytes > speaking.highest.bytes);
+        let row = of_fewer.fold(speaking, above);
         let most = self.most.iter().filter(|(others, _)| speak_for(**others, peak_alive));
         let most = most.map(|(_, most)| *most).max().unwrap_or(0);
         Some((row, most as f64 > (1.0 + AS_MUCH) * row.highest.bytes as f64))
@@ -182,10 +215,12 @@ impl Sampler {
         let found = self.highest(peak_alive);
         let highest = found.map(|(row, _)| row.highest);
         let bytes = highest.map(|highest| highest.bytes);
-        let missing = match self.still_sharing {
-            Some(others) if speak_for(others, peak_alive) => Missing::StillSharing,
-            _ if peak_alive > 0 => Missing::CameAndWent,
-            _ => Missing::BetweenLooks,
+        let speaks = |others: Option<u64>| others.is_some_and(|others| speak_for(others, peak_alive));
+        let missing = match () {
+            () if speaks(self.not_allowed) => Missing::NotAllowed,
+            () if speaks(self.still_sharing) => Missing::StillSharing,
+            () if peak_alive > 0 => Missing::CameAndWent,
+            () => Missing::BetweenLooks,
         };
         MemoryReading {
             peak_bytes: bytes,
@@ -199,6 +234,7 @@ impl Sampler {
             kernel_from: None,
             samples: Some(self.samples),
             processes_read: highest.map(|highest| highest.read),
+            processes_seen: highest.map(|highest| highest.others),
             samples_near_peak: found.map(|(row, _)| row.looks),
             is_least: found.is_some_and(|(row, has_more)| has_more || !row.is_lasting()),
             kernel_uncertain_bytes: None,
@@ -209,54 +245,122 @@ impl Sampler {
 }
 
 /// Looks at the processes of the round of the runner `leader`.
-pub(super) fn look_at(leader: i32) -> Look {
+fn look_at(leader: i32, alike: bool) -> Look {
     let all = processes_of_round(leader);
     let others: Vec<i32> = all.iter().copied().filter(|pid| *pid != leader).collect();
-    let found = sum_of(leader, &others).filter(|_| processes_of_round(leader) == all);
-    let sum = found.filter(|(_, is_settled)| *is_settled).map(|(sum, _)| sum);
-    Look { others: others.len() as u64, sum, still_sharing: found.is_some() && sum.is_none() }
+    let found = sum_of(leader, &others, alike);
+    let is_same = processes_of_round(leader) == all;
+    let (sum, unread) = match found {
+        Ok((sum, true)) if is_same => (Some(sum), None),
+        Ok((_, false)) if is_same => (None, Some(Unread::StillSharing)),
+        Err(NotRead::NotAllowed) => (None, Some(Unread::NotAllowed)),
+        Ok(_) | Err(NotRead::Gone) => (None, None),
+    };
+    Look { others: others.len() as u64, sum, unread }
 }
 
 /// What the kernel holds for the stack of a thread, on the processors that this runs on.
 const STACK: u64 = 16 << 10;
 
-/// The tables of pages of the process `pid`, and how many threads it has.
+/// What it holds for the root of a process's tables of pages, which is in no `VmPTE`: a page. Two where user and kernel have tables of their own.
+const ROOT: u64 = 4 << 10;
+
+/// The tables of pages of the process `pid`, their root among them, and how many threads it has.
 pub(in crate::measure) fn tables_and_threads(pid: i32) -> Option<(u64, u64)> {
     let status = Process::new(pid).ok()?.status().ok()?;
-    Some((status.vmpte? << 10, status.threads))
+    Some(((status.vmpte? << 10) + ROOT, status.threads))
 }
 
-/// What the kernel holds for a process with so much in `tables` of pages and so many `threads`, apart from its structures.
+/// What the kernel holds for processes with so much in `tables` of pages and so many `threads`, apart from its structures.
 pub(in crate::measure) const fn held_for(tables: u64, threads: u64) -> u64 {
     tables + threads * STACK
 }
 
+/// Why a process was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NotRead {
+    /// It is gone, or tells nothing.
+    Gone,
+    /// It belongs to somebody else, or may not be read by anybody else.
+    NotAllowed,
+}
+
+impl From<ProcError> for NotRead {
+    fn from(error: ProcError) -> Self {
+        match error {
+            ProcError::PermissionDenied(_) => Self::NotAllowed,
+            _ => Self::Gone,
+        }
+    }
+}
+
 /// What all have, and whether whoever was read first still shares with no more than then: if not, what it had to itself a moment ago
 /// is counted again with those who were read later.
-fn sum_of(leader: i32, others: &[i32]) -> Option<(Sum, bool)> {
+fn sum_of(leader: i32, others: &[i32], alike: bool) -> Result<(Sum, bool), NotRead> {
     const NO_MATTER: u64 = 64 << 10;
-    let Pss { own: runner, .. } = pss_of(leader)?;
-    let stride = others.len().div_ceil(LOOKED_AT).max(1);
+    let runner = pss_of(leader)?.own;
+    let (mut looked_at, mut rest) = match alike {
+        true => drawn(others, LOOKED_AT),
+        false => (others.to_vec(), Vec::new()),
+    };
     // One that cannot be read does not count as nothing: there is no sum then.
-    let read: Vec<Pss> = others.iter().step_by(stride).map(|pid| pss_of(*pid)).collect::<Option<_>>()?;
-    let again = others.first().map(|first| pss_of(*first));
-    let is_settled = match read.first().zip(again) {
+    let read_all = |pids: &[i32]| pids.iter().map(|pid| pss_of(*pid)).collect::<Result<Vec<Pss>, _>>();
+    let mut read = read_all(&looked_at)?;
+    if uncertainty(&read, others.len())
+        > UNCERTAIN * of_all(read.iter().map(|pss| pss.own).sum(), read.len(), others.len()) as f64
+    {
+        read.extend(read_all(&rest)?);
+        looked_at.append(&mut rest);
+    }
+    let is_settled = match read.first().zip(looked_at.first()) {
         None => true,
-        Some((first, again)) => {
-            again?.shared.saturating_add(NO_MATTER.max(first.shared / 50)) >= first.shared
+        Some((first, pid)) => {
+            pss_of(*pid)?.shared.saturating_add(NO_MATTER.max(first.shared / 50)) >= first.shared
         }
     };
-    let (tables, threads) = tables_and_threads(leader)?;
-    let of_kernel: Vec<(u64, u64)> =
-        others.iter().step_by(stride).map(|pid| tables_and_threads(*pid)).collect::<Option<_>>()?;
-    let (others, looked_at) = (others.len() as u64, read.len() as u64);
+    let (tables, threads) = tables_and_threads(leader).ok_or(NotRead::Gone)?;
+    let of_kernel = looked_at.iter().map(|pid| tables_and_threads(*pid));
+    let of_kernel: Vec<(u64, u64)> = of_kernel.collect::<Option<_>>().ok_or(NotRead::Gone)?;
     // Those that were read speak for all.
-    let of_all = |sum: u64| (sum * others).checked_div(looked_at).unwrap_or(0);
+    let of_all = |sum: u64| of_all(sum, read.len(), others.len());
     let tables = tables + of_all(of_kernel.iter().map(|(tables, _)| tables).sum());
     let threads = threads + of_all(of_kernel.iter().map(|(_, threads)| threads).sum());
     let bytes = runner + of_all(read.iter().map(|pss| pss.own).sum());
-    let sum = Sum { bytes, others, read: looked_at, tables_and_stacks: held_for(tables, threads), threads };
-    Some((sum, is_settled))
+    let (others, read) = (others.len() as u64, read.len() as u64);
+    let sum = Sum { bytes, others, read, tables_and_stacks: held_for(tables, threads), threads };
+    Ok((sum, is_settled))
+}
+
+/// What `all` have, by the `sum` of those that were `read`.
+fn of_all(sum: u64, read: usize, all: usize) -> u64 {
+    (sum * all as u64).checked_div(read as u64).unwrap_or(0)
+}
+
+/// `most` of `all`, as though drawn by lot, and the others: the same ones in each look at the same processes. Whoever started them may have done
+/// so in turns, so that every so many of them would be no fair choice.
+fn drawn(all: &[i32], most: usize) -> (Vec<i32>, Vec<i32>) {
+    if all.len() <= most {
+        return (all.to_vec(), Vec::new());
+    }
+    let mut by_lot = all.to_vec();
+    by_lot.sort_by_cached_key(|pid| Rng::for_item(LOT, *pid as u64).next_u64());
+    let rest = by_lot.split_off(most);
+    (by_lot, rest)
+}
+
+/// What those that are looked at are drawn by.
+const LOT: u64 = 0x6d65_6d6f_7279_0000;
+
+/// By how much the sum of `all` processes is likely to be off where those that were `read`, drawn by lot, speak for them, in bytes: twice the
+/// standard error of a sample from a finite population.
+fn uncertainty(read: &[Pss], all: usize) -> f64 {
+    let (sampled, all) = (read.len() as f64, all as f64);
+    if sampled < 2.0 || sampled >= all {
+        return 0.0;
+    }
+    let mean = read.iter().map(|pss| pss.own as f64).sum::<f64>() / sampled;
+    let variance = read.iter().map(|pss| (pss.own as f64 - mean).powi(2)).sum::<f64>() / (sampled - 1.0);
+    2.0 * all * (variance / sampled * (1.0 - sampled / all)).sqrt()
 }
 
 /// What a process has, in bytes.
@@ -270,22 +374,22 @@ struct Pss {
 
 /// What the process `pid` has that it shares with nobody.
 pub(in crate::measure) fn private_bytes_of(pid: i32) -> Option<u64> {
-    let fields = rollup_of(pid)?;
+    let fields = rollup_of(pid).ok()?;
     Some(fields.get("Private_Clean")? + fields.get("Private_Dirty")?)
 }
 
 /// The sums over the mappings of the process `pid`, in bytes, by name.
-fn rollup_of(pid: i32) -> Option<HashMap<String, u64>> {
-    let rollup = Process::new(pid).ok()?.smaps_rollup().ok()?;
-    Some(rollup.memory_map_rollup.0.into_iter().next()?.extension.map)
+fn rollup_of(pid: i32) -> Result<HashMap<String, u64>, NotRead> {
+    let rollup = Process::new(pid)?.smaps_rollup()?;
+    Ok(rollup.memory_map_rollup.0.into_iter().next().ok_or(NotRead::Gone)?.extension.map)
 }
 
-/// PSS of a process; `None` if it is gone or belongs to somebody else.
-fn pss_of(pid: i32) -> Option<Pss> {
+/// PSS of a process.
+fn pss_of(pid: i32) -> Result<Pss, NotRead> {
     let fields = rollup_of(pid)?;
     let field = |name| fields.get(name).copied();
-    Some(Pss {
-        own: field("Pss")?.saturating_sub(field("Pss_File").unwrap_or(0)),
+    Ok(Pss {
+        own: field("Pss").ok_or(NotRead::Gone)?.saturating_sub(field("Pss_File").unwrap_or(0)),
         shared: field("Pss_Shmem").unwrap_or(0),
     })
 }
@@ -296,7 +400,7 @@ mod tests {
 
     fn look(bytes: u64, others: u64) -> Look {
         let sum = Sum { bytes, others, read: others, tables_and_stacks: 0, threads: others + 1 };
-        Look { others, sum: Some(sum), still_sharing: false }
+        Look { others, sum: Some(sum), unread: None }
     }
 
     fn reading(looks: &[(u64, u64)], peak_alive: u64) -> MemoryReading {
@@ -314,6 +418,31 @@ mod tests {
             (Some(601), Some(20), Some(7))
         );
         assert_eq!((reading.samples_near_peak, reading.is_least), (Some(3), false));
+    }
+
+    #[test]
+    fn fewer_that_have_more_for_a_while_are_the_peak() {
+        let looks = [vec![(600, 20); 9], vec![(9_000, 2); 3], vec![(500, 2); 4]].concat();
+        let found = reading(&looks, 20);
+        assert_eq!((found.peak_bytes, found.processes_seen, found.is_least), (Some(9_000), Some(2), false));
+        // Where nobody has seen so many as lived at once, there is no saying what they had.
+        assert_eq!(reading(&looks[9..], 20).peak_bytes, None);
+    }
+
+    #[test]
+    fn those_that_speak_for_all_are_drawn_by_lot_and_only_where_they_are_alike() {
+        let all: Vec<i32> = (1_000..1_200).collect();
+        let (drawn_ones, rest) = drawn(&all, 64);
+        assert_eq!((drawn_ones.len(), rest.len()), (64, 136));
+        assert_eq!(drawn(&all, 64).0, drawn_ones, "the same ones in each look");
+        let odd = drawn_ones.iter().filter(|pid| *pid % 2 == 1).count();
+        assert!((20..=44).contains(&odd), "{odd} of 64 are odd");
+        let pss = |own| Pss { own, shared: 0 };
+        assert_eq!(uncertainty(&[pss(1_000); 64], 200), 0.0);
+        assert_eq!(uncertainty(&[pss(0), pss(1_000)], 2), 0.0, "all were read");
+        let every_other: Vec<Pss> = (0..64).map(|at| pss(at % 2 * 1_000)).collect();
+        let off = uncertainty(&every_other, 200);
+        assert!((20_000.0..21_000.0).contains(&off), "{off} of 100,000");
     }
 
     #[test]
