@@ -88,7 +88,8 @@ fn two_hundred_processes_that_hold_a_mebibyte_each_hold_two_hundred() {
             Method::Pss => {
                 assert_eq!(kernel_bytes, None, "PSS does not see what the kernel holds");
                 assert_eq!(memory.reading.kernel_missing, Some(Missing::NotInPss));
-                assert!(memory.reading.processes_read.is_some_and(|read| (1..=64).contains(&read)));
+                assert!(matches!(memory.reading.processes_read, Some(64 | 200)), "{memory:?}");
+                assert_eq!(memory.reading.processes_seen, Some(200), "{memory:?}");
             }
             Method::Meminfo if kernel_bytes.is_none() => {
                 let why = memory.reading.kernel_missing.expect("a reason");
@@ -149,6 +150,39 @@ fn a_mebibyte_in_each_of_two_hundred_processes_adds_two_hundred_and_their_page_t
     let Some((without, with)) = peak("0", 0).zip(peak("1MiB", 200 * MIB)) else { return };
     // A table of pages maps two mebibytes, or so: one for each, or two.
     assert!(is_within(with - without, 200 * (MIB + 6 * 1024), 0.05), "{without} bytes, then {with}");
+}
+
+/// Every other one has what its neighbours have not, and so has every other of their children: a look at some of them would take them all
+/// for the one or the other.
+#[test]
+fn programs_that_differ_are_all_looked_at() {
+    let _alone = alone();
+    let held = |first: u64, second: u64| {
+        let sandbox = Sandbox::new();
+        let lines = format!("{first}\n{second}\n").repeat(40);
+        std::fs::write(sandbox.path("sizes"), lines).expect("a file of sizes");
+        let mut last = None;
+        for wait in ["2", "10", "30"] {
+            let script = format!("x=$(head -c {{}} /dev/zero | tr '\\0' x); sleep {wait}; true");
+            let options =
+                "--args-from sizes -m process:in-flight=80 --rounds 1 --memory-method pss --json out.json";
+            let words = options.split(' ').chain(["--", "/bin/sh", "-c", &script]);
+            sandbox.run(words).expect_code(0);
+            let document = common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+            let memory = document.strategies[0].memory.clone().expect("PSS can be had anywhere");
+            let MemoryReading { processes_read, processes_seen, user_bytes, .. } = memory.reading;
+            assert_eq!(processes_read, processes_seen, "{memory:?}");
+            // Each shell with the one that sleeps for it.
+            let are_all = memory.peak_alive == 80 && processes_seen.is_some_and(|seen| seen >= 150);
+            if let Some(bytes) = user_bytes.filter(|bytes| are_all && *bytes >= 40 * MIB) {
+                return bytes;
+            }
+            last = Some(memory);
+        }
+        panic!("they are never there at once: {last:?}")
+    };
+    let (one, other) = (held(0, MIB), held(MIB, 0));
+    assert!(is_within(one, other, 0.05), "{one} and {other} bytes");
 }
 
 #[test]

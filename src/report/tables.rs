@@ -9,7 +9,7 @@ use crate::measure::environment::Quota;
 use crate::measure::memory::{MemoryReading, Method, PeakFrom};
 use crate::mode::Mode;
 use crate::stats::Verdict;
-use crate::workload::{Io, Kind};
+use crate::workload::{Io, Kind, WorkloadSpec};
 
 /// Stands where a value was not measured.
 const NOT_MEASURED: &str = "not measured";
@@ -268,10 +268,8 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(are_read_for_others) {
         reasons.push(SPEAK_FOR_ALL_LEGEND);
     }
-    let looks_at_programs = document.plan.workload.kind.is_program() || document.plan.workload.io == Io::Echo;
-    if looks_at_programs
-        && rows().any(|memory| memory.method.is_sampled() && memory.reading.peak_bytes.is_some())
-    {
+    let is_looked_at = |memory: &Memory| memory.method.is_sampled() && memory.reading.peak_bytes.is_some();
+    if has_more_than_pages(document) && rows().any(is_looked_at) {
         reasons.push(NOT_IN_PROCESSES_LEGEND);
     }
     if has_page_cache(document) && rows().any(|memory| memory.reading.page_cache_bytes.is_none()) {
@@ -330,9 +328,16 @@ const SAMPLED_LEGEND: &str = "sampled: the cgroup's high-water mark has page cac
 /// What it means that fewer processes were read than lived.
 const SPEAK_FOR_ALL_LEGEND: &str =
     "of many processes that do the same, 64 drawn by lot were looked at one by one, and speak for all";
+
+/// Whether tasks may have memory that is in no process's pages: nobody knows what programs do, and what is sent to a peer lies in sockets.
+fn has_more_than_pages(document: &Document) -> bool {
+    let WorkloadSpec { kind, io, .. } = &document.plan.workload;
+    kind.is_program() || *io == Io::Echo
+}
+
 /// What is in no process's pages.
 const NOT_IN_PROCESSES_LEGEND: &str =
-    "left out: what lies in pipes and sockets, and in files in memory, which only a cgroup's account has";
+    "≥: without what lies in pipes and sockets, and in files in memory, which only a cgroup's account has";
 
 /// Why a row has no page cache.
 const PAGE_CACHE_LEGEND: &str = "page cache of one round is told by a cgroup alone";
@@ -363,14 +368,14 @@ pub fn memory(document: &Document) -> Grid {
         let row = match &strategy.memory {
             None if strategy.given_up.is_some() => vec![Cell::new(&strategy.name), Cell::dim(GIVEN_UP)],
             None => vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)],
-            Some(memory) => memory_row(&strategy.name, memory, with_page_cache),
+            Some(memory) => memory_row(document, &strategy.name, memory, with_page_cache),
         };
         table.rows.push(row);
     }
     table
 }
 
-fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
+fn memory_row(document: &Document, name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
     let or_not =
         |value: Option<u64>| value.map_or_else(|| Cell::dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
     let reading = &memory.reading;
@@ -381,14 +386,18 @@ fn memory_row(name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
     };
     let has_most_of_kernel = has_most_of_kernel(memory);
     let is_least = reading.is_least;
-    // PSS leaves out what the kernel needs.
-    let least = (is_least || memory.method == Method::Pss).then_some("≥");
+    // PSS leaves out what the kernel needs, and whoever looks at processes what is in none of them.
+    let is_more = memory.method.is_sampled() && has_more_than_pages(document);
+    let least = (is_least || is_more || memory.method == Method::Pss).then_some("≥");
     let mut row = vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
         marked(least, reading.peak_bytes),
         marked((is_least || has_most_of_kernel).then_some("≥"), reading.user_bytes),
-        marked(if has_most_of_kernel { Some("≤") } else { is_least.then_some("≥") }, reading.kernel_bytes),
+        marked(
+            if has_most_of_kernel { Some("≤") } else { (is_least || is_more).then_some("≥") },
+            reading.kernel_bytes,
+        ),
     ];
     row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
     let per_alive = memory.per_task_alive_bytes;
