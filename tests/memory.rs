@@ -168,7 +168,8 @@ fn programs_that_differ_are_all_looked_at() {
                 "--args-from sizes -m process:in-flight=80 --rounds 1 --memory-method pss --json out.json";
             let words = options.split(' ').chain(["--", "/bin/sh", "-c", &script]);
             sandbox.run(words).expect_code(0);
-            let document = common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+            let document =
+                common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
             let memory = document.strategies[0].memory.clone().expect("PSS can be had anywhere");
             let MemoryReading { processes_read, processes_seen, user_bytes, .. } = memory.reading;
             assert_eq!(processes_read, processes_seen, "{memory:?}");

@@ -16,7 +16,9 @@
 //! spreads its stake evenly over all other answers. After `k` of `n` rounds that is `2ⁿ / ((n + 1) · C(n, k))`, and by Ville's
 //! inequality it ever exceeds 100 in at most 1 % of cases if there is nothing to be found, half of those on the wrong side
 //! (Shafer & Vovk 2019; Howard et al., Ann. Stat. 2021). All of eleven rounds on one side are enough, and so are three that
-//! differ by more than a factor of [`CLEAR`]. A crossing lies outside its interval only if a point was told wrongly; the
+//! differ by more than a factor of [`CLEAR`]. Rounds that follow each other are not independent where a machine is busy for a moment:
+//! who was told by so few of them at an end of a crossing is asked again when all else is known, and only if they differ as clearly
+//! then does that stand. A crossing lies outside its interval only if a point was told wrongly; the
 //! simulations below measure how often that is.
 
 pub mod document;
@@ -145,14 +147,26 @@ pub struct Found {
 
 /// Who is faster, by rounds of which each is the logarithm of (the first's time / the second's).
 pub fn judge(rounds: &[f64]) -> Faster {
-    let count = |sign: f64| rounds.iter().filter(|ratio| **ratio * sign > 0.0).count();
-    let (second, first) = (count(1.0), count(-1.0));
+    let (first, second) = won(rounds);
     let clear = rounds.len() >= CLEAR_ROUNDS && rounds.iter().all(|ratio| ratio.abs() > CLEAR.ln());
-    let unanimous = first == 0 || second == 0;
-    if !(clear && unanimous) && evidence(first, second) < ENOUGH {
-        return Faster::NotDistinguished;
+    match enough_evidence(rounds) {
+        Some(faster) => faster,
+        None if clear && second == 0 => Faster::First,
+        None if clear && first == 0 => Faster::Second,
+        None => Faster::NotDistinguished,
     }
-    if first > second { Faster::First } else { Faster::Second }
+}
+
+/// In how many rounds each was faster.
+fn won(rounds: &[f64]) -> (usize, usize) {
+    let count = |sign: f64| rounds.iter().filter(|ratio| **ratio * sign > 0.0).count();
+    (count(-1.0), count(1.0))
+}
+
+/// Who is faster, if there is enough evidence whatever the size of the differences.
+fn enough_evidence(rounds: &[f64]) -> Option<Faster> {
+    let (first, second) = won(rounds);
+    (evidence(first, second) >= ENOUGH).then_some(if first > second { Faster::First } else { Faster::Second })
 }
 
 /// `2ⁿ / ((n + 1) · C(n, k))`. Rounds that were exactly equal count for nobody.
@@ -176,6 +190,7 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
         points: Vec::new(),
         too_long: Vec::new(),
         cut: Vec::new(),
+        confirmed: Vec::new(),
         out_of_time: false,
     };
     // The ends first: if the time is short, they say the most.
@@ -195,14 +210,21 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
             search.look(rules.grid[at], END_TIMES * rules.most_rounds)?;
         }
     }
-    let mut open = search.changes();
     let mut crossings = Vec::new();
-    // The widest first, so that time that runs out leaves all of them alike.
-    while let Some(at) = widest(&open) {
-        let change = open.remove(at);
-        match search.narrow(&change)? {
-            Some(narrower) => open.push(narrower),
-            None => crossings.push(change),
+    loop {
+        let mut open = search.changes();
+        crossings.clear();
+        // The widest first, so that time that runs out leaves all of them alike.
+        while let Some(at) = widest(&open) {
+            let change = open.remove(at);
+            match search.narrow(&change)? {
+                Some(narrower) => open.push(narrower),
+                None => crossings.push(change),
+            }
+        }
+        let ends = crossings.iter().flat_map(|change| [change.low, change.high]);
+        if !search.confirm(&ends.collect::<Vec<f64>>())? {
+            break;
         }
     }
     let mut crossings: Vec<Crossing> = crossings.into_iter().map(|change| search.crossing(change)).collect();
@@ -236,6 +258,8 @@ struct Search<'a, M> {
     too_long: Vec<f64>,
     /// Values that might have had more rounds, had there been time.
     cut: Vec<f64>,
+    /// Values that were asked again.
+    confirmed: Vec<f64>,
     /// Whether there is no time for anything.
     out_of_time: bool,
 }
@@ -298,6 +322,39 @@ impl<M: Measure> Search<'_, M> {
             Err(_) => {}
         }
         Ok(faster)
+    }
+
+    /// Asks again at those of `values` that a few rounds have told which differ clearly, by as many more and at another time. Whether any of them
+    /// tells something else now.
+    fn confirm(&mut self, values: &[f64]) -> Result<bool, M::Error> {
+        let mut is_other = false;
+        for value in values {
+            let Some(at) = self.points.iter().position(|point| point.value == *value) else { continue };
+            let Point { rounds, faster: before, .. } = &self.points[at];
+            let (before, had) = (*before, rounds.len());
+            let by_few = before.is_known() && enough_evidence(rounds).is_none();
+            if !by_few || self.out_of_time || self.too_long.contains(value) || self.confirmed.contains(value)
+            {
+                continue;
+            }
+            self.confirmed.push(*value);
+            let measured = self.measure.rounds(*value, CLEAR_ROUNDS)?;
+            self.out_of_time |= measured.ended == Some(Ended::OutOfTime);
+            let is_complete = measured.rounds.len() == CLEAR_ROUNDS;
+            let point = &mut self.points[at];
+            point.rounds.extend(measured.rounds);
+            if measured.ended == Some(Ended::TasksFailed) {
+                point.faster = Faster::Failed;
+            } else if is_complete {
+                point.faster = judge(&point.rounds);
+                if point.faster == Faster::NotDistinguished {
+                    self.look(*value, self.rules.most_rounds.max(had + CLEAR_ROUNDS))?;
+                }
+            }
+            let now = self.points.iter().find(|point| point.value == *value).map(|point| point.faster);
+            is_other |= now != Some(before);
+        }
+        Ok(is_other)
     }
 
     /// Neighbours among those that are known, of which each has another faster strategy.

@@ -101,6 +101,48 @@ fn the_true_crossing_is_within_the_interval() {
     }
 }
 
+/// [`Truth`] on a machine that is busy for several rounds in a row, now and then.
+struct Bursts<F> {
+    truth: Truth<F>,
+    left: usize,
+    by: f64,
+}
+
+impl<F: Fn(f64) -> f64> Measure for Bursts<F> {
+    type Error = Infallible;
+
+    fn rounds(&mut self, value: f64, wanted: usize) -> Result<Measured, Infallible> {
+        const EVERY: u64 = 40;
+        const LONG: usize = 5;
+        let mut measured = self.truth.rounds(value, wanted)?;
+        for round in &mut measured.rounds {
+            if self.left == 0 && self.truth.rng.below(EVERY) == 0 {
+                self.left = LONG;
+                self.by = if self.truth.rng.below(2) == 0 { 1.0 } else { -1.0 };
+            }
+            *round += if self.left > 0 { self.by } else { 0.0 };
+            self.left = self.left.saturating_sub(1);
+        }
+        Ok(measured)
+    }
+}
+
+/// Five rounds in a row, of forty or so, are off by a factor of 2.7 to one side.
+#[test]
+fn a_machine_that_is_busy_for_several_rounds_does_not_decide() {
+    const CASES: u64 = 400;
+    let mut covered = 0;
+    for case in 0..CASES {
+        let truth = 1e-3 * 10_f64.powf(0.3 + 2.4 * Rng::for_item(99, case).next_f64());
+        let of = Truth::new(|value: f64| 0.5 * (value / truth).ln(), 0.05, case);
+        let found = find(&mut Bursts { truth: of, left: 0, by: 0.0 }, &rules(1e-3, 1.0)).unwrap();
+        let is_within = |crossing: &Crossing| crossing.low <= truth && truth <= crossing.high;
+        covered += u64::from(matches!(found.crossings.as_slice(), [crossing] if is_within(crossing)));
+    }
+    let share = covered as f64 / CASES as f64;
+    assert!(share >= 0.95, "{share}");
+}
+
 #[test]
 fn a_steep_crossing_is_found_as_narrowly_as_asked_for() {
     let (_, width) = coverage(1.0, 0.02, None, 100);
