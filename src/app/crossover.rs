@@ -118,6 +118,9 @@ fn refuse(typed: &Typed, key: &Key) -> Result<(), Failure> {
         let found = typed.between.len();
         return Err(usage(format!("--between has {found}: expected two strategies, such as pool,process")));
     }
+    if typed.time_limit.as_ref().is_some_and(|limit| limit.0 <= 0.0) {
+        return Err(usage("--time-limit is 0: expected more, such as 60s"));
+    }
     for (given, name, instead) in [
         (!flags.mode.is_empty(), "--mode", "--between says which strategies"),
         (flags.time_budget.is_some(), "--time-budget", "--time-limit is for the whole search"),

@@ -8,7 +8,7 @@ const SUSPICIOUS: Duration = Duration::from_secs(5);
 /// After so long whoever waits is told.
 const WORTH_TELLING: Duration = Duration::from_secs(10);
 /// So long at least is waited for a task.
-const LONGEST: Duration = Duration::from_mins(10);
+const LONGEST: Duration = Duration::from_secs(600);
 /// How often it is looked at closely.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn who_may_take_longer_is_waited_for_longer() {
-        let said = all(3610, Some(Duration::from_hours(1)), |_| 0);
+        let said = all(3610, Some(Duration::from_secs(3600)), |_| 0);
         assert_eq!(said.last(), Some(&(3610, Stalled::End(Duration::from_secs(3610)))));
         assert_eq!(said.len(), 2);
     }

@@ -142,9 +142,11 @@ impl fmt::Display for Condition {
                     write!(f, "load average {load:.2}, ")?;
                 }
                 if let Some(runnable) = runnable {
-                    write!(f, "{runnable} other threads running, ")?;
+                    let threads = if *runnable == 1 { "thread" } else { "threads" };
+                    write!(f, "{runnable} other {threads} running, ")?;
                 }
-                write!(f, "{cores} cores): end other programs, or wait a minute")
+                let of = if *cores == 1 { "core" } else { "cores" };
+                write!(f, "{cores} {of}): end other programs, or wait a minute")
             }
             Self::Steal { share } => write!(
                 f,

@@ -103,7 +103,7 @@ impl Key {
     pub fn find(name: &str) -> Result<&'static Self, String> {
         let all: Vec<&Self> = KEYS.iter().collect();
         let typed = name.trim().trim_start_matches('-').replace('_', "-");
-        by_name("or unvarying flag", &typed, &all, |key| key.name)
+        by_name("flag, or one that cannot vary,", &typed, &all, |key| key.name)
     }
 
     /// Whether `flags` say something of it.

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::blocks::blocks;
-use super::gathered::gathered;
+use super::gathered::{gathered, reservation};
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{seconds, significant};
 use super::plan::workload_in_words;
 use super::style::{DIM, TITLE, paint};
-use super::sweep::{value_in_words, without};
+use super::sweep::{value_in_words, without, without_doing_nothing};
 use crate::document::{TOO_FEW_ROUNDS, Warning};
 use crate::plan::vary::{Unit, Value};
 use crate::study::crossover::Faster;
@@ -40,7 +40,8 @@ pub fn title(document: &Crossovers) -> String {
     let workload = without(key, &point.document.plan.workload);
     let words = workload_in_words(point.document.plan.name.as_deref(), &workload);
     let words = if key == "tasks" { words.replacen("1 task", "tasks", 1) } else { words };
-    format!("{first} or {second}? {}, where {key} varies", words.trim_end_matches(", doing nothing"))
+    let words = without_doing_nothing(&words, std::iter::once(key.as_str()));
+    format!("{first} or {second}? {words}, where {key} varies")
 }
 
 /// The values that were looked at.
@@ -55,8 +56,11 @@ pub fn table(document: &Crossovers) -> Grid {
 pub fn legend(document: &Crossovers) -> String {
     let mut notes = vec![LEGEND];
     let lacks = |point: &Point| point.document.strategies.iter().any(|row| row.summary.is_none());
-    if document.points.iter().any(lacks) {
+    if document.points.iter().any(|point| point.faster.is_known() && lacks(point)) {
         notes.push("—: not waited for, since the other is much faster");
+    }
+    if document.points.iter().any(|point| point.faster == Faster::TooFewRounds) {
+        notes.push("too few rounds: the time was up before they told");
     }
     notes.join(" · ")
 }
@@ -116,7 +120,10 @@ pub fn verdict(document: &Crossovers) -> String {
             format!("The faster strategy changes {count} times in {range}. {}", sentences.join(" "))
         }
     };
-    found + &what_is_not_known(document) + cut
+    let documents = document.points.iter().map(|point| &point.document);
+    let with_care = reservation(documents, "values", "it may turn elsewhere");
+    let with_care = with_care.map_or_else(String::new, |said| format!(" {said}"));
+    found + &what_is_not_known(document) + cut + &with_care
 }
 
 /// What can be said where no crossing was found. That there is none needs both ends to have been told.

@@ -251,7 +251,7 @@ pub struct Gauge {
 enum Layer {
     Cgroup(Box<cgroup::Cgroup>),
     Meminfo(Box<meminfo::Sampler>),
-    Pss(pss::Sampler),
+    Pss(Box<pss::Sampler>),
 }
 
 impl Gauge {
@@ -268,7 +268,7 @@ impl Gauge {
     /// Why a gauge that was asked for by name cannot be had.
     pub fn open(choice: Choice, folder: Option<PathBuf>, alike: bool) -> io::Result<Self> {
         let meminfo = || meminfo::Sampler::open(alike).map(|sampler| Layer::Meminfo(Box::new(sampler)));
-        let pss = || Layer::Pss(pss::Sampler::of(alike));
+        let pss = || Layer::Pss(Box::new(pss::Sampler::of(alike)));
         let mut processes_started = 0;
         let cgroup = || {
             let folder =

@@ -5,6 +5,7 @@ use crate::document::standing::{Outcome, Standing};
 use crate::plan::vary::Variable;
 use crate::report::grid::{Cell, Grid, Tone};
 use crate::report::numbers::{seconds, significant};
+use crate::stats::CLEARLY;
 use crate::study::sweep::{self, Sweep};
 
 /// Marks of a line.
@@ -27,7 +28,13 @@ pub fn legend(sweep: &Sweep) -> String {
         [_] => notes_of_lines(sweep),
         _ => notes_of_map(sweep),
     };
-    notes.into_iter().chain(certainty(sweep)).collect::<Vec<_>>().join(" · ")
+    let by_few = sweep.cells.iter().filter_map(|cell| cell.standing.as_ref()).any(|standing| {
+        standing.outcome == Outcome::Best && standing.others.iter().any(|other| other.is_clearly_slower)
+    });
+    let by_few = by_few.then(|| {
+        format!("where another has too few rounds for an interval, each of them took more than {CLEARLY} times as long")
+    });
+    notes.into_iter().chain(by_few).chain(certainty(sweep)).collect::<Vec<_>>().join(" · ")
 }
 
 /// One variable: a line for each strategy, a column for each value.
@@ -149,6 +156,8 @@ pub fn decision(sweep: &Sweep, cell: Option<&sweep::Cell>, letters: &[char]) -> 
     let best = place(&standing.best);
     match standing.outcome {
         Outcome::Failed => Cell::dim("!"),
+        // Of a cell that was cut short: whoever ran alone is compared with nobody.
+        Outcome::Alone if sweep.strategies.len() > 1 => Cell::dim("—"),
         Outcome::Alone => Cell::dim(letter(best).to_string()),
         Outcome::TooFewRounds => Cell::dim(format!("{}*", letter(best))),
         Outcome::NotDistinguished => {

@@ -46,7 +46,19 @@ fn fixed_in_words(sweep: &Sweep, document: &Document) -> String {
     let words = workload_in_words(document.plan.name.as_deref(), &workload);
     let words =
         if keys.into_iter().any(|key| key == "tasks") { words.replacen("1 task", "tasks", 1) } else { words };
-    words.trim_end_matches(", doing nothing").to_owned()
+    without_doing_nothing(&words, keys_of(sweep))
+}
+
+/// `words` without saying that tasks do nothing, where what they do may be what varies.
+pub fn without_doing_nothing<'a>(words: &str, mut keys: impl Iterator<Item = &'a str>) -> String {
+    match keys.all(|key| key == "tasks") {
+        true => words.to_owned(),
+        false => words.trim_end_matches(", doing nothing").to_owned(),
+    }
+}
+
+fn keys_of(sweep: &Sweep) -> impl Iterator<Item = &str> {
+    sweep.variables.iter().map(|variable| variable.key.as_str())
 }
 
 fn keys(sweep: &Sweep) -> String {
