@@ -117,7 +117,7 @@ pub fn beaten_table(advice: &Advice) -> Grid {
                 Cell::new(seconds(own)),
                 Cell::new(times(factor)),
                 Cell::new(count(candidate.rounds as u64)),
-                Cell::dim(why(candidate.gave_up)),
+                Cell::dim(candidate.gave_up.map_or("no time in the finals", |reason| why(Some(reason)))),
             ]
         })
         .collect();
@@ -317,6 +317,7 @@ pub fn answer(advice: &Advice) -> String {
                 "Not decided, for want of time: raise --time-limit. {best} was the fastest of the finals."
             )
         }
+        _ if open.untried > 0 => format!("Use {best}, of those that could be tried."),
         _ => format!("Use {best}."),
     };
     let open = not_compared(&open);

@@ -186,13 +186,15 @@ impl Search {
 
     /// As many of `finalists` as there is time for; if there is only one, with the fastest that was given up, so that the answer
     /// can say by how much it is better, provided that there is time for as many rounds of both as an interval takes.
-    fn as_time_allows(&self, mut finalists: Vec<Racer>) -> Vec<Racer> {
+    fn as_time_allows(&mut self, mut finalists: Vec<Racer>) -> Vec<Racer> {
+        let (cost, left) = (self.cost, self.left(FINALS_OVER));
         let fits = |rounds: usize, racers: &mut dyn Iterator<Item = &Racer>| {
             let one_of_each: f64 = racers.map(|racer| racer.seconds).sum();
-            rounds as f64 * self.cost * one_of_each <= self.left(FINALS_OVER)
+            rounds as f64 * cost * one_of_each <= left
         };
         while finalists.len() > 1 && !fits(LEAST_FINAL_ROUNDS, &mut finalists.iter()) {
-            finalists.pop();
+            // The last of them is the nearest.
+            self.next = finalists.pop();
         }
         if let ([only], Some(next)) = (finalists.as_slice(), &self.next)
             && fits(MIN_ROUNDS + 1, &mut [only, next].into_iter())
