@@ -6,6 +6,7 @@ use std::fs;
 
 use common::{Finished, Sandbox};
 use nix::sys::signal::Signal;
+use procbench::study::advise::Reason;
 use procbench::study::advise::document::{Advice, Candidate};
 
 fn words(text: &str) -> Vec<String> {
@@ -185,6 +186,45 @@ fn a_search_without_an_answer_tells_what_is_known_so_far() {
     procbench::report::advise::write(&advice, &mut told).expect("a place in memory");
     let told = String::from_utf8(told).expect("text").replace('\n', " ");
     assert!(told.contains("So far, by medians: pool") && told.contains(" ms in "), "{told}");
+}
+
+/// The recorded advice, with what `change` makes of a candidate.
+fn answer_with(name: &str, change: impl Fn(&mut Candidate)) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/results/2026-11-29-linux-intel-xeon/advise.json");
+    let mut advice: Advice =
+        serde_json::from_str(&fs::read_to_string(path).expect("a file")).expect("advice");
+    let candidate = advice.candidates.iter_mut().find(|candidate| candidate.strategy == name);
+    change(candidate.expect("a candidate"));
+    // As good as the best of that race.
+    let row = advice.races[0].strategies.iter_mut().find(|row| row.name == name).expect("a row");
+    row.summary.iter_mut().for_each(|summary| summary.total_seconds.median = 0.025);
+    procbench::report::advise::answer(&advice)
+}
+
+/// Who might be better is told; and where it would be so in another way, nothing is decided, unless no time could help.
+#[test]
+fn who_was_not_shown_to_be_slower_is_told() {
+    let open = answer_with("threads:workers=64", |candidate| candidate.gave_up = Some(Reason::NoTime));
+    assert!(
+        open.starts_with("Not decided, for want of time: raise --time-limit. process:in-flight=all"),
+        "{open}"
+    );
+    assert!(open.contains("Not in the finals, though not shown to be slower: threads:workers=64."), "{open}");
+    let no_place = answer_with("threads:workers=64", |candidate| candidate.gave_up = Some(Reason::NoPlace));
+    assert!(no_place.starts_with("Use process:in-flight=all."), "{no_place}");
+    assert!(
+        no_place.contains("In the search as good, but for four others: threads:workers=64."),
+        "{no_place}"
+    );
+    let untried = answer_with("serial", |candidate| {
+        (candidate.gave_up, candidate.expected_seconds) = (Some(Reason::NoTime), None);
+    });
+    assert!(untried.starts_with("Use process:in-flight=all, of those that could be tried."), "{untried}");
+    assert!(untried.contains(" 1 other could not even be tried, for want of time."), "{untried}");
+    let promising = answer_with("serial", |candidate| {
+        (candidate.gave_up, candidate.expected_seconds) = (Some(Reason::NoTime), Some(0.01));
+    });
+    assert!(promising.starts_with("Not decided, for want of time"), "{promising}");
 }
 
 #[test]

@@ -53,6 +53,25 @@ fn start_endless<'a>(sandbox: &'a Sandbox, mode: &str, hour: &str) -> common::Ru
     running
 }
 
+/// Nobody has to guess that a task never ends, nor what would end it.
+#[test]
+fn whoever_waits_for_a_task_that_never_ends_is_told() {
+    let (sandbox, hour) = (Sandbox::new(), hour());
+    let told = fs::File::create(sandbox.path("told")).expect("a file");
+    let mut command = sandbox.command(["-n", "2", "-m", "serial", "--", "sleep", &hour]);
+    command.stderr(told);
+    let mut running = sandbox.start(command);
+    let path = sandbox.path("told");
+    running.wait_for("a word of it", |_| {
+        let told = fs::read_to_string(&path).expect("what was told");
+        told.contains("serial: no task was done for ").then(|| assert!(told.contains("--timeout"), "{told}"))
+    });
+    running.signal(Signal::SIGINT);
+    running.finish().expect_code(130);
+    assert_gone(&hour, Duration::ZERO);
+    fs::remove_file(path).expect("what was told");
+}
+
 #[test]
 fn nothing_is_left_of_commands_however_procbench_ends() {
     const SOON: Duration = Duration::from_secs(60);

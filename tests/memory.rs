@@ -172,6 +172,7 @@ fn programs_that_differ_are_all_looked_at() {
                 common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
             let memory = document.strategies[0].memory.clone().expect("PSS can be had anywhere");
             let MemoryReading { processes_read, processes_seen, user_bytes, .. } = memory.reading;
+            assert!(processes_read.is_some() || user_bytes.is_none(), "{memory:?}");
             assert_eq!(processes_read, processes_seen, "{memory:?}");
             // Each shell with the one that sleeps for it.
             let are_all = memory.peak_alive == 80 && processes_seen.is_some_and(|seen| seen >= 150);

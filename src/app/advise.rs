@@ -5,7 +5,7 @@ mod search;
 
 use super::benchmark::{ignore_closed, spec};
 use super::exports;
-use super::failure::{Failure, time_limit_too_short, usage};
+use super::failure::{Failure, refuse_no_time, time_limit_too_short, usage};
 use crate::cli::Advise as Typed;
 use crate::document::Document;
 use crate::document::head::{Head, Kind};
@@ -52,8 +52,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
             (finalists, Some(finals))
         }
         Err(Ended::Interrupted) => (Vec::new(), None),
-        Err(Ended::OutOfTime { tried, of, enough }) => {
-            let what = format!("a few tasks of only {tried} of {of} strategies could be tried");
+        Err(Ended::OutOfTime { of, enough }) => {
+            let what = format!("not even a few tasks of one of {of} strategies could be tried");
             return Err(time_limit_too_short(limit, &what, Some(enough), "shorter tasks"));
         }
         Err(Ended::Failed(failure)) => return Err(failure),
@@ -99,9 +99,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
 /// Refuses what the search is to find.
 fn refuse(typed: &Typed) -> Result<(), Failure> {
     let flags = &typed.benchmark;
-    if typed.time_limit.as_ref().is_some_and(|limit| limit.0 <= 0.0) {
-        return Err(usage("--time-limit is 0: expected more, such as 60s"));
-    }
+    refuse_no_time(typed.time_limit.as_ref().map(|limit| limit.0))?;
     for (given, name, instead) in [
         (flags.workers.is_some(), "--workers", "the search finds how many"),
         (flags.chunk.is_some(), "--chunk", "the search finds which"),

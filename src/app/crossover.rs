@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::benchmark::ignore_closed;
 use super::cells::{Cells, all_alike};
 use super::exports;
-use super::failure::{Failure, time_limit_too_short, usage};
+use super::failure::{Failure, refuse_no_time, time_limit_too_short, usage};
 use crate::cli::Crossover as Typed;
 use crate::document::SpeedUp;
 use crate::document::head::{Head, Kind};
@@ -118,9 +118,7 @@ fn refuse(typed: &Typed, key: &Key) -> Result<(), Failure> {
         let found = typed.between.len();
         return Err(usage(format!("--between has {found}: expected two strategies, such as pool,process")));
     }
-    if typed.time_limit.as_ref().is_some_and(|limit| limit.0 <= 0.0) {
-        return Err(usage("--time-limit is 0: expected more, such as 60s"));
-    }
+    refuse_no_time(typed.time_limit.as_ref().map(|limit| limit.0))?;
     for (given, name, instead) in [
         (!flags.mode.is_empty(), "--mode", "--between says which strategies"),
         (flags.time_budget.is_some(), "--time-budget", "--time-limit is for the whole search"),
@@ -206,7 +204,7 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
 /// Refuses two strategies that do the same at every value: which one is faster has no answer.
 fn refuse_one_and_the_same(plans: &[Plan]) -> Result<(), Failure> {
     let are_same = |plan: &Plan| match plan.strategies.as_slice() {
-        [first, second] => first.engine == second.engine && first.settings == second.settings,
+        [first, second] => first.does_as(second),
         _ => false,
     };
     match plans.first() {

@@ -61,6 +61,14 @@ pub fn time_limit_too_short(limit: f64, what: &str, enough: Option<f64>, instead
     )
 }
 
+/// Refuses a search that may take no time.
+pub fn refuse_no_time(limit: Option<f64>) -> Result<(), Failure> {
+    match limit {
+        Some(limit) if limit <= 0.0 => Err(usage("--time-limit is 0: expected more, such as 60s")),
+        _ => Ok(()),
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         if error.downcast_ref::<Lack>().is_some() {

@@ -122,3 +122,10 @@ pub struct Strategy {
     /// With which settings.
     pub settings: Settings,
 }
+
+impl Strategy {
+    /// Whether both do the same, whatever they are called.
+    pub fn does_as(&self, other: &Self) -> bool {
+        (self.engine, self.mode, &self.settings) == (other.engine, other.mode, &other.settings)
+    }
+}

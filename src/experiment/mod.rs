@@ -93,6 +93,8 @@ pub enum Event<'a> {
         waited: Duration,
         /// What it was doing, as far as that is known.
         doing: Option<&'a str>,
+        /// Whether it is a task that takes so long, which nobody has told how long it may.
+        would_end: bool,
     },
 }
 

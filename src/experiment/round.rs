@@ -100,10 +100,13 @@ impl RoundFailure {
 
 /// Who hears of a round while it goes on.
 pub trait Listener {
+    /// All is ready, and the clock starts.
+    fn ready(&mut self);
+
     /// So many tasks are done, and so many processes alive.
     fn progress(&mut self, tasks_done: u64, alive: u64);
 
-    /// Some time has passed.
+    /// Nothing was heard for some time.
     ///
     /// # Errors
     /// Why it is not waited for any more.
@@ -271,11 +274,13 @@ fn converse(
             runner.end();
             return Err(RoundFailure::Interrupted);
         }
-        if let Err(given_up) = listener.look() {
+        let heard = lines.next(every)?;
+        if matches!(heard, Heard::Nothing)
+            && let Err(given_up) = listener.look()
+        {
             runner.end();
             return Err(given_up);
         }
-        let heard = lines.next(every)?;
         match heard {
             Heard::Nothing if longest_silence.is_some_and(|longest| heard_at.elapsed() > longest) => {
                 if is_runner_stopped(runner.pid(), runner.others.is_some()) {
@@ -306,6 +311,7 @@ fn converse(
                 // A count that the runner's own start has not moved stands still.
                 forks_before = kernel::forks_since_boot().filter(|count| Some(*count) > runner.forks_before);
                 started = Instant::now();
+                listener.ready();
                 let _ = to_runner.write_all(GO);
             }
             Heard::Message(Message::Progress { tasks_done, alive }) => listener.progress(tasks_done, alive),

@@ -243,13 +243,20 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         // What a tool has done nobody hears of.
         let is_heard = request.workload.kind.is_program() && !row.strategy.engine.is_tool();
+        let estimates = self.estimate.as_ref().map_or(&[][..], |estimate| &estimate.rounds);
+        let estimated = estimates.iter().find(|round| round.strategy == name);
+        let estimated = estimated.and_then(|round| Duration::try_from_secs_f64(round.round_seconds).ok());
+        let expected = records.expected.max(estimated);
+        let timeout = request.workload.any_timeout();
         let mut ear = Ear {
             observer: &mut *self.observer,
             python: self.equipment.python.as_ref().filter(|_| row.strategy.engine == Engine::Python),
             name: &name,
             phase,
             last_said: 0,
-            stall: is_heard.then(|| Stall::new(started, request.workload.any_timeout())),
+            is_ready: false,
+            has_timeout: timeout.is_some(),
+            stall: is_heard.then(|| Stall::new(started, timeout, expected)),
         };
         let command = row.strategy.engine.command(self.equipment)?;
         let completed =
@@ -443,11 +450,20 @@ struct Ear<'a> {
     name: &'a str,
     phase: Phase,
     last_said: u64,
+    /// Whether the clock has started.
+    is_ready: bool,
+    /// Whether somebody has said how long a task may take.
+    has_timeout: bool,
     /// Only where tasks are somebody else's work: of all others it is known how long they take.
     stall: Option<Stall>,
 }
 
 impl round::Listener for Ear<'_> {
+    fn ready(&mut self) {
+        self.is_ready = true;
+        self.stall.iter_mut().for_each(|stall| stall.begin(Instant::now()));
+    }
+
     fn progress(&mut self, tasks_done: u64, alive: u64) {
         self.last_said = tasks_done;
         self.stall.iter_mut().for_each(|stall| stall.note(Instant::now(), tasks_done));
@@ -456,24 +472,26 @@ impl round::Listener for Ear<'_> {
 
     fn look(&mut self) -> Result<(), RoundFailure> {
         let Some(stall) = &mut self.stall else { return Ok(()) };
-        let python = self.python;
-        let stalled = stall.look(Instant::now(), || python.and_then(Installed::marks));
-        let doing = || python.and_then(Installed::in_hand);
-        match stalled {
+        let (now, python) = (Instant::now(), self.python);
+        let in_hand = || python.and_then(Installed::in_hand);
+        // Of what comes before the clock starts only an import is anybody's function; `--prepare` takes as long as it takes.
+        if !self.is_ready && python.is_none_or(|python| python.marks().is_none()) {
+            stall.begin(now);
+            return Ok(());
+        }
+        match stall.look(now, || python.and_then(Installed::marks)) {
             Stalled::No => Ok(()),
             Stalled::Tell(waited) => {
-                self.observer.notice(Event::Stalled {
-                    strategy: self.name,
-                    waited,
-                    doing: doing().as_deref(),
-                });
+                let (strategy, doing) = (self.name, in_hand());
+                let would_end = self.is_ready && !self.has_timeout;
+                self.observer.notice(Event::Stalled { strategy, waited, doing: doing.as_deref(), would_end });
                 Ok(())
             }
             Stalled::End(waited) => {
-                let meanwhile = doing().map_or_else(String::new, |doing| format!(", {doing}"));
+                let meanwhile = in_hand().map_or_else(String::new, |doing| format!(", {doing}"));
                 let why = format!(
                     "{}: no task was done in {} s{meanwhile}, so it is not waited for any longer: --timeout 30s ends a task that \
-                     takes longer, and --timeout 2h waits that long for each",
+                     takes longer, and --timeout 2h waits that long",
                     self.name,
                     waited.as_secs()
                 );

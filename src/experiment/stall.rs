@@ -26,6 +26,7 @@ pub enum Stalled {
 /// Since when nothing was done.
 #[derive(Debug)]
 pub struct Stall {
+    worth_telling: Duration,
     longest: Duration,
     since: Instant,
     looked_at: Instant,
@@ -35,16 +36,24 @@ pub struct Stall {
 }
 
 impl Stall {
-    /// A round that begins at `now`, in which a task may take `timeout`, if anybody has said so.
-    pub fn new(now: Instant, timeout: Option<Duration>) -> Self {
+    /// A round that begins at `now` and should take as long as `expected`, in which a task may take `timeout`, as far as anybody has said so.
+    pub fn new(now: Instant, timeout: Option<Duration>, expected: Option<Duration>) -> Self {
+        let expected = expected.unwrap_or_default();
+        let allowed = timeout.map_or(Duration::ZERO, |timeout| timeout.saturating_add(WORTH_TELLING));
         Self {
-            longest: timeout.map_or(LONGEST, |timeout| timeout.saturating_add(WORTH_TELLING).max(LONGEST)),
+            worth_telling: expected.saturating_mul(2).max(WORTH_TELLING),
+            longest: expected.saturating_mul(5).max(allowed).max(LONGEST),
             since: now,
             looked_at: now,
             tasks_done: 0,
             marks: None,
             told: false,
         }
+    }
+
+    /// From `now` on tasks are executed; or what is waited for is none.
+    pub fn begin(&mut self, now: Instant) {
+        self.since = now;
     }
 
     /// So many tasks are done.
@@ -73,7 +82,7 @@ impl Stall {
         }
         match waited {
             waited if waited >= self.longest => Stalled::End(waited),
-            waited if waited >= WORTH_TELLING && !self.told => {
+            waited if waited >= self.worth_telling && !self.told => {
                 self.told = true;
                 Stalled::Tell(waited)
             }
@@ -89,7 +98,7 @@ mod tests {
     /// What comes of each second up to `seconds`, where `marks` says what is in hand then.
     fn all(seconds: u64, timeout: Option<Duration>, marks: impl Fn(u64) -> u8) -> Vec<(u64, Stalled)> {
         let start = Instant::now();
-        let mut stall = Stall::new(start, timeout);
+        let mut stall = Stall::new(start, timeout, None);
         let at = |second| start + Duration::from_secs(second);
         (1..=seconds)
             .map(|second| (second, stall.look(at(second), || Some(vec![marks(second)]))))
@@ -111,6 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn rounds_that_are_known_to_be_long_are_no_stalls() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut stall = Stall::new(start, None, Some(Duration::from_secs(300)));
+        assert_eq!(stall.look(at(590), || None), Stalled::No);
+        assert_eq!(stall.look(at(700), || None), Stalled::Tell(Duration::from_secs(700)));
+        assert_eq!(stall.look(at(1_500), || None), Stalled::End(Duration::from_secs(1_500)));
+    }
+
+    #[test]
     fn another_task_in_hand_is_one_done() {
         assert_eq!(all(600, None, |second| second as u8 / 8), []);
     }
@@ -118,7 +137,7 @@ mod tests {
     #[test]
     fn a_task_done_begins_it_anew() {
         let start = Instant::now();
-        let mut stall = Stall::new(start, None);
+        let mut stall = Stall::new(start, None, None);
         let at = |second| start + Duration::from_secs(second);
         stall.note(at(9), 1);
         assert_eq!(stall.look(at(15), || None), Stalled::No);

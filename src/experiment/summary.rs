@@ -334,6 +334,7 @@ mod tests {
         processes_seen: None,
         samples_near_peak: None,
         is_least: false,
+        kernel_is_least: false,
         kernel_uncertain_bytes: None,
         page_cache_missing: None,
         peak_missing: None,

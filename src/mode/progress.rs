@@ -44,8 +44,8 @@ impl<'a> Progress<'a> {
 }
 
 /// Cuts `tasks` into stretches that take a few milliseconds each, so that whoever executes them looks at the clock
-/// between stretches only, whether a task takes a nanosecond or a minute.
-pub fn stretches(tasks: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+/// between stretches only, whether a task takes a nanosecond or a minute. None has more than `most`.
+pub fn stretches(tasks: Range<u64>, most: u64) -> impl Iterator<Item = Range<u64>> {
     const SHORT: u64 = 1_000_000;
     const LONG: u64 = 10_000_000;
 
@@ -55,7 +55,7 @@ pub fn stretches(tasks: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     std::iter::from_fn(move || {
         let now = clock::monotonic_nanoseconds();
         match last.map(|last| now - last) {
-            Some(took) if took < SHORT => length *= 2,
+            Some(took) if took < SHORT => length = (length * 2).min(most),
             Some(took) if took > LONG => length = (length / 2).max(1),
             _ => {}
         }
@@ -73,12 +73,13 @@ mod tests {
     #[test]
     fn stretches_cover_every_task_once() {
         let mut expected = 3;
-        for stretch in stretches(3..100_000) {
+        for stretch in stretches(3..100_000, u64::MAX) {
             assert_eq!(stretch.start, expected);
             assert!(stretch.end > stretch.start);
             expected = stretch.end;
         }
         assert_eq!(expected, 100_000);
-        assert_eq!(stretches(5..5).count(), 0);
+        assert_eq!(stretches(5..5, u64::MAX).count(), 0);
+        assert_eq!(stretches(0..1_000, 1).count(), 1_000);
     }
 }

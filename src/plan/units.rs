@@ -69,7 +69,7 @@ impl FromStr for Percent {
         match number.parse::<f64>() {
             Ok(value) if (0.0..=1.0).contains(&(value * unit)) => Ok(Self(value * unit)),
             Ok(value) if unit == 1.0 && (1.0..=100.0).contains(&value) => Err(format!(
-                "'{text}' would be {}%: expected a percentage from 0% to 100%, such as {value}%",
+                "'{text}' would be {:.0}%: expected a percentage from 0% to 100%, such as {value}%",
                 value * 100.0
             )),
             _ => Err(format!("'{text}' is not a percentage from 0% to 100%: expected such as 2%, or 0.02")),

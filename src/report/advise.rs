@@ -9,6 +9,7 @@ use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::sentence::{TASKS_FAILED, shared_machine};
 use super::style::{DIM, TITLE, paint, plain};
+use super::tables;
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::memory::Missing;
@@ -87,7 +88,7 @@ pub fn command(advice: &Advice) -> String {
 pub fn table(advice: &Advice) -> Grid {
     let mut grid = Grid::new(&["strategy", "time", "interval", "peak memory", "as fast as it"]);
     let Some(standing) = &advice.standing else { return grid };
-    grid.rows = advice.finalists().iter().map(|finalist| row(finalist, standing)).collect();
+    grid.rows = advice.finalists().iter().map(|finalist| row(advice, finalist, standing)).collect();
     grid.without_empty_columns()
 }
 
@@ -117,7 +118,7 @@ pub fn beaten_table(advice: &Advice) -> Grid {
                 Cell::new(seconds(own)),
                 Cell::new(times(factor)),
                 Cell::new(count(candidate.rounds as u64)),
-                Cell::dim(candidate.gave_up.map_or("no time in the finals", |reason| why(Some(reason)))),
+                Cell::dim(candidate.gave_up.map_or("for want of time", |reason| why(Some(reason)))),
             ]
         })
         .collect();
@@ -146,10 +147,20 @@ fn why(reason: Option<Reason>) -> &'static str {
         Some(Reason::MuchSlower) => "much slower",
         Some(Reason::Slower) => "slower",
         Some(Reason::NoTime) => "for want of time",
+        Some(Reason::NoPlace) => "four others as good",
     }
 }
 
-fn row(finalist: &Finalist, standing: &Standing) -> Vec<Cell> {
+/// The mark of a peak that is known to be a lower bound.
+fn least(advice: &Advice, strategy: &str) -> &'static str {
+    let is_least = |finals: &Document| {
+        let row = finals.strategies.iter().find(|row| row.name == strategy)?;
+        Some(tables::is_lower_bound(finals, row.memory.as_ref()?))
+    };
+    if advice.finals.as_ref().and_then(is_least) == Some(true) { "≥ " } else { "" }
+}
+
+fn row(advice: &Advice, finalist: &Finalist, standing: &Standing) -> Vec<Cell> {
     let Finalist { strategy, total_seconds: time, peak_bytes: memory } = finalist;
     let interval = time.and_then(|time| time.interval());
     let is_best = *strategy == standing.best;
@@ -167,7 +178,7 @@ fn row(finalist: &Finalist, standing: &Standing) -> Vec<Cell> {
         Cell::new(strategy).with(if is_best { Tone::Good } else { Tone::Plain }),
         or_dash(time.map(|time| seconds(time.median))),
         or_dash(interval.map(|(low, high)| seconds_range(low, high))),
-        or_dash(memory.map(|memory| bytes(memory.median as u64))),
+        or_dash(memory.map(|memory| format!("{}{}", least(advice, strategy), bytes(memory.median as u64)))),
         Cell::new(lead),
     ]
 }
@@ -203,8 +214,8 @@ pub fn legend(advice: &Advice) -> String {
         of.filter(|reason| reasons.contains(reason)).count()
     };
     let had: usize = advice.candidates.iter().map(|candidate| candidate.rounds).sum();
-    let mut names: Vec<&str> =
-        advice.candidates.iter().map(|candidate| candidate.strategy.as_str()).collect();
+    let tried = advice.candidates.iter().filter(|candidate| candidate.expected_seconds.is_some());
+    let mut names: Vec<&str> = tried.map(|candidate| candidate.strategy.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let in_rounds = names.iter().filter(|name| had_rounds(advice, name)).count();
@@ -221,6 +232,7 @@ pub fn legend(advice: &Advice) -> String {
         (gave_up(&[Reason::Capped, Reason::MuchSlower]), "in the first rounds"),
         (gave_up(&[Reason::Slower]), "later"),
         (gave_up(&[Reason::NoTime]), "for want of time"),
+        (gave_up(&[Reason::NoPlace]), "since four others were as good"),
     ] {
         notes.extend((number > 0).then(|| format!("{number} {what}")));
     }
@@ -300,7 +312,7 @@ pub fn answer(advice: &Advice) -> String {
         [] => String::new(),
         ties => format!(" Not distinguished from it: {}.", ties.join(", ")),
     };
-    let memory = memory(finals, best);
+    let memory = memory(finals, best, least(advice, &standing.best));
     let best = &standing.best;
     let begin = match standing.outcome {
         // Who is compared with nobody is no answer where others were not shown to be slower.
@@ -335,14 +347,15 @@ fn rounds(number: usize) -> String {
 }
 
 /// What the best needs of memory, or why that is not known.
-fn memory(finals: &Document, best: Option<&Finalist>) -> String {
+fn memory(finals: &Document, best: Option<&Finalist>, least: &str) -> String {
     let Some(best) = best else { return String::new() };
     if let Some(memory) = best.peak_bytes {
         let range = match memory.interval() {
             Some((low, high)) => format!("95 % interval {} to {}", bytes(low as u64), bytes(high as u64)),
             None => format!("in {}, too few for an interval", rounds(memory.rounds)),
         };
-        return format!(", and {} of memory at its peak ({range})", bytes(memory.median as u64));
+        let least = if least.is_empty() { "" } else { " at least" };
+        return format!(", and{least} {} of memory at its peak ({range})", bytes(memory.median as u64));
     }
     let row = finals.strategies.iter().find(|row| row.name == best.strategy);
     let missing = row.and_then(|row| row.memory.as_ref()).map(|memory| memory.reading.peak_missing);
@@ -361,6 +374,9 @@ fn not_compared(open: &Open<'_>) -> String {
         [] => String::new(),
         near => format!(" Not in the finals, though not shown to be slower: {}.", near.join(", ")),
     };
+    if !open.as_good.is_empty() {
+        text += &format!(" In the search as good, but for four others: {}.", open.as_good.join(", "));
+    }
     if open.far > 0 {
         text += &format!(
             " {} {} took more than {NEAR} times as long as the fastest, in too few rounds to be sure.",
@@ -390,6 +406,8 @@ fn not_compared(open: &Open<'_>) -> String {
 /// Those who were neither shown to be slower nor came into the finals, by their last race each.
 #[derive(Default)]
 struct Open<'a> {
+    /// Those that four others were as fast as, so that there was no place for them.
+    as_good: Vec<&'a str>,
     /// Those that took hardly longer than the fastest of that race.
     near: Vec<&'a str>,
     /// How many took longer.
@@ -408,11 +426,21 @@ impl<'a> Open<'a> {
             let own = median_in_race(advice, race, name);
             let candidate = advice.candidates.iter().rfind(|candidate| candidate.strategy == name);
             match (own, candidate) {
+                (_, Some(candidate)) if candidate.gave_up == Some(Reason::NoPlace) => open.as_good.push(name),
                 (Some(own), _) if own > NEAR * fastest => open.far += 1,
                 (None, Some(candidate)) if !had_rounds(advice, name) => match candidate.expected_seconds {
-                    // Where nobody had a round in that race there is nothing to compare with.
-                    Some(expected) if fastest.is_finite() => open.never.push(expected / fastest),
-                    _ => open.untried += 1,
+                    Some(expected) => {
+                        // Where nobody had a round in that race there is nothing to compare with but what was expected of others.
+                        let of_race = advice.candidates.iter().filter(|other| other.race == race);
+                        let expected_of = of_race.filter_map(|other| other.expected_seconds);
+                        let least = if fastest.is_finite() {
+                            fastest
+                        } else {
+                            expected_of.fold(f64::INFINITY, f64::min)
+                        };
+                        open.never.push(expected / least);
+                    }
+                    None => open.untried += 1,
                 },
                 _ => open.near.push(name),
             }
@@ -429,13 +457,15 @@ impl<'a> Open<'a> {
     /// Whether somebody else may well be better than `best` who does it in another way: by another mode or engine.
     fn may_be_another_way(&self, best: &str) -> bool {
         let way = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
-        self.near.iter().any(|name| way(name) != way(best))
-            || self.promised().0 < 1.0 / NEAR
-            || self.untried > 0
+        self.near.iter().any(|name| way(name) != way(best)) || self.promised().0 < 1.0 / NEAR
     }
 
     fn is_empty(&self) -> bool {
-        self.near.is_empty() && self.far == 0 && self.never.is_empty() && self.untried == 0
+        self.as_good.is_empty()
+            && self.near.is_empty()
+            && self.far == 0
+            && self.never.is_empty()
+            && self.untried == 0
     }
 }
 
@@ -449,7 +479,8 @@ fn left_open<'a>(advice: &'a Advice, finals: &Document) -> Vec<(&'a str, usize)>
         last.insert(&candidate.strategy, (place, candidate.gave_up));
     }
     let is_open = |name: &str, gave_up: Option<Reason>| {
-        matches!(gave_up, None | Some(Reason::NoTime)) && finals.strategies.iter().all(|row| row.name != name)
+        matches!(gave_up, None | Some(Reason::NoTime | Reason::NoPlace))
+            && finals.strategies.iter().all(|row| row.name != name)
     };
     let mut open: Vec<(usize, &str)> = last
         .into_iter()

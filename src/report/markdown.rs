@@ -82,7 +82,7 @@ fn of_advice(of: &Advice) -> String {
     pages.0.push(format!("**{}**", escaped(&advise::answer(of))));
     if of.finals.is_some() {
         pages.table(&advise::table(of), Some(&advise::legend(of)));
-        pages.0.push("The finals again:".into());
+        pages.0.push("To see it again:".into());
         pages.0.push(indented(&advise::command(of)));
     }
     pages.0.push("Everybody that was looked at:".into());

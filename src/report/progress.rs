@@ -60,8 +60,8 @@ impl Observer for Progress {
                 return self.tell_estimate(run_seconds, is_upper_bound);
             }
             Event::AllFailed { tasks, first } => return self.tell_that_all_failed(tasks, first),
-            Event::Stalled { strategy, waited, doing } => {
-                return self.tell_of_a_stall(strategy, waited, doing);
+            Event::Stalled { strategy, waited, doing, would_end } => {
+                return self.tell_of_a_stall(strategy, waited, doing, would_end);
             }
             _ => {}
         }
@@ -147,14 +147,15 @@ impl Progress {
         self.tell(format_args!("{all} ({first}), and the run goes on: Ctrl-C ends it"));
     }
 
-    fn tell_of_a_stall(&self, strategy: &str, waited: Duration, doing: Option<&str>) {
+    fn tell_of_a_stall(&self, strategy: &str, waited: Duration, doing: Option<&str>, would_end: bool) {
         if self.quiet {
             return;
         }
         let doing = doing.map_or_else(String::new, |doing| format!(", {doing}"));
         let waited = seconds(waited.as_secs_f64());
+        let timeout = if would_end { "; --timeout 30s would end such a task" } else { "" };
         self.tell(format_args!(
-            "{strategy}: no task was done for {waited}{doing}. Ctrl-C ends the run; --timeout 30s would end such a task"
+            "{strategy}: no task was done for {waited}{doing}. Ctrl-C ends the run{timeout}"
         ));
     }
 

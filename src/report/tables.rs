@@ -254,6 +254,9 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(|memory| memory.reading.is_least) {
         reasons.push(LEAST_LEGEND);
     }
+    if rows().any(|memory| memory.reading.kernel_is_least) {
+        reasons.push(KERNEL_IS_LEAST_LEGEND);
+    }
     if rows().any(has_parts_beside_the_peak) {
         reasons.push(BESIDE_THE_PEAK_LEGEND);
     }
@@ -290,7 +293,12 @@ fn is_sampled_account(memory: &Memory) -> bool {
 }
 
 /// Why a figure of PSS is a lower bound.
-const LEAST_LEGEND: &str = "≥: fewer than three looks in a row, 5 ms apart or more, found as much, or one found more, or the kernel took more than so many need";
+const LEAST_LEGEND: &str =
+    "≥: fewer than three looks in a row, 5 ms apart or more, found as much, or one found more";
+
+/// Why one of the kernel is.
+const KERNEL_IS_LEAST_LEGEND: &str =
+    "≥ kernel: it took more than so many processes need, and how much of that is theirs is not known";
 
 /// Whether user and kernel, which are of one look, are noticeably less than the peak.
 fn has_parts_beside_the_peak(memory: &Memory) -> bool {
@@ -333,6 +341,21 @@ const SPEAK_FOR_ALL_LEGEND: &str =
 fn has_more_than_pages(document: &Document) -> bool {
     let WorkloadSpec { kind, io, .. } = &document.plan.workload;
     kind.is_program() || *io == Io::Echo
+}
+
+/// Whether some of what a row's tasks have may be in nothing that was looked at.
+fn leaves_out(document: &Document, memory: &Memory) -> bool {
+    memory.method.is_sampled() && has_more_than_pages(document)
+}
+
+/// Whether a peak is known to be no more than a lower bound.
+pub fn is_lower_bound(document: &Document, memory: &Memory) -> bool {
+    let reading = &memory.reading;
+    // PSS leaves out what the kernel needs, and whoever looks at processes what is in none of them.
+    memory.method == Method::Pss
+        || reading.is_least
+        || reading.kernel_is_least
+        || leaves_out(document, memory)
 }
 
 /// What is in no process's pages.
@@ -386,16 +409,15 @@ fn memory_row(document: &Document, name: &str, memory: &Memory, with_page_cache:
     };
     let has_most_of_kernel = has_most_of_kernel(memory);
     let is_least = reading.is_least;
-    // PSS leaves out what the kernel needs, and whoever looks at processes what is in none of them.
-    let is_more = memory.method.is_sampled() && has_more_than_pages(document);
-    let least = (is_least || is_more || memory.method == Method::Pss).then_some("≥");
+    let least = is_lower_bound(document, memory).then_some("≥");
+    let least_of_kernel = is_least || reading.kernel_is_least || leaves_out(document, memory);
     let mut row = vec![
         Cell::new(name),
         Cell::new(count(memory.peak_alive)),
         marked(least, reading.peak_bytes),
         marked((is_least || has_most_of_kernel).then_some("≥"), reading.user_bytes),
         marked(
-            if has_most_of_kernel { Some("≤") } else { (is_least || is_more).then_some("≥") },
+            if has_most_of_kernel { Some("≤") } else { least_of_kernel.then_some("≥") },
             reading.kernel_bytes,
         ),
     ];

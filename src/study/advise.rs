@@ -84,6 +84,8 @@ pub enum Reason {
     Slower,
     /// Since there was no time for all.
     NoTime,
+    /// Not in a race, but after it: so many others were as fast that there was no place for him in what came next.
+    NoPlace,
 }
 
 /// Somebody who wants to be in a race.

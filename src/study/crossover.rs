@@ -17,7 +17,7 @@
 //! inequality it ever exceeds 100 in at most 1 % of cases if there is nothing to be found, half of those on the wrong side
 //! (Shafer & Vovk 2019; Howard et al., Ann. Stat. 2021). All of eleven rounds on one side are enough, and so are three that
 //! differ by more than a factor of [`CLEAR`]. Rounds that follow each other are not independent where a machine is busy for a moment:
-//! who was told by so few of them at an end of a crossing is asked again when all else is known, and only if they differ as clearly
+//! who was told by so few of them at an end of a crossing, or of the range, is asked again when all else is known, and only if they differ as clearly
 //! then does that stand. A crossing lies outside its interval only if a point was told wrongly; the
 //! simulations below measure how often that is.
 
@@ -222,7 +222,9 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
                 None => crossings.push(change),
             }
         }
-        let ends = crossings.iter().flat_map(|change| [change.low, change.high]);
+        // That there is none rests on both ends of the range.
+        let of_range = [0, last].map(|at| rules.grid[at]);
+        let ends = crossings.iter().flat_map(|change| [change.low, change.high]).chain(of_range);
         if !search.confirm(&ends.collect::<Vec<f64>>())? {
             break;
         }
@@ -340,12 +342,14 @@ impl<M: Measure> Search<'_, M> {
             self.confirmed.push(*value);
             let measured = self.measure.rounds(*value, CLEAR_ROUNDS)?;
             self.out_of_time |= measured.ended == Some(Ended::OutOfTime);
-            let is_complete = measured.rounds.len() == CLEAR_ROUNDS;
+            if measured.ended == Some(Ended::TooLong) {
+                self.too_long.push(*value);
+            }
             let point = &mut self.points[at];
             point.rounds.extend(measured.rounds);
             if measured.ended == Some(Ended::TasksFailed) {
                 point.faster = Faster::Failed;
-            } else if is_complete {
+            } else {
                 point.faster = judge(&point.rounds);
                 if point.faster == Faster::NotDistinguished {
                     self.look(*value, self.rules.most_rounds.max(had + CLEAR_ROUNDS))?;

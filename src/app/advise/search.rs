@@ -75,10 +75,8 @@ pub struct Racer {
 
 /// Why there are no finalists.
 pub enum Ended {
-    /// The time was up before a few tasks of all strategies had been tried.
+    /// The time was up before a few tasks of a single strategy had been tried.
     OutOfTime {
-        /// Of so many they had.
-        tried: usize,
         /// So many there are.
         of: usize,
         /// What should be enough, in seconds, to try them all and race.
@@ -146,7 +144,7 @@ impl Search {
         for _ in 1..MOST_RACES {
             let near =
                 leaders.iter().take(2).flat_map(|racer| candidates::near(&racer.row, plan, cores)).collect();
-            leaders.truncate(MOST_FINALISTS);
+            self.keep_the_first(&mut leaders);
             let near = self.runnable(near)?;
             if near.is_empty() || !self.has_time_for(leaders.len() + near.len(), &leaders) {
                 break;
@@ -157,8 +155,32 @@ impl Search {
                 racers => leaders = racers?,
             }
         }
-        leaders.truncate(MOST_FINALISTS);
+        self.keep_the_first(&mut leaders);
         Ok(self.as_time_allows(leaders))
+    }
+
+    /// As many of `leaders` as may be in the finals; of the others it is noted that they were as good.
+    fn keep_the_first(&mut self, leaders: &mut Vec<Racer>) {
+        for left in leaders.drain(MOST_FINALISTS.min(leaders.len())..) {
+            let last = self.candidates.iter_mut().rfind(|candidate| candidate.strategy == left.name);
+            if let Some(candidate) = last.filter(|candidate| candidate.gave_up.is_none()) {
+                candidate.gave_up = Some(Reason::NoPlace);
+            }
+        }
+    }
+
+    /// Whether `racer` had a round in any race.
+    fn had_round(&self, racer: &Racer) -> bool {
+        self.candidates.iter().any(|candidate| candidate.strategy == racer.name && candidate.rounds > 0)
+    }
+
+    /// The one to compare with, of two that are not in the finals: rounds say more than a few tasks do.
+    fn nearer(&self, one: Option<Racer>, other: Option<Racer>) -> Option<Racer> {
+        let rank = |racer: &Racer| (!self.had_round(racer), racer.seconds);
+        one.into_iter().chain(other).min_by(|a, b| {
+            let ((a, of_a), (b, of_b)) = (rank(a), rank(b));
+            a.cmp(&b).then(of_a.total_cmp(&of_b))
+        })
     }
 
     /// Whether another race of so many is worth while, who take as long as the best of `leaders`.
@@ -171,16 +193,13 @@ impl Search {
     /// The time limit, in seconds, with which those who were to be in the finals should have as many rounds as it takes.
     pub fn enough(&self, finalists: &[Racer]) -> f64 {
         let one_of_each: f64 = finalists.iter().map(|racer| racer.seconds).sum();
-        LEAST_FINAL_ROUNDS as f64 * self.cost * one_of_each / (FINALS_OVER - RACES_OVER[0])
+        LEAST_FINAL_ROUNDS as f64 * self.cost * one_of_each / (FINALS_OVER - RACES_OVER[1])
     }
 
     /// Who is to be run again to see the answer: `finalists`, and where there is only one, the fastest that had a round of those
     /// that were given up, so that there is something to compare it with.
     pub fn to_see_again(&self, finalists: &[Racer]) -> Vec<Racer> {
-        let had_round = |racer: &&Racer| {
-            self.candidates.iter().any(|candidate| candidate.strategy == racer.name && candidate.rounds > 0)
-        };
-        let next = self.next.as_ref().filter(|_| finalists.len() == 1).filter(had_round);
+        let next = self.next.as_ref().filter(|next| finalists.len() == 1 && self.had_round(next));
         finalists.iter().chain(next).cloned().collect()
     }
 
@@ -193,8 +212,8 @@ impl Search {
             rounds as f64 * cost * one_of_each <= left
         };
         while finalists.len() > 1 && !fits(LEAST_FINAL_ROUNDS, &mut finalists.iter()) {
-            // The last of them is the nearest.
-            self.next = finalists.pop();
+            let (popped, next) = (finalists.pop(), self.next.take());
+            self.next = self.nearer(popped, next);
         }
         if let ([only], Some(next)) = (finalists.as_slice(), &self.next)
             && fits(MIN_ROUNDS + 1, &mut [only, next].into_iter())
@@ -212,11 +231,7 @@ impl Search {
             match self.bench.check(self.draft_of(vec![row.clone()])) {
                 Ok(checked) => {
                     let Some(strategy) = checked.plan().strategies.first().cloned() else { continue };
-                    let same = |other: &crate::engine::Strategy| {
-                        (other.engine, other.mode, &other.settings)
-                            == (strategy.engine, strategy.mode, &strategy.settings)
-                    };
-                    if !self.known.iter().any(same) {
+                    if !self.known.iter().any(|other| other.does_as(&strategy)) {
                         self.known.push(strategy);
                         kept.push(row);
                     }
@@ -272,10 +287,9 @@ impl Search {
                 const OF_GETTING_READY: f64 = 0.2;
                 let trying = begun.elapsed().as_secs_f64();
                 let before = self.started.elapsed().as_secs_f64() - trying;
-                let tried = rounds.len();
-                let of_each = (trying / (tried as f64 + 0.5)).max(OF_GETTING_READY * before);
+                let of_each = (2.0 * trying).max(OF_GETTING_READY * before);
                 let enough = (before + of_each * rows.len() as f64) / TRIED_BY;
-                return Err(Ended::OutOfTime { tried, of: rows.len(), enough });
+                return Err(Ended::OutOfTime { of: rows.len(), enough });
             }
             Err(TriedOnly(rounds)) => rounds,
         };
@@ -320,15 +334,11 @@ impl Search {
         let known = (0..runners.len()).filter(was_known);
         let mut racers: Vec<Racer> = alive(&runners).into_iter().chain(known).map(racer).collect();
         // What was measured comes before what a few tasks promise.
-        let had_round = |racer: &Racer| {
-            self.candidates.iter().any(|candidate| candidate.strategy == racer.name && candidate.rounds > 0)
-        };
-        racers.sort_by(|a, b| had_round(b).cmp(&had_round(a)).then(a.seconds.total_cmp(&b.seconds)));
-        let given_up = fastest_given_up(&runners).map(racer);
-        let both = self.next.take().into_iter().chain(given_up);
-        self.next = both
-            .filter(|next| racers.iter().all(|racer| racer.name != next.name))
-            .min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        racers
+            .sort_by(|a, b| self.had_round(b).cmp(&self.had_round(a)).then(a.seconds.total_cmp(&b.seconds)));
+        let is_out = |next: &Racer| racers.iter().all(|racer| racer.name != next.name);
+        let (before, given_up) = (self.next.take(), fastest_given_up(&runners).map(racer));
+        self.next = self.nearer(before.filter(is_out), given_up.filter(is_out));
         for (name, runner) in zip(&names, &runners).filter(|(_, runner)| !runner.rounds.is_empty()) {
             self.medians.insert(name.clone(), runner.typical_seconds());
         }

@@ -258,6 +258,7 @@ impl Cgroup {
             peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
             samples_near_peak: None,
             is_least: false,
+            kernel_is_least: false,
             kernel_uncertain_bytes: None,
             kernel_missing: kernel.err(),
         }

@@ -121,7 +121,7 @@ impl Sampler {
             kernel_bytes: told.kernel.ok(),
             kernel_missing: told.kernel.err(),
             kernel_uncertain_bytes: Some(told.off),
-            is_least: reading.is_least || told.is_least,
+            kernel_is_least: told.is_least,
             ..reading
         }
     }

@@ -132,6 +132,10 @@ pub struct MemoryReading {
     /// Whether there may have been more: fewer than three samples in a row found as much, or one found more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_least: bool,
+    /// Whether the kernel may have held more for it: its structures have grown by more than processes and threads need, as those of sockets
+    /// do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kernel_is_least: bool,
     /// By how much the kernel's share may be off: of its own structures only that of the whole machine is known, and others' are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_uncertain_bytes: Option<u64>,

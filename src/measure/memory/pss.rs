@@ -121,8 +121,8 @@ impl Row {
 pub(super) struct Sampler {
     runner: Option<u64>,
     /// Of rows that have ended those that say the most, by how many processes they found beside the runner. Which of them speak for the
-    /// peak is known only when it is known how many were alive then: some that have just begun to share may seem to have more than
-    /// all of them later.
+    /// peak is known only when it is known how many were alive then: in a single look some that have just begun to share may seem to have
+    /// more than all of them later. Three in a row are taken for the truth.
     rows: BTreeMap<u64, Row>,
     /// The row that the last look is in.
     current: Option<Row>,
@@ -237,6 +237,7 @@ impl Sampler {
             processes_seen: highest.map(|highest| highest.others),
             samples_near_peak: found.map(|(row, _)| row.looks),
             is_least: found.is_some_and(|(row, has_more)| has_more || !row.is_lasting()),
+            kernel_is_least: false,
             kernel_uncertain_bytes: None,
             peak_missing: bytes.is_none().then_some(missing),
             kernel_missing: Some(Missing::NotInPss),

@@ -51,7 +51,7 @@ fn lines(sweep: &Sweep, variable: &Variable) -> Grid {
         let standing = cell.and_then(|cell| cell.standing.as_ref());
         let known = standing.filter(|standing| standing.outcome == Outcome::Best);
         let lead = known.and_then(Standing::lead);
-        Cell::dim(lead.map_or_else(|| "—  ".into(), |lead| format!("{}  ", factor(lead))))
+        Cell::dim(lead.map_or_else(String::new, |lead| format!("{}  ", factor(lead))))
     });
     if outcomes(sweep).contains(&Outcome::Best) {
         rows.push(std::iter::once(Cell::dim("lead")).chain(leads).collect());
@@ -156,8 +156,10 @@ pub fn decision(sweep: &Sweep, cell: Option<&sweep::Cell>, letters: &[char]) -> 
     let best = place(&standing.best);
     match standing.outcome {
         Outcome::Failed => Cell::dim("!"),
-        // Of a cell that was cut short: whoever ran alone is compared with nobody.
-        Outcome::Alone if sweep.strategies.len() > 1 => Cell::dim("—"),
+        // Whoever ran alone before the end came is compared with nobody.
+        Outcome::Alone if sweep.strategies.len() > 1 && cell.is_some_and(|cell| !cell.is_done()) => {
+            Cell::dim("—")
+        }
         Outcome::Alone => Cell::dim(letter(best).to_string()),
         Outcome::TooFewRounds => Cell::dim(format!("{}*", letter(best))),
         Outcome::NotDistinguished => {

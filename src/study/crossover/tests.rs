@@ -143,6 +143,30 @@ fn a_machine_that_is_busy_for_several_rounds_does_not_decide() {
     assert!(share >= 0.95, "{share}");
 }
 
+/// Where one who was told by three rounds is told otherwise by the next, and there is no time for more, nobody is told.
+#[test]
+fn what_the_last_rounds_contradict_is_not_told() {
+    struct Changes(usize);
+    impl Measure for Changes {
+        type Error = Infallible;
+
+        fn rounds(&mut self, value: f64, wanted: usize) -> Result<Measured, Infallible> {
+            self.0 += wanted;
+            // Both ends and a grid between them were told; then the first end is asked again.
+            let is_again = value == 1e-3 && self.0 > 3;
+            let ratio = if value < 0.1 && !is_again { -1.0 } else { 1.0 };
+            let rounds = if is_again { 1 } else { wanted };
+            let ended = is_again.then_some(Ended::OutOfTime);
+            Ok(Measured { rounds: vec![ratio; rounds], ended })
+        }
+    }
+    let found = find(&mut Changes(0), &rules(1e-3, 1.0)).unwrap();
+    let first = found.points.first().unwrap();
+    assert_eq!((first.value, first.rounds.len(), first.faster), (1e-3, 4, Faster::TooFewRounds));
+    assert!(found.out_of_time);
+    assert_eq!(found.crossings.len(), 1, "the others are told as before");
+}
+
 #[test]
 fn a_steep_crossing_is_found_as_narrowly_as_asked_for() {
     let (_, width) = coverage(1.0, 0.02, None, 100);
