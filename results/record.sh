@@ -18,7 +18,9 @@ folder=$(cd "$folder" && pwd)
 cargo build --release
 procbench=${CARGO_TARGET_DIR:-target}/release/procbench
 
+all=
 if [ $# -eq 0 ]; then
+    all=yes
     set -- $(cd bench-configs && ls -- *.toml | sed 's/\.toml$//') claims sweep crossover advise
 fi
 
@@ -104,7 +106,7 @@ if grep -q '^flags.* hypervisor' /proc/cpuinfo; then kind='virtual machine'; fi
         command="\`procbench --config bench-configs/$name.toml --json $name.json\`"
         if [ -f "$folder/$name.json" ]; then
             echo "| $name | [$name.txt]($name.txt) | [$name.json]($name.json) | $command |"
-        else
+        elif [ -n "$all" ]; then
             echo "| $name | not run | | $command |"
         fi
     done
