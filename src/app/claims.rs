@@ -24,8 +24,12 @@ pub fn run(typed: &Claims) -> Result<i32, Failure> {
 
 fn wanted(typed: &Claims) -> Result<Wanted, Failure> {
     let is_named = |name: &str| typed.names.is_empty() || typed.names.iter().any(|named| named.name == name);
-    let mut engines = typed.engine.clone();
-    engines.dedup();
+    let mut engines: Vec<Engine> = Vec::new();
+    for engine in &typed.engine {
+        if !engines.contains(engine) {
+            engines.push(*engine);
+        }
+    }
     if let Some(tool) = engines.iter().find(|engine| engine.is_tool()) {
         return Err(usage(format!(
             "the claims are not about {}: expected native, python or both",

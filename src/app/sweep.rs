@@ -23,8 +23,10 @@ use crate::{exit, report};
 /// Runs what was typed, cell by cell; shows it and keeps it after each of them.
 pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let before = typed.resume.as_deref().map(resume::read).transpose()?;
-    let again =
-        before.as_ref().filter(|_| resume::is_alone()).map(|before| resume::typed_before(before, typed));
+    let again = before
+        .as_ref()
+        .filter(|_| resume::typed_besides().is_empty())
+        .map(|before| resume::typed_before(before, typed));
     let again = again.transpose()?;
     // What was typed then may name files from the folder that it was typed in.
     let of_then = |failure: Failure| match &again {
@@ -114,10 +116,11 @@ fn variables(typed: &Typed, spec: &Draft) -> Result<Vec<Variable>, Failure> {
         }
     }
     if variables.is_empty() && typed.resume.is_some() {
-        return Err(usage(
-            "what varies? Beside --resume, expected either nothing that says which sweep it is, to go on with that one, or all \
-             of it, --vary too",
-        ));
+        return Err(usage(format!(
+            "what varies? Beside --resume there is {}: expected either nothing that says which sweep it is, to go on with that \
+             one, or all of it, --vary too",
+            resume::typed_besides().join(" and ")
+        )));
     }
     if variables.is_empty() {
         return Err(usage(

@@ -263,7 +263,7 @@ fn converse(
     let mut bystander = None;
     let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
     let (mut started, mut forks_before, mut report) = (Instant::now(), None, None);
-    let mut has_gone = false;
+    let (mut has_gone, mut is_over) = (false, false);
     // By then a runner that goes on has looked after its tasks itself, and said something.
     let longest_silence =
         request.workload.any_timeout().map(|timeout| timeout.saturating_add(LONGEST_SILENCE));
@@ -316,7 +316,10 @@ fn converse(
             }
             Heard::Message(Message::Progress { tasks_done, alive }) => listener.progress(tasks_done, alive),
             Heard::Message(Message::Report(of_round)) => report = Some(*of_round),
-            Heard::Message(Message::Over) => bystander.iter().for_each(Bystander::leave),
+            Heard::Message(Message::Over) => {
+                is_over = true;
+                bystander.iter().for_each(Bystander::leave);
+            }
             Heard::Message(Message::Violation { message }) => {
                 return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
             }
@@ -338,7 +341,8 @@ fn converse(
                 });
             }
         }
-        if let Some(gauge) = gauge {
+        // What the runner has when it looks through the results is not of the round.
+        if let Some(gauge) = gauge.as_mut().filter(|_| !is_over) {
             gauge.sample(runner.pid());
         }
     }

@@ -283,7 +283,9 @@ fn per_alive(
     // Where no more was found than the runner has without them, they cannot be told from it.
     let rest = peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0);
     let rest = rest.ok_or(PerAliveMissing::NoMore)?;
-    let each = rest.checked_div(peak_alive).ok_or(PerAliveMissing::NoMore)?;
+    // A look that speaks for all may have missed some.
+    let alive = reading.processes_seen.map_or(peak_alive, |seen| seen.min(peak_alive));
+    let each = rest.checked_div(alive.max(1)).filter(|_| peak_alive > 0).ok_or(PerAliveMissing::NoMore)?;
     if passed_on as f64 > MOST_OF_PARENT * rest as f64 {
         return Err(PerAliveMissing::OfParent);
     }

@@ -134,7 +134,8 @@ pub fn summary(report: &ClaimsReport) -> String {
     let mut text = counted.collect::<Vec<_>>().join(" · ");
     text += &format!(" (on {cores} core{plural}{quick}, in {}", seconds(report.elapsed_seconds));
     if let Some(python) = documents(report).find_map(|document| document.environment.python.as_ref()) {
-        text += &format!("; Python: {} {}", python.implementation, python.version);
+        let (implementation, version) = (&python.implementation, &python.version);
+        text += &format!("; Python: {implementation} {version}, start={}", python.default_start.name());
     }
     text += ")";
     let few = "Of what the articles say of many tasks, few are a hint: without --quick there are as many as it takes.";

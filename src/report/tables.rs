@@ -6,7 +6,7 @@ use crate::document::{
     Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, SpeedUp, StrategyResult, StrategySummary,
 };
 use crate::measure::environment::Quota;
-use crate::measure::memory::{MemoryReading, Method, PeakFrom};
+use crate::measure::memory::{MemoryReading, Method, Missing, PeakFrom};
 use crate::mode::Mode;
 use crate::stats::Verdict;
 use crate::workload::{Io, Kind, WorkloadSpec};
@@ -263,6 +263,13 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if rows().any(has_most_of_kernel) {
         reasons.push(MOST_OF_KERNEL_LEGEND);
     }
+    let reckoned: Vec<String> = document
+        .strategies
+        .iter()
+        .filter_map(|row| uncertain_kernel(&row.name, row.memory.as_ref()?))
+        .collect();
+    let off = format!("kernel by meminfo is reckoned, and may be off by: {}", reckoned.join(", "));
+    reasons.extend((!reckoned.is_empty()).then_some(off.as_str()));
     let ranges =
         document.strategies.iter().filter_map(|row| peaks_of_rounds(&row.name, row.memory.as_ref()?));
     let ranges: Vec<String> = ranges.collect();
@@ -293,8 +300,7 @@ fn is_sampled_account(memory: &Memory) -> bool {
 }
 
 /// Why a figure of PSS is a lower bound.
-const LEAST_LEGEND: &str =
-    "≥: fewer than three looks in a row, 5 ms apart or more, found as much, or one found more";
+const LEAST_LEGEND: &str = "≥: fewer than three looks in a row, 5 ms apart or more, found as much, or one found more, or some processes were not there";
 
 /// Why one of the kernel is.
 const KERNEL_IS_LEAST_LEGEND: &str =
@@ -320,6 +326,14 @@ fn has_most_of_kernel(memory: &Memory) -> bool {
 /// Why user and kernel may not be what there was at the peak.
 const MOST_OF_KERNEL_LEGEND: &str =
     "≤ the most that the kernel had at any time; ≥ what is left of the peak: nobody saw the peak itself";
+
+/// By how much the kernel's share of a strategy may be off, where that is noticeable beside its peak.
+fn uncertain_kernel(name: &str, memory: &Memory) -> Option<String> {
+    const NOTICEABLE: f64 = 0.05;
+    let MemoryReading { peak_bytes, kernel_bytes, kernel_uncertain_bytes: off, .. } = memory.reading;
+    let (off, peak) = (off?, peak_bytes.filter(|_| kernel_bytes.is_some())?);
+    (off as f64 > NOTICEABLE * peak as f64).then(|| format!("{name} {}", bytes(off)))
+}
 
 /// Between what the peaks of a strategy's rounds lie, where that is far.
 fn peaks_of_rounds(name: &str, memory: &Memory) -> Option<String> {
@@ -351,11 +365,11 @@ fn leaves_out(document: &Document, memory: &Memory) -> bool {
 /// Whether a peak is known to be no more than a lower bound.
 pub fn is_lower_bound(document: &Document, memory: &Memory) -> bool {
     let reading = &memory.reading;
-    // PSS leaves out what the kernel needs, and whoever looks at processes what is in none of them.
-    memory.method == Method::Pss
-        || reading.is_least
-        || reading.kernel_is_least
-        || leaves_out(document, memory)
+    // PSS leaves out what the kernel needs, as an account does that is not told of it; and whoever looks at processes leaves out what is in
+    // none of them.
+    let has_no_kernel =
+        memory.method == Method::Pss || reading.kernel_missing == Some(Missing::KernelDoesNotTell);
+    has_no_kernel || reading.is_least || reading.kernel_is_least || leaves_out(document, memory)
 }
 
 /// What is in no process's pages.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::parser::ValueSource;
-use clap::{CommandFactory, Parser};
+use clap::{Arg, CommandFactory, Parser};
 use serde_json::{Value as Json, to_value};
 
 use super::check;
@@ -24,17 +24,18 @@ pub fn read(path: &Path) -> Result<Sweep, Failure> {
     saved::parse(&text, path, Kind::Sweep).map_err(usage)
 }
 
-/// Whether nothing but `--resume` was typed that says which sweep it is.
-pub fn is_alone() -> bool {
+/// What was typed beside `--resume` that says which sweep it is, as flags.
+pub fn typed_besides() -> Vec<String> {
     const OF_THIS_TIME: [&str; 8] =
         ["resume", "total_time", "json", "csv", "markdown", "html", "quiet", "dry_run"];
     let command = Cli::command();
-    let Ok(matches) = command.clone().try_get_matches() else { return false };
-    let Some(("sweep", typed)) = matches.subcommand() else { return false };
-    let Some(verb) = command.find_subcommand("sweep") else { return false };
-    let mut others =
-        verb.get_arguments().map(|of| of.get_id().as_str()).filter(|id| !OF_THIS_TIME.contains(id));
-    !others.any(|id| typed.value_source(id) == Some(ValueSource::CommandLine))
+    let Ok(matches) = command.clone().try_get_matches() else { return Vec::new() };
+    let Some(("sweep", typed)) = matches.subcommand() else { return Vec::new() };
+    let Some(verb) = command.find_subcommand("sweep") else { return Vec::new() };
+    let others = verb.get_arguments().filter(|of| !OF_THIS_TIME.contains(&of.get_id().as_str()));
+    let is_typed = |of: &&Arg| typed.value_source(of.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let flag = |of: &Arg| of.get_long().map_or_else(|| "a command".to_owned(), |long| format!("--{long}"));
+    others.filter(is_typed).map(flag).collect()
 }
 
 /// What was typed when the sweep `before` was begun, with where to go on.

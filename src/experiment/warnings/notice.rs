@@ -435,8 +435,8 @@ impl fmt::Display for Notice<'_> {
                     .collect();
                 let why = match sampled {
                     true => {
-                        "others took or gave back memory meanwhile. Stop them, or have it measured in a cgroup (as root, or with one \
-                         delegated)"
+                        "looks 5 ms apart or more saw it at other moments. Give it longer tasks, or have it measured in a cgroup (as root, or \
+                         with one delegated)"
                     }
                     false => {
                         "the kernel takes back what ended processes had a little later, and had kept more of it at one time than at \

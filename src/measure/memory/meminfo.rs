@@ -53,7 +53,12 @@ impl Sampler {
     /// One that has not looked yet.
     pub(super) fn open(alike: bool) -> io::Result<Self> {
         let before = structures().ok_or_else(unreadable)?;
-        Ok(Self { processes: pss::Sampler::of(alike), before, noise: 0, of_runner: 0 })
+        Ok(Self {
+            processes: pss::Sampler::new(pss::Of { alike, kernel: true }),
+            before,
+            noise: 0,
+            of_runner: 0,
+        })
     }
 
     /// Looks at what the kernel holds before the runner is started, and by how much that changes.

@@ -129,7 +129,7 @@ pub struct MemoryReading {
     /// How many samples in a row found as much, but for a fiftieth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_near_peak: Option<u64>,
-    /// Whether there may have been more: fewer than three samples in a row found as much, or one found more.
+    /// Whether there may have been more: fewer than three samples in a row found as much, or one found more, or not quite all were there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_least: bool,
     /// Whether the kernel may have held more for it: its structures have grown by more than processes and threads need, as those of sockets
@@ -272,7 +272,7 @@ impl Gauge {
     /// Why a gauge that was asked for by name cannot be had.
     pub fn open(choice: Choice, folder: Option<PathBuf>, alike: bool) -> io::Result<Self> {
         let meminfo = || meminfo::Sampler::open(alike).map(|sampler| Layer::Meminfo(Box::new(sampler)));
-        let pss = || Layer::Pss(Box::new(pss::Sampler::of(alike)));
+        let pss = || Layer::Pss(Box::new(pss::Sampler::new(pss::Of { alike, kernel: false })));
         let mut processes_started = 0;
         let cgroup = || {
             let folder =

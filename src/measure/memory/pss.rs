@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use procfs::ProcError;
 use procfs::process::Process;
 
-use super::{MemoryReading, Missing, PeakFrom, SEEN};
+use super::{LEAST_FOR_STRUCTURES, MemoryReading, Missing, PeakFrom, SEEN};
 use crate::measure::kernel::processes_of_round;
 use crate::seed::Rng;
 
@@ -51,6 +51,14 @@ pub(super) struct Sum {
     pub(super) threads: u64,
 }
 
+impl Sum {
+    /// What they are weighed by against others: with what the kernel holds for them at the least, where that is part of the peak.
+    fn weight(&self, with_kernel: bool) -> u64 {
+        let kernel = self.tables_and_stacks + self.threads * LEAST_FOR_STRUCTURES;
+        self.bytes + if with_kernel { kernel } else { 0 }
+    }
+}
+
 /// Whether to have seen `seen` alive is to have seen a round of which `peak_alive` were alive at once.
 pub fn speak_for(seen: u64, peak_alive: u64) -> bool {
     seen as f64 >= SEEN * peak_alive as f64
@@ -69,6 +77,8 @@ pub(super) struct Row {
     first: Sum,
     /// The one that found the most.
     pub(super) highest: Sum,
+    /// What that weighs.
+    weight: u64,
     /// How many there are.
     pub(super) looks: u64,
     /// What the kernel held for its own structures meanwhile, where somebody asked.
@@ -85,8 +95,8 @@ pub(super) struct Held {
 }
 
 impl Row {
-    fn begin(sum: Sum) -> Self {
-        Self { first: sum, highest: sum, looks: 0, structures: VecDeque::new() }
+    fn begin(sum: Sum, weight: u64) -> Self {
+        Self { first: sum, highest: sum, weight, looks: 0, structures: VecDeque::new() }
     }
 
     fn takes(&self, sum: &Sum) -> bool {
@@ -94,10 +104,10 @@ impl Row {
             && sum.bytes.abs_diff(self.first.bytes) as f64 <= AS_MUCH * self.first.bytes as f64
     }
 
-    fn note(&mut self, sum: Sum, held: Option<Held>) {
+    fn note(&mut self, sum: Sum, weight: u64, held: Option<Held>) {
         self.looks += 1;
-        if sum.bytes > self.highest.bytes {
-            self.highest = sum;
+        if weight > self.weight {
+            (self.highest, self.weight) = (sum, weight);
         }
         self.structures.extend(held);
         if self.structures.len() > LOOKS_KEPT {
@@ -112,7 +122,7 @@ impl Row {
     /// Whether it says more than `other` of what there was: what lasted comes before what was seen once, since a page that one
     /// process had to itself when it was read, and many share by the time they are, is counted several times.
     fn is_above(&self, other: &Self) -> bool {
-        let rank = |row: &Self| (row.is_lasting(), row.highest.bytes, row.looks);
+        let rank = |row: &Self| (row.is_lasting(), row.weight, row.looks);
         rank(self) > rank(other)
     }
 }
@@ -126,26 +136,37 @@ pub(super) struct Sampler {
     rows: BTreeMap<u64, Row>,
     /// The row that the last look is in.
     current: Option<Row>,
-    /// The highest sum of any look, by the same.
-    most: BTreeMap<u64, u64>,
+    /// The most that any look weighed, whoever it found.
+    most: u64,
     samples: u64,
     /// The most processes that a look found which were only beginning to share.
     still_sharing: Option<u64>,
     /// The most that a look found of which one may not be looked at.
     not_allowed: Option<u64>,
-    /// Whether all do the same, so that some speak for others.
-    alike: bool,
+    of: Of,
+    /// Whether this kernel does not tell what a process has.
+    unreadable: bool,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Of {
+    /// Processes that do all the same, so that some speak for others.
+    pub(super) alike: bool,
+    /// What the kernel holds for them besides.
+    pub(super) kernel: bool,
 }
 
 impl Sampler {
-    /// One of processes that are `alike`, or not.
-    pub(super) fn of(alike: bool) -> Self {
-        Self { alike, ..Self::default() }
+    /// One that has not looked yet.
+    pub(super) fn new(of: Of) -> Self {
+        let unreadable = rollup_of(std::process::id() as i32).is_err();
+        Self { of, unreadable, ..Self::default() }
     }
 
     /// Looks at the processes of the round of the runner `leader`.
     pub(super) fn look_at(&self, leader: i32) -> Look {
-        look_at(leader, self.alike)
+        look_at(leader, self.of.alike)
     }
 
     pub(super) fn begin(&mut self, pid: i32) {
@@ -154,7 +175,8 @@ impl Sampler {
 
     pub(super) fn begin_with(&mut self, look: &Look) {
         // With whoever stands over it. What was seen before was its start.
-        *self = Self { runner: look.sum.map(|sum| sum.bytes), ..Self::of(self.alike) };
+        let (of, unreadable) = (self.of, self.unreadable);
+        *self = Self { runner: look.sum.map(|sum| sum.bytes), of, unreadable, ..Self::default() };
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
@@ -175,13 +197,13 @@ impl Sampler {
             return;
         };
         self.samples += 1;
-        let most = self.most.entry(sum.others).or_default();
-        *most = sum.bytes.max(*most);
+        let weight = sum.weight(self.of.kernel);
+        self.most = self.most.max(weight);
         match &mut self.current {
-            Some(row) if row.takes(&sum) => row.note(sum, structures),
+            Some(row) if row.takes(&sum) => row.note(sum, weight, structures),
             current => {
-                let mut row = Row::begin(sum);
-                row.note(sum, structures);
+                let mut row = Row::begin(sum, weight);
+                row.note(sum, weight, structures);
                 if let Some(ended) = current.replace(row) {
                     self.keep(ended);
                 }
@@ -198,17 +220,17 @@ impl Sampler {
         }
     }
 
-    /// The row that says the most of a peak of `peak_alive` processes, and whether looks that speak for it found noticeably more. If any
-    /// row speaks for it, that may be one which does not: fewer had more, and for a while.
+    /// The row that says the most of a peak of `peak_alive` processes, and whether there may have been more: some look found noticeably more, or
+    /// not quite all were there. If any row speaks for the peak, it may be one which does not: fewer had more, and for a while.
     pub(super) fn highest(&self, peak_alive: u64) -> Option<(&Row, bool)> {
         let rows = || self.rows.values().chain(&self.current);
         let above = |best, row: _| if Row::is_above(row, best) { row } else { best };
         let speaking = rows().filter(|row| speak_for(row.first.others, peak_alive)).reduce(above)?;
-        let of_fewer = rows().filter(|row| row.is_lasting() && row.highest.bytes > speaking.highest.bytes);
+        let of_fewer = rows().filter(|row| row.is_lasting() && row.weight > speaking.weight);
         let row = of_fewer.fold(speaking, above);
-        let most = self.most.iter().filter(|(others, _)| speak_for(**others, peak_alive));
-        let most = most.map(|(_, most)| *most).max().unwrap_or(0);
-        Some((row, most as f64 > (1.0 + AS_MUCH) * row.highest.bytes as f64))
+        let found_more = self.most as f64 > (1.0 + AS_MUCH) * row.weight as f64;
+        let others = row.first.others;
+        Some((row, found_more || (speak_for(others, peak_alive) && others < peak_alive)))
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
@@ -217,6 +239,7 @@ impl Sampler {
         let bytes = highest.map(|highest| highest.bytes);
         let speaks = |others: Option<u64>| others.is_some_and(|others| speak_for(others, peak_alive));
         let missing = match () {
+            () if self.unreadable => Missing::NoAccount,
             () if speaks(self.not_allowed) => Missing::NotAllowed,
             () if speaks(self.still_sharing) => Missing::StillSharing,
             () if peak_alive > 0 => Missing::CameAndWent,
@@ -307,9 +330,8 @@ fn sum_of(leader: i32, others: &[i32], alike: bool) -> Result<(Sum, bool), NotRe
     // One that cannot be read does not count as nothing: there is no sum then.
     let read_all = |pids: &[i32]| pids.iter().map(|pid| pss_of(*pid)).collect::<Result<Vec<Pss>, _>>();
     let mut read = read_all(&looked_at)?;
-    if uncertainty(&read, others.len())
-        > UNCERTAIN * of_all(read.iter().map(|pss| pss.own).sum(), read.len(), others.len()) as f64
-    {
+    let reckoned = of_all(read.iter().map(|pss| pss.own).sum(), read.len(), others.len());
+    if uncertainty(&read, others.len()) > UNCERTAIN * reckoned as f64 || has_larger(&looked_at, &rest) {
         read.extend(read_all(&rest)?);
         looked_at.append(&mut rest);
     }
@@ -349,6 +371,14 @@ fn drawn(all: &[i32], most: usize) -> (Vec<i32>, Vec<i32>) {
     (by_lot, rest)
 }
 
+/// Whether one of `rest` has noticeably more in memory than each of those `drawn`, shared or not: too few of them may have been drawn to show.
+fn has_larger(drawn: &[i32], rest: &[i32]) -> bool {
+    const NOTICEABLE_PAGES: u64 = 64;
+    let resident = |pid: &i32| Some(Process::new(*pid).ok()?.statm().ok()?.resident);
+    let most = drawn.iter().filter_map(resident).max().unwrap_or(0);
+    rest.iter().filter_map(resident).any(|pages| pages > most + most / 4 + NOTICEABLE_PAGES)
+}
+
 /// What those that are looked at are drawn by.
 const LOT: u64 = 0x6d65_6d6f_7279_0000;
 
@@ -367,7 +397,7 @@ fn uncertainty(read: &[Pss], all: usize) -> f64 {
 /// What a process has, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Pss {
-    /// PSS without pages of files, where the kernel tells those (since 5.4).
+    /// PSS without pages of files, where the kernel tells those (since 5.4), and its part of what was swapped out.
     own: u64,
     /// The part of that which is memory to be shared, such as a memfd; nothing where the kernel does not tell.
     shared: u64,
@@ -390,7 +420,8 @@ fn pss_of(pid: i32) -> Result<Pss, NotRead> {
     let fields = rollup_of(pid)?;
     let field = |name| fields.get(name).copied();
     Ok(Pss {
-        own: field("Pss").ok_or(NotRead::Gone)?.saturating_sub(field("Pss_File").unwrap_or(0)),
+        own: field("Pss").ok_or(NotRead::Gone)?.saturating_sub(field("Pss_File").unwrap_or(0))
+            + field("SwapPss").unwrap_or(0),
         shared: field("Pss_Shmem").unwrap_or(0),
     })
 }
@@ -418,7 +449,42 @@ mod tests {
             (reading.peak_bytes, reading.processes_read, reading.samples),
             (Some(601), Some(20), Some(7))
         );
-        assert_eq!((reading.samples_near_peak, reading.is_least), (Some(3), false));
+        assert_eq!(
+            (reading.samples_near_peak, reading.is_least),
+            (Some(3), true),
+            "there may have been more"
+        );
+        let almost = reading_of_nineteen();
+        assert_eq!((almost.peak_bytes, almost.is_least), (Some(580), true), "one of twenty is missing");
+    }
+
+    fn reading_of_nineteen() -> MemoryReading {
+        reading(&[(580, 19); 4], 20)
+    }
+
+    #[test]
+    fn many_that_the_kernel_holds_much_for_outweigh_one_that_has_more_itself() {
+        const KIB: u64 = 1 << 10;
+        let of = |others: u64, bytes: u64| Look {
+            others,
+            sum: Some(Sum {
+                bytes,
+                others,
+                read: others,
+                tables_and_stacks: (others + 1) * 60 * KIB,
+                threads: others + 1,
+            }),
+            unread: None,
+        };
+        let reading = |kernel| {
+            let mut sampler = Sampler { of: Of { alike: true, kernel }, ..Sampler::default() };
+            for look in [of(5_000, 80_000 * KIB), of(0, 150_000 * KIB)] {
+                (0..4).for_each(|_| sampler.note(&look, None));
+            }
+            sampler.finish(5_000)
+        };
+        assert_eq!(reading(true).processes_seen, Some(5_000));
+        assert_eq!(reading(false).processes_seen, Some(0), "of their own pages alone the one has more");
     }
 
     #[test]

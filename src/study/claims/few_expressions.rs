@@ -43,7 +43,9 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let wins = |(_, race): &&(u64, Contest)| race.ours_less.is_yes();
     let of_article = races.iter().find(|(tasks, _)| *tasks == OF_THE_ARTICLE);
     let (_, of_article) = of_article.ok_or("a hundred were not run")?;
-    let most_lost = races.iter().filter(loses).map(|(tasks, _)| *tasks).max();
+    let fewer = || races.iter().filter(|(tasks, _)| *tasks < OF_THE_ARTICLE);
+    let most_lost = fewer().filter(loses).map(|(tasks, _)| *tasks).max();
+    let never = fewer().all(|(_, race)| race.theirs_less.is_no());
     let fewest_won = races.iter().filter(wins).map(|(tasks, _)| *tasks).min();
     let from = fewest_won.map_or_else(
         || "wins with none of the counts".to_owned(),
@@ -56,7 +58,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             format!("with {OF_THE_ARTICLE} the pool loses; it {from}"),
             evidence,
         ),
-        (Answer::No, Some(tasks)) if tasks < OF_THE_ARTICLE => Judgement::new(
+        (Answer::No, Some(tasks)) => Judgement::new(
             Verdict::Depends,
             format!(
                 "with {} the pool loses, but no longer with {OF_THE_ARTICLE}; it {from}",
@@ -64,11 +66,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             ),
             evidence,
         ),
-        (Answer::No, _) => Judgement::new(
-            Verdict::DoesNotHold,
-            format!("the pool does not lose with {OF_THE_ARTICLE}, nor with fewer; it {from}"),
-            evidence,
-        ),
+        (Answer::No, None) => {
+            let fewer = if never { ", nor with fewer" } else { "; with fewer the rounds do not tell" };
+            let why = format!("the pool does not lose with {OF_THE_ARTICLE}{fewer}; it {from}");
+            Judgement::new(Verdict::DoesNotHold, why, evidence)
+        }
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::engine::Engine;
 use crate::mode::Mode;
-use crate::plan::draft::{Draft, StrategyDraft};
+use crate::plan::draft::{Draft, InFlight, StrategyDraft, Workers};
 use crate::plan::engines::by_engines;
 use crate::plan::spec;
 use crate::plan::units::{Count, Length, Seconds};
@@ -93,6 +93,7 @@ pub struct Replay {
     tasks: Option<u64>,
     cpu_seconds: Option<f64>,
     io_wait_seconds: Option<f64>,
+    at_once: Option<u64>,
     rounds: u64,
     seed: Option<u64>,
     /// Whether the bystander is to stand by on the idle machine for as long as a run does it by itself.
@@ -110,6 +111,7 @@ impl Replay {
             tasks: None,
             cpu_seconds: None,
             io_wait_seconds: None,
+            at_once: None,
             rounds,
             seed: None,
             needs_idle: false,
@@ -146,6 +148,11 @@ impl Replay {
         Self { io_wait_seconds: Some(seconds), ..self }
     }
 
+    /// Where a row says how many are at work at once, so many: as the machine has cores, for one.
+    pub fn at_once(self, count: u64) -> Self {
+        Self { at_once: Some(count), ..self }
+    }
+
     /// Drawn from `seed`.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed: Some(seed), ..self }
@@ -167,6 +174,12 @@ impl Replay {
         draft.strategies.extend(self.also.iter().map(besides));
         if !self.as_written {
             draft.strategies = by_engines(draft.strategies, &[engine], StrategyDraft::handed_to);
+        }
+        if let Some(count) = self.at_once {
+            for row in &mut draft.strategies {
+                row.in_flight = row.in_flight.map(|_| InFlight::Count(count));
+                row.workers = row.workers.map(|_| Workers::Count(count));
+            }
         }
         let (workload, run) = (&mut draft.workload, &mut draft.run);
         workload.tasks = self.tasks.map(Count).or(workload.tasks);
@@ -200,6 +213,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn rows_that_say_how_many_are_at_work_say_so_for_this_machine() {
+        let draft = Replay::of(MEMORY, 1).at_once(128).draft(Engine::Native, None).unwrap();
+        let rows: Vec<String> = draft.strategies.iter().map(ToString::to_string).collect();
+        assert_eq!(rows, ["pool", "pool:workers=128", "process", "process:in-flight=128"]);
     }
 
     #[test]

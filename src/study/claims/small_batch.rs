@@ -54,6 +54,12 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             format!("the pool wins with {} tasks, Process with {}", count(*first), count(*last)),
             evidence,
         ),
+        (Some(_), None) if !of_fewest.ours_less.is_yes() => {
+            let won: Vec<String> = process_wins.iter().map(|tasks| count(*tasks)).collect();
+            let told = if of_fewest.ours_less.is_no() { "it does not" } else { "the rounds do not tell" };
+            let why = format!("Process wins with {} tasks, with {fewest} {told}", won.join(" and "));
+            Judgement::new(Verdict::Depends, why, evidence)
+        }
         (Some(last), None) => Judgement::new(
             Verdict::Holds,
             format!("Process wins with up to {} tasks, and the pool with none of the counts", count(*last)),
@@ -110,6 +116,13 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(judged.why, "Process wins up to 8 tasks, the pool from 32 on");
         assert_eq!(verdict(&[(2, 1.2), (8, 0.8)]).verdict, Verdict::Depends);
+    }
+
+    #[test]
+    fn it_depends_where_process_wins_with_more_but_not_with_the_fewest() {
+        let judged = verdict(&[(2, 1.0), (8, 0.8)]);
+        assert_eq!(judged.verdict, Verdict::Depends);
+        assert_eq!(judged.why, "Process wins with 8 tasks, with 2 it does not");
     }
 
     #[test]
