@@ -42,7 +42,8 @@ fn the_machine_stays_usable_while_a_million_processes_come_and_go() {
         let p99 = lateness.p99_seconds.expect("hundreds of naps");
         match idle {
             Some(idle) if idle < IDLE_SECONDS => assert!(p99 < USABLE_SECONDS, "{told}"),
-            _ => skip(test, "the idle machine is not idle, so that lateness says nothing"),
+            // What was not judged does not count.
+            _ => return skip(test, "the idle machine is not idle, so that lateness says nothing"),
         }
     }
     count.survived();

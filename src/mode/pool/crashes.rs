@@ -289,6 +289,7 @@ fn a_worker_may_die_at_any_access_and_its_successor_at_any_of_its_own() {
             }
         }
     }
+    assert!(tried > 4_000, "only {tried}: accesses were not stopped at");
     say("a worker and its successor killed at each of their accesses", tried);
 }
 
@@ -326,6 +327,7 @@ fn a_worker_may_be_overtaken_at_any_access_by_one_that_dies() {
             }
         }
     }
+    assert!(tried > 5_000, "only {tried}: accesses were not stopped at");
     say("a worker stopped at each of its accesses while another dies at each of its own", tried);
 }
 
