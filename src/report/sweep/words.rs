@@ -41,11 +41,11 @@ pub fn without(key: &str, workload: &WorkloadSpec) -> WorkloadSpec {
 
 /// The workload without what varies in it.
 fn fixed_in_words(sweep: &Sweep, document: &Document) -> String {
-    let keys = sweep.variables.iter().map(|variable| variable.key.as_str());
-    let workload = keys.clone().fold(document.plan.workload.clone(), |workload, key| without(key, &workload));
+    let workload =
+        keys_of(sweep).fold(document.plan.workload.clone(), |workload, key| without(key, &workload));
     let words = workload_in_words(document.plan.name.as_deref(), &workload);
-    let words =
-        if keys.into_iter().any(|key| key == "tasks") { words.replacen("1 task", "tasks", 1) } else { words };
+    let varies = keys_of(sweep).any(|key| key == "tasks");
+    let words = if varies { words.replacen("1 task", "tasks", 1) } else { words };
     without_doing_nothing(&words, keys_of(sweep))
 }
 
@@ -62,7 +62,7 @@ fn keys_of(sweep: &Sweep) -> impl Iterator<Item = &str> {
 }
 
 fn keys(sweep: &Sweep) -> String {
-    sweep.variables.iter().map(|variable| variable.key.as_str()).collect::<Vec<_>>().join(" and ")
+    keys_of(sweep).collect::<Vec<_>>().join(" and ")
 }
 
 /// A value as it is read most easily.
