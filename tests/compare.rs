@@ -50,6 +50,7 @@ impl Fixture {
         let mut run = sandbox.measure("-n 5 --rounds 1 -m serial,pool --workload-name steady");
         // Whatever else runs meanwhile, such as other tests.
         let change = &mut run.environment.change;
+        change.foreign_busy_cores = None;
         (change.foreign_busy_share, change.foreign_forks, change.steal_share) = (None, None, None);
         (change.throttling, change.swap_growth_bytes, change.memory_some_share) = (None, None, None);
         run.warnings.clear();

@@ -101,19 +101,19 @@ fn try_all(
     }
 }
 
-/// Ends runs by `end`, which is done to them at the moment.
+/// Ends runs by `end`, which is done to them at the moment, and says whether there was anybody to do it to.
 fn end_all(
     fault: &str,
     seed: u64,
     codes: &[Option<i32>],
-    end: impl Fn(&mut common::Running<'_>, &mut Moments),
+    end: impl Fn(&mut common::Running<'_>, &mut Moments) -> bool,
 ) {
     try_all(fault, seed, |moments, sandbox, command, moment| {
         let mut running = sandbox.start(command);
         std::thread::sleep(moment);
         let in_time = !running.has_ended();
         let listened = hears_signals(running.pid());
-        end(&mut running, moments);
+        let in_time = end(&mut running, moments) && in_time;
         let finished = running.finish();
         assert!(codes.contains(&finished.code()), "{finished:?}");
         assert!(
@@ -138,9 +138,7 @@ fn hears_signals(pid: i32) -> bool {
 const SIGNALLED: [Option<i32>; 3] = [Some(130), Some(0), None];
 
 fn signalled(signal: Signal, seed: u64) {
-    end_all(&format!("{signal} to procbench"), seed, &SIGNALLED, |running, _| {
-        send(running.pid(), signal);
-    });
+    end_all(&format!("{signal} to procbench"), seed, &SIGNALLED, |running, _| send(running.pid(), signal));
 }
 
 #[test]
@@ -167,25 +165,30 @@ fn interrupted_twice() {
         // The sandbox grants some time to what is ended without having been seen off.
         running.signal_if_there(Signal::SIGINT);
         running.signal_if_there(Signal::SIGINT);
+        true
     });
 }
 
 #[test]
 fn killed() {
-    end_all("SIGKILL to procbench", 5, &[None, Some(0)], |running, _| {
-        send(running.pid(), Signal::SIGKILL);
-    });
+    end_all("SIGKILL to procbench", 5, &[None, Some(0)], |running, _| send(running.pid(), Signal::SIGKILL));
 }
 
 #[test]
 fn with_its_runner_killed() {
-    end_all("SIGKILL to the runner", 6, &[Some(1), Some(0)], |running, _| {
-        while !running.has_ended() {
-            if running.runner().is_some_and(|runner| send(runner, Signal::SIGKILL)) {
-                break;
-            }
+    end_all("SIGKILL to the runner, or to the guardian above it", 6, &[Some(1), Some(0)], kill_runner);
+}
+
+/// Kills the runner that there is or is next. Where a guardian stands above it, one of both. False if the run has ended before.
+fn kill_runner(running: &mut common::Running<'_>, moments: &mut Moments) -> bool {
+    let above = moments.below(2) == 0;
+    while !running.has_ended() {
+        let guarded = if above { None } else { running.guarded_runner() };
+        if guarded.or_else(|| running.runner()).is_some_and(|runner| send(runner, Signal::SIGKILL)) {
+            return true;
         }
-    });
+    }
+    false
 }
 
 /// Ends runs at a terminal of their own, by what `end` does to it.
@@ -199,6 +202,7 @@ fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<
         drop(terminal.slave);
         std::thread::sleep(moment);
         let in_time = !running.has_ended();
+        let listened = hears_signals(running.pid());
         let open = end(terminal.master);
         // Somebody has to read what is written, or it waits for that.
         let reader = open
@@ -206,6 +210,7 @@ fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<
         let finished = running.finish();
         drop(reader);
         assert!(SIGNALLED.contains(&finished.code()), "{finished:?}");
+        assert!(!listened || finished.code().is_some(), "ended by a signal that it heard: {finished:?}");
         (in_time, finished)
     });
 }
@@ -244,26 +249,35 @@ fn with_nobody_reading_any_more() {
     for mode in modes {
         for target in ["out.json", "-"] {
             let mut count = Count::of(format!("closed pipe (| head -1), --json {target} [{mode}]"));
-            for _ in 0..times(1, 25) {
+            let (mut hits, mut late) = (0, 0);
+            while hits < times(1, 25) {
                 let sandbox = Sandbox::new();
                 sandbox.write("out.json", OLD);
                 let words = ["-n", "50", "--rounds", "1", "-q", "-m", mode, "--json", target];
                 let mut command = sandbox.command(words);
                 let (mut reads, writes) = std::io::pipe().expect("a pipe");
                 command.stdout(writes);
-                let running = sandbox.start(command);
+                let mut running = sandbox.start(command);
                 if moments.below(2) == 0 {
                     std::thread::sleep(moments.up_to(Duration::from_millis(500)));
                 } else {
                     // One byte, as somebody who has seen enough.
                     let _ = reads.read(&mut [0]);
                 }
+                let in_time = !running.has_ended();
                 drop(reads);
                 let finished = running.finish().expect_code(0);
                 assert!(!finished.stderr.contains("error:"), "{finished:?}");
                 assert_whole(&sandbox, &finished);
-                count.survived();
+                if in_time {
+                    count.survived();
+                    hits += 1;
+                } else {
+                    late += 1;
+                    assert!(late < 1000, "nothing was ever in time");
+                }
             }
+            drop(count.lost(format!("nothing; {late} more came too late")));
         }
     }
 }
@@ -277,7 +291,7 @@ const STUDIES: [&str; 4] = [
 ];
 
 /// How a study is ended, and how it may end then.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     Signal(Signal),
     /// Once more, a little later.
@@ -307,14 +321,14 @@ impl End {
         }
     }
 
-    /// Starts `command`, ends it so after `moment`, and waits until it has ended.
+    /// Starts `command`, ends it so after `moment`, and waits until it has ended. Says whether that befell it before its end.
     fn befalls(
         self,
         sandbox: &Sandbox,
         mut command: Command,
         moments: &mut Moments,
         moment: Duration,
-    ) -> Finished {
+    ) -> (bool, Finished) {
         let terminal = matches!(self, Self::TerminalClosed).then(terminal);
         let pipe = matches!(self, Self::PipeClosed).then(|| std::io::pipe().expect("a pipe"));
         let mut running = match (&terminal, &pipe) {
@@ -330,6 +344,8 @@ impl End {
             (None, None) => sandbox.start(command),
         };
         thread::sleep(moment);
+        let mut in_time = !running.has_ended();
+        let listened = hears_signals(running.pid()) && self != Self::Signal(Signal::SIGKILL);
         match self {
             Self::Signal(signal) => running.signal_if_there(signal),
             Self::Twice(signal) => {
@@ -338,17 +354,13 @@ impl End {
                 running.signal_if_there(signal);
             }
             // Between two runs of a study there is none for a while.
-            Self::RunnerKilled => {
-                while !running.has_ended() {
-                    if running.runner().is_some_and(|runner| send(runner, Signal::SIGKILL)) {
-                        break;
-                    }
-                }
-            }
+            Self::RunnerKilled => in_time = kill_runner(&mut running, moments),
             Self::TerminalClosed => drop(terminal),
             Self::PipeClosed => drop(pipe),
         }
-        running.finish()
+        let finished = running.finish();
+        assert!(!listened || finished.code().is_some(), "ended by a signal that it heard: {finished:?}");
+        (in_time, finished)
     }
 }
 
@@ -384,16 +396,24 @@ fn studies_ended_in_between() {
         let ends = ENDS.into_iter().enumerate().filter(|(number, _)| full() || number % 3 == place % 3);
         for (_, end) in ends {
             let mut count = Count::of(format!("{end:?} [{study}]"));
-            for _ in 0..times(1, 20) {
+            let (mut hits, mut late) = (0, 0);
+            while hits < times(1, 20) {
                 let sandbox = Sandbox::new();
                 sandbox.write("out.json", OLD);
                 let command = sandbox.command(&arguments);
                 let moment = moments.up_to(length);
-                let finished = end.befalls(&sandbox, command, &mut moments, moment);
+                let (in_time, finished) = end.befalls(&sandbox, command, &mut moments, moment);
                 assert!(end.codes().contains(&finished.code()), "{finished:?}");
                 assert_whole_study(&sandbox, &finished);
-                count.survived();
+                if in_time {
+                    count.survived();
+                    hits += 1;
+                } else {
+                    late += 1;
+                    assert!(late < 1000, "nothing was ever in time");
+                }
             }
+            drop(count.lost(format!("what was not finished; {late} more came too late")));
         }
     }
 }

@@ -93,6 +93,7 @@ fn address_space() {
         }
         count.survived();
     }
+    assert!(begun > 0, "with none of these limits a run could be made");
 }
 
 #[test]

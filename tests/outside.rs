@@ -98,15 +98,23 @@ fn cpu_time_is_what_the_cgroup_accounts() {
             "no cgroup that accounts for CPU time can be made",
         );
     };
-    let work = WorkloadSpec { cpu_seconds: 0.01, units_per_second: cpu::calibrate(), ..nothing(100) };
-    for (mode, settings) in working_modes() {
+    let long = WorkloadSpec { cpu_seconds: 0.01, units_per_second: cpu::calibrate(), ..nothing(100) };
+    // Of processes that do nothing all is creation and end, most of it the kernel's.
+    let short = nothing(5000);
+    let modes = working_modes().into_iter().map(|(mode, settings)| (mode, settings, &long));
+    let processes = working_modes().into_iter().filter(|(mode, _)| *mode == Mode::Process);
+    for (mode, settings, work) in modes.chain(processes.map(|(mode, settings)| (mode, settings, &short))) {
         let mut accountant = Accountant { cgroup: &cgroup, file, timed: [0; 2] };
         let before = accountant.read();
         let (report, tree) = observed(mode, settings, work.clone(), true, &mut accountant);
         let accounted = |from: u64, to: u64| (to - from) as f64 * unit;
         let agree = |what: &str, ours: f64, theirs: f64| {
             let off = (ours - theirs).abs() / theirs;
-            assert!(off <= 0.02, "{mode}, {what}: {ours:.3} s of CPU time, the cgroup says {theirs:.3} s");
+            assert!(
+                off <= 0.02,
+                "{mode}, {} tasks, {what}: {ours:.3} s of CPU time, the cgroup says {theirs:.3} s",
+                work.tasks
+            );
         };
         let [start, stop] = accountant.timed;
         agree("t0 to t3", report.cpu_seconds(), accounted(start, stop));
@@ -277,6 +285,19 @@ fn a_stopwatch_around_the_program_shows_no_less_than_its_rounds_together() {
     assert!(together <= stopwatch, "rounds of {together} s in a run of {stopwatch} s");
     for (_, round) in rounds(&document) {
         assert!(round.report.total_seconds <= round.outside_seconds, "{round:?}");
+    }
+}
+
+#[test]
+fn a_round_takes_no_less_than_its_tasks_must_and_no_more_than_the_program_did() {
+    let sandbox = Sandbox::new();
+    let started = Instant::now();
+    // One after the other, so that a clock which stood still or ran slowly would show less than that.
+    let document = sandbox.measure("-n 20 --io-wait 20ms --rounds 2 -m process:in-flight=1");
+    let stopwatch = started.elapsed().as_secs_f64();
+    const LEAST: f64 = 20.0 * 0.02;
+    for (_, round) in rounds(&document) {
+        assert!((LEAST..=stopwatch).contains(&round.report.total_seconds), "{stopwatch} s, {round:?}");
     }
 }
 

@@ -368,10 +368,44 @@ fn what_the_articles_got_right_is_what_was_recorded() {
     let report: ClaimsReport = serde_json::from_str(&text).expect("a run of claims");
     assert_eq!(report.claims.len(), ALL.len(), "not all claims were recorded");
     assert!(!report.quick && !report.partial);
+    let mut figures = 0;
     for tested in &report.claims {
-        let row = format!("| {} | **{}** |", tested.claim.name, tested.verdict.name());
-        assert!(section.contains(&row), "the README does not say: {row}");
+        let row = format!("| {} | **{}** |", tested.claim.name, tested.verdict_in_words());
+        let line = section.lines().find(|line| line.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("the README does not say: {row}"));
+        let measured: Vec<String> = tested
+            .findings
+            .iter()
+            .flat_map(|finding| &finding.evidence)
+            .map(|evidence| evidence.in_words())
+            .collect();
+        for figure in figures_with_intervals(line) {
+            assert!(
+                measured.contains(&figure),
+                "{figure} was not measured for {}: {measured:#?}",
+                tested.claim.name
+            );
+            figures += 1;
+        }
     }
+    assert!(figures >= 12, "few figures: {figures}");
+}
+
+/// What `text` gives as `3.13 × (2.90 to 3.44)` or `22.8 ms (7.71 to 43.7)`, as evidence is printed: `3.13 × (2.90 … 3.44 ×)`.
+fn figures_with_intervals(text: &str) -> Vec<String> {
+    let mut figures = Vec::new();
+    let mut before = text;
+    while let Some((rest, interval)) =
+        before.rsplit_once(" (").and_then(|(rest, after)| Some((rest, after.split_once(')')?.0)))
+    {
+        before = rest;
+        let Some((low, high)) = interval.split_once(" to ") else { continue };
+        let mut words = rest.rsplit(' ');
+        let (Some(unit), Some(value)) = (words.next(), words.next()) else { continue };
+        let high = if high.contains(' ') { high.to_owned() } else { format!("{high} {unit}") };
+        figures.push(format!("{value} {unit} ({low} … {high})"));
+    }
+    figures
 }
 
 #[test]

@@ -233,6 +233,28 @@ fn identical_strategies_are_seldom_called_different() {
     row("noise 5 %, drift 50 %", DEFAULT_MARGIN, &|rng| 1.0 + 0.05 * normal(rng), 0.5);
     row("lognormal, no margin", 0.0, &|rng| (0.5 * normal(rng)).exp(), 0.0);
     row("bimodal, no margin", 0.0, &bimodal, 0.0);
+    // A machine whose noise keeps part of that of the round before: both strategies of a round see it alike, and within rounds it is gone.
+    let mut wandering = |name: &str, is_shared: bool, bounds: RangeInclusive<f64>| {
+        let different = |rounds| {
+            percent(rounds, |rng, ranks| {
+                let mut noise = |scale: f64| -> Vec<f64> {
+                    (WANDERING.measure)(rng, rounds).iter().map(|time| 1.0 + scale * (time - 1.0)).collect()
+                };
+                let (machine, ours, theirs) = (noise(2.5), noise(2.5), noise(2.5));
+                let own =
+                    |i: usize| [0.01 * normal(rng), 0.01 * normal(rng)].map(|own| machine[i] * (1.0 + own));
+                let pairs: Vec<_> = match is_shared {
+                    true => (0..rounds).map(own).map(|[ours, theirs]| (ours, theirs)).collect(),
+                    false => ours.into_iter().zip(theirs).collect(),
+                };
+                compare_with(&pairs, DEFAULT_MARGIN, ranks).unwrap().verdict != Verdict::NotDistinguished
+            })
+        };
+        table.row(name, different, |_| bounds.clone());
+    };
+    wandering("wandering together", true, 0.0..=5.0);
+    // Not met: as with the interval, rounds that depend on the one before say less than as many independent ones.
+    wandering("wandering each its own way", false, 0.0..=10.0);
     table.check();
 }
 

@@ -228,7 +228,7 @@ fn one_against_six(first: f64) -> Document {
 
 #[test]
 fn a_single_round_is_no_interval_but_may_be_far_too_long() {
-    let told = sentence::verdict(&one_against_six(9.0));
+    let told = sentence::verdict(&one_against_six(12.5));
     assert!(
         told.starts_with("Use threads:workers=2 here: ")
             && told.contains("in too few rounds for the 95 % interval that the best of 2 takes"),

@@ -162,7 +162,9 @@ impl Visitor for Execute<'_> {
         };
         match outcome {
             Ok(report) => Message::Report(Box::new(report)),
-            Err(Failed::Violation(violation)) => Message::Violation { message: violation.to_string() },
+            Err(Failed::Violation(violation)) => {
+                Message::Violation { message: violation.to_string(), of_results: violation.is_of_results() }
+            }
             Err(Failed::Round(RoundError::Limit(message))) => Message::Limit { message },
             Err(Failed::Round(RoundError::Internal(error))) => failed(&error),
         }

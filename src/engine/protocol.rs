@@ -57,6 +57,9 @@ pub enum Message {
     Violation {
         /// Which task or count is wrong.
         message: String,
+        /// Whether it is a result: one is missing, or not what it must be.
+        #[serde(default)]
+        of_results: bool,
     },
     /// What the round was to do cannot be done, whatever the machine. The last line.
     Refused {

@@ -263,7 +263,7 @@ pub(super) fn execute(
     if let Some(proof) = proof
         && let Err(message) = proof.check(&tasks, &meant)
     {
-        return Ok(Message::Violation { message });
+        return Ok(Message::Violation { message, of_results: false });
     }
     // What xargs does not say of single tasks is not said for it.
     let known = records.is_some() || request.verify;

@@ -39,6 +39,7 @@ use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
 use janitor::{Folder, Janitor};
 use peer::Peer;
 use pilot::Estimate;
+pub use round::Invalid;
 use round::{Completed, RoundFailure, Watch};
 use schedule::{Budget, Phase};
 use session::Session;
@@ -109,7 +110,7 @@ pub trait Observer {
 pub enum RunError {
     /// Something that must hold did not.
     #[error("a round is not valid: {0}")]
-    Violation(String),
+    Violation(Invalid),
     /// What was asked for cannot be done, whatever the machine.
     #[error("{0}")]
     Refused(String),
@@ -255,7 +256,7 @@ impl From<RoundFailure> for RunError {
         match failure {
             RoundFailure::Interrupted => Self::Interrupted,
             RoundFailure::Stopped => Self::Other(failure.into()),
-            RoundFailure::Violation(message) => Self::Violation(message),
+            RoundFailure::Violation(invalid) => Self::Violation(invalid),
             RoundFailure::Silent(message) | RoundFailure::Failed(message) => {
                 Self::Other(anyhow::anyhow!(message))
             }
@@ -309,7 +310,9 @@ pub fn rows_of(plan: &Plan, setting: &Setting) -> Vec<Row> {
         workload.ready.durations = trace.durations();
     }
     let rows = |workload: WorkloadSpec, empty| {
-        plan.strategies.iter().map(move |strategy| Row {
+        // An empty task is procbench's own: other tools start programs.
+        let of_whom = plan.strategies.iter().filter(move |strategy| !(empty && strategy.engine.is_tool()));
+        of_whom.map(move |strategy| Row {
             strategy: strategy.clone(),
             workload: WorkloadSpec {
                 units_per_second: setting.units_per_second_of(strategy.engine),

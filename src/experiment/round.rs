@@ -56,6 +56,15 @@ pub enum Watch {
     },
 }
 
+/// What is wrong with a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Which task or count.
+    pub message: String,
+    /// Whether it is a result: one is missing, is not what it must be, or not what another strategy had for the same task.
+    pub of_results: bool,
+}
+
 /// Why there is no round.
 #[derive(Debug, thiserror::Error)]
 pub enum RoundFailure {
@@ -67,7 +76,7 @@ pub enum RoundFailure {
     Stopped,
     /// Something that must hold did not.
     #[error("{0}")]
-    Violation(String),
+    Violation(Invalid),
     /// What it was to do cannot be done, whatever the machine.
     #[error("{0}")]
     Refused(String),
@@ -83,6 +92,25 @@ pub enum RoundFailure {
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+}
+
+impl Invalid {
+    /// Something is wrong with what was counted.
+    pub fn count(message: String) -> Self {
+        Self { message, of_results: false }
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Invalid> for RoundFailure {
+    fn from(invalid: Invalid) -> Self {
+        Self::Violation(invalid)
+    }
 }
 
 impl RoundFailure {
@@ -162,10 +190,8 @@ pub fn execute(
     match outcome {
         Ok(_) if runner.outlived_by > 0 => {
             let left = runner.outlived_by;
-            Err(RoundFailure::Violation(format!(
-                "{left} processes of {} outlived its round",
-                request.strategy.name
-            )))
+            Err(Invalid::count(format!("{left} processes of {} outlived its round", request.strategy.name))
+                .into())
         }
         outcome => outcome,
     }
@@ -320,8 +346,9 @@ fn converse(
                 is_over = true;
                 bystander.iter().for_each(Bystander::leave);
             }
-            Heard::Message(Message::Violation { message }) => {
-                return Err(RoundFailure::Violation(format!("{}: {message}", request.strategy.name)));
+            Heard::Message(Message::Violation { message, of_results }) => {
+                let message = format!("{}: {message}", request.strategy.name);
+                return Err(Invalid { message, of_results }.into());
             }
             Heard::Message(Message::Refused { message }) => return Err(RoundFailure::Refused(message)),
             Heard::Message(Message::Limit { message }) => {
@@ -397,10 +424,11 @@ fn converse(
     if let Some(forks) = kernel_forks
         && forks < report.processes_started
     {
-        return Err(RoundFailure::Violation(format!(
+        let message = format!(
             "{} says it started {} processes, but the kernel counted {forks}",
             request.strategy.name, report.processes_started
-        )));
+        );
+        return Err(Invalid::count(message).into());
     }
     let peak_alive = report.peak_alive;
     Ok(Completed {

@@ -410,29 +410,25 @@ impl<'a> Session<'a> {
         }
         let RoundReport { digest: Some(digest), parts, .. } = &completed.report else { return Ok(()) };
         match &mut self.digests[usize::from(row.empty)] {
-            Some(agreed) if agreed.digest != *digest => Err(RoundFailure::Violation(
-                match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
+            Some(agreed) if agreed.digest != *digest => {
+                let (ours, theirs) = (row.name(), &agreed.strategy);
+                let message = match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
                     Some(tasks) if row.workload.kind == Kind::Call => format!(
-                        "{} and {} returned different values for the same arguments, first for {tasks}, by their pickled \
-                         bytes: a function has to return the same each time it is given the same (--ignore-answers if \
-                         yours cannot)",
-                        row.name(),
-                        agreed.strategy
+                        "{ours} and {theirs} returned different values for the same arguments, first for {tasks}, by their \
+                         pickled bytes: a function has to return the same each time it is given the same (--ignore-answers \
+                         if yours cannot)"
                     ),
                     Some(tasks) => format!(
-                        "{} and {} got different answers to the same lines, first to {tasks}: a worker has to answer the \
-                         same each time it is asked the same (--ignore-answers if it cannot)",
-                        row.name(),
-                        agreed.strategy
+                        "{ours} and {theirs} got different answers to the same lines, first to {tasks}: a worker has to \
+                         answer the same each time it is asked the same (--ignore-answers if it cannot)"
                     ),
                     None => format!(
-                        "{} and {} give different results for the same tasks: digest {digest} and {}",
-                        row.name(),
-                        agreed.strategy,
+                        "{ours} and {theirs} give different results for the same tasks: digest {digest} and {}",
                         agreed.digest
                     ),
-                },
-            )),
+                };
+                Err(Invalid { message, of_results: true }.into())
+            }
             Some(_) => Ok(()),
             nothing => {
                 let (digest, parts) = (digest.clone(), parts.clone());

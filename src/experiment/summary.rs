@@ -16,7 +16,7 @@ use crate::measure::environment::{self, Own};
 use crate::measure::memory::{MOST_OF_OTHERS, MemoryReading, speak_for};
 use crate::mode::Mode;
 use crate::mode::settings::Transport;
-use crate::mode::stamps::{Buckets, RoundLatency};
+use crate::mode::stamps::{Buckets, RoundLatency, stamped_of};
 use crate::plan::Plan;
 use crate::stats::{self, in_seconds};
 use crate::workload::{Io, WorkloadSpec};
@@ -76,7 +76,7 @@ pub fn sum_up(
 
 fn result(row: &Row, records: Records, plan: &Plan) -> StrategyResult {
     let Strategy { name: _, engine, mode, settings } = row.strategy.clone();
-    let latency = latency(&records);
+    let latency = latency(&records, &row.workload);
     let mut lateness = Lateness::default();
     for (_, _, completed) in &records.timed {
         if let Some(of_round) = &completed.lateness {
@@ -139,14 +139,16 @@ fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
     }
 }
 
-fn latency(records: &Records) -> Option<Latency> {
+fn latency(records: &Records, workload: &WorkloadSpec) -> Option<Latency> {
     let of_rounds: Vec<&RoundLatency> =
         records.timed.iter().filter_map(|(_, _, completed)| completed.report.latency.as_ref()).collect();
     let first = of_rounds.first()?;
+    let expected = records.timed.len() as u64 * stamped_of(workload.tasks, first.one_in);
     let (wait, wait_histogram) = distribution(of_rounds.iter().map(|latency| &latency.wait));
     let (service, service_histogram) = distribution(of_rounds.iter().map(|latency| &latency.service));
     Some(Latency {
         one_in: first.one_in,
+        tasks_without: expected.saturating_sub(wait.count),
         wait,
         service,
         wait_histogram: Some(wait_histogram),

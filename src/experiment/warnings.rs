@@ -198,10 +198,10 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
     let unchecked =
         strategies().flat_map(|strategy| &strategy.rounds).any(|round| round.kernel_forks.is_none());
     if unchecked {
-        let what =
-            "the kernel's count of new processes, so what rounds say they started was not checked by it"
-                .into();
-        notices.push(Notice::NotMeasured { what });
+        notices.push(Notice::OthersNotSeen {
+            what: "new processes by the kernel's own count",
+            why: "what rounds say they started was not checked by it",
+        });
     }
     let unknown = environment.machine.not_measured.iter().chain(&environment.after.not_measured);
     notices.extend(unknown.map(|unknown| Notice::NotMeasured { what: unknown.to_string() }));
@@ -429,10 +429,7 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
     if outliers > 0 {
         notices.push(Notice::Outliers { of: vec![(name, outliers, rounds)] });
     }
-    if times.len() < MIN_ROUNDS {
-        return notices;
-    }
-    if let Some(slowdown) = stats::slow_first_round(&times) {
+    if let Some(slowdown) = stats::slow_first_round(&times).filter(|_| times.len() >= MIN_ROUNDS) {
         // Rounds that measure memory warm up as well, so as many would change nothing.
         let so_far = strategy.memory.as_ref().map_or(1, |memory| memory.each.len() as u64).max(run.warmup);
         notices.push(Notice::SlowFirstRound { of: vec![(name, slowdown)], warmup: so_far + 1 });
@@ -440,7 +437,8 @@ fn of_strategy<'a>(strategy: &'a StrategyResult, document: &'a Document) -> Vec<
     // With few rounds, the median may be known less well than rounds seem to differ.
     let half_width =
         strategy.summary.as_ref().and_then(|summary| summary.total_seconds.relative_half_width());
-    let spread = stats::spread(&times).into_iter().chain(half_width).reduce(f64::max);
+    let spread =
+        stats::spread(&times).filter(|_| times.len() > 1).into_iter().chain(half_width).reduce(f64::max);
     if let Some(spread) = spread.filter(|spread| *spread > SPREAD_LIMIT) {
         notices.push(Notice::Spread { of: vec![(name, spread)] });
     }

@@ -33,7 +33,6 @@ pub struct Workbench {
     signals: Signals,
     machine: Machine,
     /// The rest is measured when it is first needed.
-    environment: Option<Environment>,
     units_per_second: Option<f64>,
     parked_process_bytes: Option<Result<u64, parked::ParkedMissing>>,
     /// As it was asked for, and what it turned out to be.
@@ -104,7 +103,6 @@ impl Workbench {
         Ok(Self {
             signals,
             machine,
-            environment: None,
             units_per_second: None,
             parked_process_bytes: None,
             python: None,
@@ -178,7 +176,8 @@ impl Workbench {
         let plan = inputs.complete(draft.resolve(&self.machine)?, &self.machine)?;
         let setting = Setting {
             started_at,
-            environment: self.environment.get_or_insert_with(Environment::read).clone(),
+            // Of this run: what a later one of many finds may be another.
+            environment: Environment::read(),
             warnings: guard_warnings(&plan),
             units_per_second: *self.units_per_second.get_or_insert_with(cpu::calibrate),
             parked_process_bytes: self.parked_process_bytes.unwrap_or(Err(parked::ParkedMissing::NotNeeded)),

@@ -15,6 +15,9 @@ pub const MEMORY_PRESSURE_LIMIT: f64 = 0.01;
 /// CPU time used by others above this share of all CPUs is reported.
 pub const FOREIGN_BUSY_LIMIT: f64 = 0.05;
 
+/// More cores than this that others kept busy are reported, however many there are.
+pub const FOREIGN_BUSY_CORES_LIMIT: f64 = 0.5;
+
 /// More processes and threads of others than this in a second are reported. A command that is started takes about a
 /// millisecond of CPU time, so this many take a fiftieth of a core; a desktop at rest starts fewer than five.
 pub const FOREIGN_FORKS_PER_SECOND: f64 = 20.0;
@@ -166,7 +169,8 @@ impl fmt::Display for Condition {
             ),
             Self::ForeignBusy { share } => write!(
                 f,
-                "other programs and the kernel used {:.0} % of all CPU time: end other programs",
+                "other programs and the kernel used {:.0} % of all CPU time: end other programs. If there are none, it is work of the \
+                 kernel for this run that is charged to nobody (interrupts, write-back, freeing memory)",
                 percent(share)
             ),
             Self::SwapGrew { bytes } => write!(
@@ -211,10 +215,10 @@ fn busy(environment: &Environment, state: &State, own_load: bool) -> Option<Cond
     let load = state.load.map(|load| load.one_minute).filter(|_| !own_load);
     // One of them is the thread that asked.
     let runnable = state.runnable.map(|runnable| runnable.saturating_sub(1));
-    // A single moment says little: there must be somebody for each core. Nor does the load of the last minute where nobody runs now:
+    // A single moment says little: there must be somebody for a quarter of the cores, and two at least. Nor does the load of the last minute where nobody runs now:
     // most often it is of a run before this one. Who comes back is seen while the run lasts.
     let busy = load.is_some_and(|load| load > LOAD_LIMIT * cores as f64) && runnable != Some(0)
-        || runnable.is_some_and(|runnable| runnable >= cores.max(2));
+        || runnable.is_some_and(|runnable| runnable >= cores.div_ceil(4).max(2));
     busy.then_some(Condition::BusyBefore { load, runnable, cores })
 }
 
@@ -225,12 +229,16 @@ pub fn meanwhile(change: &StateChange) -> Vec<Condition> {
     let foreign_forks = change.foreign_forks.filter(|count| {
         *count >= MIN_FOREIGN_FORKS && *count as f64 > FOREIGN_FORKS_PER_SECOND * change.elapsed_seconds
     });
+    // Of many cores, one that somebody else has is a small part, but a strategy has to wait for whoever works on that one.
+    let is_half_a_core = change.foreign_busy_cores.is_some_and(|cores| cores > FOREIGN_BUSY_CORES_LIMIT);
+    let foreign_busy =
+        change.foreign_busy_share.filter(|share| *share > FOREIGN_BUSY_LIMIT || is_half_a_core);
     let swapped = change.swap_growth_bytes.filter(|bytes| *bytes > SWAP_GROWTH_LIMIT_BYTES);
     [
         above(change.steal_share, STEAL_LIMIT).map(|share| Condition::Steal { share }),
         throttled.map(Condition::Throttled),
         foreign_forks.map(|count| Condition::ForeignForks { count, elapsed_seconds: change.elapsed_seconds }),
-        above(change.foreign_busy_share, FOREIGN_BUSY_LIMIT).map(|share| Condition::ForeignBusy { share }),
+        foreign_busy.map(|share| Condition::ForeignBusy { share }),
         swapped.map(|bytes| Condition::SwapGrew { bytes: bytes.unsigned_abs() }),
         change.oom_kills.filter(|count| *count > 0).map(|count| Condition::OomKills { count }),
         above(change.memory_some_share, MEMORY_PRESSURE_LIMIT)
@@ -288,7 +296,7 @@ mod tests {
         environment.turbo = Some(true);
         environment.clock_source = Some("arch_sys_counter".into());
         state.load = Some(Load { one_minute: 1.0, five_minutes: 9.0, fifteen_minutes: 9.0 });
-        state.runnable = Some(4);
+        state.runnable = Some(2);
         assert_eq!(before_start(&environment, &state, false), []);
     }
 
@@ -374,6 +382,12 @@ mod tests {
     fn cpu_time_of_others_swap_and_stalls_count() {
         let found = only(meanwhile(&StateChange { foreign_busy_share: Some(0.5), ..quiet() }));
         assert_eq!((found.code(), &found), ("foreign_busy", &Condition::ForeignBusy { share: 0.5 }));
+        let of_many =
+            StateChange { foreign_busy_share: Some(0.02), foreign_busy_cores: Some(1.28), ..quiet() };
+        assert_eq!(only(meanwhile(&of_many)), Condition::ForeignBusy { share: 0.02 }, "one of 64 cores");
+        let of_few =
+            StateChange { foreign_busy_share: Some(0.02), foreign_busy_cores: Some(0.04), ..quiet() };
+        assert_eq!(meanwhile(&of_few), [], "a little of two");
         let found = only(meanwhile(&StateChange { swap_growth_bytes: Some(3 << 20), ..quiet() }));
         assert_eq!((found.code(), &found), ("swap_grew", &Condition::SwapGrew { bytes: 3 << 20 }));
         assert!(found.to_string().starts_with("3.0 MiB of memory were swapped out: "));

@@ -406,7 +406,8 @@ impl Crew {
     fn collect(&mut self, cell: usize, reaped: &Reaped) {
         let task = self.tasks[cell].load(Relaxed);
         let (word, meter, stamp) = self.post.cells[cell].take();
-        if let Some((started, ended)) = stamp {
+        // Who was killed in between has no end, and is no task that took no time.
+        if let Some((started, ended)) = stamp.filter(|(_, ended)| *ended != 0) {
             self.board.stamps.note(task, started, ended);
         }
         self.meter = self.meter.plus(meter);

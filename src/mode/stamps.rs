@@ -48,19 +48,37 @@ impl Cursor {
 
     #[cold]
     fn advance(&mut self, task: u64) {
-        self.next = task.next_multiple_of(self.stride);
+        let first = first_stamped(self.stride);
+        self.next = first + (task - first).next_multiple_of(self.stride);
     }
 }
 
+/// The first task that is stamped, where every `stride`-th is: not the very first, which has waited for nobody. Of as few as make a
+/// sample of one it is the one in the middle.
+pub const fn first_stamped(stride: u64) -> u64 {
+    stride / 2
+}
+
+/// Whether `task` is stamped, where every `stride`-th is.
+#[inline]
+pub const fn is_stamped(task: u64, stride: NonZeroU64) -> bool {
+    task % stride.get() == first_stamped(stride.get())
+}
+
+/// How many of `tasks` are stamped, where every `stride`-th is.
+pub const fn stamped_of(tasks: u64, stride: u64) -> u64 {
+    (tasks + stride - 1 - first_stamped(stride)) / stride
+}
+
 /// Which tasks are stamped: every so many-th, so that stamping takes at most 1 % of tasks of `task_seconds`, and at most
-/// 65,536 are. An odd number: chunks are often powers of two, and their first tasks alone would be no fair sample.
+/// 65,536 are; one is at least. An odd number: chunks are often powers of two, and their first tasks alone would be no fair sample.
 pub fn stride_for(tasks: u64, task_seconds: f64) -> u64 {
     let for_cost = (STAMPING_SECONDS / (ALLOWED_PART * task_seconds)).ceil().max(1.0) as u64;
     let for_room = tasks.div_ceil(MOST_SAMPLES).max(1);
-    for_cost.max(for_room) | 1
+    for_cost.max(for_room).min(tasks) | 1
 }
 
-/// Two for each task that is stamped.
+/// Two for each task that is stamped, and no fewer if there is one.
 fn places_for(tasks: u64, stride: Option<u64>) -> usize {
     2 * stride.map_or(0, |stride| tasks.div_ceil(stride)) as usize
 }
@@ -87,7 +105,7 @@ impl Stamps {
     /// Whether `task` is stamped. Divides: whoever goes through many tasks has a [`Cursor`].
     #[inline]
     pub fn includes(&self, task: u64) -> bool {
-        !self.places.is_empty() && task.is_multiple_of(self.stride)
+        !self.places.is_empty() && task % self.stride == first_stamped(self.stride)
     }
 
     /// For somebody who goes through tasks in ascending order.
@@ -95,7 +113,7 @@ impl Stamps {
         if self.places.is_empty() {
             Cursor { next: u64::MAX, stride: 1 }
         } else {
-            Cursor { next: 0, stride: self.stride }
+            Cursor { next: first_stamped(self.stride), stride: self.stride }
         }
     }
 
@@ -138,7 +156,7 @@ impl Stamps {
 
     /// In which order what was stamped started. `None` if nothing was.
     pub fn start_order(&self) -> Option<StartOrder> {
-        let tasks = (0..).step_by(self.stride as usize);
+        let tasks = (first_stamped(self.stride)..).step_by(self.stride as usize);
         let starts = tasks.zip(self.places.chunks_exact(2).map(|pair| pair[0].load(Relaxed)));
         start_order(starts.filter(|(_, started)| *started != 0), self.stride)
     }
@@ -193,6 +211,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_even_sample_begins_in_the_middle_of_its_first_stretch() {
+        for (tasks, stride, expected) in [
+            (10, 1, (0..10).collect()),
+            (10, 3, vec![1, 4, 7]),
+            (8, 5, vec![2, 7]),
+            (7, 5, vec![2]),
+            (2, 5, vec![]),
+        ] {
+            let stamped = |task: &u64| is_stamped(*task, NonZeroU64::new(stride).unwrap());
+            assert_eq!((0..tasks).filter(stamped).collect::<Vec<u64>>(), expected, "{stride} of {tasks}");
+            assert_eq!(stamped_of(tasks, stride), expected.len() as u64, "{stride} of {tasks}");
+            let stamps = Stamps::new(tasks, Some(stride), Visibility::Private).unwrap();
+            assert_eq!((0..tasks).filter(|task| stamps.includes(*task)).collect::<Vec<_>>(), expected);
+            let (mut cursor, mut found, mut from) = (stamps.cursor(), Vec::new(), 0);
+            while cursor.at_or_after(from) < tasks {
+                found.push(cursor.at_or_after(from));
+                from = cursor.at_or_after(from) + 1;
+            }
+            assert_eq!(found, expected, "{stride} of {tasks}");
+            found.iter().for_each(|task| stamps.note(*task, 1 + task, 2 + task));
+            let count = stamps.latency(0).map_or(0, |latency| Buckets::merge([&latency.wait]).len());
+            assert_eq!(count, expected.len() as u64);
+        }
+    }
+
+    #[test]
+    fn of_few_tasks_the_one_in_the_middle_speaks() {
+        for tasks in 1..50 {
+            let stride = stride_for(tasks, 5e-9);
+            assert_eq!(stamped_of(tasks, stride), 1, "{tasks}");
+            assert_eq!(first_stamped(stride), tasks / 2);
+        }
+    }
+
+    #[test]
     fn long_tasks_are_all_stamped_and_short_ones_sampled() {
         assert_eq!(stride_for(1000, 1e-3), 1);
         assert_eq!(stride_for(1000, 1e-6), 13, "120 ns are 12 % of 1 µs, so about one in twelve");
@@ -201,13 +254,13 @@ mod tests {
 
     #[test]
     fn wait_and_service_are_told_apart() {
-        let stamps = Stamps::new(10, Some(2), Visibility::Private).unwrap();
+        let stamps = Stamps::new(10, Some(3), Visibility::Private).unwrap();
         let mut cursor = stamps.cursor();
-        assert_eq!([0, 1, 2, 3, 9].map(|task| cursor.at_or_after(task)), [0, 2, 2, 4, 10]);
-        stamps.note(0, 1_000, 1_500);
-        stamps.note(2, 2_000, 2_500);
+        assert_eq!([0, 1, 2, 3, 9].map(|task| cursor.at_or_after(task)), [1, 1, 4, 4, 10]);
+        stamps.note(1, 1_000, 1_500);
+        stamps.note(4, 2_000, 2_500);
         let latency = stamps.latency(900).unwrap();
-        assert_eq!(latency.one_in, 2);
+        assert_eq!(latency.one_in, 3);
         let service = Buckets::merge([&latency.service]);
         assert!(service.max().abs_diff(500) <= 5, "good to 1 %, not {}", service.max());
         assert_eq!(latency.service.longest(), Some(500), "exactly");

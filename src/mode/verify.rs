@@ -86,6 +86,13 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// Whether a result is missing or is not what it must be, rather than a count of something else.
+    pub fn is_of_results(&self) -> bool {
+        !matches!(self, Self::Count { .. })
+    }
+}
+
 /// Failures that are reported one by one; the others are counted. With their lines they fit into one message to the controller.
 pub(crate) const FAILURES_REPORTED: usize = 1000;
 

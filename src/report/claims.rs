@@ -39,7 +39,7 @@ pub fn write(report: &ClaimsReport, details: bool, out: &mut dyn Write) -> io::R
         let measured = measured(tested).join("\n");
         let claim = &tested.claim;
         let figures = claim.figures.clone().unwrap_or_else(|| NONE.into());
-        let verdict = tested.verdict.name().to_owned();
+        let verdict = tested.verdict_in_words();
         writeln!(out, "{}", row([claim.name.clone(), claim.says.clone(), figures, measured, verdict]))?;
         for why in reasons(tested) {
             for line in wrapped(&why) {
@@ -208,7 +208,7 @@ pub fn markdown(report: &ClaimsReport) -> String {
             escaped(&claim.says),
             escaped(figures),
             measured.join("<br>"),
-            format!("**{}**", tested.verdict.name()),
+            format!("**{}**", tested.verdict_in_words()),
         ];
         text += &format!("| {} |\n", cells.join(" | "));
     }

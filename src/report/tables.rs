@@ -173,15 +173,25 @@ fn seconds_or_dash(value: Option<f64>) -> Cell {
 pub fn latency(document: &Document) -> Option<Grid> {
     let mut table =
         Grid::new(&["strategy", "wait p50", "wait p99", "wait max", "task p50", "task p99", "task max"]);
+    let mut of_tools = Vec::new();
     for strategy in &document.strategies {
-        let Some(latency) = &strategy.latency else { continue };
+        let Some(latency) = &strategy.latency else {
+            if has_no_latency_of_tool(strategy) && document.plan.run.latency {
+                of_tools.push(vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)]);
+            }
+            continue;
+        };
         let mut row = vec![Cell::new(&strategy.name)];
         for of in [&latency.wait, &latency.service] {
             row.extend([of.p50_seconds, of.p99_seconds, Some(of.max_seconds)].map(seconds_or_dash));
         }
         table.rows.push(row);
     }
-    (!table.rows.is_empty()).then_some(table)
+    if table.rows.is_empty() {
+        return None;
+    }
+    table.rows.extend(of_tools);
+    Some(table)
 }
 
 /// How much others were disturbed: a row for each strategy, and one for the machine when nothing was run.
@@ -202,7 +212,10 @@ pub const IDLE: &str = "(nothing run)";
 
 /// What the columns of the disturbance table mean.
 const DISTURBANCE_LEGEND: &str = "late: how late a bystander woke that sleeps 10 ms at a time · p50 takes 5 wake-ups, \
-     p99 100: — where there were fewer · the more wake-ups, the larger a maximum";
+     p99 100, — where there were fewer · the more wake-ups, the larger a maximum, and p99";
+
+/// With so many wake-ups ten lie beyond their p99, as has to be with tasks.
+const WELL_KNOWN_P99: u64 = 1000;
 
 /// What the columns of the table of disturbance mean.
 pub fn disturbance_legend(document: &Document) -> String {
@@ -212,26 +225,69 @@ pub fn disturbance_legend(document: &Document) -> String {
         }
         Some(Quota::Unlimited) | None => "",
     };
-    format!("{DISTURBANCE_LEGEND}{quota}")
+    let few = document
+        .strategies
+        .iter()
+        .filter_map(|row| row.disturbance)
+        .chain([document.environment.idle_disturbance])
+        .any(|late| late.p99_seconds.is_some() && late.count < WELL_KNOWN_P99);
+    let few = if few {
+        ": beyond it lies one in a hundred of them, so below 1,000 it is hardly more than a maximum"
+    } else {
+        ""
+    };
+    format!("{DISTURBANCE_LEGEND}{few}{quota}")
 }
 
 /// What the columns of the latency table mean.
 pub fn latency_legend(document: &Document) -> String {
-    let mut one_in: Vec<u64> = document
-        .strategies
-        .iter()
-        .filter_map(|strategy| strategy.latency.as_ref())
-        .map(|row| row.one_in)
-        .collect();
-    one_in.sort_unstable();
-    let sampled = match one_in.last() {
-        Some(1) | None => String::new(),
-        Some(most) => format!(" (of one task in {})", count(*most)),
+    let rows =
+        || document.strategies.iter().filter_map(|row| Some((row.name.as_str(), row.latency.as_ref()?)));
+    let mut by_sample: Vec<(u64, Vec<&str>)> = Vec::new();
+    for (name, latency) in rows() {
+        match by_sample.iter_mut().find(|(one_in, _)| *one_in == latency.one_in) {
+            Some((_, names)) => names.push(name),
+            None => by_sample.push((latency.one_in, vec![name])),
+        }
+    }
+    let part = |one_in: u64| match one_in {
+        1 => "all tasks".to_owned(),
+        some => format!("one task in {}", count(some)),
     };
-    format!(
+    let sampled = match by_sample.as_slice() {
+        [] | [(1, _)] => String::new(),
+        [(one_in, _)] => format!(" (of {})", part(*one_in)),
+        several => {
+            let each: Vec<String> = several
+                .iter()
+                .map(|(one_in, names)| format!("{} of {}", part(*one_in), names.join(", ")))
+                .collect();
+            format!(" (of {})", each.join("; "))
+        }
+    };
+    let mut legend = format!(
         "wait: from the start of the clock to a task's start · task: from its start to its end{sampled} · \
          —: fewer than ten tasks beyond that percentile"
-    )
+    );
+    let without: Vec<String> = rows()
+        .filter(|(_, latency)| latency.tasks_without > 0)
+        .map(|(name, latency)| format!("{} of {name}", count(latency.tasks_without)))
+        .collect();
+    if !without.is_empty() {
+        legend += &format!(
+            " · without those that failed, were killed or not tried, however long they took: {}",
+            without.join(", ")
+        );
+    }
+    if document.strategies.iter().any(has_no_latency_of_tool) {
+        legend += " · not measured: what other tools start, they do not tell of";
+    }
+    legend
+}
+
+/// Whether there is no latency since the tool that executes does not tell of it.
+fn has_no_latency_of_tool(strategy: &StrategyResult) -> bool {
+    strategy.engine.is_tool() && strategy.latency.is_none()
 }
 
 /// Why something in the memory table was not measured, or has no value; `None` if all is there.
@@ -256,6 +312,9 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     }
     if rows().any(|memory| memory.reading.kernel_is_least) {
         reasons.push(KERNEL_IS_LEAST_LEGEND);
+    }
+    if document.strategies.iter().any(|row| row.engine.is_tool() && row.memory.is_some()) {
+        reasons.push(ALIVE_OF_TOOL_LEGEND);
     }
     if rows().any(has_parts_beside_the_peak) {
         reasons.push(BESIDE_THE_PEAK_LEGEND);
@@ -302,6 +361,9 @@ fn is_sampled_account(memory: &Memory) -> bool {
 /// Why a figure of PSS is a lower bound.
 const LEAST_LEGEND: &str = "≥: fewer than three looks in a row, 5 ms apart or more, found as much, or one found more, or some processes were not there";
 
+/// Why the number of processes alive is one, where another tool starts them.
+const ALIVE_OF_TOOL_LEGEND: &str = "≥ peak alive: of another tool's processes, as seen at looks 10 ms apart";
+
 /// Why one of the kernel is.
 const KERNEL_IS_LEAST_LEGEND: &str =
     "≥ kernel: it took more than so many processes need, and how much of that is theirs is not known";
@@ -315,7 +377,8 @@ fn has_parts_beside_the_peak(memory: &Memory) -> bool {
 }
 
 /// Why user and kernel are not all of the peak.
-const BESIDE_THE_PEAK_LEGEND: &str = "user and kernel: as seen together, shortly before or after the peak";
+const BESIDE_THE_PEAK_LEGEND: &str =
+    "≥ user, kernel: as seen together, shortly before or after the peak, which is more than both";
 
 /// Whether the kernel's share is its own high-water mark, which may be of another moment than the peak.
 fn has_most_of_kernel(memory: &Memory) -> bool {
@@ -327,12 +390,11 @@ fn has_most_of_kernel(memory: &Memory) -> bool {
 const MOST_OF_KERNEL_LEGEND: &str =
     "≤ the most that the kernel had at any time; ≥ what is left of the peak: nobody saw the peak itself";
 
-/// By how much the kernel's share of a strategy may be off, where that is noticeable beside its peak.
+/// By how much the kernel's share of a strategy may be off, where that is noticeable.
 fn uncertain_kernel(name: &str, memory: &Memory) -> Option<String> {
-    const NOTICEABLE: f64 = 0.05;
-    let MemoryReading { peak_bytes, kernel_bytes, kernel_uncertain_bytes: off, .. } = memory.reading;
-    let (off, peak) = (off?, peak_bytes.filter(|_| kernel_bytes.is_some())?);
-    (off as f64 > NOTICEABLE * peak as f64).then(|| format!("{name} {}", bytes(off)))
+    const NOTICEABLE: f64 = 0.1;
+    let (off, kernel) = (memory.reading.kernel_uncertain_bytes?, memory.reading.kernel_bytes?);
+    (off as f64 > NOTICEABLE * kernel as f64).then(|| format!("{name} {}", bytes(off)))
 }
 
 /// Between what the peaks of a strategy's rounds lie, where that is far.
@@ -405,14 +467,20 @@ pub fn memory(document: &Document) -> Grid {
         let row = match &strategy.memory {
             None if strategy.given_up.is_some() => vec![Cell::new(&strategy.name), Cell::dim(GIVEN_UP)],
             None => vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)],
-            Some(memory) => memory_row(document, &strategy.name, memory, with_page_cache),
+            Some(memory) => memory_row(document, strategy, memory, with_page_cache),
         };
         table.rows.push(row);
     }
     table
 }
 
-fn memory_row(document: &Document, name: &str, memory: &Memory, with_page_cache: bool) -> Vec<Cell> {
+fn memory_row(
+    document: &Document,
+    strategy: &StrategyResult,
+    memory: &Memory,
+    with_page_cache: bool,
+) -> Vec<Cell> {
+    let (name, engine) = (&strategy.name, strategy.engine);
     let or_not =
         |value: Option<u64>| value.map_or_else(|| Cell::dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
     let reading = &memory.reading;
@@ -423,15 +491,20 @@ fn memory_row(document: &Document, name: &str, memory: &Memory, with_page_cache:
     };
     let has_most_of_kernel = has_most_of_kernel(memory);
     let is_least = reading.is_least;
+    let is_beside = has_parts_beside_the_peak(memory);
     let least = is_lower_bound(document, memory).then_some("≥");
     let least_of_kernel = is_least || reading.kernel_is_least || leaves_out(document, memory);
     let mut row = vec![
         Cell::new(name),
-        Cell::new(count(memory.peak_alive)),
+        Cell::new(if engine.is_tool() {
+            format!("≥ {}", count(memory.peak_alive))
+        } else {
+            count(memory.peak_alive)
+        }),
         marked(least, reading.peak_bytes),
-        marked((is_least || has_most_of_kernel).then_some("≥"), reading.user_bytes),
+        marked((is_least || has_most_of_kernel || is_beside).then_some("≥"), reading.user_bytes),
         marked(
-            if has_most_of_kernel { Some("≤") } else { least_of_kernel.then_some("≥") },
+            if has_most_of_kernel { Some("≤") } else { (least_of_kernel || is_beside).then_some("≥") },
             reading.kernel_bytes,
         ),
     ];

@@ -17,8 +17,18 @@ use super::summary::{median_of, sorted};
 const ERROR: f64 = 0.05;
 
 /// Below the rounds that an interval needs, one whose every round took this many times as long as the longest of the best is
-/// beaten all the same, if the best has as many: it is given few rounds because it is slow.
+/// beaten all the same, if the best has as many and chance is not likely to have put the rounds of both into that order: it is given few
+/// rounds because it is slow.
 pub const CLEARLY: f64 = 2.0;
+
+/// With this many times as long, one round is enough: no disturbance of one makes it ten times as long, but slow it is.
+pub const VERY_CLEARLY: f64 = 10.0;
+
+/// How likely chance alone is to put all `few` rounds of one behind all `many` of another, if nothing else tells them apart: one of as
+/// many orders as there are (the permutation test of the most extreme order, whatever the distribution).
+fn by_chance(many: usize, few: usize) -> f64 {
+    (1..=few).map(|place| place as f64 / (many + place) as f64).product()
+}
 
 /// The confidence of the (two-sided) intervals by which the best of `strategies` is compared with each of the others.
 pub fn confidence_against(strategies: usize) -> f64 {
@@ -68,7 +78,8 @@ pub fn best_of(samples: &[Vec<(u64, f64)>], margin: f64, seed: u64) -> Option<Be
         (0..samples.len()).filter_map(|place| Some((place, median_of(&sorted(&times(place))?)))).collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     let ((best, _), others) = ranked.split_first()?;
-    let confidence = confidence_against(ranked.len());
+    let strategies = ranked.len();
+    let confidence = confidence_against(strategies);
     let longest = times(*best).into_iter().fold(0.0, f64::max);
     let mut ranks: Vec<Option<MedianRanks>> = Vec::new();
     let others = others.iter().map(|(place, _)| {
@@ -84,8 +95,13 @@ pub fn best_of(samples: &[Vec<(u64, f64)>], margin: f64, seed: u64) -> Option<Be
         let drawn = known.or_else(|| MedianRanks::resample_at(confidence, pairs.len(), seed));
         ranks.push(drawn);
         let comparison = compare_with(&pairs, margin, drawn);
-        let clearly = times(*best).len() >= MIN_ROUNDS
-            && times(*place).into_iter().all(|time| time > CLEARLY * longest);
+        let (of_best, of_other) = (times(*best), times(*place));
+        let all_beyond = |factor: f64| of_other.iter().all(|time| *time > factor * longest);
+        let level = ERROR / (strategies - 1) as f64;
+        let clearly = of_best.len() >= MIN_ROUNDS
+            && !of_other.is_empty()
+            && (all_beyond(VERY_CLEARLY)
+                || all_beyond(CLEARLY) && by_chance(of_best.len(), of_other.len()) <= level);
         let standing = match comparison.as_ref().map(|comparison| comparison.verdict) {
             Some(Verdict::Faster) => Standing::Beaten,
             Some(Verdict::NotDistinguished | Verdict::Slower) => Standing::NotDistinguished,
@@ -173,11 +189,18 @@ mod tests {
     #[test]
     fn whoever_has_few_rounds_because_he_is_slow_is_beaten() {
         let fast: Vec<(u64, f64)> = (1..=10).map(|round| (round, 1.0)).collect();
-        let best = best_of(&[vec![(1, 60.0)], fast.clone()], 0.01, 1).unwrap();
-        assert_eq!((best.place, best.standing()), (1, Standing::Beaten));
-        assert_eq!(best.others[0].standing, Standing::ClearlySlower);
-        let best = best_of(&[vec![(1, 1.2)], fast], 0.01, 1).unwrap();
-        assert_eq!((best.place, best.standing()), (1, Standing::TooFewRounds));
+        let against = |times: &[f64]| {
+            let slow = (1..).zip(times.iter().copied()).collect();
+            let best = best_of(&[slow, fast.clone()], 0.01, 1).unwrap();
+            assert_eq!(best.place, 1);
+            (best.others[0].standing, best.standing())
+        };
+        assert_eq!(against(&[60.0]), (Standing::ClearlySlower, Standing::Beaten));
+        assert_eq!(against(&[3.0, 4.0]), (Standing::ClearlySlower, Standing::Beaten));
+        assert_eq!(against(&[3.0]).1, Standing::TooFewRounds, "one round may have been disturbed");
+        assert_eq!(against(&[1.2, 1.2]).1, Standing::TooFewRounds);
+        assert_eq!(by_chance(10, 1), 1.0 / 11.0);
+        assert!((by_chance(5, 2) - 1.0 / 21.0).abs() < 1e-12, "two of seven places");
     }
 
     #[test]

@@ -301,6 +301,12 @@ impl Running<'_> {
         self.children_of(self.pid()).into_iter().find(|pid| is_runner(*pid))
     }
 
+    /// The runner itself, where a guardian stands above it, as it does where tasks are programs of the user's own.
+    pub fn guarded_runner(&self) -> Option<i32> {
+        let guardian = self.runner()?;
+        self.children_of(guardian).into_iter().find(|pid| is_runner(*pid))
+    }
+
     /// Waits for the runner of the `number`-th round, from 1.
     #[track_caller]
     pub fn wait_for_runner(&mut self, number: usize) -> i32 {

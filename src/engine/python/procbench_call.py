@@ -361,6 +361,7 @@ def too_long(spec):
 def task_of(spec, here, tick):
     """What is done for each task, in whatever process or thread."""
     travels, keyed, stride = spec["mode"] == "pool", spec["keyed"], spec["stride"]
+    first = stride // 2  # As in procbench_tasks.
     path, getpid, rings = spec["call"]["marks"], os.getpid, _rings(spec)
     call = function
     alarm.seconds = (spec["call"]["timeout"] or 0) * 1e-9
@@ -370,7 +371,7 @@ def task_of(spec, here, tick):
         tick()
         meter, own = here.meter, getpid()
         meter.mark.set(task)
-        started = now() if stride and task % stride == 0 else 0
+        started = now() if stride and task % stride == first else 0
         try:
             outcome = alarm.call(call, argument) if rings else call(argument)
             if started:

@@ -34,6 +34,10 @@ class Violation(Exception):
     """Something that must hold did not."""
 
 
+class WrongResult(Violation):
+    """A result is missing, or not what it must be."""
+
+
 class Controller:
     """Whoever asked for the round."""
 
@@ -70,7 +74,9 @@ def main():
 def failure(error):
     """The message that says why there is no round."""
     if isinstance(error, (Violation, crew.WorkerLost)):
-        return {"type": "violation" if isinstance(error, Violation) else "error", "message": str(error)}
+        if not isinstance(error, Violation):
+            return {"type": "error", "message": str(error)}
+        return {"type": "violation", "message": str(error), "of_results": isinstance(error, WrongResult)}
     if isinstance(error, crew.Unsuited):
         return {"type": "limit", "message": str(error)}
     if isinstance(error, call.Refused):
@@ -259,7 +265,7 @@ def stride(spec, settings, workload):
     seconds = least + workload["cpu_seconds"] + workload["io_wait_seconds"]
     for_cost = int(stamping / (ALLOWED * seconds)) + 1
     for_room = -(-spec["tasks"] // MOST_SAMPLES)
-    return max(for_cost, for_room) | 1
+    return min(max(for_cost, for_room), spec["tasks"]) | 1
 
 
 def make_folders(spec):
@@ -291,10 +297,10 @@ def verify(spec, settings, outcome):
     return verified
 
 
-def require(what, found, least, most):
+def require(what, found, least, most, violation=Violation):
     if not least <= found <= most:
         expected = str(least) if least == most else "%d to %d" % (least, most)
-        raise Violation("%s: counted %d, expected %s" % (what, found, expected))
+        raise violation("%s: counted %d, expected %s" % (what, found, expected))
 
 
 def has_children():
@@ -321,23 +327,23 @@ def verify_results(spec, outcome):
     from hashlib import sha256  # Only here: it would make every fork dearer.
 
     count, size, empty = spec["tasks"], spec["result_size"], tasks.is_empty(spec)
-    require("results", len(outcome.results), count, count)
+    require("results", len(outcome.results), count, count, WrongResult)
     words, failures, failed = array.array("I"), [], 0
     for task, result in enumerate(outcome.results):
         value, given = result if size and type(result) is tuple else (result, b"")
         if value is None:
-            raise Violation("task %d was never executed: its result is missing" % task)
+            raise WrongResult("task %d was never executed: its result is missing" % task)
         if value < 0:
             failed += 1
             if len(failures) < FAILURES_REPORTED:
                 failures.append({"task": task, "reason": reason(outcome, task, value)})
             value = 0xFFFFFFFF
         elif size and given != tasks.result_bytes(task, value, size):
-            raise Violation("task %d handed back wrong bytes" % task)
+            raise WrongResult("task %d handed back wrong bytes" % task)
         elif empty:
             # An empty task hands back its number, from which the rest follows.
             if value != task:
-                raise Violation("task %d has the result of task %d" % (task, value))
+                raise WrongResult("task %d has the result of task %d" % (task, value))
             value = tasks.checksum(task, b"")
         words.append(value)
         if size:
@@ -346,7 +352,7 @@ def verify_results(spec, outcome):
     for task, expected in expectations(spec):
         found = words[step * task]
         if found not in (expected, 0xFFFFFFFF):
-            raise Violation(
+            raise WrongResult(
                 "task %d has a wrong result: checksum %08x, expected %08x" % (task, found, expected)
             )
     if sys.byteorder == "big":
@@ -361,12 +367,12 @@ def verify_values(spec, outcome):
     from hashlib import sha256
 
     count, travelled = spec["tasks"], spec["mode"] in ("pool", "process")
-    require("results", len(outcome.results), count, count)
+    require("results", len(outcome.results), count, count, WrongResult)
     escaped = call.escaped(spec["call"]["marks"])
     words, reasons = array.array("I"), {}
     for task, result in enumerate(outcome.results):
         if travelled and type(result) not in (call.Returned, call.Failed):
-            raise Violation("task %d was never executed: its result is missing" % task)
+            raise WrongResult("task %d was never executed: its result is missing" % task)
         word = 0xFFFFFFFF
         if task in escaped:
             result = call.Failed("it forked, and its function came back in the copy as well, which was ended")

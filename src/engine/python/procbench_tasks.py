@@ -75,6 +75,11 @@ class Stamped(int):
         return task
 
 
+def first_stamped(stride):
+    """As in src/mode/stamps.rs: in the middle of the first stretch."""
+    return stride // 2
+
+
 class Numbers:
     """Tasks without arguments of their own, of which every `stride`-th is stamped."""
 
@@ -86,7 +91,9 @@ class Numbers:
 
     def __iter__(self):
         def pieces():
-            for first in range(0, self._tasks, self._stride):
+            middle = first_stamped(self._stride)
+            yield range(min(middle, self._tasks))
+            for first in range(middle, self._tasks, self._stride):
                 yield (Stamped(first),)
                 yield range(first + 1, min(first + self._stride, self._tasks))
 
@@ -212,6 +219,7 @@ def _keyed_number(task):
 def _general(spec):
     """A task that has something to do."""
     size, keyed, stride = spec["result_size"], spec["keyed"], spec["stride"]
+    first = first_stamped(stride)
     make = {"file": _file, "expression": _expression}.get(spec["kind"])
     execute = make(spec) if make else None
     check = _checksum_of_line if spec["kind"] == "expression" else checksum
@@ -221,7 +229,7 @@ def _general(spec):
     def run(item):
         task, argument = item if has_argument else (item, b"")
         tick()
-        started = now() if stride and task % stride == 0 else 0
+        started = now() if stride and task % stride == first else 0
         try:
             value = check(task, argument)
             if work:

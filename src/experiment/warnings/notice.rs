@@ -257,12 +257,15 @@ impl fmt::Display for Notice<'_> {
                     1 => " after a round".into(),
                     rounds => format!(" after {} rounds", count(*rounds as u64)),
                 };
-                write!(f, "{strategy} was given up{after}: {why}")
+                write!(
+                    f,
+                    "{strategy} was given up{after}: {why}. The others went on; to see more of it, run it alone (--mode)"
+                )
             }
             Self::LeftRunning { strategy, processes, rounds, of_workers } => write!(
                 f,
                 "{strategy}: {processes} {} left running in {} by what tasks had started, and killed after their round; they \
-                 disturbed what came after them, and what they used of the CPU is in no column{}",
+                 disturbed what came after them, and what they used of the CPU is in no column: let tasks wait for what they start{}",
                 if *processes == 1 { "process was" } else { "processes were" },
                 timed_rounds(*rounds),
                 match of_workers {
@@ -273,7 +276,8 @@ impl fmt::Display for Notice<'_> {
             ),
             Self::Retries { strategy, retries, rounds } => write!(
                 f,
-                "{strategy}: {} executed again in {} because they had failed, or their worker had died",
+                "{strategy}: {} executed again in {} because they had failed, or their worker had died, and that is in the times: find out \
+                 why, or have them reported (--on-failure continue)",
                 if *retries == 1 { "1 task was".into() } else { format!("{} tasks were", count(*retries)) },
                 timed_rounds(*rounds)
             ),
@@ -380,7 +384,7 @@ impl fmt::Display for Notice<'_> {
             Self::WaitOvershoot { io, of } => write!(
                 f,
                 "waits for I/O lasted longer than asked for on average ({}): {}more processes woke at once than there are \
-                 cores, or the timer is coarse",
+                 cores, or the timer is coarse. Fewer at once (--in-flight, --workers) or longer waits have less of it",
                 each(of, |(name, seconds_longer, share)| {
                     format!("{name}: by {}, {} of them", seconds(*seconds_longer), percent(*share))
                 }),
@@ -406,14 +410,15 @@ impl fmt::Display for Notice<'_> {
             ),
             Self::HiddenDisk { storage } => write!(
                 f,
-                "{} is on a file system over others ({}): whether a disk is beneath cannot be seen from here",
+                "{} is on a file system over others ({}): whether a disk is beneath cannot be seen from here. Name a folder that is on \
+                 one (--io-folder) to be sure",
                 storage.folder.display(),
                 storage.file_system.as_deref().unwrap_or_default()
             ),
             Self::ReadFromMemory { strategy, read_bytes, wanted_bytes } => write!(
                 f,
                 "{strategy}: of {} that tasks read, only {} came from storage by the kernel's account: the rest was still \
-                 in memory, or the file system does not count",
+                 in memory, or the file system does not count. Name a folder of a disk's own file system (--io-folder)",
                 bytes(*wanted_bytes),
                 bytes(*read_bytes)
             ),
@@ -477,4 +482,67 @@ pub(super) fn told_together<'a>(notices: impl Iterator<Item = Notice<'a>>) -> Ve
         }
     }
     together
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of those that are shown as a warning about numbers, with what can be done about it. What tasks and people did (a failed task,
+    /// Ctrl-C) tells its own reason.
+    #[test]
+    fn what_is_shown_as_a_warning_says_what_can_be_done() {
+        let storage = Storage {
+            folder: "/data".into(),
+            file_system: Some("overlay".into()),
+            device: None,
+            mount_point: None,
+            available_bytes: 0,
+            available_files: None,
+        };
+        let lines = LinesSpec { path: "lines.txt".into(), bytes: 9, count: 3, carriage_returns: 3 };
+        let (strategy, baseline) = ("pool", "serial");
+        let with_advice = [
+            (Notice::GivenUp { strategy, why: "no worker", rounds: 2 }, "run it alone"),
+            (Notice::LeftRunning { strategy, processes: 2, rounds: 3, of_workers: true }, "let tasks wait"),
+            (Notice::Retries { strategy, retries: 2, rounds: 3 }, "--on-failure"),
+            (Notice::NotPrecise { reached: vec![(strategy, Some(0.1))], wanted: 0.02 }, "--rounds"),
+            (
+                Notice::FewerPairs { strategy, baseline, pairs: 1, rounds: 9, is_precise: true },
+                "a smaller --precision",
+            ),
+            (Notice::ManyThreads { strategy, workers: 64, cores: 2 }, "a pool of as many workers"),
+            (
+                Notice::WaitingWorkers {
+                    of: vec![(strategy, 0.1)],
+                    workers: 2,
+                    mode: Mode::Pool,
+                    proposed: 20,
+                },
+                "pool:workers=20",
+            ),
+            (Notice::TooFewRounds { fewest: 3, of: vec![strategy], of_the_best: Some((4, 6)) }, "--rounds"),
+            (Notice::TooFewForTheBest { fewest: 5, strategies: 4, needed: 6 }, "--rounds"),
+            (Notice::ShortRounds { strategies: vec![strategy] }, "raise --tasks"),
+            (Notice::WorkersStart { of: vec![(strategy, [1.0, 0.1])] }, "more lines"),
+            (Notice::SlowFirstRound { of: vec![(strategy, 1.5)], warmup: 2 }, "--warmup 2"),
+            (
+                Notice::Drift { of: vec![(strategy, Trend { p_value: 0.01, change: 0.1 })] },
+                "when it has settled",
+            ),
+            (Notice::Spread { of: vec![(strategy, 0.2)] }, "stop what else is running"),
+            (Notice::Outliers { of: vec![(strategy, 1, 10)] }, "stop what else is running"),
+            (Notice::WaitOvershoot { io: Io::Sleep, of: vec![(strategy, 1e-3, 0.1)] }, "Fewer at once"),
+            (Notice::CarriageReturns { file: "lines.txt", lines: &lines }, "tr -d"),
+            (Notice::NoDisk { storage: &storage }, "--io-folder"),
+            (Notice::HiddenDisk { storage: &storage }, "--io-folder"),
+            (Notice::ReadFromMemory { strategy, read_bytes: 1, wanted_bytes: 9 }, "--io-folder"),
+            (Notice::MemoryDiffers { strategies: vec![(strategy, [1, 2])], sampled: true }, "longer tasks"),
+            (Notice::MemoryDiffers { strategies: vec![(strategy, [1, 2])], sampled: false }, "longer tasks"),
+        ];
+        for (notice, advice) in with_advice {
+            let text = notice.to_string();
+            assert!(text.contains(advice) && !text.contains('\n'), "{}: {text}", notice.code());
+        }
+    }
 }

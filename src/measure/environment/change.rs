@@ -24,8 +24,12 @@ pub struct StateChange {
     /// Share of the CPU time of the CPUs that this process may run on that was used, by whomever.
     pub busy_share: Option<f64>,
     /// The same without what this program used. The kernel's work for it that is charged to nobody, such as
-    /// interrupts and freeing memory, is in it too.
+    /// interrupts and freeing memory, is in it too. A little below 0 where there was next to nothing: the kernel counts that in ticks, and
+    /// what a process used in nanoseconds.
     pub foreign_busy_share: Option<f64>,
+    /// The same in cores.
+    #[serde(default)]
+    pub foreign_busy_cores: Option<f64>,
     /// Share of it that the hypervisor gave to others.
     pub steal_share: Option<f64>,
     /// What quotas did in between.
@@ -67,14 +71,14 @@ pub fn change(before: &State, after: &State, own: Own) -> StateChange {
     };
     let times = before.cpu_time.zip(after.cpu_time).filter(|_| before.cpus == after.cpus);
     let shares = times.and_then(|(before, after)| Shares::of(before, after));
+    let foreign = shares.zip(own.cpu_seconds).map(|(shares, own)| (shares.busy - own, shares.all));
     let forks = counted(before.forks, after.forks);
     let (was, is) = (before.pressure, after.pressure);
     StateChange {
         elapsed_seconds,
         busy_share: shares.map(|shares| shares.busy / shares.all),
-        foreign_busy_share: shares
-            .zip(own.cpu_seconds)
-            .map(|(shares, own)| (shares.busy - own).max(0.0) / shares.all),
+        foreign_busy_share: foreign.map(|(seconds, all)| seconds / all),
+        foreign_busy_cores: foreign.map(|(seconds, _)| seconds / elapsed_seconds),
         steal_share: shares.map(|shares| shares.steal / shares.all),
         throttling: before.throttling.zip(after.throttling).and_then(|(before, after)| {
             Some(Throttling {
@@ -161,7 +165,7 @@ mod tests {
         let change = change(&state(100.0), &state(110.0), own);
         assert_eq!(change.elapsed_seconds, 10.0);
         assert_eq!(change.busy_share, Some(0.5));
-        assert_eq!(change.foreign_busy_share, Some(0.1));
+        assert_eq!((change.foreign_busy_share, change.foreign_busy_cores), (Some(0.1), Some(0.4)));
         assert_eq!(change.steal_share, Some(0.125));
         assert_eq!(change.throttling, Some(Throttling { periods: 10, seconds: 5.0 }));
         assert_eq!((change.forks, change.foreign_forks), (Some(1000), Some(100)));
@@ -175,6 +179,13 @@ mod tests {
         let change = change(&state(100.0), &state(110.0), Own::default());
         assert_eq!((change.foreign_forks, change.foreign_busy_share), (None, None));
         assert_eq!((change.forks, change.busy_share), (Some(1000), Some(0.5)));
+    }
+
+    #[test]
+    fn less_than_the_run_itself_used_is_shown_as_it_is_and_not_as_nothing() {
+        let own = Own { forks: None, cpu_seconds: Some(20.4) };
+        let share = change(&state(100.0), &state(110.0), own).foreign_busy_share.unwrap();
+        assert!((share + 0.01).abs() < 1e-9, "{share}");
     }
 
     #[test]

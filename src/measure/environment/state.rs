@@ -113,6 +113,11 @@ impl State {
         let stat = root.text("/proc/stat");
         let stat = stat.as_ref().map_err(Clone::clone);
         let counter = |name| stat.clone().and_then(|text| number_field(text, name, "/proc/stat"));
+        // Some sandboxes have the line, and count nothing.
+        let growing = |name| match counter(name)? {
+            0 => Err(format!("/proc/stat says {name} 0")),
+            count => Ok(count),
+        };
         let times = reasons.keep("cpu_time", stat.clone().and_then(|text| cpu_time(text, root)));
         let meminfo = root.text("/proc/meminfo");
         let memory = |name| meminfo.clone().and_then(|text| meminfo_bytes(&text, name));
@@ -121,8 +126,8 @@ impl State {
             load: reasons.keep("load", load(root)),
             cpu_time: times.map(|(times, _)| times),
             cpus: times.map(|(_, cpus)| cpus),
-            forks: reasons.keep("forks", counter("processes")),
-            context_switches: reasons.keep("context_switches", counter("ctxt")),
+            forks: reasons.keep("forks", growing("processes")),
+            context_switches: reasons.keep("context_switches", growing("ctxt")),
             runnable: reasons.keep("runnable", counter("procs_running")),
             pressure: Pressure {
                 cpu_some_seconds: stall(root, &mut reasons, "cpu", "some"),

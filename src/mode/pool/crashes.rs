@@ -365,9 +365,9 @@ impl Paused {
     }
 }
 
-/// Whether everything is to be tried.
+/// Whether everything is to be tried: wherever the full counts of faults are asked for, or a part of them. It has no parts.
 pub(super) fn is_full() -> bool {
-    std::env::var("PROCBENCH_FAULTS").is_ok_and(|value| value == "full")
+    std::env::var_os("PROCBENCH_FAULTS").is_some()
 }
 
 pub(super) fn say(fault: &str, tried: u32) {

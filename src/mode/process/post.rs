@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::mode::exec::Handover;
+use crate::mode::stamps::is_stamped;
 use crate::shared_record;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::fork::{self, Pid};
@@ -160,7 +161,8 @@ pub(in crate::mode) fn exec_task<W: Workload>(
 ) -> io::Result<()> {
     let mut post = Post::new(workload, handover.in_flight.min(tasks) as usize, sharing)?;
     post.begun.fetch_add(1, Relaxed);
-    let stamped = handover.stamp_stride.is_some_and(|stride| task.is_multiple_of(stride));
+    let stamped =
+        handover.stamp_stride.and_then(NonZeroU64::new).is_some_and(|stride| is_stamped(task, stride));
     post.execute(workload, task, cell, stamped);
     Ok(())
 }
@@ -183,7 +185,7 @@ impl<L: Lean> LeanTask for LeanChild<L> {
         fork::die_with(self.runner);
         let mut meter = Meter::default();
         if let Some(cell) = self.cells.get(cell as usize) {
-            let stamped = self.stamp_stride.is_some_and(|stride| task % stride == 0);
+            let stamped = self.stamp_stride.is_some_and(|stride| is_stamped(task, stride));
             let result = cell.timed(stamped, || self.work.execute(task, &mut meter));
             cell.fill(result, &meter);
         }

@@ -18,7 +18,7 @@ pub fn of_claims(of: &ClaimsReport, _number: usize, level: &str) -> Markup {
         }
         p.lead { (claims::summary(of)) }
         @for tested in &of.claims {
-            (heading(below, html! { bdi { (tested.claim.name) } ": " (tested.verdict.name()) }))
+            (heading(below, html! { bdi { (tested.claim.name) } ": " (tested.verdict_in_words()) }))
             p { "“" (tested.claim.says) "”" @if let Some(figures) = &tested.claim.figures { " (" (figures) ")" } }
             @for line in claims::measured(tested) {
                 @match line.trim_start().strip_prefix('·') {

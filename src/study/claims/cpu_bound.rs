@@ -10,7 +10,8 @@ pub(super) const CLAIM: Claim = Claim {
     name: "cpu-bound",
     says: "with many tasks and little I/O, the pool wins",
     figures: None,
-    of_many: false,
+    of_many: true,
+    of_results: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,
@@ -38,16 +39,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     ];
     let tasks_of = |sample: &Sample| format!("with tasks of {}", seconds(sample.cpu_seconds));
     let (of_short, of_long) = (tasks_of(short), tasks_of(long));
-    // The claim is about many tasks, which are short ones: what long ones come to only says where it turns.
-    if with_long.ours_less == super::evidence::Answer::Unclear {
-        let texts = [
-            format!("the pool wins {of_short}; {of_long} the rounds do not tell"),
-            format!("the pool does not win {of_short}"),
-        ];
-        return Ok(Judgement::of_one(&with_short, with_short.ours_less, texts, evidence));
-    }
-    let parts = [(&*of_short, &with_short, with_short.ours_less), (&*of_long, &with_long, with_long.ours_less)];
-    Ok(Judgement::of_both(parts, "the pool wins", evidence))
+    Ok(Judgement::with_aside([(&of_short, &with_short), (&of_long, &with_long)], "the pool", evidence))
 }
 
 #[cfg(test)]
@@ -68,11 +60,9 @@ mod tests {
     fn all_verdicts_come_out() {
         assert_eq!(verdict(&around(4.0), &around(1.1)).verdict, Verdict::Holds);
         assert_eq!(verdict(&around(0.9), &around(1.0)).verdict, Verdict::DoesNotHold);
-        let judged = verdict(&around(4.0), &around(1.0));
+        let judged = verdict(&around(4.0), &around(0.9));
         assert_eq!(judged.verdict, Verdict::Depends);
-        assert_eq!(judged.why, "the pool wins with tasks of 20.0 µs, but not with tasks of 20.0 ms");
-        assert_eq!(verdict(&around(4.0), &scattered(0.8)).verdict, Verdict::Holds, "long ones are an aside");
-        assert_eq!(verdict(&around(0.9), &scattered(0.8)).verdict, Verdict::DoesNotHold, "nor save a lost claim");
+        assert_eq!(judged.why, "the pool wins with tasks of 20.0 µs, but loses with tasks of 20.0 ms");
         let judged = verdict(&around(0.9), &around(1.1));
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(judged.why, "the pool wins with tasks of 20.0 ms, but not with tasks of 20.0 µs");
@@ -83,5 +73,17 @@ mod tests {
         }
         assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
         assert_eq!(judge(&[run(2), run(2)]).unwrap_err(), "there is no pool to compare");
+    }
+
+    #[test]
+    fn long_tasks_are_an_aside_that_does_not_change_it_unless_the_pool_loses() {
+        let why = |long: &[f64]| {
+            let judged = verdict(&around(4.0), long);
+            assert_eq!(judged.verdict, Verdict::Holds, "{}", judged.why);
+            judged.why
+        };
+        assert!(why(&around(1.0)).ends_with("with tasks of 20.0 ms there is nothing between them"));
+        assert!(why(&scattered(0.8)).ends_with("with tasks of 20.0 ms the rounds do not tell"));
+        assert_eq!(verdict(&around(0.9), &scattered(0.8)).verdict, Verdict::DoesNotHold, "nor save a lost claim");
     }
 }

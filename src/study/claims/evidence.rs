@@ -116,6 +116,13 @@ impl Evidence {
         self
     }
 
+    /// Whether it is more than `limit`.
+    pub fn is_above(&self, limit: f64) -> Answer {
+        // Not simply the opposite of being below, for what is just as much.
+        let interval = self.ci_low.zip(self.ci_high);
+        interval.map_or(Answer::Unclear, |(low, high)| beyond(-low, -high, -limit))
+    }
+
     /// Whether it is less than `limit`.
     pub fn is_below(&self, limit: f64) -> Answer {
         self.ci_low.zip(self.ci_high).map_or(Answer::Unclear, |(low, high)| beyond(high, low, limit))
@@ -160,7 +167,8 @@ impl Evidence {
         match self.unit {
             Unit::Times => times(value),
             Unit::Seconds => seconds(value),
-            Unit::Bytes => bytes(value.max(0.0).round() as u64),
+            Unit::Bytes if value.round() < 0.0 => format!("-{}", bytes(value.abs().round() as u64)),
+            Unit::Bytes => bytes(value.round() as u64),
             Unit::Count if value == value.round() || value >= 100.0 => count(value.max(0.0).round() as u64),
             Unit::Count => significant(value),
         }
@@ -277,6 +285,37 @@ impl Judgement {
             (true, false) => Self::new(Verdict::Depends, format!("{holds} {one}, but not {other}"), evidence),
             (false, true) => Self::new(Verdict::Depends, format!("{holds} {other}, but not {one}"), evidence),
         }
+    }
+
+    /// What a claim comes to: `own` is the case that it speaks of, and decides. Another one `beside` it only tells where it turns,
+    /// so that it matters only where somebody is clearly the first: where the rounds do not tell, a repetition would say
+    /// something else. Both with words for it; `who` is said to win them.
+    pub fn with_aside([own, beside]: [(&str, &Contest); 2], who: &str, evidence: Vec<Evidence>) -> Self {
+        let ((case, own), (other, beside)) = (own, beside);
+        let (verdict, why) = match (own.ours_less, beside.ours_less, beside.theirs_less) {
+            (Answer::Unclear, ..) => (Verdict::NotTested, own.doubt()),
+            (Answer::Yes, Answer::Yes, _) => (Verdict::Holds, format!("{who} wins {case} and {other}")),
+            (Answer::Yes, _, Answer::Yes) => {
+                (Verdict::Depends, format!("{who} wins {case}, but loses {other}"))
+            }
+            (Answer::Yes, Answer::No, Answer::No) => {
+                (Verdict::Holds, format!("{who} wins {case}; {other} there is nothing between them"))
+            }
+            (Answer::Yes, Answer::No, _) => {
+                (Verdict::Holds, format!("{who} wins {case}; {other} it does not"))
+            }
+            (Answer::Yes, ..) => {
+                (Verdict::Holds, format!("{who} wins {case}; {other} the rounds do not tell"))
+            }
+            (Answer::No, Answer::Yes, _) => (Verdict::Depends, format!("{who} wins {other}, but not {case}")),
+            (Answer::No, Answer::No, _) => {
+                (Verdict::DoesNotHold, format!("{who} wins neither {case} nor {other}"))
+            }
+            (Answer::No, Answer::Unclear, _) => {
+                (Verdict::DoesNotHold, format!("{who} does not win {case}; {other} the rounds do not tell"))
+            }
+        };
+        Self::new(verdict, why, evidence)
     }
 
     /// What one thing comes to that a claim says.

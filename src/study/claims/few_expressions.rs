@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     says: "100 expressions with fewer arguments: the pool loses to serial",
     figures: Some("pool 4 s, serial 3 s"),
     of_many: false,
+    of_results: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

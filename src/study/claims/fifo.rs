@@ -13,6 +13,7 @@ pub(super) const CLAIM: Claim = Claim {
     says: "both hand tasks out first in, first out",
     figures: None,
     of_many: false,
+    of_results: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

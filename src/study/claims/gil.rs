@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     says: "threads do not help in Python",
     figures: None,
     of_many: false,
+    of_results: false,
     engines: &[Engine::Python],
     replays,
     judge,

@@ -11,6 +11,7 @@ pub(super) const CLAIM: Claim = Claim {
     says: "for many tasks the pool wins",
     figures: Some("1,000,000 expressions: pool 6 s, serial 10 s"),
     of_many: true,
+    of_results: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,

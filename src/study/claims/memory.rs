@@ -15,6 +15,7 @@ pub(super) const CLAIM: Claim = Claim {
     says: "Process holds every process in memory, a pool only those executing",
     figures: None,
     of_many: false,
+    of_results: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,
@@ -29,7 +30,7 @@ const NOTEWORTHY: f64 = 0.5;
 /// A run has one peak, so there are as many runs as it takes for an interval; then as many of few and of many short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     // Longer than it takes to start them all, so that all are alive at once.
-    let wait = at.by_engine(at.pick(50e-3, 20e-3), at.pick(400e-3, 120e-3));
+    let wait = at.by_engine(at.pick(200e-3, 50e-3), at.pick(400e-3, 120e-3));
     // Many more than a pool has workers, and a limit in between, however many cores there are.
     let (tasks, limit) = (at.pick(40, 24).max(5 * at.cores), 16.max(2 * at.cores));
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).at_once(limit).seed(seed);
@@ -65,60 +66,59 @@ fn weigh<'a>(
     Ok(Contest::of(&comparison, evidence))
 }
 
-/// The most that were alive, and whether that is as many as there are tasks.
-fn alive(runs: &[Sample], row: impl Fn(&Sample) -> Result<&Row, String>) -> Result<(Evidence, Answer), String> {
-    let (mut peaks, mut places, mut name) = (Vec::new(), Vec::new(), "");
+/// The most that were alive in the rounds that were looked at for memory, and whether that was as many as there are tasks, each time.
+fn alive<'a>(
+    runs: &'a [Sample],
+    row: impl Fn(&'a Sample) -> Result<&'a Row, String>,
+) -> Result<(Evidence, bool), String> {
     let first = runs.first().ok_or("nothing was run")?;
-    for run in runs {
+    let mut all = true;
+    let of_run = |run| {
         let row = row(run)?;
-        peaks.extend(row.rounds.iter().map(|point| point.peak_alive as f64));
-        places.push(run.run);
-        name = &row.name;
-    }
+        let alive = row.memory_alive.ok_or(NOT_MEASURED)?;
+        all &= alive >= run.tasks;
+        Ok::<f64, String>(alive as f64)
+    };
+    let peaks = runs.iter().map(of_run).collect::<Result<Vec<f64>, String>>()?;
+    let name = &row(first)?.name;
     let what = format!("alive at once by {name}, of {} tasks", count(first.tasks));
-    let evidence = Evidence::median(what, &peaks, Unit::Count, first.seed)?.from(&places, &[name]);
-    let all = evidence.is_below(first.tasks as f64).opposite();
-    Ok((evidence, all))
+    Ok((Evidence::median(what, &peaks, Unit::Count, first.seed)?.from(&places(runs), &[name]), all))
+}
+
+fn places(runs: &[Sample]) -> Vec<usize> {
+    runs.iter().map(|run| run.run).collect()
+}
+
+/// What each that is alive has, in each run.
+fn of_alive(runs: &[Sample]) -> Result<Vec<f64>, String> {
+    let of_run = |run: &Sample| {
+        let process = run.nth(Mode::Process, 0)?;
+        let why = || match process.alive_missing {
+            Some(why) => format!("what each that is alive has cannot be told: {why}"),
+            None => NOT_MEASURED.to_owned(),
+        };
+        process.alive_bytes.map(|bytes| bytes as f64).ok_or_else(why)
+    };
+    runs.iter().map(of_run).collect()
 }
 
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let (parked, finished) = samples.split_at_checked(MIN_ROUNDS).ok_or("not all of it was run")?;
     let first = parked.first().ok_or("not all of it was run")?;
     let (pool, process) = (|run| Sample::nth(run, Mode::Pool, 0), |run| Sample::nth(run, Mode::Process, 0));
-    let limited = |run| Sample::nth(run, Mode::Process, 1);
-    let (alive_parked, all_parked) = alive(parked, |run| run.nth(Mode::Process, 0))?;
+    let (alive_parked, all_parked) = alive(parked, process)?;
     let over_pool = weigh(parked, process, pool)?;
-    let over_limited = weigh(parked, process, limited)?;
-    let at_once = limited(first)?.executors();
-    let mut of_alive = Vec::new();
-    for run in parked {
-        of_alive.push(peak(process(run)?)? / run.tasks.max(1) as f64);
-    }
-    let name = &process(first)?.name;
-    let what = "the peak with all of them alive, divided among them".to_owned();
-    let places: Vec<usize> = parked.iter().map(|run| run.run).collect();
-    let each_alive = Evidence::median(what, &of_alive, Unit::Bytes, first.seed)?.from(&places, &[name]);
     let mut evidence = vec![
         over_pool.evidence.clone().headline("peak memory of Process over pool"),
         alive_parked.clone().headline(format!("alive at once, of {} that wait", count(first.tasks))),
-        over_limited.evidence.clone(),
-        each_alive.clone().headline("that is, each alive"),
     ];
-    // A quick run leaves them out.
-    let ended = match finished.is_empty() {
-        true => None,
-        false => Some(Ended::of(finished, each_alive.value)?),
-    };
-    evidence.extend(ended.iter().flat_map(|ended| {
-        [ended.each.clone().headline("one more that has ended adds"), ended.share.clone()]
-    }));
     if over_pool.theirs_less == Answer::Unclear {
         return Ok(Judgement::new(Verdict::NotTested, over_pool.doubt(), evidence));
     }
-    if all_parked.is_no() || alive_parked.value < first.tasks as f64 {
+    if !all_parked {
         // They wait for so long only that a busy machine may not start them all in that time.
         let why = format!(
-            "{}: not all were alive at once, so there was nothing to see; on a quiet machine they are",
+            "{}: not all were alive at once each time, so there was nothing to see; on a quiet machine they are",
             alive_parked.in_words()
         );
         return Ok(Judgement::new(Verdict::NotTested, why, evidence));
@@ -127,45 +127,60 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         let why = "tasks that are all alive at the same time need no more than a pool";
         return Ok(Judgement::new(Verdict::DoesNotHold, why, evidence));
     }
-    // With fewer at once and as many tasks in all, it is those that wait for their turn that make the difference, if any.
-    let queued_hold = over_limited.theirs_less.opposite();
-    let waiting_hold = if queued_hold.is_yes() { "hold it too" } else { "do not" };
-    let alive_and_waiting = format!(
+    let alive_bytes = of_alive(parked)?;
+    let name = &process(first)?.name;
+    let what = format!("memory of one of {name} that is alive");
+    let each_alive = Evidence::median(what, &alive_bytes, Unit::Bytes, first.seed)?.from(&places(parked), &[name]);
+    evidence.push(each_alive.clone().headline("each alive"));
+    let queued = More::of_queued(parked, &alive_bytes)?;
+    evidence.extend([queued.each.clone().headline("one more in the queue adds"), queued.share.clone()]);
+    // A quick run leaves them out.
+    let ended = match finished.is_empty() {
+        true => None,
+        false => Some(More::of_ended(finished, each_alive.value)?),
+    };
+    evidence.extend(ended.iter().flat_map(|ended| {
+        [ended.each.clone().headline("one more that has ended adds"), ended.share.clone()]
+    }));
+    if let Some(doubt) = queued.doubt().or_else(|| ended.as_ref().and_then(More::doubt)) {
+        return Ok(Judgement::new(Verdict::NotTested, doubt, evidence));
+    }
+    let hold = |more: &More| if more.hold.is_yes() { "hold it too" } else { "do not" };
+    let at_once = process_with_limit(first)?.executors();
+    let alive_and_queued = format!(
         "it holds for tasks that are alive at the same time, {} each; those that wait for their turn (no more than {} at once) \
-         {waiting_hold}",
+         {}: one more adds {}",
         each_alive.value_in_words(),
         count(at_once),
+        hold(&queued),
+        queued.each.value_in_words(),
     );
-    Ok(match (queued_hold, ended) {
-        (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, over_limited.doubt(), evidence),
-        (queued, None) => {
-            let why = format!("{alive_and_waiting}; what those hold that have ended takes a run without --quick");
-            let verdict = if queued.is_yes() { Verdict::NotTested } else { Verdict::Depends };
-            Judgement::new(verdict, why, evidence)
-        }
-        (_, Some(Ended { hold: Answer::Unclear, each, share })) => {
-            let doubt = format!("{}: the runs do not tell ({})", each.what, share.in_words());
-            Judgement::new(Verdict::NotTested, doubt, evidence)
-        }
-        (Answer::Yes, Some(ended)) if ended.hold.is_yes() => {
-            let why = "tasks hold memory before they start, while they are alive, and after they have ended";
-            Judgement::new(Verdict::Holds, why, evidence)
-        }
-        (_, Some(ended)) => {
-            let each = ended.each.value_in_words();
-            let hold = if ended.hold.is_yes() { "hold it too" } else { "do not" };
-            let why = format!("{alive_and_waiting}, and those that have ended {hold}: one more adds {each}");
-            Judgement::new(Verdict::Depends, why, evidence)
-        }
-    })
+    let Some(ended) = ended else {
+        let why = format!("{alive_and_queued}; what those hold that have ended takes a run without --quick");
+        // What is left out could only bear it out.
+        let verdict = if queued.hold.is_yes() { Verdict::NotTested } else { Verdict::Depends };
+        return Ok(Judgement::new(verdict, why, evidence));
+    };
+    if queued.hold.is_yes() && ended.hold.is_yes() {
+        let why = "tasks hold memory before they start, while they are alive, and after they have ended";
+        return Ok(Judgement::new(Verdict::Holds, why, evidence));
+    }
+    let of_ended = ended.each.value_in_words();
+    let why = format!("{alive_and_queued}; those that have ended {}: one more adds {of_ended}", hold(&ended));
+    Ok(Judgement::new(Verdict::Depends, why, evidence))
 }
 
 fn peak(row: &Row) -> Result<f64, String> {
     row.peak_bytes.map(|bytes| bytes as f64).ok_or_else(|| NOT_MEASURED.into())
 }
 
-/// What short tasks leave behind.
-struct Ended {
+/// The process for each task with no more than so many at once.
+fn process_with_limit(run: &Sample) -> Result<&Row, String> {
+    run.nth(Mode::Process, 1)
+}
+
+/// What tasks hold that are not alive.
+struct More {
     /// What one more adds to the peak, in bytes.
     each: Evidence,
     /// That as a part of what one has that is alive.
@@ -174,9 +189,28 @@ struct Ended {
     hold: Answer,
 }
 
-impl Ended {
-    /// From pairs of runs of few and of many tasks, where one that is alive has `alive_bytes`.
-    fn of(runs: &[Sample], alive_bytes: f64) -> Result<Self, String> {
+impl More {
+    /// Of those that wait for their turn, by what a process for each task has beyond a pool that executes as many at once, where one that
+    /// is alive has `alive_bytes`, in each run.
+    fn of_queued(runs: &[Sample], alive_bytes: &[f64]) -> Result<Self, String> {
+        let (mut bytes, mut shares, mut names) = (Vec::new(), Vec::new(), [""; 2]);
+        for (run, alive) in runs.iter().zip(alive_bytes) {
+            let (process, pool) = (process_with_limit(run)?, run.nth(Mode::Pool, 1)?);
+            let at_once = [process, pool].map(Row::executors);
+            if at_once[0] != at_once[1] || at_once[0] >= run.tasks {
+                return Err(format!("{} and {} do not execute as many at once", process.name, pool.name));
+            }
+            let each = (peak(process)? - peak(pool)?) / (run.tasks - at_once[0]) as f64;
+            bytes.push(each);
+            shares.push(each / alive.max(1.0));
+            names = [&process.name, &pool.name];
+        }
+        let what = "what one more in the queue adds to the peak, beside a pool of as many".to_owned();
+        Self::new(what, [&bytes, &shares], runs, &names)
+    }
+
+    /// Of short ones that have ended, from pairs of runs of few and of many tasks, where one that is alive has `alive_bytes`.
+    fn of_ended(runs: &[Sample], alive_bytes: f64) -> Result<Self, String> {
         let (mut bytes, mut tasks, mut name) = (Vec::new(), [0; 2], "");
         for pair in runs.chunks(2) {
             let [few, many] = pair else { return Err("not all of it was run".into()) };
@@ -185,45 +219,60 @@ impl Ended {
             let more = many.tasks.saturating_sub(few.tasks).max(1) as f64;
             bytes.push((peak(row)? - peak(few.first(Mode::Process)?)?) / more);
         }
-        let seed = runs.first().map_or(0, |run| run.seed);
-        let places: Vec<usize> = runs.iter().map(|run| run.run).collect();
         let [few, many] = tasks.map(count);
         let what = format!("what one more that has ended adds to the peak, {few} and {many} short tasks");
-        let each = Evidence::median(what, &bytes, Unit::Bytes, seed)?.from(&places, &[name]);
-        let shares: Vec<f64> = bytes.iter().map(|bytes| bytes / alive_bytes).collect();
-        let what = "the same as a part of what one has that is alive".to_owned();
-        let share = Evidence::median(what, &shares, Unit::Times, seed)?.from(&places, &[name]);
+        let shares: Vec<f64> = bytes.iter().map(|bytes| bytes / alive_bytes.max(1.0)).collect();
+        Self::new(what, [&bytes, &shares], runs, &[name])
+    }
+
+    fn new(
+        what: String,
+        [bytes, shares]: [&[f64]; 2],
+        runs: &[Sample],
+        names: &[&str],
+    ) -> Result<Self, String> {
+        let seed = runs.first().map_or(0, |run| run.seed);
+        let each = Evidence::median(what, bytes, Unit::Bytes, seed)?.from(&places(runs), names);
+        let what = format!("{}, as a part of what one has that is alive", each.what);
+        let share = Evidence::median(what, shares, Unit::Times, seed)?.from(&places(runs), names);
         let hold = share.is_below(NOTEWORTHY).opposite();
         Ok(Self { each, share, hold })
+    }
+
+    /// Why it is not told.
+    fn doubt(&self) -> Option<String> {
+        let why = || format!("{}: the runs do not tell ({})", self.each.what, self.share.in_words());
+        (self.hold == Answer::Unclear).then(why)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::Point;
     use super::super::sample::made_up::run;
     use super::*;
+    use crate::document::PerAliveMissing;
 
-    fn alive_of(peak_alive: u64) -> Point {
-        Point { peak_alive, ..Point::default() }
-    }
-
-    /// Peak memory of pool, process, and process with a limit, in MiB, and how many of 50 were alive; peak memory of 1000 and of
-    /// 4000 short tasks, in MiB.
+    /// Peak memory of pool, process, and process with a limit, in MiB, and how many of 50 were alive, each of which had 2 MiB; peak
+    /// memory of 1000 and of 4000 short tasks, in MiB. A pool of as many as the limit has 35 MiB.
     fn samples(peaks: [u64; 3], waiting: u64, short: [u64; 2]) -> Vec<Sample> {
         let with_noise = |peak: u64, number: usize| Some((peak << 20) + number as u64 * 1000);
         let parked = |number: usize| {
-            let mut sample = run(50).with_points("pool", Mode::Pool, vec![alive_of(2)]);
+            let mut sample = run(50).with("pool", Mode::Pool, &[]);
             sample.last().peak_bytes = with_noise(peaks[0], number);
-            let mut sample = sample.with_points("process", Mode::Process, vec![alive_of(waiting)]);
+            let mut sample = sample.with("pool:workers=16", Mode::Pool, &[]);
+            sample.last().peak_bytes = with_noise(35, number);
+            sample.last().workers = Some(16);
+            let mut sample = sample.with("process", Mode::Process, &[]);
             sample.last().peak_bytes = with_noise(peaks[1], number);
-            let mut sample = sample.with_points("process:in-flight=16", Mode::Process, vec![alive_of(16)]);
+            sample.last().memory_alive = Some(waiting);
+            sample.last().alive_bytes = Some(2 << 20);
+            let mut sample = sample.with("process:in-flight=16", Mode::Process, &[]);
             sample.last().peak_bytes = with_noise(peaks[2], number);
             sample.last().in_flight = Some(16);
             Sample { run: number, ..sample }
         };
         let finished = |number: usize| {
-            let mut sample = run([1000, 4000][number % 2]).with_points("process", Mode::Process, vec![alive_of(60)]);
+            let mut sample = run([1000, 4000][number % 2]).with("process", Mode::Process, &[]);
             sample.last().peak_bytes = with_noise(short[number % 2], number);
             Sample { run: MIN_ROUNDS + number, ..sample }
         };
@@ -236,22 +285,32 @@ mod tests {
 
     #[test]
     fn all_verdicts_come_out() {
-        // One that is alive has 2 MiB, if those that wait have nothing.
         let (held, let_go) = ([1900, 8000], [60, 70]);
         assert_eq!(judged([5, 5, 5], 50, let_go).verdict, Verdict::DoesNotHold, "no more than a pool");
-        let depends = judged([5, 100, 32], 50, let_go);
+        let depends = judged([5, 100, 36], 50, let_go);
         assert_eq!(depends.verdict, Verdict::Depends);
-        assert!(
-            depends.why.contains("at the same time, 2.00 MiB each") && depends.why.contains("have ended do not: one more adds 3.41 KiB"),
-            "{}",
-            depends.why
-        );
-        let quick = judge(&samples([5, 100, 32], 50, let_go)[..MIN_ROUNDS]).unwrap();
+        for part in ["at the same time, 2.00 MiB each", "turn (no more than 16 at once) do not", "ended do not: one more adds 3.41 KiB"] {
+            assert!(depends.why.contains(part), "{}", depends.why);
+        }
+        let quick = judge(&samples([5, 100, 36], 50, let_go)[..MIN_ROUNDS]).unwrap();
         assert!(quick.verdict == Verdict::Depends && quick.why.contains("without --quick"), "{}", quick.why);
-        let depends = judged([5, 100, 32], 50, held);
+        let depends = judged([5, 100, 36], 50, held);
         assert_eq!(depends.verdict, Verdict::Depends, "ended ones hold, queued ones do not");
         assert!(depends.why.contains("those that have ended hold it too"), "{}", depends.why);
         assert_eq!(judged([5, 100, 100], 50, held).verdict, Verdict::Holds);
+    }
+
+    #[test]
+    fn those_in_the_queue_hold_what_a_pool_of_as_many_at_once_has_not() {
+        let queued = |limited| judged([5, 100, limited], 50, [60, 70]);
+        // A little more than the pool, for 34 that wait, is next to nothing for each of them.
+        for limited in [35, 40, 60] {
+            let why = queued(limited).why;
+            assert!(why.contains("at once) do not: one more adds"), "{limited} MiB: {why}");
+        }
+        let why = queued(80).why;
+        assert!(why.contains("at once) hold it too: one more adds 1.32 MiB"), "{why}");
+        assert!(queued(30).why.contains("one more adds -151 KiB"), "less than the pool: {}", queued(30).why);
     }
 
     #[test]
@@ -261,16 +320,19 @@ mod tests {
             assert_eq!(judged.verdict, Verdict::NotTested, "{judged:?}");
             judged.why
         };
-        let all = || samples([5, 100, 32], 50, [60, 70]);
-        let why = of(&samples([5, 100, 32], 20, [60, 70]));
+        let all = || samples([5, 100, 36], 50, [60, 70]);
+        let why = of(&samples([5, 100, 36], 20, [60, 70]));
         assert!(why.contains("not all were alive at once"), "{why}");
-        // Twice as much in every other run.
+        let mut once = all();
+        once[2].rows[2].memory_alive = Some(49);
+        assert!(of(&once).contains("not all were alive at once each time"));
+        // Three times as much in every other run.
         let mut scattered = all();
         for run in scattered.iter_mut().take(5).step_by(2) {
-            run.rows[2].peak_bytes = Some(100 << 20);
+            run.rows[3].peak_bytes = Some(100 << 20);
         }
         let why = of(&scattered);
-        assert!(why.contains("process:in-flight=16") && why.contains("do not tell"), "{why}");
+        assert!(why.contains("one more in the queue") && why.contains("do not tell"), "{why}");
         let mut scattered = all();
         for run in scattered.iter_mut().skip(6).step_by(4) {
             run.rows[0].peak_bytes = Some(9000 << 20);
@@ -279,6 +341,14 @@ mod tests {
         let mut unmeasured = all();
         unmeasured[0].rows[0].peak_bytes = None;
         assert_eq!(judge(&unmeasured).unwrap_err(), NOT_MEASURED);
+        let mut untouched = all();
+        let row = &mut untouched[1].rows[2];
+        (row.alive_bytes, row.alive_missing) = (None, Some(PerAliveMissing::NotAllTouched));
+        let why = judge(&untouched).unwrap_err();
+        assert_eq!(why, "what each that is alive has cannot be told: not all had touched their memory when there was most");
+        let mut other = all();
+        other[0].rows[1].workers = Some(2);
+        assert!(judge(&other).unwrap_err().contains("do not execute as many at once"));
         assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
     }
 }

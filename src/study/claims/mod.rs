@@ -29,6 +29,8 @@ pub struct Claim {
     pub figures: Option<&'static str>,
     /// Whether it speaks of so many tasks that the few of a quick run can bear it out, but not refute it.
     pub of_many: bool,
+    /// Whether it is of results: that one is missing, wrong or at another task's place refutes it.
+    pub of_results: bool,
     /// Who can put it to the test.
     pub engines: &'static [Engine],
     /// What is run for that.

@@ -14,6 +14,7 @@ pub(super) const CLAIM: Claim = Claim {
     says: "the pool waits for all and returns one list, in order",
     figures: None,
     of_many: false,
+    of_results: true,
     engines: Engine::OF_TASKS,
     replays,
     judge,

@@ -15,6 +15,7 @@ use crate::experiment::workbench::{PrepareError, Workbench};
 use crate::experiment::{Event, Observer, RunError};
 use crate::measure::shortage::{self, Lack};
 use crate::plan::PlanError;
+use crate::plan::units::Seconds;
 
 /// What is to be put to the test.
 #[derive(Debug, Clone)]
@@ -72,6 +73,20 @@ pub struct Tested {
     pub findings: Vec<Finding>,
 }
 
+impl Tested {
+    /// `holds`, and `holds (python)` where only that could tell.
+    pub fn verdict_in_words(&self) -> String {
+        let told = self.findings.iter().filter(|finding| finding.verdict != Verdict::NotTested);
+        let told: Vec<&str> = told.map(|finding| finding.engine.name()).collect();
+        let verdict = self.verdict.name();
+        match told.len() {
+            0 => verdict.to_owned(),
+            all if all == self.findings.len() => verdict.to_owned(),
+            _ => format!("{verdict} ({})", told.join(" and ")),
+        }
+    }
+}
+
 /// What was found by one engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
@@ -113,10 +128,19 @@ impl ClaimsReport {
     }
 }
 
-/// `--quick` begins no run after this: the last ones are short.
-const QUICK: Duration = Duration::from_secs(108);
+/// What `--quick` may take.
+const QUICK: Duration = Duration::from_secs(120);
 /// What the timed rounds of one strategy may take in a quick run, in seconds.
 const QUICK_BUDGET_SECONDS: f64 = 6.0;
+/// With less than this it is no use to begin: what comes before the timed rounds of a strategy takes as long.
+const LEAST_BUDGET_SECONDS: f64 = 0.5;
+
+/// What the timed rounds of each of `strategies` may take in a quick run after so much of the two minutes; nothing if they are as
+/// good as over. As much again is left to the rounds that are not timed.
+fn quick_budget(elapsed: Duration, strategies: usize) -> Option<f64> {
+    let left = QUICK.saturating_sub(elapsed).as_secs_f64() / (2 * strategies.max(1)) as f64;
+    (left >= LEAST_BUDGET_SECONDS).then(|| left.min(QUICK_BUDGET_SECONDS))
+}
 
 /// Puts what is `wanted` to the test. Whatever cannot be had, also because it was interrupted, is not tested, for that reason.
 pub fn test(bench: &mut Workbench, wanted: &Wanted, observer: &mut dyn Observer) -> ClaimsReport {
@@ -153,13 +177,20 @@ struct Proceeding<'a> {
 struct Missing {
     why: String,
     broken: bool,
+    /// Whether that is since a result is missing, wrong or at another task's place.
+    wrong_results: bool,
     /// Whether this machine cannot run it.
     lacking: bool,
 }
 
 impl Missing {
     fn because(why: impl ToString) -> Self {
-        Self { why: why.to_string(), broken: false, lacking: false }
+        Self { why: why.to_string(), broken: false, wrong_results: false, lacking: false }
+    }
+
+    /// Something is broken.
+    fn broken(why: String) -> Self {
+        Self { broken: true, ..Self::because(why) }
     }
 }
 
@@ -193,7 +224,7 @@ impl Proceeding<'_> {
             };
             match self.run(replay, engine, title) {
                 Ok(document) => runs.push(Run { spec: replay.spec.name.to_owned(), document }),
-                Err(missing) => return Finding::none(engine, &missing, runs),
+                Err(missing) => return Finding::without(claim, engine, &missing, runs),
             }
         }
         let samples: Vec<Sample> =
@@ -213,12 +244,12 @@ impl Proceeding<'_> {
             return Err(Missing::because(INTERRUPTED));
         }
         let quick = self.wanted.effort == Effort::Quick;
-        if quick && self.started.elapsed() > QUICK {
-            return Err(Missing::because("the two minutes of --quick were over before it was its turn"));
-        }
         let mut draft = replay.draft(engine, self.wanted.python.as_ref()).map_err(Missing::because)?;
         if quick {
-            draft.run.time_budget = Some(crate::plan::units::Seconds(QUICK_BUDGET_SECONDS));
+            let budget = quick_budget(self.started.elapsed(), draft.strategies.len()).ok_or_else(|| {
+                Missing::because("the two minutes of --quick were over before it was its turn")
+            })?;
+            draft.run.time_budget = Some(Seconds(budget));
         }
         if let Some(why) = self.python_missing.as_ref().filter(|_| draft.names(Engine::Python)) {
             return Err(Missing { lacking: true, ..Missing::because(why) });
@@ -236,11 +267,11 @@ impl Proceeding<'_> {
             return Err(Missing::because(INTERRUPTED));
         }
         if let Some(why) = document.strategies.iter().find_map(|row| row.given_up.clone()) {
-            return Err(Missing { why, broken: true, lacking: false });
+            return Err(Missing::broken(why));
         }
         match document.tasks_failed() {
             0 => Ok(document),
-            failed => Err(Missing { why: format!("{failed} tasks failed"), broken: true, lacking: false }),
+            failed => Err(Missing::broken(format!("{failed} tasks failed"))),
         }
     }
 }
@@ -259,9 +290,20 @@ fn of_few(claim: &Claim, judged: Judgement) -> Judgement {
 impl Finding {
     /// That nothing can be said.
     fn none(engine: Engine, missing: &Missing, runs: Vec<Run>) -> Self {
-        let Missing { why, broken, lacking } = missing;
+        let Missing { why, broken, lacking, .. } = missing;
         let (verdict, evidence) = (Verdict::NotTested, Vec::new());
         Self { engine, verdict, why: why.clone(), evidence, broken: *broken, lacking: *lacking, runs }
+    }
+}
+
+impl Finding {
+    /// What is to be said of `claim` without all of its runs: a round that is not valid for its results refutes what is said of results.
+    fn without(claim: &Claim, engine: Engine, missing: &Missing, runs: Vec<Run>) -> Self {
+        let none = Self::none(engine, missing, runs);
+        match claim.of_results && missing.wrong_results {
+            true => Self { verdict: Verdict::DoesNotHold, ..none },
+            false => none,
+        }
     }
 }
 
@@ -286,7 +328,7 @@ impl From<PrepareError> for Missing {
             PrepareError::Python(error) => Self { lacking: true, ..Self::because(error) },
             PrepareError::Other(error) => {
                 let lacking = error.is::<Lack>() || shortage::behind(&error).is_some();
-                Self { why: format!("{error:#}"), broken: !lacking, lacking }
+                Self { broken: !lacking, lacking, ..Self::because(format!("{error:#}")) }
             }
         }
     }
@@ -301,7 +343,8 @@ impl From<RunError> for Missing {
         };
         let lacking = want.is_some() || matches!(error, RunError::Limit(_));
         let broken = !lacking && matches!(error, RunError::Violation(_) | RunError::Other(_));
-        Self { why: want.unwrap_or_else(|| error.to_string()), broken, lacking }
+        let wrong_results = matches!(&error, RunError::Violation(invalid) if invalid.of_results);
+        Self { why: want.unwrap_or_else(|| error.to_string()), broken, wrong_results, lacking }
     }
 }
 
@@ -329,6 +372,7 @@ impl Observer for Titled<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Invalid;
 
     fn finding(engine: Engine, verdict: Verdict) -> Finding {
         Finding {
@@ -350,10 +394,58 @@ mod tests {
         };
         assert_eq!(of("large-batch", Verdict::Holds).verdict, Verdict::Holds);
         assert_eq!(of("small-batch", Verdict::DoesNotHold).verdict, Verdict::DoesNotHold);
+        assert_eq!(of("disturbance", Verdict::DoesNotHold).verdict, Verdict::NotTested, "a million");
         for verdict in [Verdict::DoesNotHold, Verdict::Depends] {
             let judged = of("large-batch", verdict);
             assert_eq!(judged.verdict, Verdict::NotTested);
             assert!(judged.why.contains("few tasks of a quick run") && judged.why.ends_with("so it is"));
+        }
+    }
+
+    #[test]
+    fn whose_verdict_it_is_stands_beside_it_where_another_could_not_tell() {
+        use Verdict::{Holds, NotTested};
+        let of = |native, python| {
+            let findings = vec![finding(Engine::Native, native), finding(Engine::Python, python)];
+            let claim = super::super::by_name("fifo").unwrap().into();
+            Tested { claim, verdict: overall(&findings), findings }.verdict_in_words()
+        };
+        assert_eq!(of(Holds, Holds), "holds");
+        assert_eq!(of(NotTested, Holds), "holds (python)");
+        assert_eq!(of(NotTested, NotTested), "not tested");
+    }
+
+    #[test]
+    fn wrong_results_refute_what_is_said_of_results_and_whatever_else_is_wrong_does_not() {
+        let of = |name: &str, of_results| {
+            let error = RunError::Violation(Invalid {
+                message: "task 3 has the result of task 4".into(),
+                of_results,
+            });
+            Finding::without(super::super::by_name(name).unwrap(), Engine::Python, &error.into(), Vec::new())
+        };
+        let refuted = of("ordered", true);
+        assert_eq!(refuted.verdict, Verdict::DoesNotHold);
+        assert!(refuted.broken && refuted.why.contains("the result of task 4"), "{}", refuted.why);
+        for (name, of_results) in [("ordered", false), ("fifo", true)] {
+            let finding = of(name, of_results);
+            assert!(finding.verdict == Verdict::NotTested && finding.broken, "{name}: {finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_quick_run_ends_within_two_minutes_by_shorter_rounds_and_then_by_none() {
+        let after = |seconds, strategies| quick_budget(Duration::from_secs(seconds), strategies);
+        assert_eq!(after(0, 3), Some(QUICK_BUDGET_SECONDS));
+        assert_eq!(after(110, 2), Some(2.5), "each of two, and as much again for what is not timed");
+        assert_eq!(after(119, 2), None);
+        assert_eq!(after(500, 2), None);
+        for (elapsed, strategies) in (0..120).flat_map(|elapsed| (1..9).map(move |of| (elapsed, of))) {
+            let all = after(elapsed, strategies).unwrap_or(0.0) * strategies as f64;
+            assert!(
+                elapsed as f64 + 2.0 * all <= QUICK.as_secs_f64(),
+                "{elapsed} s, {strategies} strategies"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a rule sees of a run.
 
 use super::evidence::{Contest, Evidence, Unit};
-use crate::document::{Document, StrategyResult};
+use crate::document::{Document, PerAliveMissing, StrategyResult};
 use crate::engine::Engine;
 use crate::mode::Mode;
 use crate::mode::settings::Api;
@@ -46,8 +46,14 @@ pub struct Row {
     pub chunk: Option<u64>,
     /// By which call of Python's.
     pub api: Option<Api>,
-    /// Memory at its peak, in bytes, and the processes that were alive then, in the round that was measured.
+    /// Memory at its peak, in bytes, in the round that was measured.
     pub peak_bytes: Option<u64>,
+    /// The most processes alive at one time in that round.
+    pub memory_alive: Option<u64>,
+    /// Memory of a process that is alive, in bytes, without what there is once for all.
+    pub alive_bytes: Option<u64>,
+    /// Why that is not known.
+    pub alive_missing: Option<PerAliveMissing>,
     /// Its timed rounds.
     pub rounds: Vec<Point>,
 }
@@ -166,6 +172,7 @@ fn pairs(ours: &Row, theirs: &Row, of: impl Fn(&Point) -> Option<f64>) -> Vec<(f
 impl Row {
     fn of(strategy: &StrategyResult) -> Self {
         let StrategyResult { settings, .. } = strategy;
+        let memory = strategy.memory.as_ref();
         let rounds = strategy.rounds.iter().map(|round| {
             let report = &round.report;
             let late = round.disturbance.as_ref();
@@ -191,7 +198,10 @@ impl Row {
             in_flight: settings.in_flight,
             chunk: settings.chunk,
             api: settings.api,
-            peak_bytes: strategy.memory.as_ref().and_then(|memory| memory.reading.peak_bytes),
+            peak_bytes: memory.and_then(|memory| memory.reading.peak_bytes),
+            memory_alive: memory.map(|memory| memory.peak_alive),
+            alive_bytes: memory.and_then(|memory| memory.per_task_alive_bytes),
+            alive_missing: memory.and_then(|memory| memory.per_alive_missing),
             rounds: rounds.collect(),
         }
     }
@@ -253,6 +263,9 @@ pub mod made_up {
                 chunk: None,
                 api: None,
                 peak_bytes: None,
+                memory_alive: None,
+                alive_bytes: None,
+                alive_missing: None,
                 rounds: points,
             });
             self

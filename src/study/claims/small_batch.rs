@@ -1,6 +1,6 @@
 //! small-batch: whether a few tasks are done sooner by a process each than by a pool, and from how many on no longer.
 
-use super::evidence::Answer;
+use super::evidence::{Answer, Contest};
 use super::replay::TWO_FILES;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
@@ -12,14 +12,18 @@ pub(super) const CLAIM: Claim = Claim {
     says: "a pool costs something to create, so for few tasks Process wins",
     figures: Some("2 files: Process 21.64 ms, Pool 22.39 ms"),
     of_many: false,
+    of_results: false,
     engines: Engine::OF_TASKS,
     replays,
     judge,
 };
 
+/// What the article had.
+const OF_THE_ARTICLE: u64 = 2;
+
 /// The article's two tasks, and more and more of them.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let counts: &[u64] = at.pick(&[2, 8, 32, 128], &[2, 32]);
+    let counts: &[u64] = at.pick(&[OF_THE_ARTICLE, 8, 32, 128], &[OF_THE_ARTICLE, 32]);
     let rounds = at.by_engine(at.pick(40, 15), at.pick(20, 7));
     let replay = |tasks: &u64| Replay::of(TWO_FILES, rounds).only(&[Mode::Pool, Mode::Process]).tasks(*tasks);
     counts.iter().map(replay).collect()
@@ -36,46 +40,38 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         evidence.push(if is_end { of_race.headline(name) } else { of_race });
         races.push((sample.tasks, race));
     }
-    let (fewest, of_fewest) = races.first().ok_or("nothing was run")?;
-    let fewest = count(*fewest);
-    let tasks_where = |answer: fn(&super::evidence::Contest) -> Answer| {
+    let (_, of_article) = races.iter().find(|(tasks, _)| *tasks == OF_THE_ARTICLE).ok_or("two were not run")?;
+    let tasks_where = |answer: fn(&Contest) -> Answer| {
         let found = races.iter().filter(move |(_, race)| answer(race).is_yes());
         found.map(|(tasks, _)| *tasks).collect::<Vec<u64>>()
     };
     let (process_wins, pool_wins) = (tasks_where(|race| race.ours_less), tasks_where(|race| race.theirs_less));
-    Ok(match (process_wins.last(), pool_wins.first()) {
-        (Some(last), Some(first)) if last < first => Judgement::new(
-            Verdict::Depends,
-            format!("Process wins up to {} tasks, the pool from {} on", count(*last), count(*first)),
-            evidence,
-        ),
-        (Some(last), Some(first)) => Judgement::new(
-            Verdict::Depends,
-            format!("the pool wins with {} tasks, Process with {}", count(*first), count(*last)),
-            evidence,
-        ),
-        (Some(_), None) if !of_fewest.ours_less.is_yes() => {
-            let won: Vec<String> = process_wins.iter().map(|tasks| count(*tasks)).collect();
-            let told = if of_fewest.ours_less.is_no() { "it does not" } else { "the rounds do not tell" };
-            let why = format!("Process wins with {} tasks, with {fewest} {told}", won.join(" and "));
-            Judgement::new(Verdict::Depends, why, evidence)
+    // Where it turns belongs to what the claim says: it is of few tasks.
+    let turns = match (process_wins.last(), pool_wins.first()) {
+        (Some(last), Some(first)) if last < first => {
+            format!("Process wins up to {}, the pool from {} on", count(*last), count(*first))
         }
-        (Some(last), None) => Judgement::new(
-            Verdict::Holds,
-            format!("Process wins with up to {} tasks, and the pool with none of the counts", count(*last)),
-            evidence,
-        ),
-        (None, _) if of_fewest.ours_less == Answer::Unclear => {
-            Judgement::new(Verdict::NotTested, of_fewest.doubt(), evidence)
+        (Some(last), None) => format!("Process wins up to {}, the pool with none of the counts", count(*last)),
+        (None, Some(first)) => format!("the pool wins from {} on", count(*first)),
+        (None, None) => "the pool wins with none of the counts".to_owned(),
+        (Some(_), Some(_)) => {
+            let list = |counts: &[u64]| counts.iter().map(|tasks| count(*tasks)).collect::<Vec<_>>().join(" and ");
+            format!("Process wins with {}, the pool with {}", list(&process_wins), list(&pool_wins))
         }
-        (None, Some(first)) => Judgement::new(
-            Verdict::DoesNotHold,
-            format!("Process does not win even with {fewest} tasks, and the pool wins from {} on", count(*first)),
+    };
+    Ok(match (of_article.ours_less, process_wins.is_empty()) {
+        (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, of_article.doubt(), evidence),
+        (Answer::Yes, _) => {
+            Judgement::new(Verdict::Holds, format!("with {OF_THE_ARTICLE} tasks Process wins; {turns}"), evidence)
+        }
+        (Answer::No, false) => Judgement::new(
+            Verdict::Depends,
+            format!("with {OF_THE_ARTICLE} tasks Process does not win, but with others; {turns}"),
             evidence,
         ),
-        (None, None) => Judgement::new(
+        (Answer::No, true) => Judgement::new(
             Verdict::DoesNotHold,
-            format!("Process does not win even with {fewest} tasks, nor the pool with more"),
+            format!("Process does not win with {OF_THE_ARTICLE} tasks, nor with more; {turns}"),
             evidence,
         ),
     })
@@ -100,29 +96,33 @@ mod tests {
     }
 
     #[test]
-    fn it_holds_where_process_wins_and_the_pool_never_does() {
-        assert_eq!(verdict(&[(2, 0.9), (8, 0.9), (32, 1.0)]).verdict, Verdict::Holds);
+    fn it_holds_where_process_wins_with_few_and_says_where_it_turns() {
+        let judged = verdict(&[(2, 0.8), (8, 0.9), (32, 1.2), (128, 2.0)]);
+        assert_eq!(judged.verdict, Verdict::Holds);
+        assert_eq!(judged.why, "with 2 tasks Process wins; Process wins up to 8, the pool from 32 on");
+        let judged = verdict(&[(2, 0.9), (8, 0.9), (32, 1.0)]);
+        assert_eq!(judged.verdict, Verdict::Holds);
+        assert!(judged.why.contains("the pool with none"), "{}", judged.why);
     }
 
     #[test]
     fn it_does_not_hold_where_process_does_not_win_with_the_fewest_tasks_nor_with_more() {
-        assert_eq!(verdict(&[(2, 1.1), (8, 1.5)]).verdict, Verdict::DoesNotHold);
+        let judged = verdict(&[(2, 1.1), (8, 1.5)]);
+        assert_eq!(judged.verdict, Verdict::DoesNotHold);
+        assert_eq!(judged.why, "Process does not win with 2 tasks, nor with more; the pool wins from 2 on");
         assert_eq!(verdict(&[(2, 1.0), (8, 1.0)]).verdict, Verdict::DoesNotHold, "no difference is no win");
-    }
-
-    #[test]
-    fn it_depends_where_it_turns_and_says_where() {
-        let judged = verdict(&[(2, 0.8), (8, 0.9), (32, 1.2), (128, 2.0)]);
-        assert_eq!(judged.verdict, Verdict::Depends);
-        assert_eq!(judged.why, "Process wins up to 8 tasks, the pool from 32 on");
-        assert_eq!(verdict(&[(2, 1.2), (8, 0.8)]).verdict, Verdict::Depends);
     }
 
     #[test]
     fn it_depends_where_process_wins_with_more_but_not_with_the_fewest() {
         let judged = verdict(&[(2, 1.0), (8, 0.8)]);
         assert_eq!(judged.verdict, Verdict::Depends);
-        assert_eq!(judged.why, "Process wins with 8 tasks, with 2 it does not");
+        assert_eq!(
+            judged.why,
+            "with 2 tasks Process does not win, but with others; Process wins up to 8, the pool with none of the counts"
+        );
+        let judged = verdict(&[(2, 1.2), (8, 0.8), (32, 1.2)]);
+        assert!(judged.why.ends_with("Process wins with 8, the pool with 2 and 32"), "{}", judged.why);
     }
 
     #[test]
@@ -138,6 +138,6 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::NotTested);
         assert!(judged.why.contains("too few"), "{}", judged.why);
         assert_eq!(judge(&[run(2)]).unwrap_err(), "there is no process to compare");
-        assert_eq!(judge(&[]).unwrap_err(), "nothing was run");
+        assert_eq!(judge(&[]).unwrap_err(), "two were not run");
     }
 }
