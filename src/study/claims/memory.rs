@@ -134,6 +134,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     evidence.push(each_alive.clone().headline("each alive"));
     let queued = More::of_queued(parked, &alive_bytes)?;
     evidence.extend([queued.each.clone().headline("one more in the queue adds"), queued.share.clone()]);
+    evidence.push(weigh(parked, process_with_limit, |run| run.nth(Mode::Pool, 1))?.evidence);
     // A quick run leaves them out.
     let ended = match finished.is_empty() {
         true => None,
@@ -190,22 +191,22 @@ struct More {
 }
 
 impl More {
-    /// Of those that wait for their turn, by what a process for each task has beyond a pool that executes as many at once, where one that
-    /// is alive has `alive_bytes`, in each run.
+    /// Of those that wait for their turn, where one that is alive has `alive_bytes`, in each run: where all of them are alive at the same time,
+    /// the others add as much as what is alive has more than what waits.
     fn of_queued(runs: &[Sample], alive_bytes: &[f64]) -> Result<Self, String> {
         let (mut bytes, mut shares, mut names) = (Vec::new(), Vec::new(), [""; 2]);
         for (run, alive) in runs.iter().zip(alive_bytes) {
-            let (process, pool) = (process_with_limit(run)?, run.nth(Mode::Pool, 1)?);
-            let at_once = [process, pool].map(Row::executors);
-            if at_once[0] != at_once[1] || at_once[0] >= run.tasks {
-                return Err(format!("{} and {} do not execute as many at once", process.name, pool.name));
+            let (all, limited) = (run.nth(Mode::Process, 0)?, process_with_limit(run)?);
+            let others = run.tasks.saturating_sub(limited.executors());
+            if others == 0 {
+                return Err(format!("{} has no task that waits for its turn", limited.name));
             }
-            let each = (peak(process)? - peak(pool)?) / (run.tasks - at_once[0]) as f64;
+            let each = alive - (peak(all)? - peak(limited)?) / others as f64;
             bytes.push(each);
             shares.push(each / alive.max(1.0));
-            names = [&process.name, &pool.name];
+            names = [&all.name, &limited.name];
         }
-        let what = "what one more in the queue adds to the peak, beside a pool of as many".to_owned();
+        let what = "what one more in the queue adds to the peak".to_owned();
         Self::new(what, [&bytes, &shares], runs, &names)
     }
 
@@ -253,7 +254,7 @@ mod tests {
     use crate::document::PerAliveMissing;
 
     /// Peak memory of pool, process, and process with a limit, in MiB, and how many of 50 were alive, each of which had 2 MiB; peak
-    /// memory of 1000 and of 4000 short tasks, in MiB. A pool of as many as the limit has 35 MiB.
+    /// memory of 1000 and of 4000 short tasks, in MiB.
     fn samples(peaks: [u64; 3], waiting: u64, short: [u64; 2]) -> Vec<Sample> {
         let with_noise = |peak: u64, number: usize| Some((peak << 20) + number as u64 * 1000);
         let parked = |number: usize| {
@@ -287,30 +288,29 @@ mod tests {
     fn all_verdicts_come_out() {
         let (held, let_go) = ([1900, 8000], [60, 70]);
         assert_eq!(judged([5, 5, 5], 50, let_go).verdict, Verdict::DoesNotHold, "no more than a pool");
-        let depends = judged([5, 100, 36], 50, let_go);
+        let depends = judged([5, 100, 32], 50, let_go);
         assert_eq!(depends.verdict, Verdict::Depends);
         for part in ["at the same time, 2.00 MiB each", "turn (no more than 16 at once) do not", "ended do not: one more adds 3.41 KiB"] {
             assert!(depends.why.contains(part), "{}", depends.why);
         }
-        let quick = judge(&samples([5, 100, 36], 50, let_go)[..MIN_ROUNDS]).unwrap();
+        let quick = judge(&samples([5, 100, 32], 50, let_go)[..MIN_ROUNDS]).unwrap();
         assert!(quick.verdict == Verdict::Depends && quick.why.contains("without --quick"), "{}", quick.why);
-        let depends = judged([5, 100, 36], 50, held);
+        let depends = judged([5, 100, 32], 50, held);
         assert_eq!(depends.verdict, Verdict::Depends, "ended ones hold, queued ones do not");
         assert!(depends.why.contains("those that have ended hold it too"), "{}", depends.why);
         assert_eq!(judged([5, 100, 100], 50, held).verdict, Verdict::Holds);
     }
 
     #[test]
-    fn those_in_the_queue_hold_what_a_pool_of_as_many_at_once_has_not() {
+    fn those_in_the_queue_hold_what_is_not_added_by_being_alive() {
+        // All 50 alive have 100 MiB: 34 of them, of 2 MiB each, are 68 more than 32, if what waits has nothing.
         let queued = |limited| judged([5, 100, limited], 50, [60, 70]);
-        // A little more than the pool, for 34 that wait, is next to nothing for each of them.
-        for limited in [35, 40, 60] {
+        for (limited, each) in [(32, "0 B"), (31, "-30.1 KiB"), (40, "241 KiB")] {
             let why = queued(limited).why;
-            assert!(why.contains("at once) do not: one more adds"), "{limited} MiB: {why}");
+            assert!(why.contains(&format!("at once) do not: one more adds {each}")), "{limited} MiB: {why}");
         }
         let why = queued(80).why;
-        assert!(why.contains("at once) hold it too: one more adds 1.32 MiB"), "{why}");
-        assert!(queued(30).why.contains("one more adds -151 KiB"), "less than the pool: {}", queued(30).why);
+        assert!(why.contains("at once) hold it too: one more adds 1.41 MiB"), "{why}");
     }
 
     #[test]
@@ -320,8 +320,8 @@ mod tests {
             assert_eq!(judged.verdict, Verdict::NotTested, "{judged:?}");
             judged.why
         };
-        let all = || samples([5, 100, 36], 50, [60, 70]);
-        let why = of(&samples([5, 100, 36], 20, [60, 70]));
+        let all = || samples([5, 100, 32], 50, [60, 70]);
+        let why = of(&samples([5, 100, 32], 20, [60, 70]));
         assert!(why.contains("not all were alive at once"), "{why}");
         let mut once = all();
         once[2].rows[2].memory_alive = Some(49);
@@ -347,8 +347,8 @@ mod tests {
         let why = judge(&untouched).unwrap_err();
         assert_eq!(why, "what each that is alive has cannot be told: not all had touched their memory when there was most");
         let mut other = all();
-        other[0].rows[1].workers = Some(2);
-        assert!(judge(&other).unwrap_err().contains("do not execute as many at once"));
+        other[0].rows[3].in_flight = Some(50);
+        assert_eq!(judge(&other).unwrap_err(), "process:in-flight=16 has no task that waits for its turn");
         assert_eq!(judge(&[]).unwrap_err(), "not all of it was run");
     }
 }
