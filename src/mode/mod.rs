@@ -12,6 +12,7 @@ pub mod pool;
 pub mod process;
 mod programs;
 pub mod progress;
+mod seats;
 pub mod serial;
 pub mod settings;
 pub mod stamps;

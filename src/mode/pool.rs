@@ -29,7 +29,7 @@ use std::time::Duration;
 use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
 use super::settings::Transport;
-use super::{Board, Outcome, Round, RoundError, Times};
+use super::{Board, Outcome, Round, RoundError, Times, seats};
 use crate::measure::shortage;
 use crate::shared_record;
 use crate::sys::atomic::AtomicU64;
@@ -47,10 +47,10 @@ use ledger::{Estate, first_unpublished};
 use overseer::{At, Overseer};
 
 shared_record! {
-    /// What all workers share: the counter.
+    /// What all workers share, each in cache lines of its own: the first is the counter.
     #[repr(align(128))]
     struct Counter {
-        /// The first task that nobody has claimed.
+        /// Of the counter: the first task that nobody has claimed. Of the others: 64 cores, a bit each (see [`seats`]).
         next,
     }
 }
@@ -133,6 +133,7 @@ struct Common {
     tasks: u64,
     chunk: u64,
     board: Board,
+    /// The counter of tasks; then which cores workers have begun on, here since each mapping more makes each fork dearer.
     counter: SharedSlice<Counter>,
     stations: SharedSlice<Station>,
     arguments: ArgumentRing,
@@ -151,11 +152,18 @@ impl Common {
             tasks,
             chunk,
             board: Board::shared(tasks, stamp_stride, workload.result_size(), sharing)?,
-            counter: SharedSlice::shared(1, sharing)?,
+            counter: SharedSlice::shared(1 + seats::WORDS, sharing)?,
             // One more than there are workers: see `fill_gap`.
             stations: SharedSlice::shared(workers as usize + 1, sharing)?,
             arguments: ArgumentRing::new(workload.argument_capacity(), tasks, held, sharing)?,
         })
+    }
+}
+
+impl Common {
+    /// Has the worker that begins do so on a core of its own.
+    fn take_seat(&self) {
+        seats::take(|word| self.counter.get(1 + word).map(|counter| &counter.next));
     }
 }
 
@@ -173,6 +181,7 @@ pub(super) fn exec_worker<W: Workload>(
 ) -> io::Result<()> {
     let settings = (handover.workers, handover.chunk);
     let mut common = Common::new(workload, tasks, settings, handover.stamp_stride, sharing)?;
+    common.take_seat();
     worker::work(&mut common, workload, station, (from < to).then_some(from..to));
     Ok(())
 }
@@ -236,6 +245,7 @@ impl Pool {
             }
             None => fork::fork(|| {
                 fork::die_with(parent);
+                self.common.take_seat();
                 worker::work(&mut self.common, workload, station, inherited);
                 0
             }),

@@ -15,11 +15,11 @@ use rayon::prelude::*;
 use super::board::{execute_bare, timed};
 use super::chunk::CHUNKS_AHEAD;
 use super::progress::{INTERVAL_NANOSECONDS, Progress, Status};
-use super::{Board, Outcome, Round, RoundError, Times};
+use super::{Board, Outcome, Round, RoundError, Times, seats};
 use crate::measure::shortage;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::monotonic_nanoseconds;
-use crate::sys::memory::Visibility;
+use crate::sys::memory::{SharedSlice, Visibility};
 use crate::workload::{Executor, Meter, Workload};
 
 thread_local! {
@@ -42,12 +42,16 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
     let chunk = round.settings.chunk.unwrap_or(1) as usize;
     let begin = monotonic_nanoseconds();
     let mut board = Board::new(&round, workload.result_size(), Visibility::Private)?;
+    let taken: SharedSlice<AtomicU64> = SharedSlice::new(seats::WORDS, Visibility::Private)?;
     let (mut meter, mut ready, mut collected) = (Meter::default(), 0, 0);
     let mut progress = round.progress;
     rayon::ThreadPoolBuilder::new()
         .num_threads(workers as usize)
         .build_scoped(
-            |thread| thread.run(),
+            |thread| {
+                seats::take(|word| taken.get(word));
+                thread.run();
+            },
             |pool| {
                 start_up(pool, workload);
                 ready = monotonic_nanoseconds();
