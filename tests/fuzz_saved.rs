@@ -16,6 +16,7 @@ use procbench::plan::vary::Variable;
 use procbench::report;
 use procbench::report::subject::Subject;
 use procbench::saved;
+use procbench::study::saved::Saved;
 use procbench::study::sweep::{self, Sweep};
 
 #[test]
@@ -95,6 +96,39 @@ fn saved_sweeps() {
             for export in [report::html::export, report::markdown::export, report::csv::export] {
                 export(&[Subject::from(&sweep)]).expect("an export");
             }
+        }
+    });
+}
+
+/// `value` with no more than two of anything that there are many of.
+fn with_two_of_each(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(items) => {
+            items.truncate(2);
+            items.iter_mut().for_each(with_two_of_each);
+        }
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(with_two_of_each),
+        _ => {}
+    }
+}
+
+#[test]
+fn saved_searches() {
+    let folder = repository().join("results/2026-11-29-linux-intel-xeon");
+    let path = Path::new("out.json");
+    let texts = ["crossover", "advise", "claims"].map(|name| {
+        let text =
+            std::fs::read_to_string(folder.join(name).with_extension("json")).expect("a recorded search");
+        let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        with_two_of_each(&mut value);
+        let text = value.to_string();
+        assert!(Saved::parse(&text, path).is_ok(), "{name}: with two of each it is none");
+        text
+    });
+    fuzz("saved searches and claims", texts.into(), |text| {
+        let Some(saved) = told(Saved::parse(text, path)) else { return };
+        for export in [report::html::export, report::markdown::export, report::csv::export] {
+            export(&[Subject::from(&saved)]).expect("an export");
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use procbench::measure::limits::{Limit, LimitKind, Limits};
 use procbench::mode::Mode;
-use procbench::plan::draft::{Draft, InFlight, StrategyDraft};
+use procbench::plan::draft::{Draft, InFlight, StrategyDraft, Words};
 use procbench::plan::units::{Count, Size};
 use procbench::plan::{Machine, Plan, PlanError};
 use proptest::prelude::*;
@@ -138,6 +138,38 @@ fn a_pool_that_does_not_fit_is_refused_with_the_limit_and_the_way_to_raise_it() 
     ] {
         assert!(message.contains(part), "no {part:?} in {message}");
     }
+}
+
+#[test]
+fn a_worker_counts_twice_where_it_has_a_program_at_work() {
+    let machine = machine(vec![processes("pids.max of /a", 100, 20), memory("MemAvailable", 64 * GIB, 0)]);
+    let plan = |row: &str, program: bool| {
+        let mut draft = draft(1000, row);
+        draft.workload.command = program.then(|| Words::List(vec!["sleep".into(), "1".into()]));
+        draft.resolve(&machine)
+    };
+    for (row, what) in [("pool:workers=40", "worker processes"), ("threads:workers=40", "threads")] {
+        assert!(plan(row, false).is_ok(), "{row}: 40 of 64");
+        let Err(PlanError::Limit(message)) = plan(row, true) else { panic!("{row}: 80 of 64") };
+        let told =
+            format!("{row} needs 40 {what}, each with the program that it starts, but there is room for 32");
+        assert!(message.contains(&told) && message.contains("pids.max of /a is 100"), "{message}");
+    }
+    assert!(plan("pool:workers=32", true).is_ok());
+}
+
+#[test]
+fn what_tasks_of_threads_hold_counts_too() {
+    let machine =
+        machine(vec![processes("kernel.pid_max", 4_194_304, 100), memory("MemAvailable", 2 * GIB, GIB)]);
+    let plan = |workers: u64| {
+        let mut draft = draft(1000, &format!("threads:workers={workers}"));
+        draft.workload.memory = Some(Size(50 << 20));
+        draft.resolve(&machine)
+    };
+    assert!(plan(16).is_ok());
+    let Err(PlanError::Limit(message)) = plan(40) else { panic!("2 GiB of one") };
+    assert!(message.contains("there is room for 16: MemAvailable is 2.0 GiB"), "{message}");
 }
 
 #[test]

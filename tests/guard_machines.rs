@@ -227,7 +227,11 @@ fn check(machine: &MadeUp, asked: &Asked, plan: &Plan) -> Result<(), TestCaseErr
         let in_flight = |in_flight: &Option<u64>| in_flight.unwrap_or(asked.tasks).min(asked.tasks);
         let (alive, room, wanted) = match row {
             Row::Serial => continue,
-            Row::Threads(workers) => (strategy.settings.workers, counted, *workers),
+            Row::Threads(workers) => {
+                // A thread is no memory to speak of, but what its task touches is.
+                let room = if of_task > 0 { counted.min(machine.memory(of_task, held)) } else { counted };
+                (strategy.settings.workers, room, *workers)
+            }
             Row::Pool(workers) => {
                 (strategy.settings.workers, counted.min(machine.memory(bytes, held)), *workers)
             }

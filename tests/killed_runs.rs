@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
-use common::{Finished, Sandbox, bit_of, parse, terminal};
+use common::{Finished, Sandbox, bit_of, cgroup_to_make, parse, terminal};
 use nix::sys::signal::Signal;
 use procbench::experiment::signals::AGAIN;
 use procfs::process::Process;
@@ -68,7 +68,18 @@ fn length_of(workload: &str) -> Duration {
     let sandbox = Sandbox::new();
     let started = Instant::now();
     sandbox.run_command(command(&sandbox, workload)).expect_code(0);
-    started.elapsed()
+    let length = started.elapsed();
+    // Where it makes cgroups, none is to be left by one that is ended.
+    let cgroup = cgroup_to_make(
+        "memory",
+        &format!("killed-{}-{workload}", std::process::id()).replace([' ', '/'], "-"),
+    );
+    if cgroup.is_some_and(|folder| fs::create_dir(&folder).and_then(|()| fs::remove_dir(&folder)).is_ok()) {
+        let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+        let mut rows = document.strategies.iter().filter_map(|row| row.memory.as_ref());
+        assert!(rows.all(|memory| !memory.method.is_sampled()), "{workload}: no cgroup was made");
+    }
+    length
 }
 
 /// Ends each of the [`workloads`] by `end`, at random moments, as often as was asked for. What had ended before does not count.
@@ -85,7 +96,7 @@ fn try_all(
         while hits < times(1, 50) {
             let sandbox = Sandbox::new();
             let command = command(&sandbox, workload);
-            let moment = moments.up_to(length);
+            let moment = moments.within(length);
             let (hit, finished) = end(&mut moments, &sandbox, command, moment);
             assert_whole(&sandbox, &finished);
             if hit {
@@ -160,8 +171,8 @@ fn hung_up() {
 fn interrupted_twice() {
     end_all("SIGINT to procbench twice", 4, &SIGNALLED, |running, moments| {
         send(running.pid(), Signal::SIGINT);
-        // Within the first half, it is taken for the same wish in two signals.
-        std::thread::sleep(moments.up_to(2 * AGAIN));
+        // Sooner, it is taken for the same wish in two signals, as one in four is here.
+        std::thread::sleep(second_wish(moments));
         // The sandbox grants some time to what is ended without having been seen off.
         running.signal_if_there(Signal::SIGINT);
         running.signal_if_there(Signal::SIGINT);
@@ -179,6 +190,14 @@ fn with_its_runner_killed() {
     end_all("SIGKILL to the runner, or to the guardian above it", 6, &[Some(1), Some(0)], kill_runner);
 }
 
+/// How long after the first signal the second comes.
+fn second_wish(moments: &mut Moments) -> Duration {
+    match moments.below(4) {
+        0 => moments.up_to(AGAIN),
+        _ => AGAIN + moments.up_to(AGAIN),
+    }
+}
+
 /// Kills the runner that there is or is next. Where a guardian stands above it, one of both. False if the run has ended before.
 fn kill_runner(running: &mut common::Running<'_>, moments: &mut Moments) -> bool {
     let above = moments.below(2) == 0;
@@ -192,8 +211,8 @@ fn kill_runner(running: &mut common::Running<'_>, moments: &mut Moments) -> bool
 }
 
 /// Ends runs at a terminal of their own, by what `end` does to it.
-fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<File>) {
-    try_all(fault, seed, |_, sandbox, mut command, moment| {
+fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd, &mut Moments) -> Option<File>) {
+    try_all(fault, seed, |moments, sandbox, mut command, moment| {
         let terminal = terminal();
         let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
         command.stdin(stream()).stdout(stream()).stderr(stream());
@@ -203,7 +222,7 @@ fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<
         std::thread::sleep(moment);
         let in_time = !running.has_ended();
         let listened = hears_signals(running.pid());
-        let open = end(terminal.master);
+        let open = end(terminal.master, moments);
         // Somebody has to read what is written, or it waits for that.
         let reader = open
             .map(|mut master| thread::spawn(move || drop(std::io::copy(&mut master, &mut std::io::sink()))));
@@ -217,29 +236,36 @@ fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd) -> Option<
 
 #[test]
 fn with_its_terminal_closed() {
-    end_all_at_terminals("closed terminal", 7, |master| {
+    end_all_at_terminals("closed terminal", 7, |master, _| {
         drop(master);
         None
     });
 }
 
 /// As a terminal does it: to all processes in front of it at once.
-fn typed(fault: &str, seed: u64, keys: &[u8]) {
-    end_all_at_terminals(fault, seed, |master| {
+fn typed(fault: &str, seed: u64, times: u32) {
+    end_all_at_terminals(fault, seed, |master, moments| {
         let mut master = File::from(master);
-        master.write_all(keys).expect("room for keys");
+        for time in 0..times {
+            if time > 0 {
+                thread::sleep(second_wish(moments));
+            }
+            // Whoever has ended meanwhile has taken its side of the terminal along.
+            let written = master.write_all(b"\x03");
+            assert!(written.is_ok() || time > 0, "{written:?}");
+        }
         Some(master)
     });
 }
 
 #[test]
 fn interrupted_at_its_terminal() {
-    typed("Ctrl-C at the terminal", 9, b"\x03");
+    typed("Ctrl-C at the terminal", 9, 1);
 }
 
 #[test]
 fn interrupted_twice_at_its_terminal() {
-    typed("Ctrl-C at the terminal, twice", 10, b"\x03\x03");
+    typed("Ctrl-C at the terminal, twice", 10, 2);
 }
 
 #[test]
@@ -350,7 +376,7 @@ impl End {
             Self::Signal(signal) => running.signal_if_there(signal),
             Self::Twice(signal) => {
                 running.signal_if_there(signal);
-                thread::sleep(moments.up_to(2 * AGAIN));
+                thread::sleep(second_wish(moments));
                 running.signal_if_there(signal);
             }
             // Between two runs of a study there is none for a while.
@@ -401,7 +427,7 @@ fn studies_ended_in_between() {
                 let sandbox = Sandbox::new();
                 sandbox.write("out.json", OLD);
                 let command = sandbox.command(&arguments);
-                let moment = moments.up_to(length);
+                let moment = moments.within(length);
                 let (in_time, finished) = end.befalls(&sandbox, command, &mut moments, moment);
                 assert!(end.codes().contains(&finished.code()), "{finished:?}");
                 assert_whole_study(&sandbox, &finished);

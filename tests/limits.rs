@@ -83,7 +83,8 @@ fn address_space() {
     // What is hardly enough to begin with may run out anywhere. What is less is not enough for the loader, which says so itself.
     let mut begun = 0;
     for limit in (8..40).map(|mib| mib << 20) {
-        let arguments = "-n 1000 -m serial,threads,pool,process --rounds 1";
+        // Each thread of rayon's takes 2 MiB of it.
+        let arguments = "-n 1000 -m serial,threads:workers=2,pool:workers=2,process --rounds 1";
         let finished = sandbox.run_command(limited(&sandbox, arguments, Resource::RLIMIT_AS, limit));
         match finished.code() {
             Some(0) => begun += 1,

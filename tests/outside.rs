@@ -110,8 +110,10 @@ fn cpu_time_is_what_the_cgroup_accounts() {
         let accounted = |from: u64, to: u64| (to - from) as f64 * unit;
         let agree = |what: &str, ours: f64, theirs: f64| {
             let off = (ours - theirs).abs() / theirs;
+            // What a process does after its parent has been told of its end is in the cgroup's account alone.
+            let afterwards = if mode == Mode::Process { 2e-6 * work.tasks as f64 } else { 0.0 };
             assert!(
-                off <= 0.02,
+                off <= 0.02 || (0.0..=afterwards).contains(&(theirs - ours)),
                 "{mode}, {} tasks, {what}: {ours:.3} s of CPU time, the cgroup says {theirs:.3} s",
                 work.tasks
             );

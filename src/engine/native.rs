@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Write};
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::process::Command;
 
 use anyhow::Context;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Equipment;
 use super::guardian;
@@ -140,6 +141,12 @@ pub(super) fn say(message: &Message) -> anyhow::Result<()> {
     stdout.write_all(&line).and_then(|()| stdout.flush()).context("failed to speak to the controller")
 }
 
+/// Whether a short line can be written to `pipe` without waiting for somebody to read what is in it.
+fn has_room(pipe: &impl AsFd) -> bool {
+    let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 struct Execute<'a> {
     request: &'a Request,
 }
@@ -214,8 +221,11 @@ fn execute<W: Workload>(
     say(&Message::Ready).and_then(|()| await_go()).map_err(|error| Failed::Round(error.into()))?;
     let mut report = |status: Status| {
         let Status { tasks_done, alive } = status;
-        // A controller that has gone takes this process with it; there is nobody left to tell.
-        let _ = say(&Message::Progress { tasks_done, alive });
+        // A controller that has gone takes this process with it; there is nobody left to tell. Nor is there where it has been stopped (Ctrl-Z)
+        // for so long that the pipe is full: the round goes on.
+        if has_room(&io::stdout()) {
+            let _ = say(&Message::Progress { tasks_done, alive });
+        }
     };
     let round = Round {
         tasks: spec.tasks,

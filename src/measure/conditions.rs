@@ -78,6 +78,8 @@ pub enum Condition {
     ForeignBusy {
         /// Share of all CPU time.
         share: f64,
+        /// How many cores that is.
+        cores: Option<f64>,
     },
     /// Memory was swapped out.
     SwapGrew {
@@ -99,7 +101,11 @@ pub enum Condition {
 impl Condition {
     /// Whether CPU time went to somebody else that the run could have had.
     pub fn takes_cpu_time(&self) -> bool {
-        matches!(self, Self::ForeignBusy { .. } | Self::Steal { .. } | Self::Throttled(_))
+        match self {
+            Self::ForeignBusy { share, .. } => *share > FOREIGN_BUSY_LIMIT,
+            Self::Steal { .. } | Self::Throttled(_) => true,
+            _ => false,
+        }
     }
 
     /// Its name for programs. It does not change.
@@ -167,11 +173,15 @@ impl fmt::Display for Condition {
                 "other programs started {count} processes or threads in {elapsed_seconds:.1} s: stop what starts them, \
                  such as builds and monitoring"
             ),
-            Self::ForeignBusy { share } => write!(
+            Self::ForeignBusy { share, cores } => write!(
                 f,
-                "other programs and the kernel used {:.0} % of all CPU time: end other programs. If there are none, it is work of the \
+                "other programs and the kernel used {:.*} % of all CPU time{}: end other programs. If there are none, it is work of the \
                  kernel for this run that is charged to nobody (interrupts, write-back, freeing memory)",
-                percent(share)
+                usize::from(*share < 0.1),
+                percent(share),
+                cores
+                    .filter(|cores| *cores >= 0.1)
+                    .map_or_else(String::new, |cores| format!(", {cores:.1} cores"))
             ),
             Self::SwapGrew { bytes } => write!(
                 f,
@@ -215,10 +225,10 @@ fn busy(environment: &Environment, state: &State, own_load: bool) -> Option<Cond
     let load = state.load.map(|load| load.one_minute).filter(|_| !own_load);
     // One of them is the thread that asked.
     let runnable = state.runnable.map(|runnable| runnable.saturating_sub(1));
-    // A single moment says little: there must be somebody for a quarter of the cores, and two at least. Nor does the load of the last minute where nobody runs now:
+    // A single moment says little: there must be somebody for half of the cores, and two at least. Nor does the load of the last minute where nobody runs now:
     // most often it is of a run before this one. Who comes back is seen while the run lasts.
     let busy = load.is_some_and(|load| load > LOAD_LIMIT * cores as f64) && runnable != Some(0)
-        || runnable.is_some_and(|runnable| runnable >= cores.div_ceil(4).max(2));
+        || runnable.is_some_and(|runnable| runnable >= cores.div_ceil(2).max(2));
     busy.then_some(Condition::BusyBefore { load, runnable, cores })
 }
 
@@ -238,7 +248,7 @@ pub fn meanwhile(change: &StateChange) -> Vec<Condition> {
         above(change.steal_share, STEAL_LIMIT).map(|share| Condition::Steal { share }),
         throttled.map(Condition::Throttled),
         foreign_forks.map(|count| Condition::ForeignForks { count, elapsed_seconds: change.elapsed_seconds }),
-        foreign_busy.map(|share| Condition::ForeignBusy { share }),
+        foreign_busy.map(|share| Condition::ForeignBusy { share, cores: change.foreign_busy_cores }),
         swapped.map(|bytes| Condition::SwapGrew { bytes: bytes.unsigned_abs() }),
         change.oom_kills.filter(|count| *count > 0).map(|count| Condition::OomKills { count }),
         above(change.memory_some_share, MEMORY_PRESSURE_LIMIT)
@@ -381,10 +391,19 @@ mod tests {
     #[test]
     fn cpu_time_of_others_swap_and_stalls_count() {
         let found = only(meanwhile(&StateChange { foreign_busy_share: Some(0.5), ..quiet() }));
-        assert_eq!((found.code(), &found), ("foreign_busy", &Condition::ForeignBusy { share: 0.5 }));
+        assert_eq!(
+            (found.code(), &found),
+            ("foreign_busy", &Condition::ForeignBusy { share: 0.5, cores: None })
+        );
+        let text = Condition::ForeignBusy { share: 0.02, cores: Some(1.28) }.to_string();
+        assert!(text.contains("used 2.0 % of all CPU time, 1.3 cores: end other programs"), "{text}");
         let of_many =
             StateChange { foreign_busy_share: Some(0.02), foreign_busy_cores: Some(1.28), ..quiet() };
-        assert_eq!(only(meanwhile(&of_many)), Condition::ForeignBusy { share: 0.02 }, "one of 64 cores");
+        assert_eq!(
+            only(meanwhile(&of_many)),
+            Condition::ForeignBusy { share: 0.02, cores: Some(1.28) },
+            "one of 64 cores"
+        );
         let of_few =
             StateChange { foreign_busy_share: Some(0.02), foreign_busy_cores: Some(0.04), ..quiet() };
         assert_eq!(meanwhile(&of_few), [], "a little of two");
@@ -411,7 +430,7 @@ mod tests {
             Condition::Steal { share: 0.5 },
             Condition::Throttled(Throttling { periods: 1, seconds: 0.5 }),
             Condition::ForeignForks { count: 9, elapsed_seconds: 1.0 },
-            Condition::ForeignBusy { share: 0.5 },
+            Condition::ForeignBusy { share: 0.5, cores: Some(1.0) },
             Condition::SwapGrew { bytes: 1 },
             Condition::OomKills { count: 1 },
             Condition::MemoryPressure { share: 0.5 },

@@ -16,24 +16,32 @@ use crate::sys::atomic::AtomicU64;
 pub(super) const WORDS: usize = CpuSet::count().div_ceil(64);
 
 /// Takes a core for the thread that calls this, which begins: its bit in `word`, which has 64 cores each and is all zeroes at first. Where
-/// nothing is known of cores, or all are taken, it stays where it is.
-pub(super) fn take<'a>(word: impl Fn(usize) -> Option<&'a AtomicU64>) {
+/// nothing is known of cores, or all are taken, it stays where it is. Returns the core to which it has moved, if it has.
+pub(super) fn take<'a>(word: impl Fn(usize) -> Option<&'a AtomicU64>) -> Option<usize> {
     let claim = |core: usize| {
         let bit = 1 << (core % 64);
         word(core / 64).is_some_and(|word| word.fetch_or(bit, Relaxed) & bit == 0)
     };
     if sched_getcpu().is_ok_and(claim) {
-        return;
+        return None;
     }
     let this = Pid::from_raw(0);
-    let Ok(allowed) = sched_getaffinity(this) else { return };
+    let allowed = sched_getaffinity(this).ok()?;
     let is_free = |core: &usize| allowed.is_set(*core).unwrap_or(false) && claim(*core);
-    let Some(free) = (0..CpuSet::count()).find(is_free) else { return };
+    let free = (0..CpuSet::count()).find(is_free)?;
     let mut alone = CpuSet::new();
-    // From the moment that it is there it may be anywhere again.
-    if alone.set(free).is_ok() && sched_setaffinity(this, &alone).is_ok() {
-        let _ = sched_setaffinity(this, &allowed);
+    alone.set(free).and_then(|()| sched_setaffinity(this, &alone)).ok()?;
+    let moved_to = sched_getcpu().ok();
+    // From the moment that it is there it may be anywhere again. Where what was allowed has become another set meanwhile, the kernel takes of
+    // all cores those that are.
+    if sched_setaffinity(this, &allowed).is_err() {
+        let mut all = CpuSet::new();
+        for core in 0..CpuSet::count() {
+            let _ = all.set(core);
+        }
+        let _ = sched_setaffinity(this, &all);
     }
+    moved_to
 }
 
 #[cfg(test)]
@@ -41,21 +49,61 @@ mod tests {
     use super::*;
     use crate::sys::memory::{SharedSlice, Visibility};
 
+    fn allowed() -> Vec<usize> {
+        let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap()).collect()
+    }
+
+    fn words() -> SharedSlice<AtomicU64> {
+        SharedSlice::new(WORDS, Visibility::Private).unwrap()
+    }
+
+    fn taken(words: &SharedSlice<AtomicU64>) -> Vec<usize> {
+        (0..CpuSet::count()).filter(|core| words[core / 64].load(Relaxed) >> (core % 64) & 1 == 1).collect()
+    }
+
     #[test]
     fn as_many_as_there_are_cores_begin_apart_and_nobody_is_bound() {
-        let this = Pid::from_raw(0);
-        let before = sched_getaffinity(this).unwrap();
-        let cores = (0..CpuSet::count()).filter(|core| before.is_set(*core).unwrap());
-        let words: SharedSlice<AtomicU64> = SharedSlice::new(WORDS, Visibility::Private).unwrap();
-        let mut taken = vec![0; WORDS];
-        cores.clone().for_each(|core| taken[core / 64] |= 1 << (core % 64));
-        // One more than there are: the last stays where it is.
-        for number in 1..=cores.count() + 1 {
+        let (before, words) = (allowed(), words());
+        for number in 1..=before.len() {
             take(|word| words.get(word));
-            let bits: u32 = words.iter().map(|word| word.load(Relaxed).count_ones()).sum();
-            assert!(bits as usize == number || number > 1 && bits as usize == number - 1);
+            assert_eq!(taken(&words).len(), number);
         }
-        assert_eq!(words.iter().map(|word| word.load(Relaxed)).collect::<Vec<u64>>(), taken);
-        assert_eq!(sched_getaffinity(this).unwrap(), before);
+        assert_eq!(taken(&words), before);
+        assert_eq!(take(|word| words.get(word)), None, "all are taken");
+        assert_eq!(allowed(), before);
+    }
+
+    #[test]
+    fn whoever_begins_where_another_has_begun_moves_to_the_core_that_is_free() {
+        let before = allowed();
+        let Some(free) = before.last().copied().filter(|_| before.len() > 1) else {
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"SKIPPED: whoever_begins_where_another_has_begun: there is one core\n",
+            );
+            return;
+        };
+        // It may happen to be there already.
+        let moved = (0..1000).find_map(|_| {
+            let words = words();
+            for core in before.iter().filter(|core| **core != free) {
+                words[core / 64].fetch_or(1 << (core % 64), Relaxed);
+            }
+            let moved = take(|word| words.get(word));
+            assert_eq!(taken(&words), before);
+            moved.or_else(|| {
+                std::thread::yield_now();
+                let mut elsewhere = CpuSet::new();
+                elsewhere.set(before[0]).unwrap();
+                let mut all = CpuSet::new();
+                before.iter().for_each(|core| all.set(*core).unwrap());
+                let this = Pid::from_raw(0);
+                sched_setaffinity(this, &elsewhere).and_then(|()| sched_setaffinity(this, &all)).unwrap();
+                None
+            })
+        });
+        assert_eq!(moved, Some(free));
+        assert_eq!(allowed(), before);
     }
 }

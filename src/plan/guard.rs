@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::units::count;
 use crate::measure::limits::{Limit, LimitKind, Limits};
 
-/// What one living process of the round needs.
+/// What one living process of the round needs, or a worker with all that it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessCost {
+    /// For how many processes and threads it counts: a worker that has a program at work is two.
+    pub processes: u64,
     /// What the kernel and the program need for a process that waits, measured on this machine.
     pub parked_bytes: u64,
     /// What the task needs besides: argument, result, private memory, I/O.
@@ -104,7 +106,10 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
         LimitKind::Memory => 0,
     };
     let room = |limit: &Limit| match limit.kind {
-        LimitKind::Processes => limit.value.saturating_sub(limit.in_use).saturating_sub(reserve(limit)),
+        LimitKind::Processes => {
+            let free = limit.value.saturating_sub(limit.in_use).saturating_sub(reserve(limit));
+            free / cost.processes.max(1)
+        }
         LimitKind::Memory => {
             let free = limit.value.saturating_sub(limit.in_use).saturating_sub(cost.held_bytes);
             (free / 100 * MEMORY_PERCENT) / bytes
@@ -118,7 +123,7 @@ pub fn judge(wanted: u64, limits: &Limits, cost: ProcessCost) -> Verdict {
     match tightest {
         Some((room, limit)) if room < wanted => {
             let needed = match limit.kind {
-                LimitKind::Processes => wanted,
+                LimitKind::Processes => wanted.saturating_mul(cost.processes),
                 LimitKind::Memory => wanted.saturating_mul(bytes).saturating_add(cost.held_bytes),
                 LimitKind::Files => wanted.saturating_mul(cost.peer_files),
             };
@@ -164,7 +169,7 @@ mod tests {
     }
 
     const COST: ProcessCost =
-        ProcessCost { parked_bytes: 100 << 10, task_bytes: 0, peer_files: 0, held_bytes: 0 };
+        ProcessCost { processes: 1, parked_bytes: 100 << 10, task_bytes: 0, peer_files: 0, held_bytes: 0 };
 
     #[test]
     fn the_tightest_limit_binds_and_is_named() {
@@ -218,6 +223,7 @@ mod tests {
             task in 0_u64..1 << 40,
             peer_files in 0_u64..3,
             held in 0_u64..1 << 40,
+            processes in 1_u64..3,
         ) {
             let kinds = [LimitKind::Processes, LimitKind::Memory, LimitKind::Files];
             let limits = Limits {
@@ -226,13 +232,13 @@ mod tests {
                     .map(|(kind, value, in_use)| limit("limit", kinds[kind], value, in_use))
                     .collect(),
             };
-            let cost = ProcessCost { parked_bytes: parked, task_bytes: task, peer_files, held_bytes: held };
+            let cost = ProcessCost { processes, parked_bytes: parked, task_bytes: task, peer_files, held_bytes: held };
             let verdict = judge(wanted, &limits, cost);
             prop_assert!(verdict.allowed >= 1 && verdict.allowed <= wanted);
             for limit in &limits.all {
                 let free = limit.value.saturating_sub(limit.in_use);
                 let used = match limit.kind {
-                    LimitKind::Processes => verdict.allowed,
+                    LimitKind::Processes => verdict.allowed * processes,
                     LimitKind::Memory => held + verdict.allowed * (parked + task),
                     LimitKind::Files => verdict.allowed * peer_files,
                 };

@@ -207,6 +207,7 @@ pub(super) fn resolve_settings(
         _ => 0,
     };
     let cost = ProcessCost {
+        processes: 1,
         parked_bytes: parked_bytes.saturating_add(besides),
         task_bytes: workload.bytes_per_process(),
         peer_files: u64::from(workload.io == Io::Echo),
@@ -246,6 +247,8 @@ pub(super) fn resolve_settings(
         ));
     }
     let start = Some(start).filter(|_| !of_tool);
+    let starts_programs = of_program && !of_tool;
+    let with_programs = ProcessCost { processes: if starts_programs { 2 } else { 1 }, ..cost };
     let evaluates = of_python && workload.kind == Kind::Expression;
     let evaluator = evaluates.then(|| row.evaluator.unwrap_or_default());
     let with_evaluator = |(settings, verdict)| (Settings { evaluator, ..settings }, verdict);
@@ -259,18 +262,29 @@ pub(super) fn resolve_settings(
                     count(workers)
                 ));
             }
-            // A thread has no memory of its own to speak of.
-            let limits = machine.limits.of(&[LimitKind::Processes, LimitKind::Files]);
-            let verdict = guard::judge(workers, &limits, cost);
+            // A thread has no memory of its own to speak of, but its task has, or the program that it has started.
+            let parked_bytes = if starts_programs { cost.parked_bytes } else { 0 };
+            let cost = ProcessCost { parked_bytes, ..with_programs };
+            let limits = match cost.parked_bytes + cost.task_bytes {
+                0 => &machine.limits.of(&[LimitKind::Processes, LimitKind::Files]),
+                _ => &machine.limits,
+            };
+            let verdict = guard::judge(workers, limits, cost);
             if let Some(binding) = &verdict.binding {
-                return Err(no_room(name, workers, "threads", verdict.allowed, binding));
+                let what =
+                    if starts_programs { "threads, each with the program that it starts" } else { "threads" };
+                return Err(no_room(name, workers, what, verdict.allowed, binding));
             }
             (Settings { workers: Some(workers), chunk: Some(chunk), ..Settings::default() }, None)
         }
         Mode::Pool => {
-            let verdict = guard::judge(workers, &machine.limits, cost);
+            let verdict = guard::judge(workers, &machine.limits, with_programs);
             if let Some(binding) = &verdict.binding {
-                return Err(no_room(name, workers, "worker processes", verdict.allowed, binding));
+                let what = match starts_programs {
+                    true => "worker processes, each with the program that it starts",
+                    false => "worker processes",
+                };
+                return Err(no_room(name, workers, what, verdict.allowed, binding));
             }
             let native = !of_python && !of_tool;
             let settings = Settings {

@@ -3,7 +3,7 @@
 use super::numbers::{exact_percent, percent, seconds, times};
 use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
-use crate::measure::conditions::{self, Condition};
+use crate::measure::conditions::{self, Condition, FOREIGN_BUSY_LIMIT};
 use crate::measure::environment::StateChange;
 use crate::stats::{CLEARLY, MedianRanks, Verdict, compare_with, least_rounds_at};
 
@@ -38,8 +38,10 @@ pub(super) fn shared_machine(document: &Document) -> Option<String> {
 /// Who else had CPU time meanwhile, where that was much.
 pub(super) fn who_else_had_cpu_time(change: &StateChange) -> Vec<String> {
     let told = |condition| match condition {
-        Condition::ForeignBusy { share } => {
-            Some(format!("other programs and the kernel used {} of it", percent(share)))
+        Condition::ForeignBusy { share, .. } => {
+            // A little of many cores is a matter for a warning.
+            (share > FOREIGN_BUSY_LIMIT)
+                .then(|| format!("other programs and the kernel used {} of it", percent(share)))
         }
         Condition::Steal { share } => Some(format!("{} went to other machines", percent(share))),
         Condition::Throttled(_) => Some("a quota stopped tasks".into()),

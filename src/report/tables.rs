@@ -173,11 +173,11 @@ fn seconds_or_dash(value: Option<f64>) -> Cell {
 pub fn latency(document: &Document) -> Option<Grid> {
     let mut table =
         Grid::new(&["strategy", "wait p50", "wait p99", "wait max", "task p50", "task p99", "task max"]);
-    let mut of_tools = Vec::new();
+    let mut without = Vec::new();
     for strategy in &document.strategies {
         let Some(latency) = &strategy.latency else {
-            if has_no_latency_of_tool(strategy) && document.plan.run.latency {
-                of_tools.push(vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)]);
+            if has_no_latency(strategy) && document.plan.run.latency {
+                without.push(vec![Cell::new(&strategy.name), Cell::dim(NOT_MEASURED)]);
             }
             continue;
         };
@@ -190,7 +190,7 @@ pub fn latency(document: &Document) -> Option<Grid> {
     if table.rows.is_empty() {
         return None;
     }
-    table.rows.extend(of_tools);
+    table.rows.extend(without);
     Some(table)
 }
 
@@ -271,23 +271,30 @@ pub fn latency_legend(document: &Document) -> String {
     );
     let without: Vec<String> = rows()
         .filter(|(_, latency)| latency.tasks_without > 0)
-        .map(|(name, latency)| format!("{} of {name}", count(latency.tasks_without)))
+        .map(|(name, latency)| {
+            let all = latency.tasks_without + latency.wait.count;
+            format!("{name} {} of {}", count(latency.tasks_without), count(all))
+        })
         .collect();
     if !without.is_empty() {
         legend += &format!(
-            " · without those that failed, were killed or not tried, however long they took: {}",
+            " · without those of the tasks looked at, in all timed rounds, that have no end (killed, failed before it, or not tried), \
+             however long they took: {}",
             without.join(", ")
         );
     }
-    if document.strategies.iter().any(has_no_latency_of_tool) {
+    if document.strategies.iter().any(|row| has_no_latency(row) && row.engine.is_tool()) {
         legend += " · not measured: what other tools start, they do not tell of";
+    }
+    if document.strategies.iter().any(|row| has_no_latency(row) && !row.engine.is_tool()) {
+        legend += " · not measured: no task that was looked at came to its end";
     }
     legend
 }
 
-/// Whether there is no latency since the tool that executes does not tell of it.
-fn has_no_latency_of_tool(strategy: &StrategyResult) -> bool {
-    strategy.engine.is_tool() && strategy.latency.is_none()
+/// Whether there are rounds, but no latency: the tool that executes does not tell of it, or no task came to its end.
+fn has_no_latency(strategy: &StrategyResult) -> bool {
+    !strategy.rounds.is_empty() && strategy.latency.is_none()
 }
 
 /// Why something in the memory table was not measured, or has no value; `None` if all is there.
@@ -377,8 +384,7 @@ fn has_parts_beside_the_peak(memory: &Memory) -> bool {
 }
 
 /// Why user and kernel are not all of the peak.
-const BESIDE_THE_PEAK_LEGEND: &str =
-    "≥ user, kernel: as seen together, shortly before or after the peak, which is more than both";
+const BESIDE_THE_PEAK_LEGEND: &str = "≥ user, kernel: as seen together shortly before or after the peak; the most that there was of each is that or more";
 
 /// Whether the kernel's share is its own high-water mark, which may be of another moment than the peak.
 fn has_most_of_kernel(memory: &Memory) -> bool {

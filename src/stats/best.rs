@@ -21,8 +21,11 @@ const ERROR: f64 = 0.05;
 /// rounds because it is slow.
 pub const CLEARLY: f64 = 2.0;
 
-/// With this many times as long, one round is enough: no disturbance of one makes it ten times as long, but slow it is.
+/// With this many times as long, one round is enough, if it is so long that no quota and no other program's turn makes it that.
 pub const VERY_CLEARLY: f64 = 10.0;
+
+/// How long that is, in seconds.
+pub const LONG_ROUND_SECONDS: f64 = 1.0;
 
 /// How likely chance alone is to put all `few` rounds of one behind all `many` of another, if nothing else tells them apart: one of as
 /// many orders as there are (the permutation test of the most extreme order, whatever the distribution).
@@ -100,8 +103,10 @@ pub fn best_of(samples: &[Vec<(u64, f64)>], margin: f64, seed: u64) -> Option<Be
         let level = ERROR / (strategies - 1) as f64;
         let clearly = of_best.len() >= MIN_ROUNDS
             && !of_other.is_empty()
-            && (all_beyond(VERY_CLEARLY)
-                || all_beyond(CLEARLY) && by_chance(of_best.len(), of_other.len()) <= level);
+            && (all_beyond(VERY_CLEARLY) && of_other.iter().all(|time| *time >= LONG_ROUND_SECONDS)
+                || of_other.len() > 1
+                    && all_beyond(CLEARLY)
+                    && by_chance(of_best.len(), of_other.len()) <= level);
         let standing = match comparison.as_ref().map(|comparison| comparison.verdict) {
             Some(Verdict::Faster) => Standing::Beaten,
             Some(Verdict::NotDistinguished | Verdict::Slower) => Standing::NotDistinguished,
@@ -198,6 +203,9 @@ mod tests {
         assert_eq!(against(&[60.0]), (Standing::ClearlySlower, Standing::Beaten));
         assert_eq!(against(&[3.0, 4.0]), (Standing::ClearlySlower, Standing::Beaten));
         assert_eq!(against(&[3.0]).1, Standing::TooFewRounds, "one round may have been disturbed");
+        let many: Vec<(u64, f64)> = (1..=40).map(|round| (round, 1e-3)).collect();
+        let best = best_of(&[vec![(1, 0.1)], many], 0.01, 1).unwrap();
+        assert_eq!(best.standing(), Standing::TooFewRounds, "a quota may take 100 ms from any round");
         assert_eq!(against(&[1.2, 1.2]).1, Standing::TooFewRounds);
         assert_eq!(by_chance(10, 1), 1.0 / 11.0);
         assert!((by_chance(5, 2) - 1.0 / 21.0).abs() < 1e-12, "two of seven places");

@@ -73,10 +73,11 @@ impl Summary {
 /// half are slow together, `IQR / 1.349 / median`. Each is the coefficient of variation if the rounds are normal.
 ///
 /// A single strange round does not move it, and it does not grow with the number of rounds as the range does; strange rounds are
-/// what [`Summary::outliers`] is for. `None` without rounds, and unless the median is positive.
+/// what [`Summary::outliers`] is for. Of two to four rounds it is by their range, and no more than they tell. `None` without rounds, and unless the median is positive.
 pub fn spread(samples: &[f64]) -> Option<f64> {
-    /// The range of 2, 3 and 4 samples of a normal distribution, on average, in standard deviations (d2 of control charts).
-    const RANGES: [f64; 3] = [1.128, 1.693, 2.059];
+    /// What the range of 2, 3 and 4 samples of a normal distribution exceeds in one of twenty cases, in standard deviations (the studentised
+    /// range with infinitely many degrees of freedom): with so few, what can be told is by how much they differ at least.
+    const RANGES: [f64; 3] = [2.772, 3.314, 3.633];
     /// Between the quartiles of a normal distribution lie so many standard deviations.
     const IQR_TO_SIGMA: f64 = 1.0 / 1.348_979_500_392_163;
     let sorted = sorted(samples)?;

@@ -31,13 +31,20 @@ impl Saved {
     /// # Errors
     /// One sentence that names the file, what was found there and what was expected.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let text = saved::read_text(path, "the export", saved::LARGEST_BYTES)?;
-        let header = saved::header(&text, path)?;
+        Self::parse(&saved::read_text(path, "the export", saved::LARGEST_BYTES)?, path)
+    }
+
+    /// The same of `text`, which was found at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let header = saved::header(text, path)?;
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == header.kind());
         match kind {
-            Some(Kind::Run) => Document::parse(&text, path).map(Box::new).map(Self::Run),
+            Some(Kind::Run) => Document::parse(text, path).map(Box::new).map(Self::Run),
             Some(kind @ Kind::Sweep) => {
-                let sweep: Sweep = saved::parse(&text, path, kind)?;
+                let sweep: Sweep = saved::parse(text, path, kind)?;
                 // Everybody who shows it looks up values by their places.
                 if let Some(cell) = sweep.cells.iter().find(|cell| !sweep.has_place(&cell.place)) {
                     let place = &cell.place;
@@ -54,9 +61,9 @@ impl Saved {
                 }
                 Ok(Self::Sweep(sweep))
             }
-            Some(kind @ Kind::Crossover) => saved::parse(&text, path, kind).map(Self::Crossover),
-            Some(kind @ Kind::Advice) => saved::parse(&text, path, kind).map(Box::new).map(Self::Advice),
-            Some(kind @ Kind::Claims) => saved::parse(&text, path, kind).map(Self::Claims),
+            Some(kind @ Kind::Crossover) => saved::parse(text, path, kind).map(Self::Crossover),
+            Some(kind @ Kind::Advice) => saved::parse(text, path, kind).map(Box::new).map(Self::Advice),
+            Some(kind @ Kind::Claims) => saved::parse(text, path, kind).map(Self::Claims),
             Some(Kind::Comparison) | None => {
                 let expected = "a run, a sweep, a crossover, advice or claims";
                 Err(another_kind(&header, path, expected))

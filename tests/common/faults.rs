@@ -93,6 +93,14 @@ impl Moments {
         longest.mul_f64(part * part)
     }
 
+    /// A time up to `longest`, as often near its beginning as near its end, and more often near either than in between.
+    pub fn within(&mut self, longest: Duration) -> Duration {
+        match self.below(2) {
+            0 => self.up_to(longest),
+            _ => longest - self.up_to(longest),
+        }
+    }
+
     /// One of `all`.
     pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         let place = self.below(all.len().max(1) as u64) as usize;

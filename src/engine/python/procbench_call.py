@@ -374,17 +374,20 @@ def task_of(spec, here, tick):
         started = now() if stride and task % stride == first else 0
         try:
             outcome = alarm.call(call, argument) if rings else call(argument)
-            if started:
-                meter.stamps.append(task)
-                meter.stamps.append(started)
-                meter.stamps.append(now())
+            ended = now() if started else 0
             if travels:
                 outcome = Returned(outcome)
         except TimedOut:
+            ended = now() if started else 0
             alarm.silence()
             outcome = Failed(too_long(spec))
         except BaseException as error:
+            ended = now() if started else 0
             outcome = Failed(in_words(error))
+        if started:
+            meter.stamps.append(task)
+            meter.stamps.append(started)
+            meter.stamps.append(ended)
         if getpid() != own:
             # A copy of this process, in which the function has returned as well: what it is a copy of goes on.
             note_escape(path, task)
@@ -438,6 +441,8 @@ def export(results, path):
                 except (TypeError, ValueError, RecursionError):
                     line = json.dumps({"task": task, "repr": _shown(value)})
             out.write(line + "\n")
+        # Says that it is all of it: a round may be ended in the middle of this.
+        out.write("\n")
 
 
 def _shown(value):

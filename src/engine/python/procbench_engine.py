@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import resource
+import select
 import sys
 from multiprocessing import process
 
@@ -52,6 +53,10 @@ class Controller:
 
     def hear(self):
         return self._lines.readline()
+
+    def has_room(self):
+        """Whether a short line can be said at once: not where the controller has been stopped for long."""
+        return bool(select.select((), (self._out,), (), 0)[1])
 
     def say(self, message):
         line = json.dumps(message).encode() + b"\n"
@@ -116,7 +121,7 @@ def execute(controller, request):
         os._exit(0)
 
     crew.on_loss = give_up
-    progress = modes.Progress(controller.say)
+    progress = modes.Progress(controller)
     if spec["kind"] == "call":
         watch_tasks(spec, progress, give_up)
     controller.say({"type": "ready"})

@@ -43,8 +43,8 @@ class Outcome:
 class Progress:
     """Says how far the round is, ten times a second at most."""
 
-    def __init__(self, say):
-        self._say, self._next = say, now() + INTERVAL
+    def __init__(self, controller):
+        self._controller, self._next = controller, now() + INTERVAL
         # What else is to be looked at meanwhile.
         self.look = None
         # (task, result) as they came back, where that is not in the order of tasks.
@@ -53,7 +53,8 @@ class Progress:
     def tick(self, done, alive):
         time = now()
         if time >= self._next:
-            self._say({"type": "progress", "tasks_done": done, "alive": alive})
+            if self._controller.has_room():
+                self._controller.say({"type": "progress", "tasks_done": done, "alive": alive})
             self._next = time + INTERVAL
 
     def gather(self, results, alive):

@@ -24,7 +24,7 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
     let (cpu, for_a_second) = at.by_engine((100e-6, 10_600), (1e-3, 1_060));
     let tasks = at.cores * for_a_second / at.pick(1, 8);
     // The last row has no more processes at once than the pool has.
-    vec![Replay::of(BYSTANDER, 5).tasks(tasks).cpu(cpu).at_once(at.cores).with_idle()]
+    vec![Replay::of(BYSTANDER, at.pick(9, 5)).tasks(tasks).cpu(cpu).at_once(at.cores).with_idle()]
 }
 
 /// What the bystander's lateness is measured by: of a quantile that all rounds are long enough for, its place and its name.

@@ -2,6 +2,7 @@
 
 use super::evidence::{Answer, Contest};
 use super::replay::FEW_EXPRESSIONS;
+use super::small_batch::list;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
 use crate::mode::Mode;
@@ -23,7 +24,7 @@ const OF_THE_ARTICLE: u64 = 100;
 
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let counts: &[u64] = at.pick(&[10, OF_THE_ARTICLE, 1_000, 10_000], &[10, OF_THE_ARTICLE, 2_000]);
-    let rounds = at.by_engine(at.pick(30, 9), at.pick(15, 5));
+    let rounds = at.by_engine(at.pick(60, 9), at.pick(15, 5));
     let replay =
         |tasks: &u64| Replay::of(FEW_EXPRESSIONS, rounds).only(&[Mode::Serial, Mode::Pool]).tasks(*tasks);
     counts.iter().map(replay).collect()
@@ -47,11 +48,8 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let fewer = || races.iter().filter(|(tasks, _)| *tasks < OF_THE_ARTICLE);
     let most_lost = fewer().filter(loses).map(|(tasks, _)| *tasks).max();
     let never = fewer().all(|(_, race)| race.theirs_less.is_no());
-    let fewest_won = races.iter().filter(wins).map(|(tasks, _)| *tasks).min();
-    let from = fewest_won.map_or_else(
-        || "wins with none of the counts".to_owned(),
-        |tasks| format!("wins from {} on", count(tasks)),
-    );
+    let won: Vec<u64> = races.iter().filter(wins).map(|(tasks, _)| *tasks).collect();
+    let from = if won.is_empty() { "wins with none of the counts".to_owned() } else { format!("wins with {}", list(&won)) };
     Ok(match (of_article.theirs_less, most_lost) {
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, of_article.doubt(), evidence),
         (Answer::Yes, _) => Judgement::new(
@@ -88,13 +86,13 @@ mod tests {
     fn all_verdicts_come_out() {
         let loses = judge(&[at(10, &around(3.0)), at(100, &around(1.3)), at(1000, &around(0.6))]).unwrap();
         assert_eq!(loses.verdict, Verdict::Holds);
-        assert_eq!(loses.why, "with 100 the pool loses; it wins from 1,000 on");
+        assert_eq!(loses.why, "with 100 the pool loses; it wins with 1,000");
         let wins = judge(&[at(10, &around(0.9)), at(100, &around(0.8))]).unwrap();
         assert_eq!(wins.verdict, Verdict::DoesNotHold);
         assert_eq!(judge(&[at(100, &around(1.0))]).unwrap().verdict, Verdict::DoesNotHold, "no loss either");
         let turns = judge(&[at(10, &around(1.3)), at(100, &around(0.8))]).unwrap();
         assert_eq!(turns.verdict, Verdict::Depends);
-        assert_eq!(turns.why, "with 10 the pool loses, but no longer with 100; it wins from 100 on");
+        assert_eq!(turns.why, "with 10 the pool loses, but no longer with 100; it wins with 100");
         let later = judge(&[at(100, &around(0.8)), at(1000, &around(1.3))]).unwrap();
         assert_eq!(later.verdict, Verdict::DoesNotHold, "the claim is not about more");
         let never = judge(&[at(100, &around(1.3)), at(1000, &around(1.0))]).unwrap();

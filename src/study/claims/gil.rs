@@ -18,6 +18,9 @@ pub(super) const CLAIM: Claim = Claim {
     judge,
 };
 
+/// Threads help if they bring this part of what native threads do.
+const PART: f64 = 0.25;
+
 /// The same tasks twice: once they compute, once they wait, for which Python lets go of its lock.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let tasks = at.pick(200, 60);
@@ -45,16 +48,20 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         native.evidence.clone().headline("native threads (rayon)"),
         of_waiting.headline("threads, tasks that wait"),
     ];
+    // To help is to bring a part of what native threads do, where those bring anything.
+    let limit = (1.0 + PART * (native.evidence.value - 1.0)).max(1.0 + computing.margin);
+    let helps = python.evidence.is_above(limit);
+    let helps_waiting = python_waiting.evidence.is_above(limit);
     // Where nobody's threads can help, Python's say nothing of its lock.
-    if native.ours_less == Answer::Unclear && !python.ours_less.is_yes() {
+    if native.ours_less == Answer::Unclear && !helps.is_yes() {
         let why = format!("whether native threads help on this machine is not clear, {}", native.doubt());
         return Ok(Judgement::new(Verdict::NotTested, why, evidence));
     }
-    if native.ours_less.is_no() && !python.ours_less.is_yes() {
+    if native.ours_less.is_no() && !helps.is_yes() {
         let why = format!("native threads do not help on this machine either, so it has too few cores: {beside}");
         return Ok(Judgement::new(Verdict::NotTested, why, evidence));
     }
-    Ok(match (python.ours_less, python_waiting.ours_less) {
+    Ok(match (helps, helps_waiting) {
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, python.doubt(), evidence),
         (Answer::Yes, _) => Judgement::new(
             Verdict::DoesNotHold,
@@ -103,10 +110,11 @@ mod tests {
         assert_eq!(verdict(&around(1.0), 0.5, 1.0), Verdict::Holds);
         assert_eq!(verdict(&around(0.5), 0.5, 0.5), Verdict::DoesNotHold, "without the lock");
         assert_eq!(verdict(&around(1.1), 0.5, 0.5), Verdict::Depends);
-        assert_eq!(verdict(&scattered(0.8), 0.5, 0.5), Verdict::NotTested);
+        assert_eq!(verdict(&scattered(0.6), 0.5, 0.5), Verdict::NotTested);
         assert_eq!(verdict(&around(1.0), 1.0, 0.5), Verdict::NotTested, "one core");
-        assert_eq!(of(&around(1.0), 0.5, &scattered(0.8)), Verdict::NotTested, "waiting is not told");
+        assert_eq!(of(&around(1.0), 0.5, &scattered(0.6)), Verdict::NotTested, "waiting is not told");
         assert_eq!(verdict(&around(0.5), 1.0, 0.5), Verdict::DoesNotHold, "whatever native threads do");
+        assert_eq!(verdict(&around(0.93), 0.5, 0.93), Verdict::Holds, "a little beside twice as fast is no help");
     }
 
     #[test]
@@ -114,12 +122,12 @@ mod tests {
         let why = |computing: &[f64], native, waiting: &[f64]| {
             judge(&[sample(computing, native), sample(waiting, 0.5)]).unwrap().why
         };
-        assert!(why(&scattered(0.8), 0.5, &around(0.5)).contains("9 rounds do not tell"));
-        assert!(why(&around(1.0), 0.5, &scattered(0.8)).starts_with("of tasks that wait: "));
+        assert!(why(&scattered(0.6), 0.5, &around(0.5)).contains("9 rounds do not tell"));
+        assert!(why(&around(1.0), 0.5, &scattered(0.6)).starts_with("of tasks that wait: "));
         assert!(why(&around(1.0), 1.0, &around(0.5)).contains("too few cores"));
         let mut unclear = sample(&around(1.0), 1.0);
         unclear.rows.pop();
-        let unclear = unclear.with("threads", Mode::Threads, &scattered(0.8));
+        let unclear = unclear.with("threads", Mode::Threads, &scattered(0.6));
         let judged = judge(&[unclear, sample(&around(0.5), 0.5)]).unwrap();
         assert_eq!(judged.verdict, Verdict::NotTested);
         assert!(judged.why.contains("is not clear") && judged.why.contains("do not tell"), "{}", judged.why);

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_run_ends_within_two_minutes_by_shorter_rounds_and_then_by_none() {
+    fn a_quick_run_gives_its_timed_rounds_no_more_than_what_is_left_of_two_minutes() {
         let after = |seconds, strategies| quick_budget(Duration::from_secs(seconds), strategies);
         assert_eq!(after(0, 3), Some(QUICK_BUDGET_SECONDS));
         assert_eq!(after(110, 2), Some(2.5), "each of two, and as much again for what is not timed");

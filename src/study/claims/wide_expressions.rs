@@ -48,11 +48,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         "which would be by more than {} (half of what they can gain, or the article's 5 ×)",
         times(clearly)
     );
-    let verdict = match is_clear {
-        _ if !wins => judged.verdict,
-        Answer::Yes => judged.verdict,
-        Answer::No => Verdict::Depends,
-        Answer::Unclear => Verdict::NotTested,
+    // Only what would hold can be less than that for not being clear.
+    let verdict = match (judged.verdict, is_clear) {
+        (Verdict::Holds, Answer::No) => Verdict::Depends,
+        (Verdict::Holds, Answer::Unclear) => Verdict::NotTested,
+        (verdict, _) => verdict,
     };
     judged.why += &match (wins, is_clear) {
         (true, Answer::No) => format!("; not clearly, {by_how_much}"),
@@ -115,6 +115,8 @@ mod tests {
         let judged = verdict(&scattered(0.4), 0.7);
         assert_eq!(judged.verdict, Verdict::NotTested);
         assert!(judged.why.contains("whether clearly"), "{}", judged.why);
+        let judged = verdict(&scattered(0.4), 1.4);
+        assert_eq!(judged.verdict, Verdict::Depends, "clearly or not: {}", judged.why);
         assert_eq!([1, 2, 4, 9, 64].map(clearly), [1.0, 1.5, 2.5, 5.0, 5.0]);
     }
 }
