@@ -94,6 +94,21 @@ fn the_native_engine_s_place_is_taken_by_a_reason() {
 }
 
 #[test]
+fn a_task_that_raises_took_its_time_as_any_other() {
+    if !has_python("a_task_that_raises_took_its_time_as_any_other") {
+        return;
+    }
+    let sandbox = sandbox("def f(of):\n    if of[0] == 1:\n        raise ValueError('no')\n");
+    let (document, finished) = run(&sandbox, &call("serial,pool:workers=2,process", &[]));
+    finished.expect_code(1);
+    for row in &document.strategies {
+        let latency = row.latency.as_ref().expect("a latency");
+        let rounds = row.rounds.len() as u64;
+        assert_eq!((latency.wait.count, latency.tasks_without), (5 * rounds, 0), "{}", row.name);
+    }
+}
+
+#[test]
 fn what_functions_return_can_be_kept() {
     if !has_python("what_functions_return_can_be_kept") {
         return;

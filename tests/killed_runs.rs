@@ -9,11 +9,12 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
-use common::{Finished, Sandbox, bit_of, cgroup_to_make, parse, terminal};
+use common::{Finished, Sandbox, bit_of, parse, terminal};
 use nix::sys::signal::Signal;
 use procbench::experiment::signals::AGAIN;
 use procfs::process::Process;
@@ -65,6 +66,17 @@ fn assert_whole(sandbox: &Sandbox, finished: &Finished, twice: bool) {
     }
 }
 
+/// Whether procbench can make cgroups here, as it says itself.
+fn makes_cgroups() -> bool {
+    static MAKES: OnceLock<bool> = OnceLock::new();
+    *MAKES.get_or_init(|| {
+        let sandbox = Sandbox::new();
+        let finished = sandbox.run("-n 1 --rounds 1 -m serial --memory-method cgroup".split(' '));
+        assert!([Some(0), Some(3)].contains(&finished.code()), "{finished:?}");
+        finished.code() == Some(0)
+    })
+}
+
 /// How long `workload` takes if nobody ends it: moments are drawn from this.
 fn length_of(workload: &str) -> Duration {
     let sandbox = Sandbox::new();
@@ -72,11 +84,7 @@ fn length_of(workload: &str) -> Duration {
     sandbox.run_command(command(&sandbox, workload)).expect_code(0);
     let length = started.elapsed();
     // Where it makes cgroups, none is to be left by one that is ended.
-    let cgroup = cgroup_to_make(
-        "memory",
-        &format!("killed-{}-{workload}", std::process::id()).replace([' ', '/'], "-"),
-    );
-    if cgroup.is_some_and(|folder| fs::create_dir(&folder).and_then(|()| fs::remove_dir(&folder)).is_ok()) {
+    if makes_cgroups() {
         let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
         let mut rows = document.strategies.iter().filter_map(|row| row.memory.as_ref());
         assert!(rows.all(|memory| !memory.method.is_sampled()), "{workload}: no cgroup was made");
@@ -213,7 +221,11 @@ fn kill_runner(running: &mut common::Running<'_>, moments: &mut Moments) -> bool
 }
 
 /// Ends runs at a terminal of their own, by what `end` does to it.
-fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd, &mut Moments) -> Option<File>) {
+fn end_all_at_terminals(
+    fault: &str,
+    seed: u64,
+    end: impl Fn(OwnedFd, &mut Moments, &common::Running<'_>) -> Option<File>,
+) {
     try_all(fault, seed, |moments, sandbox, mut command, moment| {
         let terminal = terminal();
         let stream = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
@@ -224,7 +236,7 @@ fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd, &mut Momen
         std::thread::sleep(moment);
         let in_time = !running.has_ended();
         let listened = hears_signals(running.pid());
-        let open = end(terminal.master, moments);
+        let open = end(terminal.master, moments, &running);
         // Somebody has to read what is written, or it waits for that.
         let reader = open
             .map(|mut master| thread::spawn(move || drop(std::io::copy(&mut master, &mut std::io::sink()))));
@@ -238,7 +250,7 @@ fn end_all_at_terminals(fault: &str, seed: u64, end: impl Fn(OwnedFd, &mut Momen
 
 #[test]
 fn with_its_terminal_closed() {
-    end_all_at_terminals("closed terminal", 7, |master, _| {
+    end_all_at_terminals("closed terminal", 7, |master, _, _| {
         drop(master);
         None
     });
@@ -246,7 +258,7 @@ fn with_its_terminal_closed() {
 
 /// As a terminal does it: to all processes in front of it at once.
 fn typed(fault: &str, seed: u64, times: u32) {
-    end_all_at_terminals(fault, seed, |master, moments| {
+    end_all_at_terminals(fault, seed, |master, moments, running| {
         let mut master = File::from(master);
         for time in 0..times {
             if time > 0 {
@@ -255,6 +267,7 @@ fn typed(fault: &str, seed: u64, times: u32) {
             // Whoever has ended meanwhile has taken its side of the terminal along.
             let written = master.write_all(b"\x03");
             assert!(written.is_ok() || time > 0, "{written:?}");
+            running.was_told_to_end();
         }
         Some(master)
     });

@@ -4,7 +4,6 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -193,8 +192,7 @@ fn every_command_in_the_manual_works() {
     let needs_python = |command: &Vec<String>| command.iter().any(of_python);
     for command in commands.into_iter().filter(|command| has_python || !needs_python(command)) {
         if let Some(missing) = missing_program(&command) {
-            // Past the capture of the test harness, which hides what a test prints that passes.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {command:?}: there is no {missing}");
+            common::skip(&format!("{command:?}"), &format!("there is no {missing}"));
             continue;
         }
         let all: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -307,3 +307,19 @@ pub(super) fn hold_memory(bytes: u64) -> Result<Option<Mapping>, RoundError> {
     mapping.bytes_mut().fill(1);
     Ok(Some(mapping))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_has_room_until_it_is_full() {
+        let (mut reads, mut writes) = io::pipe().unwrap();
+        assert!(has_room(&writes), "an empty one");
+        let page = [0; 4096];
+        let pages = (0..1 << 20).take_while(|_| has_room(&writes) && writes.write(&page).is_ok()).count();
+        assert!(pages > 0 && !has_room(&writes), "{pages}");
+        std::io::Read::read_exact(&mut reads, &mut [0; 4096]).unwrap();
+        assert!(has_room(&writes), "as soon as somebody reads");
+    }
+}

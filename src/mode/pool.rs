@@ -163,7 +163,9 @@ impl Common {
 impl Common {
     /// Has the worker that begins do so on a core of its own.
     fn take_seat(&self) {
-        seats::take(|word| self.counter.get(1 + word).map(|counter| &counter.next));
+        // One station is a spare.
+        let workers = self.stations.len() - 1;
+        seats::take(workers, |word| self.counter.get(1 + word).map(|counter| &counter.next));
     }
 }
 

@@ -49,7 +49,7 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
         .num_threads(workers as usize)
         .build_scoped(
             |thread| {
-                seats::take(|word| taken.get(word));
+                seats::take(workers as usize, |word| taken.get(word));
                 thread.run();
             },
             |pool| {

@@ -260,6 +260,11 @@ impl Running<'_> {
         self.signals.set(self.signals.get() + 1);
     }
 
+    /// Notes that somebody else has told it to end: a terminal, for one.
+    pub fn was_told_to_end(&self) {
+        self.signals.set(self.signals.get() + 1);
+    }
+
     /// Waits until `signal`, sent before, has been taken notice of, and for so long that another is taken for a second wish:
     /// two of one moment are one. False if the first has already ended the program.
     #[track_caller]

@@ -378,8 +378,8 @@ def task_of(spec, here, tick):
             if travels:
                 outcome = Returned(outcome)
         except TimedOut:
-            ended = now() if started else 0
             alarm.silence()
+            ended = now() if started else 0
             outcome = Failed(too_long(spec))
         except BaseException as error:
             ended = now() if started else 0

@@ -1,11 +1,12 @@
 //! gil: whether threads help in Python, beside what they do natively: with tasks that compute, and with tasks that wait.
 
-use super::evidence::Answer;
+use super::evidence::{Answer, Contest};
 use super::replay::GIL;
 use super::sample::Row;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
 use crate::mode::Mode;
+use crate::report::numbers::times;
 
 pub(super) const CLAIM: Claim = Claim {
     name: "gil",
@@ -18,7 +19,7 @@ pub(super) const CLAIM: Claim = Claim {
     judge,
 };
 
-/// Threads help if they bring this part of what native threads do.
+/// Threads help if they bring this part of what native threads do beside serial, or are as much faster.
 const PART: f64 = 0.25;
 
 /// The same tasks twice: once they compute, once they wait, for which Python lets go of its lock.
@@ -48,10 +49,14 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         native.evidence.clone().headline("native threads (rayon)"),
         of_waiting.headline("threads, tasks that wait"),
     ];
-    // To help is to bring a part of what native threads do, where those bring anything.
-    let limit = (1.0 + PART * (native.evidence.value - 1.0)).max(1.0 + computing.margin);
+    // To help is to bring a part of what native threads do with the same tasks, where those bring anything.
+    let limit_beside = |native: &Contest, sample: &Sample| {
+        (1.0 + PART * (native.evidence.value - 1.0)).min(1.0 + PART).max(1.0 + sample.margin)
+    };
+    let limit = limit_beside(&native, computing);
     let helps = python.evidence.is_above(limit);
-    let helps_waiting = python_waiting.evidence.is_above(limit);
+    let limit_waiting = limit_beside(&race(waiting, Engine::Native)?, waiting);
+    let helps_waiting = python_waiting.evidence.is_above(limit_waiting);
     // Where nobody's threads can help, Python's say nothing of its lock.
     if native.ours_less == Answer::Unclear && !helps.is_yes() {
         let why = format!("whether native threads help on this machine is not clear, {}", native.doubt());
@@ -62,7 +67,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         return Ok(Judgement::new(Verdict::NotTested, why, evidence));
     }
     Ok(match (helps, helps_waiting) {
-        (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, python.doubt(), evidence),
+        (Answer::Unclear, _) => {
+            let doubt = format!("{} whether that is more than {}", python.doubt(), times(limit));
+            Judgement::new(Verdict::NotTested, doubt, evidence)
+        }
         (Answer::Yes, _) => Judgement::new(
             Verdict::DoesNotHold,
             format!("threads help tasks that compute, as they do natively: {beside}"),
@@ -70,7 +78,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         ),
         (Answer::No, Answer::Yes) => Judgement::new(
             Verdict::Depends,
-            format!("not with tasks that compute, where native threads do: {beside}; with tasks that wait they help"),
+            format!(
+                "not with tasks that compute, by no more than {}, where native threads do: {beside}; with tasks that wait they help",
+                times(limit)
+            ),
             evidence,
         ),
         (Answer::No, Answer::Unclear) => {
@@ -78,7 +89,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         }
         (Answer::No, Answer::No) => Judgement::new(
             Verdict::Holds,
-            format!("neither tasks that compute, where native threads do help ({beside}), nor tasks that wait"),
+            format!(
+                "neither tasks that compute, by no more than {}, where native threads do help ({beside}), nor tasks that wait",
+                times(limit)
+            ),
             evidence,
         ),
     })
@@ -115,6 +129,7 @@ mod tests {
         assert_eq!(of(&around(1.0), 0.5, &scattered(0.6)), Verdict::NotTested, "waiting is not told");
         assert_eq!(verdict(&around(0.5), 1.0, 0.5), Verdict::DoesNotHold, "whatever native threads do");
         assert_eq!(verdict(&around(0.93), 0.5, 0.93), Verdict::Holds, "a little beside twice as fast is no help");
+        assert_eq!(verdict(&around(0.125), 0.02, 0.125), Verdict::DoesNotHold, "eight times is, whatever 64 cores give");
     }
 
     #[test]

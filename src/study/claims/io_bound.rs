@@ -47,13 +47,18 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     evidence.push(gained);
     // What is gained by more workers is what the claim says of processes.
     let by_size = format!("that pool is itself {gain} as fast as the small one");
+    let beside_large = match (over_large.ours_less, over_large.theirs_less) {
+        (_, Answer::Yes) => format!("loses to a pool of {} workers", count(large.executors())),
+        (Answer::No, _) => format!("not {of_large}"),
+        _ => format!("{of_large} by no more than 10 %"),
+    };
     let (verdict, why) = match (over_small.ours_less, over_large.evidence.is_above(NOTEWORTHY)) {
         (Answer::Unclear, _) => (Verdict::NotTested, over_small.doubt()),
         (Answer::Yes, Answer::Yes) => {
             (Verdict::Holds, format!("Process wins {of_small} and {of_large}; {by_size}"))
         }
         (Answer::Yes, Answer::No) => {
-            (Verdict::Depends, format!("Process wins {of_small}, but {of_large} by no more than 10 %: {by_size}"))
+            (Verdict::Depends, format!("Process wins {of_small}, but {beside_large}: {by_size}"))
         }
         // Whether it is the processes that win, or that there are as many, is the question.
         (Answer::Yes, Answer::Unclear) => (
@@ -64,7 +69,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             (Verdict::Depends, format!("Process wins {of_large}, but not {of_small}"))
         }
         (Answer::No, Answer::No) => {
-            (Verdict::DoesNotHold, format!("Process wins neither {of_small} nor {of_large}"))
+            (Verdict::DoesNotHold, format!("Process does not win {of_small}, and {beside_large}"))
         }
         (Answer::No, Answer::Unclear) => (Verdict::NotTested, over_large.doubt()),
     };
@@ -94,12 +99,18 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(
             judged.why,
-            "Process wins over a pool of 2 workers, but over a pool of 64 workers by no more than 10 %: that pool is itself 32.0 × (32.0 … \
+            "Process wins over a pool of 2 workers, but not over a pool of 64 workers: that pool is itself 32.0 × (32.0 … \
              32.0 ×) as fast as the small one, with waits of 100 ms"
         );
         let judged = verdict(&around(4.0), 3.3);
         assert_eq!(judged.verdict, Verdict::Depends, "the other way round");
         assert!(judged.why.contains("64 workers, but not over a pool of 2 workers"), "{}", judged.why);
+        let judged = verdict(&around(0.105), 0.1);
+        assert_eq!(judged.verdict, Verdict::Depends);
+        assert!(judged.why.contains("but over a pool of 64 workers by no more than 10 %"), "{}", judged.why);
+        let judged = verdict(&around(0.05), 0.1);
+        assert_eq!(judged.verdict, Verdict::Depends);
+        assert!(judged.why.contains("but loses to a pool of 64 workers"), "{}", judged.why);
         assert_eq!(judge(&[]).unwrap_err(), "it was not run");
         let one_pool = run(64).with("pool", Mode::Pool, &around(3.2));
         assert_eq!(judge(&[one_pool]).unwrap_err(), "there is no pool to compare");

@@ -60,7 +60,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         _ => String::new(),
     };
     let workers = count(workers);
-    judged.why += &format!("; {workers} workers cannot be more than {workers} × as fast");
+    judged.why += &format!("; of {workers} workers no more than {workers} × can be expected");
     Ok(Judgement { verdict, ..judged })
 }
 
