@@ -92,6 +92,22 @@ fn length_of(workload: &str) -> Duration {
     length
 }
 
+/// Tries until as many as `wanted` have struck, as `attempt` says of each: what came after the end does not count. Survivors cost what
+/// `lost` says.
+fn until_struck(mut count: Count, wanted: u32, lost: &str, mut attempt: impl FnMut() -> bool) {
+    let (mut struck, mut late) = (0, 0);
+    while struck < wanted {
+        if attempt() {
+            count.survived();
+            struck += 1;
+        } else {
+            late += 1;
+            assert!(late < 1000, "nothing was ever in time");
+        }
+    }
+    drop(count.lost(format!("{lost}; {late} more came too late")));
+}
+
 /// Ends each of the [`workloads`] by `end`, at random moments, as often as was asked for. What had ended before does not count.
 fn try_all(
     fault: &str,
@@ -100,25 +116,17 @@ fn try_all(
 ) {
     let mut moments = Moments::new(seed);
     for workload in workloads() {
-        let mut count = Count::of(format!("{fault} [{workload}]"));
+        let count = Count::of(format!("{fault} [{workload}]"));
         let length = length_of(workload);
-        let (mut hits, mut late) = (0, 0);
-        while hits < times(1, 50) {
+        until_struck(count, times(1, 50), "what was not finished", || {
             let sandbox = Sandbox::new();
             let command = command(&sandbox, workload);
             let moment = moments.within(length);
             let (hit, finished) = end(&mut moments, &sandbox, command, moment);
             assert_whole(&sandbox, &finished, fault.contains("twice"));
-            if hit {
-                count.survived();
-                hits += 1;
-            } else {
-                assert_eq!(finished.code(), Some(0), "{finished:?}");
-                late += 1;
-                assert!(late < 1000, "nothing was ever in time");
-            }
-        }
-        drop(count.lost(format!("what was not finished; {late} more came too late")));
+            assert!(hit || finished.code() == Some(0), "{finished:?}");
+            hit
+        });
     }
 }
 
@@ -289,9 +297,8 @@ fn with_nobody_reading_any_more() {
     let modes = if full() { &["serial", "threads", "pool", "process"][..] } else { &["pool,process"] };
     for mode in modes {
         for target in ["out.json", "-"] {
-            let mut count = Count::of(format!("closed pipe (| head -1), --json {target} [{mode}]"));
-            let (mut hits, mut late) = (0, 0);
-            while hits < times(1, 25) {
+            let count = Count::of(format!("closed pipe (| head -1), --json {target} [{mode}]"));
+            until_struck(count, times(1, 25), "nothing", || {
                 let sandbox = Sandbox::new();
                 sandbox.write("out.json", OLD);
                 let words = ["-n", "50", "--rounds", "1", "-q", "-m", mode, "--json", target];
@@ -310,15 +317,8 @@ fn with_nobody_reading_any_more() {
                 let finished = running.finish().expect_code(0);
                 assert!(!finished.stderr.contains("error:"), "{finished:?}");
                 assert_whole(&sandbox, &finished, false);
-                if in_time {
-                    count.survived();
-                    hits += 1;
-                } else {
-                    late += 1;
-                    assert!(late < 1000, "nothing was ever in time");
-                }
-            }
-            drop(count.lost(format!("nothing; {late} more came too late")));
+                in_time
+            });
         }
     }
 }
@@ -436,9 +436,8 @@ fn studies_ended_in_between() {
         // Each study by each end takes its time: where few tries have to do, each end befalls one or two of them.
         let ends = ENDS.into_iter().enumerate().filter(|(number, _)| full() || number % 3 == place % 3);
         for (_, end) in ends {
-            let mut count = Count::of(format!("{end:?} [{study}]"));
-            let (mut hits, mut late) = (0, 0);
-            while hits < times(1, 20) {
+            let count = Count::of(format!("{end:?} [{study}]"));
+            until_struck(count, times(1, 20), "what was not finished", || {
                 let sandbox = Sandbox::new();
                 sandbox.write("out.json", OLD);
                 let command = sandbox.command(&arguments);
@@ -446,15 +445,8 @@ fn studies_ended_in_between() {
                 let (in_time, finished) = end.befalls(&sandbox, command, &mut moments, moment);
                 assert!(end.codes().contains(&finished.code()), "{finished:?}");
                 assert_whole_study(&sandbox, &finished, matches!(end, End::Twice(_)));
-                if in_time {
-                    count.survived();
-                    hits += 1;
-                } else {
-                    late += 1;
-                    assert!(late < 1000, "nothing was ever in time");
-                }
-            }
-            drop(count.lost(format!("what was not finished; {late} more came too late")));
+                in_time
+            });
         }
     }
 }

@@ -254,6 +254,16 @@ fn beyond(far: f64, near: f64, limit: f64) -> Answer {
     }
 }
 
+/// `2, 8 and 32`
+pub fn list(counts: &[u64]) -> String {
+    let all: Vec<String> = counts.iter().map(|tasks| count(*tasks)).collect();
+    match all.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "none".into(),
+    }
+}
+
 /// What a rule says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {

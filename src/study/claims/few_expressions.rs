@@ -1,8 +1,7 @@
 //! few-expressions: whether the pool loses to serial with a hundred small expressions, and with how many it does not.
 
-use super::evidence::{Answer, Contest};
+use super::evidence::{Answer, Contest, list};
 use super::replay::FEW_EXPRESSIONS;
-use super::small_batch::list;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
 use crate::mode::Mode;

@@ -1,6 +1,6 @@
 //! small-batch: whether a few tasks are done sooner by a process each than by a pool, and from how many on no longer.
 
-use super::evidence::{Answer, Contest};
+use super::evidence::{Answer, Contest, list};
 use super::replay::TWO_FILES;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
@@ -69,16 +69,6 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             evidence,
         ),
     })
-}
-
-/// `2, 8 and 32`
-pub(super) fn list(counts: &[u64]) -> String {
-    let all: Vec<String> = counts.iter().map(|tasks| count(*tasks)).collect();
-    match all.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => "none".into(),
-    }
 }
 
 #[cfg(test)]
