@@ -482,7 +482,19 @@ impl Document {
 
     /// Tasks that failed, in all rounds together.
     pub fn tasks_failed(&self) -> u64 {
-        self.strategies.iter().chain(&self.overhead).map(StrategyResult::tasks_failed).sum()
+        total(self.strategies.iter().chain(&self.overhead).map(StrategyResult::tasks_failed))
+    }
+}
+
+/// The sum of counts that may be anything, since they were read from a file: no more than the largest that there is.
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
+impl Latency {
+    /// Tasks that were looked at, whether there is a figure of them or not.
+    pub fn tasks_looked_at(&self) -> u64 {
+        total([self.tasks_without, self.wait.count].into_iter())
     }
 }
 
@@ -499,14 +511,14 @@ impl StrategyResult {
 
     /// Tasks that were not tried, since another had failed, in all rounds, timed or not.
     pub fn tasks_not_tried(&self) -> u64 {
-        let timed: u64 = self.rounds.iter().map(|round| round.report.tasks_not_tried).sum();
-        timed + self.untimed_tasks_not_tried
+        let timed = self.rounds.iter().map(|round| round.report.tasks_not_tried);
+        total(timed.chain([self.untimed_tasks_not_tried]))
     }
 
     /// Tasks that failed, in all rounds, timed or not.
     pub fn tasks_failed(&self) -> u64 {
-        let timed: u64 = self.rounds.iter().map(|round| round.report.tasks_failed).sum();
-        timed + self.untimed_tasks_failed
+        let timed = self.rounds.iter().map(|round| round.report.tasks_failed);
+        total(timed.chain([self.untimed_tasks_failed]))
     }
 
     /// Pairs of (ours, theirs) total times, round by round.

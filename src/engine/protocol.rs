@@ -1,7 +1,8 @@
 //! What the controller and an engine say to each other: one JSON request in, JSON lines out.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Strategy;
 use crate::mode::stamps::RoundLatency;
@@ -82,12 +83,16 @@ pub enum Message {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoundReport {
     /// t3 − t0: from nothing created to everybody reaped.
+    #[serde(deserialize_with = "duration")]
     pub total_seconds: f64,
     /// t1 − t0: until ready for the first task.
+    #[serde(deserialize_with = "duration")]
     pub set_up_seconds: f64,
     /// t2 − t1: until every result is in the parent.
+    #[serde(deserialize_with = "duration")]
     pub execute_seconds: f64,
     /// t3 − t2: until every worker is gone.
+    #[serde(deserialize_with = "duration")]
     pub tear_down_seconds: f64,
     /// CPU time from t0 to t3, of the runner and everyone it reaped. What was written before this field was has both its parts
     /// instead: see [`Self::cpu_seconds`].
@@ -149,6 +154,17 @@ impl RoundReport {
     /// CPU time from t0 to t3 in seconds, user and system together.
     pub fn cpu_seconds(&self) -> f64 {
         in_all(self.cpu_seconds, [self.cpu_user_seconds, self.cpu_system_seconds])
+    }
+}
+
+/// Seconds that can have passed.
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let seconds = f64::deserialize(from)?;
+    match seconds >= 0.0 && seconds.is_finite() {
+        true => Ok(seconds),
+        false => {
+            Err(D::Error::invalid_value(Unexpected::Float(seconds), &"seconds that have passed, at least 0"))
+        }
     }
 }
 

@@ -213,7 +213,7 @@ pub fn legend(advice: &Advice) -> String {
         let of = advice.candidates.iter().filter_map(|candidate| candidate.gave_up);
         of.filter(|reason| reasons.contains(reason)).count()
     };
-    let had: usize = advice.candidates.iter().map(|candidate| candidate.rounds).sum();
+    let had = advice.candidates.iter().map(|candidate| candidate.rounds).fold(0, usize::saturating_add);
     let tried = advice.candidates.iter().filter(|candidate| candidate.expected_seconds.is_some());
     let mut names: Vec<&str> = tried.map(|candidate| candidate.strategy.as_str()).collect();
     names.sort_unstable();

@@ -272,8 +272,7 @@ pub fn latency_legend(document: &Document) -> String {
     let without: Vec<String> = rows()
         .filter(|(_, latency)| latency.tasks_without > 0)
         .map(|(name, latency)| {
-            let all = latency.tasks_without + latency.wait.count;
-            format!("{name} {} of {}", count(latency.tasks_without), count(all))
+            format!("{name} {} of {}", count(latency.tasks_without), count(latency.tasks_looked_at()))
         })
         .collect();
     if !without.is_empty() {
@@ -379,7 +378,7 @@ const KERNEL_IS_LEAST_LEGEND: &str =
 fn has_parts_beside_the_peak(memory: &Memory) -> bool {
     const NOTICEABLE: f64 = 0.98;
     let MemoryReading { peak_bytes, user_bytes, kernel_bytes, .. } = memory.reading;
-    let seen = user_bytes.zip(kernel_bytes).map(|(user, kernel)| user + kernel);
+    let seen = user_bytes.zip(kernel_bytes).map(|(user, kernel)| user.saturating_add(kernel));
     seen.zip(peak_bytes).is_some_and(|(seen, peak)| (seen as f64) < NOTICEABLE * peak as f64)
 }
 
