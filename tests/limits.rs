@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::faults::Count;
+use common::faults::{self, Count};
 use common::{Finished, Sandbox, cgroup_to_make, digest, flowing, has_python, parse, skip};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -389,7 +389,7 @@ fn in_mounts(sandbox: &Sandbox, test: &str, script: &str, arguments: &str) -> Op
         skip(test, "nothing can be mounted (unshare -m)");
         return None;
     }
-    let plain = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
+    let plain = sandbox.command(arguments.split(' '));
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-ec", &format!("{script}\ncd \"$0\"; exec \"$@\"")]);
     command.arg(sandbox.path("")).arg(plain.get_program()).args(plain.get_args());
@@ -408,15 +408,38 @@ fn a_full_disk() {
     let test = "a_full_disk";
     let mut count = Count::of("disk full while exporting");
     let sandbox = Sandbox::new();
-    // The shell stays, to look at what is there in the end.
-    let script = "mount -t tmpfs -o size=8k none \"$0\"; cd \"$0\"; printf old >out.json
-        \"$@\" && code=$? || code=$?; cat out.json; ls -A; exit $code";
-    let arguments = "-n 10 --rounds 1 -m pool,process --json out.json";
-    let Some(finished) = in_mounts(&sandbox, test, script, arguments) else { return };
-    assert!(finished.stdout.contains("pool"), "the tables are there all the same: {finished:?}");
-    assert!(finished.stdout.ends_with("oldout.json\n"), "the old export, and nothing else: {finished:?}");
-    assert_refused(finished, &["out.json", "to a file system of 8.0 KiB", "No space left on device"]);
-    count.survived();
+    // The old export takes all the room that there is. The shell stays, to look at what is there in the end.
+    let script = "mount -t tmpfs -o size=4k none \"$0\"; cd \"$0\"; printf old >out
+        \"$@\" && code=$? || code=$?; cat out; ls -A; exit $code";
+    for export in ["--json", "--csv", "--html", "--markdown"] {
+        let arguments = format!("-q -n 10 --rounds 1 -m pool,process {export} out");
+        let Some(finished) = in_mounts(&sandbox, test, script, &arguments) else { return };
+        assert!(finished.stdout.contains("pool"), "the tables are there all the same: {finished:?}");
+        assert!(finished.stdout.ends_with("oldout\n"), "the old export, and nothing else: {finished:?}");
+        assert_refused(finished, &["out", "to a file system of 4.0 KiB", "No space left on device"]);
+        count.survived();
+    }
+    for study in [
+        "sweep -q --vary tasks=10,20 --rounds 1 --json out",
+        "crossover -q --between serial,process --over tasks=1..100 --time-limit 1s --json out",
+        "advise -q -n 50 --time-limit 1s --json out",
+    ] {
+        let finished = in_mounts(&sandbox, test, script, study).expect("as above");
+        assert!(finished.stdout.ends_with("oldout\n"), "the old export, and nothing else: {finished:?}");
+        assert_refused(finished, &["out", "to a file system of 4.0 KiB", "No space left on device"]);
+        count.survived();
+    }
+    if has_python(test) {
+        // What the calls return is kept there while they are made.
+        let lines = "1\\n2\\n3\\n";
+        let script = script.replacen("mount", &format!("printf '{lines}' >/mnt/lines; mount"), 1);
+        let script = format!("mount -t tmpfs none /mnt; {script}");
+        let arguments = "-q --call operator:neg --args-from /mnt/lines --rounds 1 -m py-serial --returns out";
+        let finished = in_mounts(&sandbox, test, &script, arguments).expect("as above");
+        assert!(finished.stdout.ends_with("oldout\n"), "the old file, and nothing else: {finished:?}");
+        assert_refused(finished, &["out", "No space left on device"]);
+        count.survived();
+    }
 }
 
 #[test]
@@ -425,12 +448,12 @@ fn a_folder_that_cannot_be_written_to() {
     let mut count = Count::of("read-only working directory");
     let sandbox = Sandbox::new();
     let script = "mount -t tmpfs -o ro none \"$0\"";
-    let everything = "-n 10 --rounds 1 -m serial,threads,pool,process,pool:start=exec,process:start=exec";
+    let everything = "-q -n 10 --rounds 1 -m serial,threads,pool,process,pool:start=exec,process:start=exec";
     let Some(finished) = in_mounts(&sandbox, test, script, everything) else { return };
     finished.expect_code(0);
     count.survived();
     let finished =
-        in_mounts(&sandbox, test, script, "-n 10 --json out.json").expect("as above").expect_code(2);
+        in_mounts(&sandbox, test, script, "-q -n 10 --json out.json").expect("as above").expect_code(2);
     assert!(finished.error().contains("out.json") && finished.error().contains("Read-only"), "{finished:?}");
     count.survived();
 }
@@ -439,7 +462,7 @@ fn a_folder_that_cannot_be_written_to() {
 fn without(place: &str, script: &str, test: &str) {
     let mut count = Count::of(format!("no {place}"));
     let sandbox = Sandbox::new();
-    for arguments in ["-n 10 -m pool", "-n 10 -m process -- true", "-n 10 -m py-pool"] {
+    for arguments in ["-q -n 10 -m pool", "-q -n 10 -m process -- true", "-q -n 10 -m py-pool"] {
         let Some(finished) = in_mounts(&sandbox, test, script, arguments) else { return };
         assert_refused(finished, &[place]);
         count.survived();
@@ -496,7 +519,7 @@ fn temporary_files_without_a_place() {
     count.survived();
     if has_python(test) {
         let script = "mount -t tmpfs -o size=128k none /mnt; export TMPDIR=/mnt";
-        let arguments = "-n 5 --rounds 1 -m py-process";
+        let arguments = "-q -n 5 --rounds 1 -m py-process";
         let Some(finished) = in_mounts(&sandbox, test, script, arguments) else { return };
         assert_refused(finished, &["2.0 MiB", "TMPDIR", "available"]);
         count.survived();
@@ -509,7 +532,7 @@ fn no_shared_memory_folder() {
     let mut count = Count::of("no /dev/shm");
     let sandbox = Sandbox::new();
     let everything =
-        "-n 10 --rounds 1 --shared 1MiB -m serial,threads,pool,process,pool:start=exec,process:start=exec";
+        "-q -n 10 --rounds 1 --shared 1MiB -m serial,threads,pool,process,pool:start=exec,process:start=exec";
     let read_only = "mount -t tmpfs -o ro none /dev/shm";
     let missing = "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3";
     for script in [read_only, missing] {
@@ -518,7 +541,7 @@ fn no_shared_memory_folder() {
         count.survived();
         if has_python(test) {
             let finished =
-                in_mounts(&sandbox, test, script, "-n 10 --rounds 1 -m py-pool").expect("as above");
+                in_mounts(&sandbox, test, script, "-q -n 10 --rounds 1 -m py-pool").expect("as above");
             assert_refused(finished, &["/dev/shm"]);
             count.survived();
         }
@@ -550,6 +573,76 @@ fn a_pipe_that_nobody_reads_is_waited_for_and_can_be_interrupted() {
     let finished = running.finish();
     assert!([Some(130), None].contains(&finished.code()), "{finished:?}");
     count.survived();
+}
+
+/// What else procbench starts: Python's rows, a function of the user's, programs that stay, and studies.
+const OTHERS: [&str; 6] = [
+    "-q -n 10 --rounds 1 -m py-serial,py-threads,py-pool,py-process",
+    "-q --call arithmetic:double --args-from lines --rounds 1",
+    "-q -n 20 --rounds 1 --worker cat -m serial,threads,pool,process",
+    "sweep -q --vary tasks=10,20 --rounds 2 --json out.json",
+    "crossover -q --between pool,process --over tasks=1..100 --time-limit 2s --json out.json",
+    "advise -q -n 50 --time-limit 2s --json out.json",
+];
+
+/// Runs all of [`OTHERS`] under some of `limits` (under all of them, where the full counts are asked for): what comes of it is right, or
+/// the limit is named with its value.
+fn hold_others(resource: Resource, name: &str, limits: &[u64], test: &str) {
+    let mut count = Count::of(format!("{name}, on Python, programs that stay and studies"));
+    let python = has_python(test);
+    for (place, arguments) in OTHERS.iter().enumerate() {
+        if !python && (arguments.contains("py-") || arguments.contains("--call")) {
+            continue;
+        }
+        let chosen = |at: &usize| faults::full() || at % limits.len() == place % limits.len();
+        for limit in (0..limits.len()).filter(chosen).map(|at| limits[at]) {
+            let sandbox = Sandbox::new();
+            sandbox.write("arithmetic.py", "def double(number):\n    return 2 * number\n");
+            sandbox.write("lines", "1\n2\n3\n");
+            let mut command = sandbox.command(arguments.split(' '));
+            // Byte code beside the module would be a file that is left; it is Python's, and wanted.
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
+            let limit = match resource {
+                // Of these there are others of the same user, who is not root.
+                Resource::RLIMIT_NPROC => threads_in_use() + limit,
+                _ => limit,
+            };
+            // SAFETY: between fork and exec one system call is made, and nothing is allocated.
+            unsafe { command.pre_exec(move || Ok(setrlimit(resource, limit, limit)?)) };
+            if resource == Resource::RLIMIT_NPROC && !as_ordinary_user(&sandbox, &mut command, test) {
+                return;
+            }
+            let finished = sandbox.run_command(command);
+            match finished.code() {
+                Some(0) => {}
+                Some(1) => assert!(flowing(&finished.stderr).contains(name), "{finished:?}"),
+                _ => assert_refused(finished, &[name, &limit.to_string()]),
+            }
+            count.survived();
+        }
+    }
+}
+
+#[test]
+fn open_files_of_all_else() {
+    hold_others(Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE", &[8, 14, 30], "open_files_of_all_else");
+}
+
+#[test]
+fn address_space_of_all_else() {
+    // The least of them is not enough for Python.
+    let limits = [20 << 20, 90 << 20, 400 << 20];
+    hold_others(Resource::RLIMIT_AS, "RLIMIT_AS", &limits, "address_space_of_all_else");
+}
+
+#[test]
+fn file_size_of_all_else() {
+    hold_others(Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE", &[1000, 100_000], "file_size_of_all_else");
+}
+
+#[test]
+fn processes_of_all_else() {
+    hold_others(Resource::RLIMIT_NPROC, "RLIMIT_NPROC", &[1, 4, 30], "processes_of_all_else");
 }
 
 #[test]
