@@ -48,7 +48,20 @@ struct Asked {
     echo: bool,
     /// Whether processes are procbench executed anew.
     exec: bool,
+    /// Whether each task is a program, or a line for one that stays; then there is no row of Python's.
+    program: Option<Program>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Program {
+    Command,
+    Worker,
+}
+
+/// What a program that nobody knows is taken to need, as docs/safety.md says.
+const PROGRAM_BYTES: u64 = 8 << 20;
+/// Files that procbench sets aside for itself, where each worker has one besides.
+const OWN_FILES: u64 = 64;
 
 #[derive(Debug, Clone)]
 enum Row {
@@ -92,16 +105,25 @@ fn any_asked() -> impl Strategy<Value = Asked> {
     ];
     let bytes = prop_oneof![Just(0), 0_u64..1 << 24];
     let held = prop_oneof![Just(0), 0_u64..1 << 33];
-    let flags = (any::<bool>(), any::<bool>());
-    (count(), prop::collection::vec(row, 1..5), bytes, held, 1_u64..1 << 22, flags).prop_map(
-        |(tasks, rows, memory_bytes, parent_bytes, parked_process_bytes, (echo, exec))| Asked {
-            tasks,
-            rows,
-            memory_bytes,
-            parent_bytes,
-            parked_process_bytes,
-            echo,
-            exec,
+    let program = prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(Program::Command)),
+        1 => Just(Some(Program::Worker)),
+    ];
+    let flags = (any::<bool>(), any::<bool>(), program);
+    (count(), prop::collection::vec(row, 1..5), bytes, held, 1_u64..1 << 24, flags).prop_map(
+        |(tasks, mut rows, memory_bytes, parent_bytes, parked_process_bytes, (echo, exec, program))| {
+            if program.is_some() {
+                for row in &mut rows {
+                    if let Row::PythonProcess(in_flight) = row {
+                        *row = Row::Process(*in_flight);
+                    }
+                }
+            }
+            let own = program.is_none();
+            let memory_bytes = if own { memory_bytes } else { 0 };
+            let (echo, exec) = (echo && own, exec && own);
+            Asked { tasks, rows, memory_bytes, parent_bytes, parked_process_bytes, echo, exec, program }
         },
     )
 }
@@ -201,7 +223,11 @@ impl Asked {
         };
         let mut draft = Draft { strategies: self.rows.iter().map(row).collect(), ..Draft::default() };
         draft.workload.tasks = Some(units::Count(self.tasks));
-        draft.workload.memory = Some(Size(self.memory_bytes));
+        match self.program {
+            None => draft.workload.memory = Some(Size(self.memory_bytes)),
+            Some(Program::Command) => draft.workload.command = Some("true".parse().expect("words")),
+            Some(Program::Worker) => draft.workload.worker = Some("cat".parse().expect("words")),
+        }
         draft.workload.parent_memory = Some(Size(self.parent_bytes));
         if self.echo() {
             draft.workload.io = Some(Io::Echo);
@@ -220,7 +246,13 @@ fn check(machine: &MadeUp, asked: &Asked, plan: &Plan) -> Result<(), TestCaseErr
     let connection = if asked.echo() { 8 << 10 } else { 0 };
     let of_task = asked.memory_bytes + connection;
     let inherited = asked.parent_bytes / 4096 * 8;
-    let bytes = asked.parked_process_bytes + of_task + if asked.exec { 96 << 10 } else { inherited };
+    let own_bytes = match asked.program {
+        Some(_) => asked.parked_process_bytes.max(PROGRAM_BYTES),
+        None => asked.parked_process_bytes,
+    };
+    let bytes = own_bytes + of_task + if asked.exec { 96 << 10 } else { inherited };
+    // A worker, or a thread, that has a program at work counts as two.
+    let each = if asked.program.is_some() { 2 } else { 1 };
     let held = 8 * asked.tasks + asked.parent_bytes;
     for (row, strategy) in asked.rows.iter().zip(&plan.strategies) {
         let counted = machine.room(u64::from(asked.echo()));
@@ -229,14 +261,22 @@ fn check(machine: &MadeUp, asked: &Asked, plan: &Plan) -> Result<(), TestCaseErr
             Row::Serial => continue,
             Row::Threads(workers) => {
                 // A thread is no memory to speak of, but what its task touches is.
-                let room = if of_task > 0 { counted.min(machine.memory(of_task, held)) } else { counted };
+                let bytes = if asked.program.is_some() { own_bytes } else { of_task };
+                let counted = counted / each;
+                let room = if bytes > 0 { counted.min(machine.memory(bytes, held)) } else { counted };
                 (strategy.settings.workers, room, *workers)
             }
             Row::Pool(workers) => {
-                (strategy.settings.workers, counted.min(machine.memory(bytes, held)), *workers)
+                (strategy.settings.workers, (counted / each).min(machine.memory(bytes, held)), *workers)
             }
             Row::Process(wanted) => {
-                let room = counted.min(machine.memory(bytes, held));
+                // A program is started without a copy of procbench.
+                let bytes = if asked.program.is_some() { own_bytes } else { bytes };
+                let files = match (asked.program, machine.own.open_files) {
+                    (Some(Program::Worker), Some(files)) => files.saturating_sub(OWN_FILES),
+                    _ => u64::MAX,
+                };
+                let room = counted.min(machine.memory(bytes, held)).min(files);
                 (strategy.settings.in_flight, room, in_flight(wanted))
             }
             Row::PythonProcess(wanted) => {

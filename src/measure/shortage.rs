@@ -37,7 +37,15 @@ pub fn behind(error: &anyhow::Error) -> Option<String> {
     };
     let shortage = error.chain().filter_map(errno).find(|errno| is_shortage(*errno))?;
     let limits = limits_behind(shortage);
-    Some(if limits.is_empty() { format!("{error:#}") } else { format!("{error:#}; {}", limits.join(", ")) })
+    let said = once_each(error);
+    Some(if limits.is_empty() { said } else { format!("{said}; {}", limits.join(", ")) })
+}
+
+/// `error` and what it comes from, without a cause that says no more than what came of it.
+fn once_each(error: &anyhow::Error) -> String {
+    let mut said: Vec<String> = error.chain().map(ToString::to_string).collect();
+    said.dedup();
+    said.join(": ")
 }
 
 /// What another program's words say that there was not enough of, as an `errno`: in English, as they are where nobody has asked
