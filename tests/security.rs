@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use common::faults::Count;
-use common::{Sandbox, has_python, parse, skip};
+use common::{Sandbox, flowing, has_python, parse, skip};
 
 /// Something that leaves a trace if it is ever executed.
 fn trap(sandbox: &Sandbox, name: &str) {
@@ -247,7 +247,7 @@ fn a_command_of_a_spec_is_shown_word_by_word_before_it_is_executed() {
 }
 
 #[test]
-fn the_python_of_a_spec_is_shown_before_it_is_executed_even_by_a_dry_run() {
+fn the_python_of_a_spec_is_shown_before_it_is_executed_and_not_executed_by_a_dry_run() {
     let mut count = Count::of("a Python that a spec file brings along");
     let sandbox = Sandbox::new();
     let script = sandbox.write("not-python.sh", "#!/bin/sh\ngrep -q not-python shown && touch executed\n");
@@ -257,6 +257,20 @@ fn the_python_of_a_spec_is_shown_before_it_is_executed_even_by_a_dry_run() {
     for arguments in
         ["--config spec.toml --dry-run -q", "sweep --config spec.toml --vary tasks=1,2 --dry-run -q"]
     {
+        let finished = sandbox.run(arguments.split(' ')).expect_code(2);
+        assert!(finished.error().contains("expected --python ./not-python.sh"), "{finished:?}");
+        assert!(flowing(&finished.stderr).contains("executed as Python: ./not-python.sh"), "{finished:?}");
+        assert!(!sandbox.path("executed").exists(), "{arguments}");
+        count.survived();
+        let arguments = format!("{arguments} --python ./not-python.sh");
+        let finished = sandbox.run(arguments.split(' ')).expect_code(3);
+        assert!(
+            !flowing(&finished.stderr).contains("executed as Python"),
+            "who typed it knows: {finished:?}"
+        );
+        count.survived();
+    }
+    for arguments in ["--config spec.toml -q", "sweep --config spec.toml --vary tasks=1,2 -q"] {
         let _ = fs::remove_file(sandbox.path("executed"));
         let shown = fs::File::create(sandbox.path("shown")).expect("a file");
         let mut command = sandbox.command(arguments.split(' '));

@@ -10,8 +10,10 @@ use super::failure::{Failure, usage};
 use super::returns::Returns;
 use crate::cli::Benchmark;
 use crate::document::{Document, Warning};
+use crate::engine::Engine;
 use crate::experiment;
 use crate::experiment::workbench::{Job, Workbench};
+use crate::plan::Plan;
 use crate::plan::draft::Draft;
 use crate::plan::inputs::make_folders_of_strategies;
 use crate::plan::spec;
@@ -26,7 +28,10 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
         return Err(usage("nothing stands behind the --: expected a command"));
     }
     let mut bench = Workbench::new()?;
-    let checked = bench.check(draft(flags)?)?;
+    let spec = spec(flags)?;
+    let python = spec.run.python.clone();
+    let checked = bench.check(flags.over(spec).map_err(usage)?)?;
+    refuse_to_ask(python.as_deref(), checked.plan(), flags)?;
     // A dry run writes nothing.
     let places = if flags.dry_run { Places::default() } else { flags.into() };
     let exports = exports::open(places)?;
@@ -57,11 +62,6 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     Ok(exit_code(&document))
 }
 
-/// What was typed, over the spec that was named.
-fn draft(flags: &Benchmark) -> Result<Draft, Failure> {
-    flags.over(spec(flags)?).map_err(usage)
-}
-
 /// The spec that was named; nothing where none was. The Python that it names is shown: it is executed to find out what it is, before there
 /// is any plan.
 pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
@@ -70,6 +70,18 @@ pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
         ignore_closed(report::plan::write_python(python, &mut anstream::stderr().lock()))?;
     }
     Ok(spec)
+}
+
+/// Refuses a dry run of `plan` for which `python`, that a spec has named and nobody has typed, would be executed to find out what it is.
+pub(super) fn refuse_to_ask(python: Option<&Path>, plan: &Plan, flags: &Benchmark) -> Result<(), Failure> {
+    let of_python = plan.strategies.iter().any(|row| row.engine == Engine::Python);
+    match python {
+        Some(python) if flags.dry_run && flags.python.is_none() && of_python => Err(usage(format!(
+            "a dry run executes nothing that a spec names, and its Python would be, to find out what it is: expected --python {}",
+            report::plan::as_typed(python)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn dry_run(job: &Job, bench: &Workbench) -> Result<i32, Failure> {

@@ -2,7 +2,7 @@
 
 mod resume;
 
-use super::benchmark::{ignore_closed, spec};
+use super::benchmark::{ignore_closed, refuse_to_ask, spec};
 use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, usage};
@@ -41,6 +41,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let mut sweep = begin(typed, &spec, variables)?;
     let cells = Cells::new(flags, &spec)?;
     let plans = check_all(&sweep, &cells, &bench).map_err(of_then)?;
+    for plan in &plans {
+        refuse_to_ask(spec.run.python.as_deref(), plan, flags)?;
+    }
     sweep.strategies =
         plans.iter().take(1).flat_map(|plan| &plan.strategies).map(|row| row.name.clone()).collect();
     if let (Some(before), Some(path)) = (before, &typed.resume) {

@@ -358,7 +358,12 @@ fn write_rows(
 /// What writing to `out` says.
 pub fn write_python(file: &Path, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "The spec has this executed as Python:")?;
-    writeln!(out, "    {}", quoted(&file.to_string_lossy(), false))
+    writeln!(out, "    {}", as_typed(file))
+}
+
+/// `file` as a shell would have to be given it.
+pub fn as_typed(file: &Path) -> String {
+    quoted(&file.to_string_lossy(), false)
 }
 
 /// Which Python: `python: CPython 3.11.7, /usr/bin/python3, which forks by default`.
