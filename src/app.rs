@@ -33,6 +33,7 @@ instead_of_main!(exec::CHILD_WORD, child);
 
 /// The life of a child that was started to execute tasks.
 fn child(words: &[&OsStr]) -> i32 {
+    fork::be_called(native::NAME);
     if fork::has_borrowed_rights() {
         return exit::LIMIT;
     }
@@ -51,7 +52,13 @@ pub fn main() -> i32 {
         return Failure::from(anyhow::Error::from(error)).show();
     }
     let hidden = std::env::args_os().nth(1);
-    let outcome = match hidden.as_deref().and_then(OsStr::to_str) {
+    let hidden = hidden.as_deref().and_then(OsStr::to_str);
+    match hidden {
+        Some(janitor::JANITOR) => fork::be_called(janitor::NAME),
+        Some(native::RUNNER | guardian::GUARD | peer::PEER) => fork::be_called(native::NAME),
+        _ => {}
+    }
+    let outcome = match hidden {
         Some(native::RUNNER) => native::run_round(),
         Some(exec::CHILD) => {
             let words: Vec<OsString> = std::env::args_os().skip(2).collect();

@@ -224,6 +224,69 @@ fn a_procbench_that_is_killed_takes_everything_with_it() {
     }
 }
 
+/// What the process `pid` is called where processes are listed, and how readily the kernel takes it when memory runs out.
+fn standing(pid: i32) -> (String, String) {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).expect("a process of ours");
+    (read("comm").trim().to_owned(), read("oom_score_adj").trim().to_owned())
+}
+
+#[test]
+fn everybody_is_called_by_name_and_only_what_executes_is_offered_to_the_kernel() {
+    for mode in ["serial", "pool:workers=2", "pool:workers=2:start=exec", "process:in-flight=3:start=exec"] {
+        let sandbox = Sandbox::new();
+        let mut running = start_endless(&sandbox, mode, &["--arg-size", "9"]);
+        let runner = wait_until_in_the_middle(&mut running, mode);
+        let (name, own) = standing(running.pid());
+        assert_eq!(name, "procbench");
+        for pid in running.children_of(runner).into_iter().chain([runner]) {
+            assert_eq!(standing(pid), (name.clone(), "1000".into()), "{mode}");
+        }
+        let others: Vec<i32> =
+            running.children_of(running.pid()).into_iter().filter(|pid| *pid != runner).collect();
+        let [janitor] = others[..] else { panic!("whoever cleans up, and nobody else: {others:?}") };
+        assert_eq!(standing(janitor), ("pb-janitor".into(), own), "{mode}");
+        running.signal(Signal::SIGINT);
+        running.finish().expect_code(130);
+    }
+}
+
+#[test]
+fn all_that_are_called_procbench_killed_at_once_leave_nothing() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        let mut running = start_endless(&sandbox, mode, &["--workload", "file"]);
+        let runner = wait_until_in_the_middle(&mut running, mode);
+        let all = running.children_of(runner).into_iter().chain([runner, running.pid()]);
+        // As `pkill -9 procbench` would: nobody of them can do anything about another's end.
+        let called: Vec<i32> = all.filter(|pid| standing(*pid).0 == "procbench").collect();
+        assert_eq!(called.len(), children_of(mode) + 2, "{mode}");
+        called.iter().for_each(|pid| kill(*pid));
+        let finished = running.finish();
+        assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_procbench_that_was_stopped_for_a_while_goes_on() {
+    let sandbox = Sandbox::new();
+    let words = "-n 8 --io-wait 2ms --rounds 5 --warmup 1 --json out.json -m process,pool";
+    let mut running = sandbox.start(sandbox.command(words.split(' ')));
+    let runner = running.wait_for_runner(3);
+    running.signal(Signal::SIGSTOP);
+    // The round that was running comes to its end: nobody else is stopped.
+    running.wait_for("a runner that has ended", |_| {
+        let stat = Process::new(runner).and_then(|process| process.stat());
+        stat.map_or(true, |stat| stat.state == 'Z').then_some(())
+    });
+    running.signal(Signal::SIGCONT);
+    let finished = running.finish().expect_code(0);
+    let document = export(&sandbox);
+    assert!(!document.partial, "{finished:?}");
+    for row in &document.strategies {
+        assert_eq!(row.rounds.len(), 5, "{finished:?}");
+    }
+}
+
 #[test]
 fn a_runner_that_is_killed_is_an_error_and_leaves_nobody() {
     for mode in MODES {

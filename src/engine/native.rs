@@ -1,8 +1,11 @@
 //! The native engine: procbench itself, started afresh for each round under a hidden name.
 
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::os::fd::{AsFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::Context;
@@ -27,6 +30,8 @@ use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, duration
 
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
+/// What all that procbench starts of itself is called where processes are listed, as the first of it is; but for the janitor.
+pub const NAME: &CStr = c"procbench";
 
 /// What it says where there is no room for who stands over it.
 pub(super) const UNGUARDED: &str = "failed to stand over the runner";
@@ -56,7 +61,7 @@ pub fn own_program(role: &str) -> anyhow::Result<Command> {
         });
         Command::new(found?)
     };
-    command.arg(role);
+    command.arg0(OsStr::from_bytes(NAME.to_bytes())).arg(role);
     Ok(command)
 }
 

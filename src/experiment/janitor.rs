@@ -4,6 +4,7 @@
 //! nothing. So a second, tiny process is told of each before it is made. When its standard input ends, because the
 //! controller has ended in whatever way, it removes what is still there and ends too.
 
+use std::ffi::{CStr, OsStr};
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,6 +25,8 @@ use crate::measure::shortage::Lack;
 
 /// The hidden first argument under which procbench is a janitor.
 pub const JANITOR: &str = "__janitor";
+/// What it is called where processes are listed: whoever kills everybody called procbench (`pkill -9 procbench`) leaves one to clean up.
+pub const NAME: &CStr = c"pb-janitor";
 
 /// How long it tries to remove what others may still be busy in: whoever starts when the controller ends has yet to find out.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,6 +51,7 @@ impl Janitor {
     /// If it cannot be started.
     pub fn start() -> anyhow::Result<Self> {
         let child = own_program(JANITOR)?
+            .arg0(OsStr::from_bytes(NAME.to_bytes()))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,5 +1,6 @@
 //! Creating processes: the ordinary fork, and what binds a process to its parent.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,6 +75,13 @@ pub fn hear_of_end(parent: Pid, signal: Signal) {
     if raw::parent_pid() != parent {
         let _ = nix::sys::signal::raise(signal);
     }
+}
+
+/// Has the calling process called `name` where processes are listed (`ps`, `top`, `pkill`), rather than by the file that it was started
+/// from, which is `exe` for whoever was started from /proc/self/exe. Its children are called the same. Fifteen bytes of it are kept.
+pub fn be_called(name: &CStr) {
+    // SAFETY: reads a text that ends with a zero byte, and keeps nothing of it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
 }
 
 /// Gives up whatever was arranged for `signal`, and lets it through.
