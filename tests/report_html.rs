@@ -182,7 +182,12 @@ const LOOK: &str = r#"(() => {
         // Boxes of letters are higher than the letters.
         return boxes.some((box, i) => i > 0 && box.top + 3 < boxes[i - 1].bottom - 3);
     });
+    // Words of a chart that are broken into a column of letters.
+    const squashed = [...document.querySelectorAll('.note, .name')].map(e => [e, e.getBoundingClientRect()])
+        .filter(([_, box]) => box.height > 66 && box.width < 100).map(([e, _]) => e);
+    const beyond = [...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > width + 0.5);
     return {
+        squashed: squashed.map(e => e.textContent), beyond: beyond.map(t => t.innerText.slice(0, 80)),
         crowded: crowded.map(e => e.textContent),
         scroll: root.scrollWidth - root.clientWidth, width, height: root.scrollHeight,
         outside: outside.map(e => e.outerHTML.slice(0, 80)), pale: pale.map(e => e.outerHTML.slice(0, 80)),
@@ -209,12 +214,24 @@ fn a_real_browser_shows_it_on_a_phone_and_on_a_desk_in_light_and_dark() {
     nasty.plan.name = Some(NASTY.repeat(3));
     nasty.strategies[2].name = "pool:workers=16:chunk=1024:transport=shared-memory:start=fork".into();
     nasty.plan.strategies[2].name.clone_from(&nasty.strategies[2].name);
+    // Names as advise and a wide comparison have them: long, but not as long as a line.
+    let mut long = recorded("cpu-bound");
+    let names = [
+        "threads:workers=2:chunk=python",
+        "pool:workers=16:chunk=1:transport=pipe",
+        "py-pool:workers=4:chunk=1:api=imap_unordered",
+    ];
+    for (place, name) in names.into_iter().enumerate() {
+        long.strategies[place + 1].name = name.into();
+        long.plan.strategies[place + 1].name = name.into();
+    }
     for (name, runs) in [
         ("one", vec![recorded("cpu-bound")]),
         ("tail", vec![recorded("heavy-tail")]),
         ("python", vec![recorded("python-start-methods")]),
         ("two", vec![recorded("io-bound"), recorded("io-bound")]),
         ("nasty", vec![nasty]),
+        ("long", vec![long]),
     ] {
         let path = sandbox.write(&format!("{name}.html"), page_of(&runs));
         look_at(&mut browser, &path, name, "95 % interval");
@@ -255,11 +272,11 @@ fn look_at(browser: &mut Browser, path: &Path, name: &str, part: &str) {
         [((390, 844), "light"), ((1280, 900), "dark"), ((390, 844), "dark"), ((1280, 900), "light")]
     {
         let of = format!("{name}, {} pixels, {colours}", size.0);
-        browser.open(path, size, colours);
+        browser.open(path, "screen", size, colours);
         let seen = browser.evaluate(LOOK);
         assert_eq!(seen["width"], size.0, "{of}");
         assert_eq!(seen["scroll"], 0, "{of}: nothing lies beyond the edge: {}", seen["outside"]);
-        for nothing in ["outside", "pale", "overlaps", "crowded"] {
+        for nothing in ["outside", "pale", "overlaps", "crowded", "squashed"] {
             assert_eq!(seen[nothing], serde_json::json!([]), "{of}: {nothing}");
         }
         for none in ["unnamed", "ids", "headless", "drawn"] {
@@ -275,6 +292,12 @@ fn look_at(browser: &mut Browser, path: &Path, name: &str, part: &str) {
             "{of}: it asks for nothing else"
         );
         assert!(browser.console().is_empty(), "{of}: {:?}", browser.console());
+    }
+    // What lies beyond the edge of paper is lost. A4 between margins of 10 mm.
+    browser.open(path, "print", (718, 1047), "light");
+    let seen = browser.evaluate(LOOK);
+    for nothing in ["beyond", "outside", "squashed"] {
+        assert_eq!(seen[nothing], serde_json::json!([]), "{name}, printed: {nothing}");
     }
 }
 

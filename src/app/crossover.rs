@@ -253,7 +253,16 @@ impl Measure for Field<'_> {
         };
         Ok(measured)
     }
+
+    fn affords(&self, value: f64, rounds: usize) -> bool {
+        let Some(begun) = self.courses.get(&self.key.text(value)) else { return true };
+        let left = self.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+        rounds as f64 * seconds_of_pair(&begun.course) <= MOST_FOR_ONE_VALUE * left
+    }
 }
+
+/// The rounds of one value may take this part of the time that is left, as long as there is anything else to do.
+const MOST_FOR_ONE_VALUE: f64 = 0.25;
 
 /// Why there are fewer rounds than wanted.
 enum Stop {

@@ -6,7 +6,9 @@
 //!
 //! 1. A coarse grid over the whole range, on a logarithmic scale, finds where the sign changes, and whether it does so once,
 //!    never, or more often. What happens twice between two neighbours of the grid goes unnoticed. An end that does not tell
-//!    has [`END_TIMES`] the rounds of other values, since a crossing near it shows in nothing else.
+//!    has [`END_TIMES`] the rounds of other values, since a crossing near it shows in nothing else. Each value has
+//!    [`LEAST_ROUNDS`] first; where the others that it may need would take too much of the time that is left, as at the far end of a
+//!    range over several powers of ten, they are put off until what else there is has been found.
 //! 2. Each change is then narrowed: the middle between its two ends is measured, and takes the place of the end that has the
 //!    same sign. Where the middle cannot be told, the points that cannot be told grow from there to both sides, so that what is
 //!    left in the end is the stretch in which the two are not distinguished, and its two ends, where they are.
@@ -93,6 +95,11 @@ pub trait Measure {
     /// # Errors
     /// If a round cannot be had.
     fn rounds(&mut self, value: f64, rounds: usize) -> Result<Measured, Self::Error>;
+
+    /// Whether `rounds` more rounds of both at `value`, which has had some, leave enough of the time for other values.
+    fn affords(&self, _value: f64, _rounds: usize) -> bool {
+        true
+    }
 }
 
 /// How a crossing is looked for.
@@ -191,23 +198,27 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
         too_long: Vec::new(),
         cut: Vec::new(),
         confirmed: Vec::new(),
+        put_off: Vec::new(),
         out_of_time: false,
     };
-    // The ends first: if the time is short, they say the most.
+    // A few rounds everywhere, the ends first: if the time is short, they say the most.
     let last = rules.grid.len().saturating_sub(1);
-    let ends = [0, last].into_iter().chain(1..last);
-    for value in ends.map(|at| rules.grid[at]) {
-        search.look(value, rules.most_rounds.min(COARSE_ROUNDS))?;
+    let all = || [0, last].into_iter().chain(1..last).map(|at| rules.grid[at]);
+    for value in all() {
+        search.look(value, rules.most_rounds.min(LEAST_ROUNDS))?;
+    }
+    for value in all() {
+        search.look_if_affordable(value, rules.most_rounds.min(COARSE_ROUNDS))?;
     }
     // Whether there is a crossing at all depends on who is faster at the ends: they are worth all rounds that one may have.
     for at in [0, last] {
-        search.look(rules.grid[at], rules.most_rounds)?;
+        search.look_if_affordable(rules.grid[at], rules.most_rounds)?;
     }
     // An end that does not tell hides a crossing beside it. If anything is known elsewhere, it is worth more rounds still; if
     // nothing is, the two are as good as equal, and more rounds would only find out by how little they are not.
     for at in [0, last] {
         if search.points.iter().any(|point| point.faster.is_known()) {
-            search.look(rules.grid[at], END_TIMES * rules.most_rounds)?;
+            search.look_if_affordable(rules.grid[at], END_TIMES * rules.most_rounds)?;
         }
     }
     let mut crossings = Vec::new();
@@ -225,7 +236,13 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
         // That there is none rests on both ends of the range.
         let of_range = [0, last].map(|at| rules.grid[at]);
         let ends = crossings.iter().flat_map(|change| [change.low, change.high]).chain(of_range);
-        if !search.confirm(&ends.collect::<Vec<f64>>())? {
+        let is_other = search.confirm(&ends.collect::<Vec<f64>>())?;
+        // What would have left no time for all that has its turn when it is done.
+        let put_off = std::mem::take(&mut search.put_off);
+        for (value, most) in &put_off {
+            search.look(*value, *most)?;
+        }
+        if !is_other && put_off.is_empty() {
             break;
         }
     }
@@ -262,6 +279,8 @@ struct Search<'a, M> {
     cut: Vec<f64>,
     /// Values that were asked again.
     confirmed: Vec<f64>,
+    /// Values at which more rounds would have taken too much of the time, each with the most that it may have.
+    put_off: Vec<(f64, usize)>,
     /// Whether there is no time for anything.
     out_of_time: bool,
 }
@@ -289,6 +308,18 @@ fn width(low: f64, high: f64) -> f64 {
 }
 
 impl<M: Measure> Search<'_, M> {
+    /// As [`Self::look`], unless that may take too much of the time that is left: then it is put off.
+    fn look_if_affordable(&mut self, value: f64, most: usize) -> Result<(), M::Error> {
+        let had = self.points.iter().find(|point| point.value == value).map_or(0, |point| point.rounds.len());
+        if had == 0 || self.measure.affords(value, most.saturating_sub(had)) {
+            self.look(value, most)?;
+            return Ok(());
+        }
+        self.put_off.retain(|(other, _)| *other != value);
+        self.put_off.push((value, most));
+        Ok(())
+    }
+
     /// Measures at `value` until it is known who is faster there, or there are `most` rounds. A value of which no round could be
     /// had is none of the points: nothing is known there.
     fn look(&mut self, value: f64, most: usize) -> Result<Faster, M::Error> {

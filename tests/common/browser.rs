@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{self, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
@@ -14,6 +16,9 @@ use tempfile::TempDir;
 
 /// Names of browsers that understand this.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// One that says nothing for so long does not work.
+const ANSWERS_WITHIN_MILLISECONDS: u16 = 60_000;
 
 /// A browser with one empty page. Gone, with all that it has started and written, when dropped.
 pub struct Browser {
@@ -63,12 +68,12 @@ impl Browser {
         Some(browser)
     }
 
-    /// Opens the file at `path` on a screen of that size, and waits until it is loaded.
-    pub fn open(&mut self, path: &Path, (width, height): (u32, u32), colours: &str) {
+    /// Opens the file at `path` on a `medium` (`screen`, `print`) of that size, and waits until it is loaded.
+    pub fn open(&mut self, path: &Path, medium: &str, (width, height): (u32, u32), colours: &str) {
         let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", screen);
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": colours}]});
-        self.call("Emulation.setEmulatedMedia", features);
+        let features = [json!({"name": "prefers-color-scheme", "value": colours})];
+        self.call("Emulation.setEmulatedMedia", json!({"media": medium, "features": features}));
         self.events.clear();
         let answer = self.call("Page.navigate", json!({"url": format!("file://{}", path.display())}));
         assert!(answer.get("errorText").is_none(), "{answer}");
@@ -120,6 +125,11 @@ impl Browser {
 
     fn next(&mut self) -> Value {
         let mut text = Vec::new();
+        if self.hear.buffer().is_empty() {
+            let mut fds = [PollFd::new(self.hear.get_ref().as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut fds, PollTimeout::from(ANSWERS_WITHIN_MILLISECONDS)).expect("poll");
+            assert!(ready > 0, "the browser says nothing");
+        }
         self.hear.read_until(0, &mut text).expect("the browser talks");
         assert_eq!(text.pop(), Some(0), "the browser has ended");
         serde_json::from_slice(&text).expect("JSON")

@@ -177,10 +177,11 @@ impl Plot<'_> {
         html! {
             @for line in &self.lines {
                 @let class = COLOURS[line.place % COLOURS.len()];
+                @let curve = class_of_curve(line.place);
                 @let place = |point: &Point| (percent(self.across.place_of(point.at)), from_above(self.up.place(point.value)));
                 @for pair in line.points.windows(2) {
                     @let ((x1, y1), (x2, y2)) = (place(&pair[0]), place(&pair[1]));
-                    line class=(format!("curve {class}")) x1=(x1) y1=(y1) x2=(x2) y2=(y2) {}
+                    line class=(curve) x1=(x1) y1=(y1) x2=(x2) y2=(y2) {}
                 }
                 @for point in &line.points {
                     @let (x, y) = place(point);
@@ -245,6 +246,13 @@ impl Render for Plot<'_> {
     }
 }
 
+/// The colour and the dashes of a curve, and how thick it is: who comes after all colours has one of them again, in another thickness.
+fn class_of_curve(place: usize) -> String {
+    const THICKNESSES: [&str; 3] = ["", " thick", " thin"];
+    let thickness = THICKNESSES[place / COLOURS.len() % THICKNESSES.len()];
+    format!("curve {}{thickness}", COLOURS[place % COLOURS.len()])
+}
+
 /// The names of `lines`, each with its letter.
 pub fn key<'a>(lines: impl Iterator<Item = (char, usize, &'a str)>) -> Markup {
     html! {
@@ -252,7 +260,7 @@ pub fn key<'a>(lines: impl Iterator<Item = (char, usize, &'a str)>) -> Markup {
             @for (letter, place, name) in lines {
                 @let class = COLOURS[place % COLOURS.len()];
                 span.line {
-                    svg.sample aria-hidden="true" focusable="false" { line class=(format!("curve {class}")) x1="0" x2="100%" y1="50%" y2="50%" {} }
+                    svg.sample aria-hidden="true" focusable="false" { line class=(class_of_curve(place)) x1="0" x2="100%" y1="50%" y2="50%" {} }
                     b class=(class) { (letter) } " " bdi { (name) }
                 }
                 " "

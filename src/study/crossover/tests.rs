@@ -232,6 +232,45 @@ fn a_range_from_zero_is_searched_down_to_where_it_turns() {
     }
 }
 
+/// [`Truth`] where a round at the largest values costs nearly all of the time.
+struct Dear<F> {
+    truth: Truth<F>,
+    left: f64,
+}
+
+impl<F: Fn(f64) -> f64> Measure for Dear<F> {
+    type Error = Infallible;
+
+    fn rounds(&mut self, value: f64, wanted: usize) -> Result<Measured, Infallible> {
+        let affordable = (self.left / value) as usize;
+        let rounds = wanted.min(affordable);
+        self.left -= rounds as f64 * value;
+        let measured = self.truth.rounds(value, rounds)?;
+        Ok(Measured { ended: (rounds < wanted).then_some(Ended::OutOfTime), ..measured })
+    }
+
+    fn affords(&self, value: f64, rounds: usize) -> bool {
+        rounds as f64 * value <= self.left / 4.0
+    }
+}
+
+/// A pool gains less than a factor of two on two cores, so that three rounds do not tell there; each costs a thousand times as
+/// much as one where it turns.
+#[test]
+fn an_end_that_costs_much_does_not_keep_a_crossing_from_being_found() {
+    let ratio = |value: f64| (value / 1e-3).ln().clamp(-0.6, 0.6);
+    for seed in 0..50 {
+        let mut measure = Dear { truth: Truth::new(ratio, 0.05, seed), left: 8.0 };
+        let found = find(&mut measure, &rules(1e-5, 1.0)).unwrap();
+        let [crossing] = found.crossings.as_slice() else { panic!("{found:?}") };
+        assert!(crossing.low <= 1e-3 && 1e-3 <= crossing.high, "{crossing:?}");
+        assert!(width(crossing.low, crossing.high) <= 0.3, "{crossing:?}");
+        // What is left is spent on the end, and does not suffice.
+        let end = found.points.last().unwrap();
+        assert!(found.out_of_time && end.faster == Faster::TooFewRounds && end.rounds.len() > 3, "{end:?}");
+    }
+}
+
 #[test]
 fn when_the_time_is_up_the_interval_is_as_wide_as_what_is_known() {
     let mut measure = Truth::new(|value: f64| (value / 0.02).ln(), 0.01, 1);
@@ -281,13 +320,14 @@ fn a_value_without_rounds_is_not_one_at_which_they_are_not_distinguished() {
 #[test]
 fn a_value_with_too_few_rounds_is_not_one_at_which_they_are_not_distinguished() {
     let mut measure = Truth::new(|_| 0.0, 0.05, 1);
-    // Enough for the coarse look at both ends and at one more value; the ends were to have more.
-    measure.most = 52;
+    // Enough for a few rounds at all seven values, and for the coarse look at both ends and at one more; the ends were to have more.
+    measure.most = 60;
     let found = find(&mut measure, &rules(1e-3, 1.0)).unwrap();
     let kinds: Vec<(usize, Faster)> =
         found.points.iter().map(|point| (point.rounds.len(), point.faster)).collect();
     let too_few = |rounds| (rounds, Faster::TooFewRounds);
-    assert_eq!(kinds, [too_few(15), (15, Faster::NotDistinguished), too_few(7), too_few(15)]);
+    let (ends, few) = (too_few(15), too_few(3));
+    assert_eq!(kinds, [ends, (15, Faster::NotDistinguished), too_few(6), few, few, few, ends]);
 }
 
 #[test]
