@@ -183,7 +183,7 @@ fn a_search_without_an_answer_tells_what_is_known_so_far() {
     run(&sandbox, arguments).expect_code(0);
     let advice = Advice { finals: None, standing: None, ..export(&sandbox) };
     let mut told = Vec::new();
-    procbench::report::advise::write(&advice, &mut told).expect("a place in memory");
+    procbench::report::advise::write(&advice, None, &mut told).expect("a place in memory");
     let told = String::from_utf8(told).expect("text").replace('\n', " ");
     assert!(told.contains("So far, by medians: pool") && told.contains(" ms in "), "{told}");
 }

@@ -90,6 +90,28 @@ fn slower_faster_and_neither_are_told_apart() {
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
 }
 
+#[test]
+fn a_picture_of_the_ratios_is_for_terminals_with_room_for_it() {
+    let fixture = Fixture::new();
+    fixture.with(&[&slower_by(1.3), &slower_by(0.7)], |_| {});
+    let comparison = fixture.json(&[]);
+    let drawn = |columns: Option<usize>| {
+        let mut out = anstream::StripStream::new(Vec::new());
+        procbench::report::comparison::write(&comparison, columns, &mut out).expect("memory to write to");
+        String::from_utf8(out.into_inner()).expect("text")
+    };
+    assert!(!drawn(None).contains('┃') && !drawn(Some(80)).contains('┃'));
+    let text = drawn(Some(130));
+    assert!(text.lines().all(|line| line.chars().count() <= 130), "{text}");
+    let place = |name: &str, mark: char| {
+        let line = text.lines().find(|line| line.starts_with(name) && line.contains('┃')).expect("its line");
+        line.chars().position(|found| found == mark).expect("the mark")
+    };
+    // Slower is to the right of 1, faster to the left.
+    assert_eq!(place("serial", '│'), place("pool", '│'), "{text}");
+    assert!(place("serial", '┃') > place("serial", '│') && place("pool", '┃') < place("pool", '│'), "{text}");
+}
+
 /// Each run calibrates its CPU work, so that a machine that has become faster gives its tasks more of it.
 #[test]
 fn more_work_is_no_slower_program() {

@@ -177,7 +177,10 @@ fn what_makes_no_search_is_refused_before_anything_starts() {
     refused("--between pool --over tasks=1..10", &["--between has 1", "two strategies"]);
     refused("--between pool,process,serial --over tasks=1..10", &["--between has 3"]);
     refused("--between serial,serial --over tasks=1..10", &["serial twice", "two strategies that differ"]);
-    refused("--between pool:workers=3,pool:workers=3:chunk=auto --over tasks=1..10", &["twice"]);
+    refused(
+        "--between pool:workers=3,pool:workers=3:chunk=auto --over tasks=1..10",
+        &["pool:workers=3 and pool:workers=3:chunk=auto are one and the same"],
+    );
     refused("--between pool,poool --over tasks=1..10", &["did you mean pool"]);
     refused("--between pool,process --over tasks=10..1", &["backwards"]);
     refused("--between pool,process --over tasks=1,2", &["not a range"]);

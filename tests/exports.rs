@@ -59,9 +59,14 @@ fn csv_has_a_row_for_each_round_and_strategy_with_the_raw_values() {
 fn csv_of_several_runs_is_one_table() {
     let sandbox = Sandbox::new();
     sandbox.measure(SMALL);
-    let files = "report measured.json measured.json --csv -";
+    sandbox.run(["-n", "7", "-q", "-m", "serial", "--rounds", "2", "--json", "other.json"]).expect_code(0);
+    let files = "report measured.json other.json --csv -";
     let finished = sandbox.run(files.split(' ')).expect_code(0);
-    assert_eq!(table(&finished.stdout).len(), 20);
+    let rows = table(&finished.stdout);
+    // Each row says which run it is of, and what that was, whatever the second they were begun in.
+    let of = |run: &str| rows.iter().filter(|row| row["run"] == run).collect::<Vec<_>>();
+    assert_eq!((rows.len(), of("1").len(), of("2").len()), (12, 10, 2));
+    assert!(of("2").iter().all(|row| row["workload"] == "7 tasks, doing nothing"), "{}", finished.stdout);
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn saved_runs() {
         }
         let terms = Terms { fail_if_slower: Some(0.1), ..Terms::default() };
         if let Some(comparison) = told(RunComparison::of((path, &documents[0]), (path, &run), &terms)) {
-            report::comparison::write(&comparison, &mut io::sink()).expect("nothing fails to be written");
+            report::comparison::write(&comparison, Some(140), &mut io::sink())
+                .expect("nothing fails to be written");
             report::comparison::markdown(&comparison).expect("text");
         }
     });

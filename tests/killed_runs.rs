@@ -35,7 +35,7 @@ fn workloads() -> Vec<&'static str> {
             "-n 40 --rounds 3 -m pool:workers=2,process -- sleep 0.01",
             "-n 300 --rounds 3 -m serial,threads,pool:workers=2,process --worker cat",
             "-n 100 --io echo --io-wait 5ms --rounds 3 -m serial,pool,process",
-            "-n 60 --io fsync --rounds 3 -m serial,threads,pool:workers=2,process",
+            "-n 60 --io fsync --io-folder . --rounds 3 -m serial,threads,pool:workers=2,process",
             "-n 40 --io-wait 5ms --rounds 3 --engine python -m threads,pool:workers=2,process",
             "-n 40 --rounds 3 --engine xargs -m process -- sleep 0.01",
         ]

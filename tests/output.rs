@@ -563,6 +563,21 @@ fn a_picture_of_the_times_is_for_terminals_with_room_for_it() {
     let beside = |line: &str| line.contains('┃') && line.contains(" … ");
     assert!(!text.lines().any(beside), "names leave no room beside the table, but below it: {text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    // Names that differ only at their ends are told apart, whole where there is room.
+    let mut long = recorded("cpu-bound");
+    let names = ["pipe", "shared-memory"].map(|way| format!("pool:workers=16:chunk=python:transport={way}"));
+    for (row, name) in long.strategies.iter_mut().skip(2).zip(&names) {
+        row.name.clone_from(name);
+    }
+    let of_bars = |columns: usize| -> Vec<String> {
+        let text = drawn(&long, Some(columns));
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
+        let bars = text.lines().filter(|line| line.starts_with("pool:") && line.contains('┃'));
+        bars.map(|line| line.split("  ").next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(of_bars(120), names);
+    let [first, second] = &of_bars(100)[..] else { panic!("two bars") };
+    assert!(first != second && first.contains("workers=16"), "{first} and {second}");
 }
 
 #[test]

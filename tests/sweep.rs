@@ -147,6 +147,7 @@ fn what_makes_no_sweep_is_refused_before_anything_starts() {
     refused("-n 5", &["what varies?", "--vary"]);
     refused("--vary tasks=", &["empty list"]);
     refused("--vary tasks=1000..10", &["backwards"]);
+    refused("--vary io-wait=1ms...1s", &["three dots", "LOW..HIGH"]);
     refused("--vary tasks=10,ten", &["'ten'"]);
     refused("--vary tasks=1,2 --vary tasks=3,4", &["tasks varies twice"]);
     refused("--vary tasks=1,2 --vary cpu=0,1ms --vary memory=0,1KiB", &["one or two at a time"]);
@@ -356,6 +357,13 @@ fn with_which_value_of_a_setting_a_strategy_is_fastest_is_said_of_each() {
             "{finished:?}"
         );
     }
+    // Of two settings the pair is named, and a map of one strategy has its times.
+    let both = "sweep --vary workers=1,4 --vary chunk=1,2 -n 4 --io-wait 250ms --rounds 6 --quiet -m pool";
+    let finished = sandbox.run(both.split(' ')).expect_code(0);
+    let said = finished.stdout.replace('\n', " ");
+    assert!(said.contains("pool is fastest with workers=4 chunk=1."), "{finished:?}");
+    let mut rows = finished.stdout.lines().filter(|line| line.starts_with("1  ") || line.starts_with("4  "));
+    assert!(rows.clone().count() == 2 && rows.all(|line| line.matches('s').count() == 2), "{finished:?}");
     let arguments = "sweep --vary workers=1,4 -n 4 -m pool --rounds 1 --quiet --json out.json";
     let finished = sandbox.run(arguments.split(' ')).expect_code(0);
     assert!(finished.stdout.contains("in too few rounds to be sure of"), "{finished:?}");

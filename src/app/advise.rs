@@ -13,6 +13,7 @@ use crate::document::standing::Standing;
 use crate::experiment::workbench::Workbench;
 use crate::mode::Mode;
 use crate::plan::inputs::make_output_folder;
+use crate::report::grid::terminal_columns;
 use crate::study::advise::document::{Advice, Finalist};
 use crate::{exit, report};
 use command::command;
@@ -85,7 +86,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
         finalists: measured,
         finals,
     };
-    exports::show(&advice, exports, |out| report::advise::write(&advice, out))?;
+    exports::show(&advice, exports, |out| report::advise::write(&advice, terminal_columns(), out))?;
     if let Some(finals) = &advice.finals {
         ignore_closed(report::write_warnings(&finals.warnings, &mut anstream::stderr().lock()))?;
     }

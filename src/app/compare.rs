@@ -8,6 +8,7 @@ use crate::cli::Compare;
 use crate::document::Document;
 use crate::document::comparison::{Allowed, RunComparison, Terms};
 use crate::report::exports::Exports;
+use crate::report::grid::terminal_columns;
 use crate::{exit, report};
 
 /// Compares them, and says so; 4 if that was asked for and something is slower.
@@ -37,7 +38,8 @@ pub fn run(flags: &Compare) -> Result<i32, Failure> {
     exports.write(&comparison)?;
     if shown {
         let mut out = anstream::stdout().lock();
-        ignore_closed(report::comparison::write(&comparison, &mut out).and_then(|()| out.flush()))?;
+        let written = report::comparison::write(&comparison, terminal_columns(), &mut out);
+        ignore_closed(written.and_then(|()| out.flush()))?;
     }
     ignore_closed(report::write_warnings(&comparison.warnings, &mut anstream::stderr().lock()))?;
     let has_unjudged = old.has_failed() || new.has_failed() || comparison.has_unjudged();

@@ -208,10 +208,15 @@ fn refuse_one_and_the_same(plans: &[Plan]) -> Result<(), Failure> {
         _ => false,
     };
     match plans.first() {
-        Some(plan) if plans.iter().all(are_same) => Err(usage(format!(
-            "--between has {} twice: expected two strategies that differ",
-            plan.strategies[0].name
-        ))),
+        Some(plan) if plans.iter().all(are_same) => {
+            let [first, second] = [0, 1].map(|place| plan.strategies[place].name.as_str());
+            // Whoever is there twice has a number behind its name.
+            let said = match second.split('#').next() == Some(first) {
+                true => format!("--between has {first} twice"),
+                false => format!("{first} and {second} are one and the same here"),
+            };
+            Err(usage(format!("{said}: expected two strategies that differ")))
+        }
         _ => Ok(()),
     }
 }

@@ -51,7 +51,7 @@ fn write(subject: Subject<'_>, out: &mut dyn Write) -> io::Result<()> {
         Subject::Run(of) => report::write_for(of, terminal_columns(), out),
         Subject::Sweep(of) => report::sweep::write(of, out),
         Subject::Crossover(of) => report::crossover::write(of, out),
-        Subject::Advice(of) => report::advise::write(of, out),
+        Subject::Advice(of) => report::advise::write(of, terminal_columns(), out),
         Subject::Claims(of) => report::claims::write(of, false, out),
     }
 }

@@ -205,6 +205,10 @@ impl Range {
         if key.unit == Unit::Word {
             return Err(format!("{} has no range: expected a list", key.name));
         }
+        // One dot more would belong to a number: `1ms...1s` would end at a tenth of a second.
+        if high.starts_with('.') {
+            return Err(format!("'{text}' has three dots: expected two between its ends, LOW..HIGH"));
+        }
         let end = |text: &str| {
             key.set(&mut Flags::default(), text)?;
             key.number(text).ok_or_else(|| format!("'{text}' is no number, so it ends no range"))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::bars;
 use super::blocks::blocks;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::numbers::{bytes, count, seconds, seconds_range, times};
@@ -14,14 +15,14 @@ use crate::document::standing::{Outcome, Standing};
 use crate::document::{Document, SpeedUp, StrategyResult};
 use crate::measure::memory::Missing;
 use crate::stats::{self, CLEARLY, Verdict};
-use crate::study::advise::document::{Advice, Candidate, Finalist};
+use crate::study::advise::document::{Advice, Candidate, Finalist, Measured};
 use crate::study::advise::{CAP, HOPELESS, Reason};
 
 /// Writes everything that a person wants to see of `advice`.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(advice: &Advice, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     if advice.finals.is_none() || advice.standing.is_none() {
         return wrap(&answer(advice)).iter().try_for_each(|line| writeln!(out, "{line}"));
     }
@@ -29,8 +30,17 @@ pub fn write(advice: &Advice, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", paint(TITLE, &line))?;
     }
     writeln!(out)?;
-    for block in blocks(&table(advice)) {
-        writeln!(out, "{block}")?;
+    let (table, finalists) = (table(advice), advice.finalists());
+    let times: Vec<bars::Value<'_>> = finalists.iter().filter_map(time_of).collect();
+    let text = table.for_terminal();
+    match columns.and_then(|columns| bars::beside(&times, text.trim_end(), columns)) {
+        Some(both) => writeln!(out, "{both}")?,
+        None => {
+            blocks(&table).iter().try_for_each(|block| writeln!(out, "{block}"))?;
+            if let Some(picture) = columns.and_then(|columns| bars::below(&times, columns)) {
+                writeln!(out, "{picture}")?;
+            }
+        }
     }
     for line in wrap(&legend(advice)) {
         writeln!(out, "{}", paint(DIM, &line))?;
@@ -67,6 +77,13 @@ pub fn so_far(races: &[Document]) -> Option<String> {
         .iter()
         .map(|(median, row)| format!("{} {} in {}", row.name, seconds(*median), rounds(row.rounds.len())));
     Some(format!("So far, by medians: {}.", of_each.collect::<Vec<_>>().join("; ")))
+}
+
+/// The time of a finalist as it is drawn; `None` where there is none.
+fn time_of(finalist: &Finalist) -> Option<bars::Value<'_>> {
+    let Measured { median, ci_low, ci_high, .. } = finalist.total_seconds?;
+    let ends = (ci_low.unwrap_or(median), ci_high.unwrap_or(median));
+    (median > 0.0 && median.is_finite()).then_some(bars::Value { name: &finalist.strategy, median, ends })
 }
 
 /// What it is about.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::bars;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::markdown::{escaped, table_of};
 use super::numbers::{factors, percent, seconds, times};
@@ -14,13 +15,18 @@ use crate::stats::Verdict;
 const LEGEND: &str = "new / old: the ratio of the medians, above 1 where the new run took longer · interval: of 95 %, from the \
      rounds of both runs, which are no pairs";
 
-/// Writes everything that a person wants to see of `comparison`.
+/// Writes everything that a person wants to see of `comparison`, on a terminal with so many columns, or elsewhere.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write(comparison: &RunComparison, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(comparison: &RunComparison, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     wrap(&title(comparison)).iter().try_for_each(|line| writeln!(out, "{}", paint(TITLE, line)))?;
-    writeln!(out, "\n{}", table(comparison).for_terminal())?;
+    let table = table(comparison).for_terminal();
+    let ratios: Vec<bars::Value<'_>> = comparison.strategies.iter().filter_map(ratio_of).collect();
+    match columns.and_then(|columns| bars::ratios_beside(&ratios, table.trim_end(), columns)) {
+        Some(both) => writeln!(out, "\n{both}")?,
+        None => writeln!(out, "\n{table}")?,
+    }
     wrap(LEGEND).iter().try_for_each(|line| writeln!(out, "{}", paint(DIM, line)))?;
     writeln!(out)?;
     wrap(&verdict(comparison)).iter().try_for_each(|line| writeln!(out, "{line}"))
@@ -38,6 +44,14 @@ pub fn markdown(comparison: &RunComparison) -> anyhow::Result<Vec<u8>> {
         text += &format!("{heading}* {}\n", escaped(&warning.message));
     }
     Ok(text.into_bytes())
+}
+
+/// The ratio of a strategy as it is drawn; `None` where there is no interval to draw.
+fn ratio_of(row: &StrategyRatio) -> Option<bars::Value<'_>> {
+    let ends = (row.ci_low?, row.ci_high?);
+    let is_positive = |ratio: f64| ratio > 0.0 && ratio.is_finite();
+    let median = row.ratio.filter(|ratio| [*ratio, ends.0, ends.1].into_iter().all(is_positive))?;
+    Some(bars::Value { name: &row.name, median, ends })
 }
 
 fn title(comparison: &RunComparison) -> String {

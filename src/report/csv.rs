@@ -25,7 +25,9 @@ type Column = (&'static str, fn(&Line) -> String);
 /// The columns, in their order. docs/reference.md says what each means.
 const COLUMNS: &[Column] = &[
     ("started_at", |line| line.document.started_at.clone()),
-    ("workload", |line| line.document.plan.name.clone().unwrap_or_default()),
+    ("workload", |line| {
+        line.document.plan.name.clone().unwrap_or_else(|| Subject::from(line.document).title())
+    }),
     ("tasks", |line| line.document.plan.workload.tasks.to_string()),
     ("strategy", |line| line.strategy.name.clone()),
     ("engine", |line| line.strategy.engine.name().into()),
@@ -88,12 +90,20 @@ pub fn columns() -> impl Iterator<Item = &'static str> {
 }
 
 /// The rounds of all `subjects`, below one header. What tells the benchmarks of a study apart, such as the values of what
-/// varies in a sweep, stands in columns of its own in front of the others.
+/// varies in a sweep, stands in columns of its own in front of the others; and where there are several, the number of each of them in the
+/// first.
 ///
 /// # Errors
 /// If there is no memory to write to.
 pub fn export(subjects: &[Subject<'_>]) -> anyhow::Result<Vec<u8>> {
-    let documents: Vec<_> = subjects.iter().flat_map(|subject| subject.documents()).collect();
+    let mut documents = Vec::new();
+    for (place, subject) in subjects.iter().enumerate() {
+        let number = (subjects.len() > 1).then(|| ("run".to_owned(), (place + 1).to_string()));
+        let own = subject.documents().into_iter();
+        documents.extend(own.map(|(columns, document)| {
+            (number.iter().cloned().chain(columns).collect::<Vec<_>>(), document)
+        }));
+    }
     let mut places: Vec<&str> = Vec::new();
     for (place, _) in &documents {
         for (name, _) in place {

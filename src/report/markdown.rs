@@ -59,7 +59,7 @@ impl Pages {
 
 fn of_sweep(of: &Sweep) -> String {
     let mut pages = Pages::new(&sweep::title(of), &of.head);
-    let answer = sweep::turns(of).or(sweep::tally(of));
+    let answer = sweep::answer(of);
     pages.0.extend(answer.map(|answer| format!("**{}**", escaped(&answer))));
     pages.table(&sweep::table(of), Some(&sweep::legend(of)));
     pages

@@ -98,12 +98,13 @@ fn write_times(document: &Document, columns: Option<usize>, out: &mut dyn Write)
     let (table, legend) =
         (tables::timing_within(document, grid::table_width()), tables::timing_legend(document));
     let text = table.for_terminal();
-    if let Some(both) = columns.and_then(|columns| bars::beside(document, text.trim_end(), columns)) {
+    let times = bars::times_of(document);
+    if let Some(both) = columns.and_then(|columns| bars::beside(&times, text.trim_end(), columns)) {
         writeln!(out, "{both}")?;
         return legend.map_or(Ok(()), |legend| write_dim(&legend, out));
     }
     write_table(&table, legend, out)?;
-    match columns.and_then(|columns| bars::below(document, columns)) {
+    match columns.and_then(|columns| bars::below(&times, columns)) {
         Some(picture) => writeln!(out, "\n{picture}"),
         None => Ok(()),
     }

@@ -13,7 +13,7 @@ use crate::study::sweep::Sweep;
 
 pub use plan::{too_long, warnings, write_announcement, write_how_to_go_on, write_plan, write_warnings};
 pub use table::{decision, legend, letters, table};
-pub use words::{reservation, rest, tally, title, turns, value_in_words, without, without_doing_nothing};
+pub use words::{answer, reservation, rest, title, turns, value_in_words, without, without_doing_nothing};
 
 /// Writes everything that a person wants to see of `sweep`.
 ///

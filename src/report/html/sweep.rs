@@ -23,6 +23,7 @@ pub fn of_sweep(of: &Sweep, number: usize, level: &str) -> Markup {
     let first = of.cells.iter().find_map(|cell| cell.document.as_ref());
     let (title, body) = match of.variables.len() {
         1 => ("Who is fastest where", lines(of)),
+        _ if of.strategies.len() == 1 => ("How long it takes where", map(of)),
         _ => ("Decision map", map(of)),
     };
     html! {
@@ -32,7 +33,7 @@ pub fn of_sweep(of: &Sweep, number: usize, level: &str) -> Markup {
             (of.head.started_at)
         }
         @if let Some(rest) = sweep::rest(of) { p.partial { "This sweep was cut short: " (rest) } }
-        @if let Some(answer) = sweep::turns(of).or(sweep::tally(of)) { p.lead { (glued(&answer)) } }
+        @if let Some(answer) = sweep::answer(of) { p.lead { (glued(&answer)) } }
         @if let Some(reservation) = sweep::reservation(of) { p { (glued(&reservation)) } }
         (section(below, title, body))
         @if first.is_some() { (section(below, "Curves", curves(of, number))) }
@@ -50,11 +51,11 @@ fn lines(of: &Sweep) -> Markup {
 }
 
 fn map(of: &Sweep) -> Markup {
-    html! {
-        div.map {
-            (table(&sweep::table(of), "The best strategy for each pair of values, and its lead", Some(sweep::legend(of))))
-        }
-    }
+    let what = match of.strategies.len() {
+        1 => "Time of a round, for each pair of values",
+        _ => "The best strategy for each pair of values, and its lead",
+    };
+    html! { div.map { (table(&sweep::table(of), what, Some(sweep::legend(of)))) } }
 }
 
 /// A curve of each strategy over what varies; where two flags vary, beside each other for each value of the other.

@@ -41,7 +41,7 @@ pub fn write_how_to_go_on(kept: Option<&Path>, out: &mut dyn Write) -> io::Resul
             writeln!(out, "what is left is run by: {}", plain(&command))
         }
         None => {
-            writeln!(out, "nothing of it is kept: with --json FILE it could be gone on with (--resume FILE)")
+            writeln!(out, "it cannot be gone on with: with --json FILE it could have been (--resume FILE)")
         }
     }
 }
@@ -77,7 +77,10 @@ pub fn write_plan(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
             "What they take is not estimated, since nobody can tell without executing the program.".into()
         }
     };
-    for line in wrap(&format!("{}, in an order drawn from seed {}. {time}", cells(sweep), sweep.seed)) {
+    let open = sweep.cells.len() - sweep.done();
+    let left = (sweep.done() > 0).then(|| format!("; {open} of them are left"));
+    let left = left.unwrap_or_default();
+    for line in wrap(&format!("{}, in an order drawn from seed {}{left}. {time}", cells(sweep), sweep.seed)) {
         writeln!(out, "{line}")?;
     }
     Ok(())

@@ -160,6 +160,11 @@ pub fn decision(sweep: &Sweep, cell: Option<&sweep::Cell>, letters: &[char]) -> 
         Outcome::Alone if sweep.strategies.len() > 1 && cell.is_some_and(|cell| !cell.is_done()) => {
             Cell::dim("—")
         }
+        // Its name would say nothing: how long it took does.
+        Outcome::Alone if sweep.strategies.len() == 1 => {
+            let summary = cell.and_then(|cell| cell.document.as_ref()?.strategies.first()?.summary.as_ref());
+            summary.map_or_else(|| Cell::dim("—"), |of| Cell::new(seconds(of.total_seconds.median)))
+        }
         Outcome::Alone => Cell::dim(letter(best).to_string()),
         Outcome::TooFewRounds => Cell::dim(format!("{}*", letter(best))),
         Outcome::NotDistinguished => {
@@ -179,8 +184,10 @@ pub fn decision(sweep: &Sweep, cell: Option<&sweep::Cell>, letters: &[char]) -> 
 fn notes_of_map(sweep: &Sweep) -> Vec<String> {
     let all = outcomes(sweep);
     let letters = letters(&sweep.strategies);
-    let mut notes: Vec<String> =
-        letters.iter().zip(&sweep.strategies).map(|(letter, name)| format!("{letter} {name}")).collect();
+    let mut notes: Vec<String> = match sweep.strategies.as_slice() {
+        [only] => vec![format!("medians of {only}")],
+        names => letters.iter().zip(names).map(|(letter, name)| format!("{letter} {name}")).collect(),
+    };
     for (outcome, note) in [
         (Outcome::Best, "×: how many times as fast as the next"),
         (Outcome::NotDistinguished, "=: not distinguished"),

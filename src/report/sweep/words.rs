@@ -6,6 +6,7 @@ use crate::plan::vary::{Unit, Value, Variable};
 use crate::report::gathered;
 use crate::report::numbers::count;
 use crate::report::plan::workload_in_words;
+use crate::report::subject::named;
 use crate::study::sweep::{BestValue, Sweep, best_values};
 use crate::workload::{Spread, WorkloadSpec};
 
@@ -73,10 +74,26 @@ pub fn value_in_words(unit: Unit, value: &Value) -> String {
     }
 }
 
-/// Where the fastest strategy changes, in a sentence for each stretch of values, and with which value each is fastest where that
-/// is a setting of it; `None` where two flags vary.
+/// What a sweep has to say first: in how many cells each strategy is the fastest, or where it changes.
+pub fn answer(sweep: &Sweep) -> Option<String> {
+    let parts: Vec<String> = [tally(sweep), turns(sweep)].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// Where the fastest strategy changes, in a sentence for each stretch of values where one flag varies, and with which value, or pair of
+/// values, each is fastest where that is a setting of it.
 pub fn turns(sweep: &Sweep) -> Option<String> {
-    let [variable] = sweep.variables.as_slice() else { return None };
+    let values: Vec<String> =
+        best_values(sweep).iter().map(|best| value_in_a_sentence(sweep, best)).collect();
+    if let [only] = sweep.strategies.as_slice() {
+        return Some(match values.is_empty() {
+            true => format!("{only} is compared with nobody: name more modes to learn where which is best."),
+            false => values.join(" "),
+        });
+    }
+    let [variable] = sweep.variables.as_slice() else {
+        return (!values.is_empty()).then(|| values.join(" "));
+    };
     let said = |at: usize| -> String {
         let cell = sweep.cell(&[at]);
         match cell.and_then(|cell| cell.standing.as_ref()) {
@@ -102,14 +119,6 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
             },
         }
     };
-    let values: Vec<String> =
-        best_values(sweep).iter().map(|best| value_in_a_sentence(sweep, variable, best)).collect();
-    if let [only] = sweep.strategies.as_slice() {
-        return Some(match values.is_empty() {
-            true => format!("{only} is compared with nobody: name more modes to learn where which is best."),
-            false => values.join(" "),
-        });
-    }
     let mut stretches: Vec<(usize, usize, String)> = Vec::new();
     for at in 0..variable.values.len() {
         let now = said(at);
@@ -128,32 +137,49 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
 }
 
 /// `pool is fastest with workers=4; not distinguished from it: 8.`
-fn value_in_a_sentence(sweep: &Sweep, variable: &Variable, best: &BestValue) -> String {
-    let shown = |at: usize| value_in_words(variable.unit, &variable.values[at]);
-    let list = |values: &[usize]| values.iter().map(|at| shown(*at)).collect::<Vec<_>>().join(", ");
-    let (name, key) = (&sweep.strategies[best.strategy], &variable.key);
-    let mut value = shown(best.value);
-    let numbers = || variable.values.iter().filter_map(|value| value.number);
-    if let Some(number) = variable.values[best.value].number
-        && numbers().count() > 2
-    {
-        // It may be better still beyond.
-        if numbers().all(|other| other <= number) {
-            value += ", the largest that was tried";
-        } else if number > 1.0 && numbers().all(|other| other >= number) {
-            value += ", the smallest that was tried";
-        }
+fn value_in_a_sentence(sweep: &Sweep, best: &BestValue) -> String {
+    let place = |cell: usize| sweep.cells[cell].place.iter().zip(&sweep.variables);
+    let named = |cell: usize| -> String {
+        let pairs = place(cell).map(|(at, of)| named(&of.key, of.unit, &of.values[*at]));
+        pairs.collect::<Vec<_>>().join(" ")
+    };
+    // One variable need not be named again and again.
+    let short = |cell: &usize| match sweep.variables.as_slice() {
+        [one] => value_in_words(one.unit, &one.values[sweep.cells[*cell].place[0]]),
+        _ => named(*cell),
+    };
+    let list = |cells: &[usize]| cells.iter().map(short).collect::<Vec<_>>().join(", ");
+    let name = &sweep.strategies[best.strategy];
+    let mut value = named(best.cell);
+    let at_ends = place(best.cell).filter_map(|(at, of)| end_of(of, *at).map(|end| (of, end)));
+    for (of, end) in at_ends {
+        value += &match sweep.variables.len() {
+            1 => format!(", the {end} that was tried"),
+            _ => format!(", the {end} {} that was tried", of.key),
+        };
     }
     let ties = match best.not_distinguished.as_slice() {
         [] => String::new(),
         ties => format!("; not distinguished from it: {}", list(ties)),
     };
     match best.too_few_rounds.as_slice() {
-        [] => format!("{name} is fastest with {key}={value}{ties}."),
-        open => format!(
-            "{name} was fastest with {key}={value}, in too few rounds to be sure of {}{ties}.",
-            list(open)
-        ),
+        [] => format!("{name} is fastest with {value}{ties}."),
+        open => {
+            format!("{name} was fastest with {value}, in too few rounds to be sure of {}{ties}.", list(open))
+        }
+    }
+}
+
+/// `largest`, `smallest`: at which end of the values of `variable` the one at `at` stands, beyond which it may be better still.
+fn end_of(variable: &Variable, at: usize) -> Option<&'static str> {
+    let numbers = || variable.values.iter().filter_map(|value| value.number);
+    let number = variable.values[at].number.filter(|_| numbers().count() > 2)?;
+    if numbers().all(|other| other <= number) {
+        Some("largest")
+    } else if number > 1.0 && numbers().all(|other| other >= number) {
+        Some("smallest")
+    } else {
+        None
     }
 }
 
@@ -171,10 +197,11 @@ pub fn rest(sweep: &Sweep) -> Option<String> {
         .then(|| format!("{} of {} cells were run to their end.", sweep.done(), sweep.cells.len()))
 }
 
-/// In how many cells each strategy is the fastest, in a sentence; `None` where one flag varies, of which [`turns`] says more.
-pub fn tally(sweep: &Sweep) -> Option<String> {
+/// In how many cells each strategy is the fastest, in a sentence; `None` where one flag varies, of which [`turns`] says more, or there is
+/// only one strategy.
+fn tally(sweep: &Sweep) -> Option<String> {
     let cells: Vec<_> = sweep.cells.iter().filter_map(|cell| cell.standing.as_ref()).collect();
-    if sweep.variables.len() < 2 || cells.is_empty() {
+    if sweep.variables.len() < 2 || sweep.strategies.len() < 2 || cells.is_empty() {
         return None;
     }
     let best =

@@ -1,7 +1,7 @@
-//! With which value each strategy is fastest: a question of its own where what varies is a setting (how many workers, which
-//! chunk size) and the work stays the same.
+//! With which value, or pair of values, each strategy is fastest: a question of its own where what varies is a setting (how many
+//! workers, which chunk size) and the work stays the same.
 //!
-//! Cells are run one after another, so there are no pairs: the fastest value, by its median, is compared with each of the
+//! Cells are run one after another, so there are no pairs: the fastest, by its median, is compared with each of the
 //! others as two runs are ([`crate::stats::RankPairs`]), with intervals as wide as it takes for the wrong one to be called
 //! the fastest in at most 5 % of cases ([`crate::stats::confidence_against`]).
 
@@ -16,48 +16,51 @@ use crate::stats::{RankPairs, Verdict, compare_independent_with, confidence_agai
 pub struct BestValue {
     /// The strategy, by its place in the list of all.
     pub strategy: usize,
-    /// The value, by its place.
-    pub value: usize,
+    /// The cell of the value, or of the pair of values, by its place among all cells.
+    pub cell: usize,
     /// Those that are not distinguished from it, rising.
     pub not_distinguished: Vec<usize>,
     /// Those of which there are too few rounds to tell.
     pub too_few_rounds: Vec<usize>,
 }
 
-/// For each strategy that the only variable is a setting of; none where the workload varies, or two flags do.
+/// For each strategy that has what varies as a setting; none where the workload varies.
 pub fn best_values(sweep: &Sweep) -> Vec<BestValue> {
-    let [variable] = sweep.variables.as_slice() else { return Vec::new() };
     let workloads = || sweep.cells.iter().filter_map(|cell| Some(&cell.document.as_ref()?.plan.workload));
     let Some(first) = workloads().next() else { return Vec::new() };
     if workloads().any(|workload| workload != first) {
         return Vec::new();
     }
-    let of = |strategy| best_value(sweep, strategy, variable.values.len());
-    (0..sweep.strategies.len()).filter_map(of).collect()
+    (0..sweep.strategies.len()).filter_map(|strategy| best_value(sweep, strategy)).collect()
 }
 
-fn best_value(sweep: &Sweep, strategy: usize, values: usize) -> Option<BestValue> {
-    let row = |value: usize| -> Option<&StrategyResult> {
-        let document = sweep.cell(&[value])?.document.as_ref()?;
-        document.strategies.get(strategy).filter(|row| row.is_sound() && row.summary.is_some())
+fn best_value(sweep: &Sweep, strategy: usize) -> Option<BestValue> {
+    let row = |cell: &'_ super::Cell| -> bool {
+        let row = cell.document.as_ref().and_then(|document| document.strategies.get(strategy));
+        row.is_some_and(|row| row.is_sound() && row.summary.is_some())
     };
-    let rows: Vec<(usize, &StrategyResult)> =
-        (0..values).filter_map(|value| Some((value, row(value)?))).collect();
+    let rows: Vec<(usize, &StrategyResult)> = sweep
+        .cells
+        .iter()
+        .enumerate()
+        .filter(|(_, cell)| row(cell))
+        .filter_map(|(at, cell)| Some((at, cell.document.as_ref()?.strategies.get(strategy)?)))
+        .collect();
     let (_, first) = rows.first()?;
     if rows.iter().all(|(_, row)| row.settings == first.settings) {
         return None;
     }
     let median =
         |row: &StrategyResult| row.summary.as_ref().map_or(f64::INFINITY, |of| of.total_seconds.median);
-    let (value, best) = *rows.iter().min_by(|a, b| median(a.1).total_cmp(&median(b.1)))?;
-    let run = &sweep.cell(&[value])?.document.as_ref()?.plan.run;
+    let (cell, best) = *rows.iter().min_by(|a, b| median(a.1).total_cmp(&median(b.1)))?;
+    let run = &sweep.cells.get(cell)?.document.as_ref()?.plan.run;
     let times =
         |row: &StrategyResult| row.rounds.iter().map(|round| round.report.total_seconds).collect::<Vec<_>>();
-    let mut found = BestValue { strategy, value, not_distinguished: Vec::new(), too_few_rounds: Vec::new() };
+    let mut found = BestValue { strategy, cell, not_distinguished: Vec::new(), too_few_rounds: Vec::new() };
     let (ours, confidence) = (times(best), confidence_against(rows.len()));
     // They need the numbers of rounds and no times, so most of the others share them.
     let mut drawn: BTreeMap<usize, Option<RankPairs>> = BTreeMap::new();
-    for (other, row) in rows.iter().filter(|(other, _)| *other != value) {
+    for (other, row) in rows.iter().filter(|(other, _)| *other != cell) {
         let theirs = times(row);
         let draw = || RankPairs::resample_at(confidence, ours.len(), theirs.len(), run.seed);
         let ranks = drawn.entry(theirs.len()).or_insert_with(draw);
