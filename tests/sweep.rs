@@ -358,7 +358,7 @@ fn with_which_value_of_a_setting_a_strategy_is_fastest_is_said_of_each() {
         );
     }
     // Of two settings the pair is named, and a map of one strategy has its times.
-    let both = "sweep --vary workers=1,4 --vary chunk=1,2 -n 4 --io-wait 250ms --rounds 6 --quiet -m pool";
+    let both = "sweep --vary workers=1,4 --vary chunk=1,2 -n 4 --io-wait 80ms --rounds 6 --quiet -m pool";
     let finished = sandbox.run(both.split(' ')).expect_code(0);
     let said = finished.stdout.replace('\n', " ");
     assert!(said.contains("pool is fastest with workers=4 chunk=1."), "{finished:?}");
