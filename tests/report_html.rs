@@ -127,8 +127,12 @@ fn runs_of_one_workload_have_an_overview_and_others_do_not() {
     let page = page_of(&[one.clone(), one.clone()]);
     assert!(page.contains("2 runs of one workload") && page.contains("<h2>Overview</h2>"));
     assert!(page.contains("pool, run 2") && page.contains("id=\"run-2\""));
-    let page = page_of(&[one, other]);
+    let page = page_of(&[one.clone(), other.clone()]);
     assert!(page.contains("<h1>2 runs</h1>") && !page.contains("Overview"));
+    // Those of one workload are found among others.
+    let page = page_of(&[one.clone(), other.clone(), one, other]);
+    assert!(page.contains("<h1>4 runs</h1>") && page.contains("pool, run 3"));
+    assert!(page.contains("Overview of runs 1, 3") && page.contains("Overview of runs 2, 4"));
 }
 
 #[test]

@@ -81,14 +81,19 @@ fn page(title: &str, body: Markup) -> Markup {
 }
 
 fn of_several(subjects: &[Subject<'_>]) -> Markup {
-    let run = |subject: &Subject<'_>| match *subject {
-        Subject::Run(run) => Some(run.clone()),
-        _ => None,
-    };
-    let runs: Option<Vec<Document>> = subjects.iter().map(run).collect();
-    let alike = runs.filter(|runs| runs.windows(2).all(|pair| same_tasks(&pair[0], &pair[1])));
+    // Runs of one workload belong together, each with its number.
+    let mut alike: Vec<Vec<(usize, &Document)>> = Vec::new();
+    for (place, subject) in subjects.iter().enumerate() {
+        let Subject::Run(run) = *subject else { continue };
+        match alike.iter_mut().find(|group| group.iter().all(|(_, other)| same_tasks(other, run))) {
+            Some(group) => group.push((place + 1, run)),
+            None => alike.push(vec![(place + 1, run)]),
+        }
+    }
+    let is_one = alike.first().is_some_and(|group| group.len() == subjects.len());
+    alike.retain(|group| group.len() > 1);
     html! {
-        h1 { (several_in_words(subjects)) @if alike.is_some() { " of one workload" } }
+        h1 { (several_in_words(subjects)) @if is_one { " of one workload" } }
         nav aria-label="Contents" {
             ol {
                 @for (place, subject) in subjects.iter().enumerate() {
@@ -98,8 +103,8 @@ fn of_several(subjects: &[Subject<'_>]) -> Markup {
                 }
             }
         }
-        @if let Some(runs) = &alike {
-            (section::overview(runs))
+        @for (place, runs) in alike.iter().enumerate() {
+            (section::overview(runs, place + 1, is_one))
         }
         @for (place, subject) in subjects.iter().enumerate() {
             section.run id=(format!("run-{}", place + 1)) { (of(*subject, place + 1, "h2")) }

@@ -27,7 +27,7 @@ pub fn of_crossover(of: &Crossovers, number: usize, level: &str) -> Markup {
         }
         @if of.head.partial { p.partial { "This search was cut short: what is here was finished." } }
         p.lead { (glued(&crossover::verdict(of))) }
-        (section(below, "Where they cross", curves(of, number)))
+        (section(below, if of.crossings.is_empty() { "Who is faster where" } else { "Where they cross" }, curves(of, number)))
         (section(below, "Values that were looked at", table(&crossover::table(of), "Time of a round, by value", Some(crossover::legend(of)))))
         (section(below, "Warnings", warnings(&crossover::warnings(of))))
         @if let Some(run) = first { (section(below, "Environment", environment(run))) }
@@ -52,8 +52,8 @@ fn curves(of: &Crossovers, number: usize) -> Markup {
             }
             figcaption {
                 "Left, or above: how many times as fast as " bdi { (second) } " " bdi { (first) } " is, in pairs of rounds, with the 95\u{a0}% \
-                 interval of those alone; since more are run where it is hard to tell, who is faster takes more than that. Beside it the medians of both. The band is the interval in which they cross, \
-                 ○ where they most likely do."
+                 interval of those alone; since more are run where it is hard to tell, who is faster takes more than that. Beside it the medians of both."
+                @if !of.crossings.is_empty() { " A band is an interval in which they cross, ○ where they most likely do." }
             }
         }
     }

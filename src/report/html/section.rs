@@ -136,27 +136,29 @@ fn method(run: &Document) -> Markup {
     }
 }
 
-/// The same strategies in several runs of one workload, below each other.
-pub fn overview(runs: &[Document]) -> Markup {
+/// The strategies of `runs` of one workload, each with its number, below each other. It is the `number`-th overview of the page, and
+/// `is_only` where there are no other runs.
+pub fn overview(runs: &[(usize, &Document)], number: usize, is_only: bool) -> Markup {
     let mut names: Vec<&str> = Vec::new();
-    for name in runs.iter().flat_map(|run| &run.strategies).map(|row| row.name.as_str()) {
+    for name in runs.iter().flat_map(|(_, run)| &run.strategies).map(|row| row.name.as_str()) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     let rows = names.iter().flat_map(|name| {
-        let numbered = runs.iter().enumerate();
-        numbered.filter_map(move |(place, run)| {
+        runs.iter().filter_map(move |(number, run)| {
             let row = run.strategies.iter().find(|row| row.name == **name)?;
-            Some((format!("{name}, run {}", place + 1), row))
+            Some((format!("{name}, run {number}"), row))
         })
     });
     let caption = html! {
-        "The same strategies in each run. Each point is a round, the first on top; the line is their median, the band its \
+        "Runs of one workload, strategy by strategy. Each point is a round, the first on top; the line is their median, the band its \
          95\u{a0}% interval. Rounds of different runs are no pairs: " code { "procbench compare" } " gives their ratios."
     };
+    let id = if number == 1 { "overview".to_owned() } else { format!("overview-{number}") };
+    let numbers: Vec<String> = runs.iter().map(|(number, _)| number.to_string()).collect();
     html! {
-        h2 { "Overview" }
-        @if let Some(figure) = charts::time("overview".into(), rows, caption) { (figure) }
+        h2 { "Overview" @if !is_only { " of runs " (numbers.join(", ")) } }
+        @if let Some(figure) = charts::time(id, rows, caption) { (figure) }
     }
 }
