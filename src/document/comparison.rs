@@ -410,6 +410,8 @@ fn warnings(
         }
     }
     let same_tasks = same_tasks(old, new);
+    // Most strategies did as many times the work as each other, which is said once.
+    let mut work: Vec<(String, Vec<&str>)> = Vec::new();
     for (old, new) in pairs {
         let settings = |row: &StrategyResult| serde_json::to_value(&row.settings).unwrap_or_default();
         let kind = |row: &StrategyResult| serde_json::json!({"engine": row.engine, "mode": row.mode});
@@ -430,13 +432,20 @@ fn warnings(
             && let Some(more) = work_ratio(old, new)
             && (more.ln()).abs() > (1.0 + margin).ln()
         {
-            let message = format!(
-                "{}: the new run did {more:.3} times the CPU work, since each run calibrates it to the machine's speed; that \
-                 is part of the ratio, and faster or slower is only what is so without it too",
-                new.name
-            );
-            warn("work_differs", message);
+            let more = format!("{more:.3}");
+            match work.iter_mut().find(|(factor, _)| *factor == more) {
+                Some((_, names)) => names.push(new.name.as_str()),
+                None => work.push((more, vec![new.name.as_str()])),
+            }
         }
+    }
+    for (more, names) in work {
+        let names = names.join(", ");
+        let message = format!(
+            "{names}: the new run did {more} times the CPU work, since each run calibrates it to the machine's speed; that is part of \
+             the ratio, and faster or slower is only what is so without it too"
+        );
+        warnings.push(Warning { code: "work_differs".into(), message });
     }
     warnings
 }

@@ -137,6 +137,8 @@ struct Common {
     counter: SharedSlice<Counter>,
     stations: SharedSlice<Station>,
     arguments: ArgumentRing,
+    /// Whether workers begin on cores of their own.
+    seated: bool,
 }
 
 impl Common {
@@ -156,13 +158,17 @@ impl Common {
             // One more than there are workers: see `fill_gap`.
             stations: SharedSlice::shared(workers as usize + 1, sharing)?,
             arguments: ArgumentRing::new(workload.argument_capacity(), tasks, held, sharing)?,
+            seated: false,
         })
     }
 }
 
 impl Common {
-    /// Has the worker that begins do so on a core of its own.
+    /// Has the worker that begins do so on a core of its own, if that is worth it.
     fn take_seat(&self) {
+        if !self.seated {
+            return;
+        }
         // One station is a spare.
         let workers = self.stations.len() - 1;
         seats::take(workers, |word| self.counter.get(1 + word).map(|counter| &counter.next));
@@ -183,6 +189,7 @@ pub(super) fn exec_worker<W: Workload>(
 ) -> io::Result<()> {
     let settings = (handover.workers, handover.chunk);
     let mut common = Common::new(workload, tasks, settings, handover.stamp_stride, sharing)?;
+    common.seated = seats::pay_off(handover.workers, tasks, handover.workload.expected_task_seconds());
     common.take_seat();
     worker::work(&mut common, workload, station, (from < to).then_some(from..to));
     Ok(())
@@ -214,7 +221,8 @@ impl Pool {
     fn new<W: Workload>(workload: &W, round: &Round<'_>, workers: usize) -> io::Result<Self> {
         let settings = (workers as u64, round.settings.chunk.unwrap_or(1).max(1));
         let mut sharing = exec::sharing_of(round.settings);
-        let common = Common::new(workload, round.tasks, settings, round.stamp_stride, &mut sharing)?;
+        let mut common = Common::new(workload, round.tasks, settings, round.stamp_stride, &mut sharing)?;
+        common.seated = seats::pay_off(workers as u64, round.tasks, round.spec.expected_task_seconds());
         Ok(Self {
             parent: std::process::id() as Pid,
             made: if common.arguments.capacity() == 0 { round.tasks } else { 0 },

@@ -15,6 +15,13 @@ use crate::sys::atomic::AtomicU64;
 /// Words that have a bit for each core that a set of the kernel's has.
 pub(super) const WORDS: usize = CpuSet::count().div_ceil(64);
 
+/// Whether it is worth a move, which takes some tens of microseconds, that `workers` who share `tasks` of `task_seconds` each do not get
+/// in each other's way: where there is less to do for each, they are done before it is.
+pub(super) fn pay_off(workers: u64, tasks: u64, task_seconds: f64) -> bool {
+    const LEAST_SECONDS_EACH: f64 = 1e-3;
+    tasks as f64 * task_seconds >= LEAST_SECONDS_EACH * workers as f64
+}
+
 /// Takes a core for the thread that calls this, which begins: its bit in `word`, which has 64 cores each and is all zeroes at first. Where
 /// nothing is known of cores, or all are taken, it stays where it is; so it does where there are fewer `workers` than cores: the kernel has
 /// better ones to choose from then than the next free, which may be the other half of one that is at work. Returns the core to which it has moved, if it has.
@@ -65,6 +72,13 @@ mod tests {
 
     fn taken(words: &SharedSlice<AtomicU64>) -> Vec<usize> {
         (0..CpuSet::count()).filter(|core| words[core / 64].load(Relaxed) >> (core % 64) & 1 == 1).collect()
+    }
+
+    #[test]
+    fn who_has_hardly_anything_to_do_stays_where_it_is() {
+        assert!(!pay_off(2, 1000, 5e-9), "some microseconds of work");
+        assert!(pay_off(2, 10_000_000, 5e-9) && pay_off(4, 200, 25e-6));
+        assert!(!pay_off(5, 200, 20e-6));
     }
 
     #[test]

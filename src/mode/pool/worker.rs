@@ -21,7 +21,7 @@ pub(super) fn work<W: Workload>(
     station: usize,
     inherited: Option<Range<u64>>,
 ) {
-    let Common { board, arguments, counter, stations, chunk, tasks } = common;
+    let Common { board, arguments, counter, stations, chunk, tasks, seated: _ } = common;
     let is_spare = station + 1 == stations.len();
     let station = &stations[station];
     let queue = Queue { next: &counter[0].next, chunk: *chunk, tasks: *tasks };
