@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::faults::{Count, Moments, full, send, times};
-use common::{Finished, Sandbox, bit_of, parse, terminal};
+use common::{Finished, Sandbox, bit_of, has_python, parse, terminal};
 use nix::sys::signal::Signal;
 use procbench::experiment::signals::AGAIN;
 use procfs::process::Process;
@@ -24,7 +24,7 @@ const OLD: &str = "the export of another day";
 /// What is run. In the default counts all modes together, so that a moment is in any of them.
 fn workloads() -> Vec<&'static str> {
     if full() {
-        vec![
+        let mut all = vec![
             "-n 40 --io-wait 5ms --rounds 3 -m serial",
             "-n 200 --cpu 200us --rounds 3 -m threads:workers=2",
             "-n 400 --cpu 100us --arg-size 1KiB --rounds 3 -m pool:workers=2",
@@ -36,9 +36,14 @@ fn workloads() -> Vec<&'static str> {
             "-n 300 --rounds 3 -m serial,threads,pool:workers=2,process --worker cat",
             "-n 100 --io echo --io-wait 5ms --rounds 3 -m serial,pool,process",
             "-n 60 --io fsync --io-folder . --rounds 3 -m serial,threads,pool:workers=2,process",
-            "-n 40 --io-wait 5ms --rounds 3 --engine python -m threads,pool:workers=2,process",
+            "-n 40 --io-wait 5ms --rounds 3 --engine python -m serial,threads,pool:workers=2,process",
             "-n 40 --rounds 3 --engine xargs -m process -- sleep 0.01",
-        ]
+            "-n 40 --rounds 3 -m serial,threads:workers=2 -- sleep 0.01",
+            "--call time:sleep --args-from lines --rounds 3 -m serial,threads,pool:workers=2,process",
+        ];
+        let python = has_python("runs of Python's that are ended");
+        all.retain(|workload| python || !(workload.contains("python") || workload.contains("--call")));
+        all
     } else {
         vec![
             "-n 60 --workload file --cpu 1ms --rounds 2 -m serial,threads,pool,pool:transport=pipe,process",
@@ -51,6 +56,7 @@ fn workloads() -> Vec<&'static str> {
 /// `workload` with an export; what follows `--` stays last.
 fn command(sandbox: &Sandbox, workload: &str) -> Command {
     sandbox.write("out.json", OLD);
+    sandbox.write("lines", "0.01\n".repeat(20));
     sandbox.command(["--json", "out.json", "-q"].into_iter().chain(workload.split(' ')))
 }
 
