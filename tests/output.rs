@@ -400,7 +400,7 @@ fn a_dry_run_shows_the_plan_and_runs_nothing() {
     for part in ["7 timed rounds", "seed 42", "baseline serial", "nothing was run"] {
         assert!(flowing.to_lowercase().contains(part), "no {part:?} in\n{}", finished.stdout);
     }
-    assert_eq!(finished.stderr, "");
+    assert_eq!(finished.stderr, "warning: a dry run writes nothing: --json took no effect\n");
     assert!(sandbox.listing().is_empty(), "{:?}", sandbox.listing());
 }
 

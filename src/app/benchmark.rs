@@ -44,7 +44,9 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let mut job = bench.prepare(checked)?;
     job.setting.returns = returns.as_ref().map(Returns::path);
     if flags.dry_run {
-        return dry_run(&job, &bench);
+        let code = dry_run(&job, &bench)?;
+        say_what_is_not_written(flags)?;
+        return Ok(code);
     }
     make_folders_of_strategies(&job.plan)?;
     if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
@@ -70,6 +72,19 @@ pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
         ignore_closed(report::plan::write_python(python, &mut anstream::stderr().lock()))?;
     }
     Ok(spec)
+}
+
+/// Says of a dry run which files it was told to write and has not.
+pub(super) fn say_what_is_not_written(flags: &Benchmark) -> Result<(), Failure> {
+    let mut named = Places::from(flags).named();
+    named.extend(flags.returns.is_some().then_some("--returns"));
+    if named.is_empty() {
+        return Ok(());
+    }
+    let message = format!("a dry run writes nothing: {} took no effect", named.join(", "));
+    let warning = Warning { code: "not_written".into(), message };
+    ignore_closed(report::write_warnings(&[warning], &mut anstream::stderr().lock()))?;
+    Ok(())
 }
 
 /// Refuses a dry run of `plan` for which `python`, that a spec has named and nobody has typed, would be executed to find out what it is.

@@ -28,6 +28,19 @@ pub struct Places<'a> {
     inputs: [Option<&'a Path>; 2],
 }
 
+impl Places<'_> {
+    /// The flags that name a file.
+    pub fn named(&self) -> Vec<&'static str> {
+        let all = [
+            ("--json", self.json),
+            ("--csv", self.csv),
+            ("--markdown", self.markdown),
+            ("--html", self.html),
+        ];
+        all.into_iter().filter_map(|(flag, path)| path.map(|_| flag)).collect()
+    }
+}
+
 macro_rules! places {
     ($($flags:ty: $inputs:expr),+) => {
         $(impl<'a> From<&'a $flags> for Places<'a> {

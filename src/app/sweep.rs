@@ -2,7 +2,7 @@
 
 mod resume;
 
-use super::benchmark::{ignore_closed, refuse_to_ask, spec};
+use super::benchmark::{ignore_closed, refuse_to_ask, say_what_is_not_written, spec};
 use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, usage};
@@ -70,6 +70,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let Some(exports) = exports else {
         let mut out = anstream::stdout().lock();
         ignore_closed(report::sweep::write_plan(&sweep, &mut out))?;
+        say_what_is_not_written(flags)?;
         return Ok(exit::SUCCESS);
     };
     if let (Some(seconds), Some(allowed)) = (estimate, sweep.total_time_seconds)

@@ -40,6 +40,8 @@ pub fn significant(value: f64) -> String {
     match value.abs() {
         magnitude if magnitude >= 99.95 => format!("{value:.0}"),
         magnitude if magnitude >= 9.995 => format!("{value:.1}"),
+        // Nothing is not less than nothing.
+        magnitude if magnitude < 0.005 => "0.00".into(),
         _ => format!("{value:.2}"),
     }
 }
