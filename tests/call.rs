@@ -356,7 +356,9 @@ fn what_cannot_be_called_is_refused_and_named() {
     if !has_python("what_cannot_be_called_is_refused_and_named") {
         return;
     }
-    let sandbox = sandbox("number = 3\nclass Inner:\n    @staticmethod\n    def f(of):\n        return of\n");
+    let sandbox = sandbox(
+        "number = 3\nasync def later(of):\n    return of\ndef each(of):\n    yield of\nclass Inner:\n    @staticmethod\n    def f(of):\n        return of\n",
+    );
     sandbox.write("lacks.py", "import no_such_module_anywhere\n");
     sandbox.write("broken.py", "def f(:\n");
     sandbox.write("raises.py", "x = 1\nraise ValueError('at import')\n");
@@ -375,6 +377,8 @@ fn what_cannot_be_called_is_refused_and_named() {
         ("leaves:f", 2, "sys.exit('bye') was called (leaves.py:2)"),
         ("shop.work:missing", 2, "there is no missing in shop.work ("),
         ("shop.work:number", 2, "number in shop.work ("),
+        ("shop.work:later", 2, "is a coroutine function (async def): calling it does nothing yet"),
+        ("shop.work:each", 2, "is a generator function (yield): calling it does nothing yet"),
         ("random:f", 2, "which comes before the one in this folder: give yours another name"),
         ("shop.work", 2, "names no function: expected package.module:function"),
         ("shop/work.py:f", 2, "expected shop.work:f"),

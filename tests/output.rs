@@ -178,6 +178,18 @@ fn a_speed_up_has_its_interval_beside_it_where_that_fits() {
         seen += 1;
     }
     assert_eq!(seen, 2);
+    // Names give way before intervals do: they go on below themselves.
+    let mut long = document;
+    for row in &mut long.strategies {
+        row.name += ":workers=2:start=fork";
+    }
+    long.plan.run.baseline += ":workers=2:start=fork";
+    let whole = tables::timing(&long);
+    let (narrow, narrower) = (whole.width() - 15, whole.width() - 22);
+    assert_eq!(tables::timing_within(&long, narrow).header, whole.header);
+    assert_eq!(tables::left_out(&long, &whole), None);
+    let without = tables::timing_within(&long, narrower);
+    assert!(without.header != whole.header && tables::left_out(&long, &without).is_some(), "{without:?}");
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn what_belongs_to_another_engine_is_refused_before_anything_is_started() {
     let sandbox = Sandbox::new();
     for (arguments, expected) in [
         ("-m pool:api=imap", "the native engine has no api"),
-        ("-m pool:start=spawn", "the native engine has no start method spawn"),
+        ("-m pool:start=spawn", "expected fork, exec; Python's has it: py-pool:start=spawn"),
         ("-m py-pool:transport=shared-memory", "the python engine has no transport"),
         ("-m py-process:api=imap", "process has no api"),
         ("-m py-pool:api=apply_async:chunk=2", "apply_async has no chunk"),

@@ -358,7 +358,7 @@ fn section(readme: &str, heading: &str) -> String {
 
 #[test]
 fn what_the_articles_got_right_is_what_was_recorded() {
-    use procbench::study::claims::{ALL, ClaimsReport};
+    use procbench::study::claims::{ALL, ClaimsReport, Stated};
     let section = section(&page("README.md").text, "What the articles got right");
     let recorded = linked(&section).into_iter().find(|path| path.ends_with("claims.json"));
     let recorded = root().join(recorded.expect("a link to the recorded run"));
@@ -368,7 +368,8 @@ fn what_the_articles_got_right_is_what_was_recorded() {
     assert!(!report.quick && !report.partial);
     let mut figures = 0;
     for tested in &report.claims {
-        let row = format!("| {} | **{}** |", tested.claim.name, tested.verdict_in_words());
+        let Stated { name, says, .. } = &tested.claim;
+        let row = format!("| {name}: {says} | **{}** |", tested.verdict_in_words());
         let line = section.lines().find(|line| line.starts_with(&row));
         let line = line.unwrap_or_else(|| panic!("the README does not say: {row}"));
         let measured: Vec<String> = tested

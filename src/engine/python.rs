@@ -111,7 +111,9 @@ impl Installed {
         let tasks: Vec<String> = in_hand.iter().filter(|task| **task >= 0).map(ToString::to_string).collect();
         match (in_hand.as_slice(), tasks.as_slice()) {
             ([], _) => None,
-            (_, []) => Some("while it imported the module".into()),
+            (_, []) => Some(
+                "while it imported the module (does that start processes outside of `if __name__ == \"__main__\"`?)".into(),
+            ),
             (_, [task]) => Some(format!("while it executed task {task}")),
             (_, tasks) => Some(format!("while it executed tasks {}", tasks.join(", "))),
         }

@@ -57,8 +57,13 @@ impl StrategyDraft {
         };
         let unknown_start = self.start.filter(|start| !engine.starts().contains(start)).map(|start| {
             let known: Vec<_> = engine.starts().iter().map(|start| start.name()).collect();
+            let of_python = Engine::Python.starts().contains(&start) && engine == Engine::Native;
+            let hint = match of_python {
+                true => format!("; Python's has it: py-{mode}:start={}", start.name()),
+                false => String::new(),
+            };
             format!(
-                "the {} engine has no start method {}: expected {}",
+                "the {} engine has no start method {}: expected {}{hint}",
                 engine.name(),
                 start.name(),
                 known.join(", ")

@@ -122,6 +122,18 @@ impl Grid {
         cells.fold(width(&self.header[place]), usize::max)
     }
 
+    /// Whether its lines fit into so many `columns`, the names broken before the colons of their settings if need be.
+    pub fn fits(&self, columns: usize) -> bool {
+        let longest_setting = |name: &str| {
+            let settings = name.split(':').enumerate();
+            settings.map(|(at, of)| of.chars().count() + usize::from(at > 0)).max().unwrap_or(0)
+        };
+        let names = self.rows.iter().filter_map(|row| Some(longest_setting(&row.first()?.text)));
+        let title = self.header.first().map_or(0, |title| title.chars().count());
+        let narrowest = names.fold(title, usize::max);
+        self.width() - self.width_of(0) + narrowest <= columns
+    }
+
     /// How many columns are left for the names where all else stands in one line; `None` where that leaves too few to read
     /// them, and all columns have to share.
     fn room_for_names(&self) -> Option<usize> {

@@ -95,8 +95,10 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
 
 /// The table of times, with bars beside it where there is room for both, or below it where there is for each.
 fn write_times(document: &Document, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
-    let (table, legend) =
-        (tables::timing_within(document, grid::table_width()), tables::timing_legend(document));
+    let table = tables::timing_within(document, grid::table_width());
+    let notes = [tables::timing_legend(document), tables::left_out(document, &table).map(str::to_owned)];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    let legend = (!notes.is_empty()).then(|| notes.join(" · "));
     let text = table.for_terminal();
     let times = bars::times_of(document);
     if let Some(both) = columns.and_then(|columns| bars::beside(&times, text.trim_end(), columns)) {

@@ -23,10 +23,17 @@ pub fn timing(document: &Document) -> Grid {
 /// As [`timing`], in at most `columns`: without the intervals of the speed-ups, where lines would be broken for them.
 pub fn timing_within(document: &Document, columns: usize) -> Grid {
     let whole = timing(document);
-    match whole.width() <= columns {
+    match whole.fits(columns) {
         true => whole,
         false => timing_with(document, SpeedUps::Alone),
     }
+}
+
+/// What [`timing_within`] leaves out of `table`, for want of columns, if it does.
+pub fn left_out(document: &Document, table: &Grid) -> Option<&'static str> {
+    (table.header != timing(document).header).then_some(
+        "speed-ups have 95 % intervals, too: see them in a wider terminal, --markdown, --html or --json",
+    )
 }
 
 /// What is told of a speed-up.

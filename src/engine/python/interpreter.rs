@@ -91,6 +91,12 @@ impl Interpreter {
         let name = wanted.unwrap_or(Path::new(NAME));
         let shown = name.display();
         let answer = ask(name, &["-I", "-c", PROGRAM], stop_wanted)?;
+        if !answer.has_ended {
+            return unusable(format!(
+                "{shown} is not a Python that works: given a program that takes a moment, it had not ended after {} s",
+                PATIENCE.as_secs()
+            ));
+        }
         let found = answer.stdout.rsplit_once(ANSWER);
         let found =
             found.and_then(|(noise, found)| Some((noise, serde_json::from_str::<Found>(found).ok()?)));
@@ -161,6 +167,7 @@ pub(in crate::engine) struct Answer {
     pub(in crate::engine) stdout: String,
     stderr: String,
     end: String,
+    has_ended: bool,
 }
 
 impl Answer {
@@ -215,12 +222,13 @@ pub(in crate::engine) fn ask(
         }
         std::thread::sleep(LOOK_UP);
     }
-    let end = match asked.finish() {
+    let status = asked.finish();
+    let end = match status {
         Some(status) if status.success() => String::new(),
         Some(status) => format!(" ({status})"),
         None => " and did not end".to_owned(),
     };
-    Ok(Answer { stdout: stdout.text(), stderr: stderr.text(), end })
+    Ok(Answer { stdout: stdout.text(), stderr: stderr.text(), end, has_ended: status.is_some() })
 }
 
 /// A program that does not outlive this value, nor does anything in its process group.

@@ -203,7 +203,19 @@ def find(spec):
             raise Refused("%s in %s" % (text, where)) from None
     if not callable(found):
         raise Refused("%s in %s cannot be called: it is of type %s" % (name, where, type(found).__name__))
+    flags = getattr(getattr(found, "__code__", None), "co_flags", 0)
+    for flag, what, instead in _ONLY_BEGUN:
+        if flags & flag:
+            raise Refused("%s in %s is %s: calling it does nothing yet; name a function that calls it and %s" % (name, where, what, instead))
     function = found
+
+
+# What `inspect` calls CO_COROUTINE, CO_ASYNC_GENERATOR and CO_GENERATOR: a call returns at once what would have to be driven.
+_ONLY_BEGUN = (
+    (0x80, "a coroutine function (async def)", "returns asyncio.run(…)"),
+    (0x200, "an asynchronous generator", "returns what asyncio.run(…) gathers of it"),
+    (0x20, "a generator function (yield)", "returns list(…)"),
+)
 
 
 # Which task each executor has in hand, for whoever has to say what became of it.
@@ -258,12 +270,16 @@ def escaped(path):
     return {task for process, task, _ in marks(path) if process == ESCAPED}
 
 
+# Most modules that are never done with it wait for processes that import them again.
+IN_IMPORT = " while it imported the module (does that start processes outside of `if __name__ == \"__main__\"`?)"
+
+
 def in_hand(path, process):
     """What `process` was doing, in words; empty if nothing."""
     tasks = [task for of, task, _ in marks(path) if of == process and task != NOTHING]
     if not tasks:
         return ""
-    return " while it imported the module" if tasks[-1] == IMPORTING else " while it executed task %d" % tasks[-1]
+    return IN_IMPORT if tasks[-1] == IMPORTING else " while it executed task %d" % tasks[-1]
 
 
 def overdue(path, timeout, grace):

@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: None,
     of_many: true,
     of_results: false,
+    seconds: 91,
     engines: Engine::OF_TASKS,
     replays,
     judge,

@@ -14,6 +14,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: Some("\"machine disturbance\""),
     of_many: true,
     of_results: false,
+    seconds: 297,
     engines: Engine::OF_TASKS,
     replays,
     judge,

@@ -13,6 +13,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: Some("pool 4 s, serial 3 s"),
     of_many: false,
     of_results: false,
+    seconds: 40,
     engines: Engine::OF_TASKS,
     replays,
     judge,

@@ -14,6 +14,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: None,
     of_many: false,
     of_results: false,
+    seconds: 28,
     engines: &[Engine::Python],
     replays,
     judge,

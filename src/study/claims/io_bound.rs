@@ -15,6 +15,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: None,
     of_many: false,
     of_results: false,
+    seconds: 70,
     engines: Engine::OF_TASKS,
     replays,
     judge,

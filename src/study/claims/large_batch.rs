@@ -12,6 +12,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: Some("1,000,000 expressions: pool 6 s, serial 10 s"),
     of_many: true,
     of_results: false,
+    seconds: 102,
     engines: Engine::OF_TASKS,
     replays,
     judge,

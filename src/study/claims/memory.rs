@@ -16,6 +16,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: None,
     of_many: false,
     of_results: false,
+    seconds: 204,
     engines: Engine::OF_TASKS,
     replays,
     judge,

@@ -31,6 +31,8 @@ pub struct Claim {
     pub of_many: bool,
     /// Whether it is of results: that one is missing, wrong or at another task's place refutes it.
     pub of_results: bool,
+    /// How long it takes natively and in Python, on two cores, without `--quick`: those that take long come last where time is short.
+    pub seconds: u32,
     /// Who can put it to the test.
     pub engines: &'static [Engine],
     /// What is run for that.

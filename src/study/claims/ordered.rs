@@ -15,6 +15,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: None,
     of_many: false,
     of_results: true,
+    seconds: 11,
     engines: Engine::OF_TASKS,
     replays,
     judge,

@@ -13,6 +13,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: Some("2 files: Process 21.64 ms, Pool 22.39 ms"),
     of_many: false,
     of_results: false,
+    seconds: 18,
     engines: Engine::OF_TASKS,
     replays,
     judge,

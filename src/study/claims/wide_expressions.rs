@@ -13,6 +13,7 @@ pub(super) const CLAIM: Claim = Claim {
     figures: Some("pool 0.6 s, serial 3 s"),
     of_many: true,
     of_results: false,
+    seconds: 37,
     engines: Engine::OF_TASKS,
     replays,
     judge,
