@@ -309,7 +309,8 @@ impl Running<'_> {
     /// The runner itself, where a guardian stands above it, as it does where tasks are programs of the user's own.
     pub fn guarded_runner(&self) -> Option<i32> {
         let guardian = self.runner().filter(|pid| is_guardian(*pid))?;
-        self.children_of(guardian).into_iter().find(|pid| is_runner(*pid))
+        // A runner that is starting a process holds back all signals for a moment, as that process does until it is another program.
+        self.children_of(guardian).into_iter().find(|pid| is_runner(*pid) && !is_guardian(*pid))
     }
 
     /// Waits for the runner of the `number`-th round, from 1.
