@@ -446,8 +446,9 @@ fn controller_share() {
             let before = cpu_nanoseconds(run.id());
             std::thread::sleep(WATCHED);
             let share = (cpu_nanoseconds(run.id()) - before) as f64 / WATCHED.as_nanos() as f64;
-            let _ =
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(run.id() as i32), nix::sys::signal::SIGINT);
+            // SIGINT is ignored where a script has started the bench with `&`.
+            let pid = nix::unistd::Pid::from_raw(run.id() as i32);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM);
             run.wait().expect("procbench ends");
             let verdict = if share <= 0.01 { "" } else { "  above" };
             let what = format!("{round} of {engine} {mode}");

@@ -91,7 +91,7 @@ impl Interpreter {
         let name = wanted.unwrap_or(Path::new(NAME));
         let shown = name.display();
         let answer = ask(name, &["-I", "-c", PROGRAM], stop_wanted)?;
-        if !answer.has_ended {
+        if answer.kept_waiting {
             return unusable(format!(
                 "{shown} is not a Python that works: given a program that takes a moment, it had not ended after {} s",
                 PATIENCE.as_secs()
@@ -167,7 +167,8 @@ pub(in crate::engine) struct Answer {
     pub(in crate::engine) stdout: String,
     stderr: String,
     end: String,
-    has_ended: bool,
+    /// Whether it was still there when nobody waited any longer.
+    kept_waiting: bool,
 }
 
 impl Answer {
@@ -228,7 +229,12 @@ pub(in crate::engine) fn ask(
         Some(status) => format!(" ({status})"),
         None => " and did not end".to_owned(),
     };
-    Ok(Answer { stdout: stdout.text(), stderr: stderr.text(), end, has_ended: status.is_some() })
+    Ok(Answer {
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+        end,
+        kept_waiting: status.is_none() && Instant::now() >= deadline,
+    })
 }
 
 /// A program that does not outlive this value, nor does anything in its process group.

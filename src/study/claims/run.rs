@@ -463,6 +463,7 @@ mod tests {
 
     #[test]
     fn a_quick_run_begins_with_what_takes_least_and_any_other_with_what_the_articles_say_first() {
+        use super::super::ALL;
         let of = |effort| Wanted { claims: ALL.iter().collect(), engines: Vec::new(), python: None, effort };
         let quick = in_turn(&of(Effort::Quick));
         let names: Vec<&str> = quick.iter().map(|place| ALL[*place].name).collect();
