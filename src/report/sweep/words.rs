@@ -6,7 +6,7 @@ use crate::plan::vary::{Unit, Value, Variable};
 use crate::report::gathered;
 use crate::report::numbers::count;
 use crate::report::plan::workload_in_words;
-use crate::report::subject::named;
+use crate::report::subject::named as named_value;
 use crate::study::sweep::{BestValue, Sweep, best_values};
 use crate::workload::{Spread, WorkloadSpec};
 
@@ -140,7 +140,7 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
 fn value_in_a_sentence(sweep: &Sweep, best: &BestValue) -> String {
     let place = |cell: usize| sweep.cells[cell].place.iter().zip(&sweep.variables);
     let named = |cell: usize| -> String {
-        let pairs = place(cell).map(|(at, of)| named(&of.key, of.unit, &of.values[*at]));
+        let pairs = place(cell).map(|(at, of)| named_value(&of.key, of.unit, &of.values[*at]));
         pairs.collect::<Vec<_>>().join(" ")
     };
     // One variable need not be named again and again.
@@ -150,14 +150,16 @@ fn value_in_a_sentence(sweep: &Sweep, best: &BestValue) -> String {
     };
     let list = |cells: &[usize]| cells.iter().map(short).collect::<Vec<_>>().join(", ");
     let name = &sweep.strategies[best.strategy];
-    let mut value = named(best.cell);
-    let at_ends = place(best.cell).filter_map(|(at, of)| end_of(of, *at).map(|end| (of, end)));
-    for (of, end) in at_ends {
-        value += &match sweep.variables.len() {
-            1 => format!(", the {end} that was tried"),
-            _ => format!(", the {end} {} that was tried", of.key),
-        };
-    }
+    // Beyond an end of what was tried it may be better still.
+    let of_best = place(best.cell).map(|(at, of)| {
+        let value = named_value(&of.key, of.unit, &of.values[*at]);
+        match end_of(of, *at) {
+            None => value,
+            Some(end) if sweep.variables.len() == 1 => format!("{value}, the {end} that was tried"),
+            Some(end) => format!("{value} (the {end} that was tried)"),
+        }
+    });
+    let value = of_best.collect::<Vec<_>>().join(" ");
     let ties = match best.not_distinguished.as_slice() {
         [] => String::new(),
         ties => format!("; not distinguished from it: {}", list(ties)),
