@@ -55,7 +55,7 @@ pub fn main() -> i32 {
     let hidden = hidden.as_deref().and_then(OsStr::to_str);
     match hidden {
         Some(janitor::JANITOR) => fork::be_called(janitor::NAME),
-        Some(native::RUNNER | guardian::GUARD | peer::PEER) => fork::be_called(native::NAME),
+        Some(native::RUNNER | guardian::GUARD | peer::PEER | tool::MARK) => fork::be_called(native::NAME),
         _ => {}
     }
     let outcome = match hidden {

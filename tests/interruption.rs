@@ -6,7 +6,9 @@ mod common;
 
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::time::Duration;
 
+use common::programs::{alive_with, assert_gone, hour};
 use common::{Finished, Running, Sandbox, bit_of, digest, flowing, kill, parse, row, threads_of};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::Mode;
@@ -264,6 +266,24 @@ fn all_that_are_called_procbench_killed_at_once_leave_nothing() {
         let finished = running.finish();
         assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{finished:?}");
     }
+}
+
+#[test]
+fn what_commands_have_started_ends_though_all_that_are_called_procbench_are_killed_at_once() {
+    let (sandbox, hour) = (Sandbox::new(), hour());
+    let script = format!("setsid sleep {hour} & wait");
+    let words = ["-n", "2", "-q", "-m", "process", "--", "sh", "-c", &script];
+    let mut running = sandbox.start(sandbox.command(words));
+    running.wait_for("sleepers in sessions of their own", |_| (alive_with(&hour).len() == 2).then_some(()));
+    let of_session = |process: &Process| process.stat().is_ok_and(|stat| stat.session == running.pid());
+    let all = procfs::process::all_processes().expect("/proc").flatten().filter(of_session);
+    let called: Vec<i32> =
+        all.map(|process| process.pid).filter(|pid| standing(*pid).0 == "procbench").collect();
+    // The controller and the runner; who stands over it has another name.
+    assert_eq!(called.len(), 2, "{called:?}");
+    called.iter().for_each(|pid| kill(*pid));
+    running.finish();
+    assert_gone(&hour, Duration::from_secs(10));
 }
 
 #[test]

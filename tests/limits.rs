@@ -416,7 +416,7 @@ fn a_full_disk() {
         let Some(finished) = in_mounts(&sandbox, test, script, &arguments) else { return };
         assert!(finished.stdout.contains("pool"), "the tables are there all the same: {finished:?}");
         assert!(finished.stdout.ends_with("oldout\n"), "the old export, and nothing else: {finished:?}");
-        assert_refused(finished, &["out", "to a file system of 4.0 KiB", "No space left on device"]);
+        assert_refused(finished, &["out", "to a file system of", "No space left on device"]);
         count.survived();
     }
     for study in [
@@ -425,8 +425,12 @@ fn a_full_disk() {
         "advise -q -n 50 --time-limit 1s --json out",
     ] {
         let finished = in_mounts(&sandbox, test, script, study).expect("as above");
+        if flowing(&finished.stderr).contains("within the time limit") {
+            skip(test, "the machine is too busy for so short a search");
+            continue;
+        }
         assert!(finished.stdout.ends_with("oldout\n"), "the old export, and nothing else: {finished:?}");
-        assert_refused(finished, &["out", "to a file system of 4.0 KiB", "No space left on device"]);
+        assert_refused(finished, &["out", "to a file system of", "No space left on device"]);
         count.survived();
     }
     if has_python(test) {
@@ -577,9 +581,9 @@ fn a_pipe_that_nobody_reads_is_waited_for_and_can_be_interrupted() {
 
 /// What else procbench starts: Python's rows, a function of the user's, programs that stay, and studies.
 const OTHERS: [&str; 6] = [
-    "-q -n 10 --rounds 1 -m py-serial,py-threads,py-pool,py-process",
-    "-q --call arithmetic:double --args-from lines --rounds 1",
-    "-q -n 20 --rounds 1 --worker cat -m serial,threads,pool,process",
+    "-q -n 10 --rounds 1 -m py-serial,py-threads,py-pool,py-process --json out.json",
+    "-q --call arithmetic:double --args-from lines --rounds 1 --json out.json",
+    "-q -n 20 --rounds 1 --worker cat -m serial,threads,pool,process --json out.json",
     "sweep -q --vary tasks=10,20 --rounds 2 --json out.json",
     "crossover -q --between pool,process --over tasks=1..100 --time-limit 2s --json out.json",
     "advise -q -n 50 --time-limit 2s --json out.json",
@@ -614,12 +618,29 @@ fn hold_others(resource: Resource, name: &str, limits: &[u64], test: &str) {
             }
             let finished = sandbox.run_command(command);
             match finished.code() {
-                Some(0) => {}
+                Some(0) => assert_complete(&sandbox, arguments.starts_with('-'), &finished),
                 Some(1) => assert!(flowing(&finished.stderr).contains(name), "{finished:?}"),
+                // A busy machine may be too slow for so short a search.
+                Some(3) if flowing(&finished.stderr).contains("within the time limit") => continue,
                 _ => assert_refused(finished, &[name, &limit.to_string()]),
             }
             count.survived();
         }
+    }
+}
+
+/// What was exported is all there; of a run, every task of every round is done.
+#[track_caller]
+fn assert_complete(sandbox: &Sandbox, is_run: bool, finished: &Finished) {
+    let text = fs::read_to_string(sandbox.path("out.json")).expect("an export");
+    if is_run {
+        let document = parse(&text);
+        let tasks = document.plan.workload.tasks;
+        let mut done = common::rounds(&document).map(|(_, round)| round.report.tasks_completed);
+        assert!(!document.partial && done.all(|done| done == tasks), "{finished:?}");
+    } else {
+        let export: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(export["partial"], false, "{finished:?}");
     }
 }
 
@@ -630,8 +651,8 @@ fn open_files_of_all_else() {
 
 #[test]
 fn address_space_of_all_else() {
-    // The least of them is not enough for Python.
-    let limits = [20 << 20, 90 << 20, 400 << 20];
+    // The least of them is not enough for Python, but for the loader.
+    let limits = [40 << 20, 90 << 20, 400 << 20];
     hold_others(Resource::RLIMIT_AS, "RLIMIT_AS", &limits, "address_space_of_all_else");
 }
 

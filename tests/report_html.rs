@@ -236,6 +236,7 @@ fn a_real_browser_shows_it_on_a_phone_and_on_a_desk_in_light_and_dark() {
         ("two", vec![recorded("io-bound"), recorded("io-bound")]),
         ("nasty", vec![nasty]),
         ("long", vec![long]),
+        ("groups", ["cpu-bound", "io-bound", "cpu-bound", "io-bound"].map(recorded).into()),
     ] {
         let path = sandbox.write(&format!("{name}.html"), page_of(&runs));
         look_at(&mut browser, &path, name, "95 % interval");

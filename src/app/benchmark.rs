@@ -68,7 +68,8 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
 /// is any plan.
 pub(super) fn spec(flags: &Benchmark) -> Result<Draft, Failure> {
     let spec = flags.config.as_deref().map_or_else(|| Ok(Draft::default()), spec::read).map_err(usage)?;
-    if let Some(python) = spec.run.python.as_deref().filter(|_| flags.python.is_none()) {
+    // A dry run executes none of a spec's.
+    if let Some(python) = spec.run.python.as_deref().filter(|_| flags.python.is_none() && !flags.dry_run) {
         ignore_closed(report::plan::write_python(python, &mut anstream::stderr().lock()))?;
     }
     Ok(spec)

@@ -6,7 +6,7 @@
 //! given, and which outlives either for as long as it takes to end them. If the guardian itself is killed, its orphans
 //! are the controller's, which is a subreaper too and looks for them after each round.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -24,6 +24,9 @@ use crate::sys::wait::{Exit, Which, try_wait};
 /// The hidden first argument under which procbench stands over a runner that is another program. What follows is the
 /// controller's process id, the folder to work in, and the words of the program.
 pub const GUARD: &str = "__guard";
+/// What a guardian is called where processes are listed: whoever kills everybody called procbench (`pkill -9 procbench`) leaves one to end
+/// what the user's programs have started.
+const NAME: &CStr = c"pb-guardian";
 
 /// A guardian, and below it the program of `words` as the runner of a round.
 ///
@@ -62,6 +65,7 @@ pub(super) fn stand_over(controller: Pid) -> anyhow::Result<()> {
         fork::die_with(guardian);
         return Ok(());
     }
+    fork::be_called(NAME);
     fork::hear_of_end(controller, ABANDONED);
     let end = watch(ward, &[Signal::SIGCHLD, ABANDONED].into_iter().collect());
     if end.is_none() {

@@ -189,7 +189,7 @@ pub(super) fn exec_worker<W: Workload>(
 ) -> io::Result<()> {
     let settings = (handover.workers, handover.chunk);
     let mut common = Common::new(workload, tasks, settings, handover.stamp_stride, sharing)?;
-    common.seated = seats::pay_off(handover.workers, tasks, handover.workload.expected_task_seconds());
+    common.seated = seats::pay_off(handover.workers, tasks, handover.workload.expected_work_seconds());
     common.take_seat();
     worker::work(&mut common, workload, station, (from < to).then_some(from..to));
     Ok(())
@@ -222,7 +222,7 @@ impl Pool {
         let settings = (workers as u64, round.settings.chunk.unwrap_or(1).max(1));
         let mut sharing = exec::sharing_of(round.settings);
         let mut common = Common::new(workload, round.tasks, settings, round.stamp_stride, &mut sharing)?;
-        common.seated = seats::pay_off(workers as u64, round.tasks, round.spec.expected_task_seconds());
+        common.seated = seats::pay_off(workers as u64, round.tasks, round.spec.expected_work_seconds());
         Ok(Self {
             parent: std::process::id() as Pid,
             made: if common.arguments.capacity() == 0 { round.tasks } else { 0 },

@@ -42,7 +42,7 @@ pub fn run<W: Workload>(workload: &W, round: Round<'_>) -> Result<Outcome, Round
     let chunk = round.settings.chunk.unwrap_or(1) as usize;
     let begin = monotonic_nanoseconds();
     let mut board = Board::new(&round, workload.result_size(), Visibility::Private)?;
-    let seated = seats::pay_off(workers, round.tasks, round.spec.expected_task_seconds());
+    let seated = seats::pay_off(workers, round.tasks, round.spec.expected_work_seconds());
     let taken: SharedSlice<AtomicU64> = SharedSlice::new(seats::WORDS, Visibility::Private)?;
     let (mut meter, mut ready, mut collected) = (Meter::default(), 0, 0);
     let mut progress = round.progress;

@@ -30,7 +30,7 @@ pub fn write(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
     for line in wrap(&legend(sweep)) {
         writeln!(out, "{}", paint(DIM, &line))?;
     }
-    let said: Vec<String> = [turns(sweep), reservation(sweep)].into_iter().flatten().collect();
+    let said: Vec<String> = [answer(sweep), reservation(sweep)].into_iter().flatten().collect();
     if !said.is_empty() {
         writeln!(out)?;
         wrap(&said.join(" ")).iter().try_for_each(|line| writeln!(out, "{line}"))?;

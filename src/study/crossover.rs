@@ -217,7 +217,7 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
     // An end that does not tell hides a crossing beside it. If anything is known elsewhere, it is worth more rounds still; if
     // nothing is, the two are as good as equal, and more rounds would only find out by how little they are not.
     for at in [0, last] {
-        if search.points.iter().any(|point| point.faster.is_known()) {
+        if search.is_any_known() {
             search.look_if_affordable(rules.grid[at], END_TIMES * rules.most_rounds)?;
         }
     }
@@ -236,14 +236,22 @@ pub fn find<M: Measure>(measure: &mut M, rules: &Rules) -> Result<Found, M::Erro
         // That there is none rests on both ends of the range.
         let of_range = [0, last].map(|at| rules.grid[at]);
         let ends = crossings.iter().flat_map(|change| [change.low, change.high]).chain(of_range);
-        let is_other = search.confirm(&ends.collect::<Vec<f64>>())?;
+        if search.confirm(&ends.collect::<Vec<f64>>())? {
+            continue;
+        }
         // What would have left no time for all that has its turn when it is done.
         let put_off = std::mem::take(&mut search.put_off);
-        for (value, most) in &put_off {
-            search.look(*value, *most)?;
-        }
-        if !is_other && put_off.is_empty() {
+        if put_off.is_empty() {
             break;
+        }
+        let was_any_known = search.is_any_known();
+        for (value, most) in put_off {
+            search.look(value, most)?;
+        }
+        if !was_any_known && search.is_any_known() {
+            for at in [0, last] {
+                search.look(rules.grid[at], END_TIMES * rules.most_rounds)?;
+            }
         }
     }
     let mut crossings: Vec<Crossing> = crossings.into_iter().map(|change| search.crossing(change)).collect();
@@ -308,6 +316,11 @@ fn width(low: f64, high: f64) -> f64 {
 }
 
 impl<M: Measure> Search<'_, M> {
+    /// Whether it is known anywhere who is faster.
+    fn is_any_known(&self) -> bool {
+        self.points.iter().any(|point| point.faster.is_known())
+    }
+
     /// As [`Self::look`], unless that may take too much of the time that is left: then it is put off.
     fn look_if_affordable(&mut self, value: f64, most: usize) -> Result<(), M::Error> {
         let had = self.points.iter().find(|point| point.value == value).map_or(0, |point| point.rounds.len());
@@ -433,8 +446,10 @@ impl<M: Measure> Search<'_, M> {
         };
         // A point of the grid that did not tell had few rounds.
         let unfinished = core.into_iter().flat_map(|(first, last)| [first, last]).find(|value| {
-            let point = self.points.iter().find(|point| point.value == *value);
-            point.is_some_and(|point| point.rounds.len() < patience) && !self.too_long.contains(value)
+            let had = self.points.iter().find(|point| point.value == *value).map(|point| point.rounds.len());
+            // What was put off has its turn later.
+            let is_put_off = self.put_off.iter().any(|(other, _)| other == value);
+            had.is_some_and(|had| had < patience) && !self.too_long.contains(value) && !is_put_off
         });
         let wide = gaps.into_iter().filter(|(from, to)| {
             // Beside what cannot be told, half of the width that is wanted is near enough.

@@ -173,6 +173,11 @@ impl WorkloadSpec {
         own + bytes + self.cpu_seconds + self.expected_wait_seconds()
     }
 
+    /// How much of that a task spends with a core, in seconds.
+    pub fn expected_work_seconds(&self) -> f64 {
+        self.expected_task_seconds() - self.expected_wait_seconds()
+    }
+
     /// How much of that a task spends without a core, in seconds. How fast a disk is, is a rule of thumb.
     pub fn expected_wait_seconds(&self) -> f64 {
         const ROUND_TRIP: f64 = 20e-6;

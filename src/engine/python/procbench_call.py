@@ -204,6 +204,8 @@ def find(spec):
     if not callable(found):
         raise Refused("%s in %s cannot be called: it is of type %s" % (name, where, type(found).__name__))
     flags = getattr(getattr(found, "__code__", None), "co_flags", 0)
+    # Some objects have every attribute that they are asked for.
+    flags = flags if type(flags) is int else 0
     for flag, what, instead in _ONLY_BEGUN:
         if flags & flag:
             raise Refused("%s in %s is %s: calling it does nothing yet; name a function that calls it and %s" % (name, where, what, instead))

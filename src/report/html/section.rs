@@ -155,7 +155,8 @@ pub fn overview(runs: &[(usize, &Document)], number: usize, is_only: bool) -> Ma
         "Runs of one workload, strategy by strategy. Each point is a round, the first on top; the line is their median, the band its \
          95\u{a0}% interval. Rounds of different runs are no pairs: " code { "procbench compare" } " gives their ratios."
     };
-    let id = if number == 1 { "overview".to_owned() } else { format!("overview-{number}") };
+    // Strips of a figure are numbered behind its own name.
+    let id = format!("overview-of-{number}");
     let numbers: Vec<String> = runs.iter().map(|(number, _)| number.to_string()).collect();
     html! {
         h2 { "Overview" @if !is_only { " of runs " (numbers.join(", ")) } }

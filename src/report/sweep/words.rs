@@ -86,10 +86,12 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
     let values: Vec<String> =
         best_values(sweep).iter().map(|best| value_in_a_sentence(sweep, best)).collect();
     if let [only] = sweep.strategies.as_slice() {
-        return Some(match values.is_empty() {
-            true => format!("{only} is compared with nobody: name more modes to learn where which is best."),
-            false => values.join(" "),
-        });
+        let nobody = "is compared with nobody: name more modes to learn where which is best.";
+        return match (values.is_empty(), sweep.variables.len()) {
+            (false, _) => Some(values.join(" ")),
+            (true, 1) if sweep.done() > 0 => Some(format!("{only} {nobody}")),
+            _ => None,
+        };
     }
     let [variable] = sweep.variables.as_slice() else {
         return (!values.is_empty()).then(|| values.join(" "));
@@ -138,14 +140,16 @@ pub fn turns(sweep: &Sweep) -> Option<String> {
 
 /// `pool is fastest with workers=4; not distinguished from it: 8.`
 fn value_in_a_sentence(sweep: &Sweep, best: &BestValue) -> String {
-    let place = |cell: usize| sweep.cells[cell].place.iter().zip(&sweep.variables);
+    let place = |cell: usize| {
+        best.variables.iter().map(move |of| (&sweep.cells[cell].place[*of], &sweep.variables[*of]))
+    };
     let named = |cell: usize| -> String {
         let pairs = place(cell).map(|(at, of)| named_value(&of.key, of.unit, &of.values[*at]));
         pairs.collect::<Vec<_>>().join(" ")
     };
     // One variable need not be named again and again.
-    let short = |cell: &usize| match sweep.variables.as_slice() {
-        [one] => value_in_words(one.unit, &one.values[sweep.cells[*cell].place[0]]),
+    let short = |cell: &usize| match place(*cell).collect::<Vec<_>>().as_slice() {
+        [(at, one)] => value_in_words(one.unit, &one.values[**at]),
         _ => named(*cell),
     };
     let list = |cells: &[usize]| cells.iter().map(short).collect::<Vec<_>>().join(", ");
@@ -155,7 +159,7 @@ fn value_in_a_sentence(sweep: &Sweep, best: &BestValue) -> String {
         let value = named_value(&of.key, of.unit, &of.values[*at]);
         match end_of(of, *at) {
             None => value,
-            Some(end) if sweep.variables.len() == 1 => format!("{value}, the {end} that was tried"),
+            Some(end) if best.variables.len() == 1 => format!("{value}, the {end} that was tried"),
             Some(end) => format!("{value} (the {end} that was tried)"),
         }
     });

@@ -16,6 +16,8 @@ use crate::stats::{RankPairs, Verdict, compare_independent_with, confidence_agai
 pub struct BestValue {
     /// The strategy, by its place in the list of all.
     pub strategy: usize,
+    /// Which of the variables are settings of it, by their places: the others make no difference to it.
+    pub variables: Vec<usize>,
     /// The cell of the value, or of the pair of values, by its place among all cells.
     pub cell: usize,
     /// Those that are not distinguished from it, rising.
@@ -46,17 +48,37 @@ fn best_value(sweep: &Sweep, strategy: usize) -> Option<BestValue> {
         .filter(|(_, cell)| row(cell))
         .filter_map(|(at, cell)| Some((at, cell.document.as_ref()?.strategies.get(strategy)?)))
         .collect();
-    let (_, first) = rows.first()?;
-    if rows.iter().all(|(_, row)| row.settings == first.settings) {
+    let place = |cell: usize| &sweep.cells[cell].place;
+    let differ_in = |of: usize| {
+        let alike = |one: usize, other: usize| {
+            (0..sweep.variables.len()).all(|at| at == of || place(one).get(at) == place(other).get(at))
+        };
+        let mut pairs = rows.iter().flat_map(|one| rows.iter().map(move |other| (one, other)));
+        pairs.any(|((one, a), (other, b))| alike(*one, *other) && a.settings != b.settings)
+    };
+    let variables: Vec<usize> = (0..sweep.variables.len()).filter(|of| differ_in(*of)).collect();
+    if variables.is_empty() {
         return None;
     }
     let median =
         |row: &StrategyResult| row.summary.as_ref().map_or(f64::INFINITY, |of| of.total_seconds.median);
     let (cell, best) = *rows.iter().min_by(|a, b| median(a.1).total_cmp(&median(b.1)))?;
+    // Cells that differ in what is no setting of it are the same again.
+    let is_same = |other: usize| {
+        (0..sweep.variables.len())
+            .all(|at| variables.contains(&at) || place(other).get(at) == place(cell).get(at))
+    };
+    let rows: Vec<(usize, &StrategyResult)> = rows.into_iter().filter(|(at, _)| is_same(*at)).collect();
     let run = &sweep.cells.get(cell)?.document.as_ref()?.plan.run;
     let times =
         |row: &StrategyResult| row.rounds.iter().map(|round| round.report.total_seconds).collect::<Vec<_>>();
-    let mut found = BestValue { strategy, cell, not_distinguished: Vec::new(), too_few_rounds: Vec::new() };
+    let mut found = BestValue {
+        strategy,
+        variables: Vec::new(),
+        cell,
+        not_distinguished: Vec::new(),
+        too_few_rounds: Vec::new(),
+    };
     let (ours, confidence) = (times(best), confidence_against(rows.len()));
     // They need the numbers of rounds and no times, so most of the others share them.
     let mut drawn: BTreeMap<usize, Option<RankPairs>> = BTreeMap::new();
@@ -71,5 +93,6 @@ fn best_value(sweep: &Sweep, strategy: usize) -> Option<BestValue> {
             Some(Verdict::NotDistinguished | Verdict::Slower) => found.not_distinguished.push(*other),
         }
     }
+    found.variables = variables;
     Some(found)
 }
