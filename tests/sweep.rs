@@ -362,6 +362,8 @@ fn with_which_value_of_a_setting_a_strategy_is_fastest_is_said_of_each() {
     let finished = sandbox.run(both.split(' ')).expect_code(0);
     let said = finished.stdout.replace('\n', " ");
     assert!(said.contains("pool is fastest with workers=4 chunk=1"), "{finished:?}");
+    let mut rows = finished.stdout.lines().filter(|line| line.starts_with("1  ") || line.starts_with("4  "));
+    assert!(rows.clone().count() == 2 && rows.all(|line| line.matches('s').count() == 2), "{finished:?}");
     // What is no setting of a strategy is no part of its best.
     let apart = "sweep --vary workers=1,4 --vary in-flight=1,4 -n 4 --io-wait 80ms --rounds 6 --quiet -m pool,process";
     let finished = sandbox.run(apart.split(' ')).expect_code(0);
@@ -371,8 +373,6 @@ fn with_which_value_of_a_setting_a_strategy_is_fastest_is_said_of_each() {
             && said.contains("process is fastest with in-flight=4."),
         "{finished:?}"
     );
-    let mut rows = finished.stdout.lines().filter(|line| line.starts_with("1  ") || line.starts_with("4  "));
-    assert!(rows.clone().count() == 2 && rows.all(|line| line.matches('s').count() == 2), "{finished:?}");
     let arguments = "sweep --vary workers=1,4 -n 4 -m pool --rounds 1 --quiet --json out.json";
     let finished = sandbox.run(arguments.split(' ')).expect_code(0);
     assert!(finished.stdout.contains("in too few rounds to be sure of"), "{finished:?}");
