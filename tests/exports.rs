@@ -40,7 +40,7 @@ fn csv_has_a_row_for_each_round_and_strategy_with_the_raw_values() {
         let row = rows.iter().find(|row| {
             row["strategy"] == strategy.name
                 && row["round"] == round.round.to_string()
-                && row["empty_tasks"] == "false"
+                && row["empty_tasks"] == "FALSE"
         });
         let row = row.unwrap_or_else(|| panic!("no round {} of {}", round.round, strategy.name));
         assert_eq!(row["total_seconds"].parse(), Ok(round.report.total_seconds), "exactly");
@@ -79,6 +79,24 @@ fn csv_loads_into_python_as_it_is() {
     let program = "import csv, sys\nrows = list(csv.DictReader(open('rounds.csv', newline='')))\n\
                    assert len(rows) == 10 and all(float(row['total_seconds']) > 0 for row in rows), rows";
     runs_in_python(&sandbox, program);
+}
+
+#[test]
+fn csv_loads_into_r_as_it_is() {
+    let found = std::process::Command::new("Rscript").arg("--version").output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        return common::skip("csv_loads_into_r_as_it_is", "Rscript is not installed");
+    }
+    let sandbox = Sandbox::new();
+    sandbox.measure(&format!("{SMALL} --csv rounds.csv"));
+    let program = "frame <- read.csv('rounds.csv'); stopifnot(nrow(frame) == 10, is.numeric(frame$total_seconds), \
+                   is.logical(frame$empty_tasks), sum(is.na(frame$workers)) == 5)";
+    let read = std::process::Command::new("Rscript")
+        .args(["-e", program])
+        .current_dir(sandbox.path(""))
+        .output()
+        .expect("Rscript");
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
 #[test]

@@ -40,7 +40,8 @@ const COLUMNS: &[Column] = &[
     ("api", |line| or_empty(line.strategy.settings.api.map(Api::name))),
     ("max_tasks_per_child", |line| or_empty(line.strategy.settings.max_tasks_per_child)),
     ("evaluator", |line| or_empty(line.strategy.settings.evaluator.map(Evaluator::name))),
-    ("empty_tasks", |line| line.is_empty_task.to_string()),
+    // As R writes it; pandas reads it as well.
+    ("empty_tasks", |line| if line.is_empty_task { "TRUE" } else { "FALSE" }.into()),
     ("round", |line| line.round.round.to_string()),
     ("order", |line| line.round.order.to_string()),
     ("total_seconds", |line| line.round.report.total_seconds.to_string()),
