@@ -30,7 +30,8 @@ use crate::workload::{self, OnFailure, Visitor, Workload, WorkloadSpec, duration
 
 /// The hidden first argument under which procbench is the runner of one round.
 pub const RUNNER: &str = "__runner";
-/// What all that procbench starts of itself is called where processes are listed, as the first of it is; but for the janitor.
+/// What all that procbench starts of itself is called where processes are listed, as the first of it is; but for guardians and the
+/// janitor, who have to outlive the others.
 pub const NAME: &CStr = c"procbench";
 
 /// What it says where there is no room for who stands over it.

@@ -83,7 +83,7 @@ pub fn so_far(races: &[Document]) -> Option<String> {
 fn time_of(finalist: &Finalist) -> Option<bars::Value<'_>> {
     let Measured { median, ci_low, ci_high, .. } = finalist.total_seconds?;
     let ends = (ci_low.unwrap_or(median), ci_high.unwrap_or(median));
-    (median > 0.0 && median.is_finite()).then_some(bars::Value { name: &finalist.strategy, median, ends })
+    bars::Value::of_time(&finalist.strategy, median, ends)
 }
 
 /// What it is about.

@@ -2,8 +2,7 @@
 
 use super::numbers::{seconds, significant, times};
 use super::style::{DIM, paint};
-use crate::document::Document;
-use crate::stats::Summary;
+use crate::document::{Document, StrategyResult};
 
 /// A terminal with fewer columns has no room for them below the table.
 const MIN_COLUMNS: usize = 100;
@@ -28,19 +27,22 @@ pub struct Value<'a> {
     pub ends: (f64, f64),
 }
 
-/// The strategies of which there is a time to draw, in their order.
-pub fn times_of(document: &Document) -> Vec<Value<'_>> {
-    document
-        .strategies
-        .iter()
-        .filter_map(|row| time_of(&row.name, &row.summary.as_ref()?.total_seconds))
-        .collect()
+impl<'a> Value<'a> {
+    /// A time; `None` where it cannot be drawn.
+    pub fn of_time(name: &'a str, median: f64, ends: (f64, f64)) -> Option<Self> {
+        (median > 0.0 && median.is_finite()).then_some(Self { name, median, ends })
+    }
 }
 
-/// The time of the strategy called `name`, if it can be drawn.
-fn time_of<'a>(name: &'a str, total: &Summary) -> Option<Value<'a>> {
-    let ends = total.interval.map_or((total.min, total.max), |interval| (interval.low, interval.high));
-    (total.median > 0.0 && total.median.is_finite()).then_some(Value { name, median: total.median, ends })
+/// The strategies of which there is a time to draw, in their order.
+pub fn times_of(document: &Document) -> Vec<Value<'_>> {
+    let of_row = |row: &'_ StrategyResult| {
+        let total = &row.summary.as_ref()?.total_seconds;
+        let ends = total.interval.map_or((total.min, total.max), |interval| (interval.low, interval.high));
+        Some((total.median, ends))
+    };
+    let rows = document.strategies.iter().filter_map(|row| Some((row, of_row(row)?)));
+    rows.filter_map(|(row, (median, ends))| Value::of_time(&row.name, median, ends)).collect()
 }
 
 /// `table`, as written, with the bar of each of `times` at the end of its line, and what bars mean below; `None` where there is no
