@@ -11,7 +11,8 @@
 //! 100 ms at a time.
 //!
 //! `cargo bench --bench verdicts`, or `cargo bench --bench verdicts -- PART` for one part: `serial-same`, `serial-more`,
-//! `long-serial-same`, `long-serial-more`, the same four of `pool`, `two-runs`, `stamping` or `bystander`.
+//! `long-serial-same`, `long-serial-more`, the same four of `pool`, the long ones of `threads` and `process`, `two-runs`, `stamping`
+//! or `bystander`.
 
 mod common;
 
@@ -43,6 +44,15 @@ use procbench::workload::{WorkloadSpec, cpu};
 const BENCHMARKS: u64 = 40;
 const ROUNDS: u64 = 10;
 const CPU_SECONDS: f64 = 20e-6;
+const PROCESS_CPU_SECONDS: f64 = 2e-3;
+
+/// What is compared with itself and with a copy.
+#[derive(Clone, Copy)]
+struct Case {
+    mode: Mode,
+    tasks: u64,
+    cpu_seconds: f64,
+}
 
 fn main() {
     // The rounds' runner is this program under a hidden name, as it is procbench in a run.
@@ -73,27 +83,34 @@ fn main() {
     };
     let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with('-')).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
-    println!("{BENCHMARKS} runs of {ROUNDS} rounds each, tasks of 20 µs, margin 1 %\n");
+    println!(
+        "{BENCHMARKS} runs of {ROUNDS} rounds each, tasks of 20 µs (2 ms for a process each), margin 1 %\n"
+    );
     println!(
         "{:<44} {:>17} {:>7} {:>7} {:>7} {:>7}   target",
         "comparison", "not distinguished", "slower", "faster", "spread", "steal"
     );
     let mut all_met = true;
-    for (part, mode, tasks) in [
-        ("serial", Mode::Serial, 2_000),
-        ("long-serial", Mode::Serial, 20_000),
-        ("pool", Mode::Pool, 2_000),
-        ("long-pool", Mode::Pool, 20_000),
+    let of = |mode, tasks| Case { mode, tasks, cpu_seconds: CPU_SECONDS };
+    // Of a process each, the work is to be nearly all there is: to create it and to end it takes some 50 µs.
+    let of_processes = Case { cpu_seconds: PROCESS_CPU_SECONDS, ..of(Mode::Process, 400) };
+    for (part, case) in [
+        ("serial", of(Mode::Serial, 2_000)),
+        ("long-serial", of(Mode::Serial, 20_000)),
+        ("pool", of(Mode::Pool, 2_000)),
+        ("long-pool", of(Mode::Pool, 20_000)),
+        ("long-threads", of(Mode::Threads, 20_000)),
+        ("long-process", of_processes),
     ] {
         for (against, factor) in [("same", 1.0), ("more", 1.05)] {
             if wanted(&format!("{part}-{against}")) {
-                all_met &= verdicts(&setting, mode, tasks, factor);
+                all_met &= verdicts(&setting, case, factor);
             }
         }
     }
     if wanted("two-runs") {
         for (mode, tasks) in [(Mode::Serial, 2_000), (Mode::Serial, 20_000), (Mode::Pool, 20_000)] {
-            two_runs(&setting, mode, tasks);
+            two_runs(&setting, of(mode, tasks));
         }
     }
     if wanted("stamping") {
@@ -114,10 +131,11 @@ impl Observer for Nobody {
     fn notice(&mut self, _: Event<'_>) {}
 }
 
-/// `mode` with `tasks` tasks against itself, or against a copy with `factor` times the work. Whether the target was met.
-fn verdicts(setting: &Setting, mode: Mode, tasks: u64, factor: f64) -> bool {
+/// `case` against itself, or against a copy with `factor` times the work. Whether the target was met.
+fn verdicts(setting: &Setting, case: Case, factor: f64) -> bool {
+    let Case { mode, tasks, .. } = case;
     let found: Vec<(Verdict, f64, Option<f64>)> =
-        (1..=BENCHMARKS).map(|seed| verdict(setting, (mode, tasks), factor, seed)).collect();
+        (1..=BENCHMARKS).map(|seed| verdict(setting, case, factor, seed)).collect();
     let count = |wanted| found.iter().filter(|(verdict, ..)| *verdict == wanted).count();
     let (met, target) = match factor > 1.0 {
         true => (count(Verdict::Slower) >= 36, "at least 36 slower"),
@@ -151,22 +169,17 @@ fn median(of: &[f64]) -> String {
         .map_or_else(|| "not measured".into(), |summary| format!("{:.1} %", 100.0 * summary.median))
 }
 
-/// What a run says of `mode` with `factor` times the work, compared with `mode`; by how much the times of the rounds spread, as a
+/// What a run says of `case` with `factor` times the work, compared with itself; by how much the times of the rounds spread, as a
 /// share of their median, and what share of the CPU time the hypervisor took: with more of either, less can be told apart.
-fn verdict(
-    setting: &Setting,
-    (mode, tasks): (Mode, u64),
-    factor: f64,
-    seed: u64,
-) -> (Verdict, f64, Option<f64>) {
-    let document = run(setting, (mode, tasks), &[1.0, factor], seed);
+fn verdict(setting: &Setting, case: Case, factor: f64, seed: u64) -> (Verdict, f64, Option<f64>) {
+    let document = run(setting, case, &[1.0, factor], seed);
     let summary = document.strategies[1].summary.as_ref().expect("a summary");
     let verdict = summary.speedup_over_baseline.expect("a comparison").verdict;
     (verdict, spread(&times(&document, 1)).unwrap_or(0.0), document.environment.change.steal_share)
 }
 
-/// A run of as many rows of `mode` as there are factors of work.
-fn run(setting: &Setting, (mode, tasks): (Mode, u64), factors: &[f64], seed: u64) -> Document {
+/// A run of as many rows of `case` as there are factors of work.
+fn run(setting: &Setting, Case { mode, tasks, cpu_seconds }: Case, factors: &[f64], seed: u64) -> Document {
     let mut draft = Draft::default();
     draft.workload.tasks = Some(Count(tasks));
     draft.run.rounds = Some(Count(ROUNDS));
@@ -176,7 +189,7 @@ fn run(setting: &Setting, (mode, tasks): (Mode, u64), factors: &[f64], seed: u64
     let row = |(strategy, factor): (&Strategy, &f64)| {
         let units_per_second = setting.units_per_second;
         let workload =
-            WorkloadSpec { cpu_seconds: CPU_SECONDS * factor, units_per_second, ..plan.workload.clone() };
+            WorkloadSpec { cpu_seconds: cpu_seconds * factor, units_per_second, ..plan.workload.clone() };
         Row { strategy: strategy.clone(), workload, empty: false }
     };
     let rows = plan.strategies.iter().zip(factors).map(row).collect();
@@ -187,11 +200,12 @@ fn times(document: &Document, row: usize) -> Vec<f64> {
     document.strategies[row].rounds.iter().map(|round| round.report.total_seconds).collect()
 }
 
-/// How often two runs of `mode`, each calibrated anew, are called different, and by how much they differ.
-fn two_runs(setting: &Setting, mode: Mode, tasks: u64) {
+/// How often two runs of `case`, each calibrated anew, are called different, and by how much they differ.
+fn two_runs(setting: &Setting, case: Case) {
+    let Case { mode, tasks, .. } = case;
     let one_run = |seed| {
         let calibrated = Setting { units_per_second: cpu::calibrate(), ..setting.clone() };
-        times(&run(&calibrated, (mode, tasks), &[1.0], seed), 0)
+        times(&run(&calibrated, case, &[1.0], seed), 0)
     };
     let found: Vec<Comparison> = (1..=BENCHMARKS)
         .map(|seed| {

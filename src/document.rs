@@ -237,13 +237,20 @@ pub struct Round {
     pub tree_cpu_user_seconds: Option<f64>,
     /// The part of it in the kernel, likewise.
     pub tree_cpu_system_seconds: Option<f64>,
-    /// Why user and system time, here and in the engine's report, are null. Their sum is right all the same.
+    /// Why user and system time in the engine's report are null. Their sum is right all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_split_missing: Option<CpuSplitMissing>,
+    /// Why those of the runner's whole life are. What was written before this field was has one reason for both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_cpu_split_missing: Option<CpuSplitMissing>,
+    /// Why the time of tear-down is null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tear_down_missing: Option<TearDownMissing>,
     /// CPU time of the peer that tasks did their I/O with, which is no part of the round; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_cpu_seconds: Option<f64>,
-    /// What tasks read from storage because it was not in memory, by the kernel's account; absent unless they were to.
+    /// What tasks read from storage because it was not in memory, by the kernel's account; absent unless they were to, and where the
+    /// kernel keeps none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_read_bytes: Option<u64>,
     /// Processes and threads that the kernel counted on the whole machine during the round.
@@ -286,6 +293,23 @@ impl CpuSplitMissing {
     }
 }
 
+/// Why a round has no time of tear-down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TearDownMissing {
+    /// Another tool executes the tasks, and is gone when it has told of the last: what it still did is part of execution.
+    NotToldByTool,
+}
+
+impl TearDownMissing {
+    /// As in exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotToldByTool => "not_told_by_tool",
+        }
+    }
+}
+
 /// What the rounds of a strategy say together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategySummary {
@@ -295,10 +319,16 @@ pub struct StrategySummary {
     pub set_up_seconds: f64,
     /// Median of execution.
     pub execute_seconds: f64,
-    /// Median of tear-down.
-    pub tear_down_seconds: f64,
+    /// Median of tear-down; null where the rounds of another tool do not tell it: see `tear_down_missing` there.
+    pub tear_down_seconds: Option<f64>,
     /// Median CPU time, user and system together.
     pub cpu_seconds: f64,
+    /// Median of its part in user mode; null where a round cannot tell both parts apart: see `cpu_split_missing` there.
+    #[serde(default)]
+    pub cpu_user_seconds: Option<f64>,
+    /// Median of its part in the kernel, likewise.
+    #[serde(default)]
+    pub cpu_system_seconds: Option<f64>,
     /// Tasks over the median time.
     pub tasks_per_second: f64,
     /// How many times as fast as the baseline; null without a common round.
@@ -398,6 +428,10 @@ impl fmt::Display for PerAliveMissing {
 /// What one round found of memory, each figure as in [`Memory`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryRound {
+    /// How it was measured; absent in what was written before this field was. Where a row's rounds differ in that, what is told of the row
+    /// is of those that were measured as the first one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     /// The most processes alive at one time in it.
     pub peak_alive: u64,
     /// What it found.

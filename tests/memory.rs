@@ -203,6 +203,50 @@ fn programs_that_differ_are_all_looked_at() {
 }
 
 #[test]
+fn a_look_that_has_seen_no_program_is_not_of_the_programs() {
+    let _alone = alone();
+    for method in ["pss", "meminfo"] {
+        let sandbox = Sandbox::new();
+        let options =
+            format!("-n 40 -m serial --rounds 1 --memory-method {method} --json out.json -- /bin/true");
+        sandbox.run(options.split(' ')).expect_code(0);
+        let document = common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+        let memory = document.strategies[0].memory.clone().expect("a memory round");
+        assert_eq!(memory.peak_alive, 1, "{memory:?}");
+        let MemoryReading { peak_bytes, alive_seen, peak_missing, .. } = memory.reading;
+        assert!(alive_seen.is_none_or(|seen| seen == 1), "a look at the runner alone: {memory:?}");
+        assert!(peak_bytes.is_some() || peak_missing.is_some(), "{memory:?}");
+    }
+}
+
+#[test]
+fn what_programs_start_themselves_does_not_count_as_alive() {
+    let _alone = alone();
+    for mode in ["process:in-flight=8", "pool:workers=8", "threads:workers=8"] {
+        let mut last = None;
+        let all_seen = ["2", "10", "30"].into_iter().any(|wait| {
+            let sandbox = Sandbox::new();
+            let script = format!("sleep {wait} | sleep {wait} | sleep {wait}");
+            let options = format!("-n 8 -m {mode} --rounds 1 --memory-method pss --json out.json");
+            let words = options.split(' ').chain(["--", "/bin/sh", "-c", &script]);
+            sandbox.run(words).expect_code(0);
+            let document =
+                common::parse(&std::fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+            let memory = document.strategies[0].memory.clone().expect("PSS can be had anywhere");
+            // A pool's workers are alive, too.
+            let expected = if mode.starts_with("pool") { 16 } else { 8 };
+            let MemoryReading { alive_seen, processes_seen, .. } = memory.reading;
+            assert!(alive_seen.is_none_or(|seen| seen <= expected), "{mode}: {memory:?}");
+            let is_all =
+                alive_seen == Some(expected) && processes_seen.is_some_and(|seen| seen > 2 * expected);
+            last = Some(memory);
+            is_all
+        });
+        assert!(all_seen, "{mode}: they are never seen at once: {last:?}");
+    }
+}
+
+#[test]
 fn what_comes_and_goes_faster_than_it_can_be_looked_at_is_not_measured_and_says_so() {
     let _alone = alone();
     let workload = "-n 3000 -m process:in-flight=64";

@@ -54,7 +54,9 @@ fn assert_every_count_is_right(document: &Document) {
         }
         assert!(round.kernel_forks.is_none_or(|forks| forks >= started), "{what}");
         assert_eq!(report.digest.as_ref().map(String::len), Some(64), "{what}");
-        let parts = report.set_up_seconds + report.execute_seconds + report.tear_down_seconds;
+        let parts = report.set_up_seconds
+            + report.execute_seconds
+            + report.tear_down_seconds.expect("a time of tear-down");
         assert!((report.total_seconds - parts).abs() < 1e-6, "the parts make the whole: {what}");
     }
     digest(document);

@@ -5,11 +5,12 @@ mod common;
 mod direct;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Sandbox, cgroup_to_make, rounds, skip};
+use common::{Sandbox, cgroup_to_make, has_python, rounds, skip};
 use direct::{Observer, nothing, observed};
 use procbench::measure::kernel;
 use procbench::mode::{Mode, Settings};
@@ -121,6 +122,93 @@ fn cpu_time_is_what_the_cgroup_accounts() {
         let [start, stop] = accountant.timed;
         agree("t0 to t3", report.cpu_seconds(), accounted(start, stop));
         agree("the whole tree", tree.total_seconds(), accounted(before, accountant.read()));
+    }
+}
+
+/// A program in place of `name`, in the folder `bin`: each makes a cgroup of its own under `cgroup`, notes it in `log`, and becomes what it
+/// stands for. Python is to take it for itself, or procbench would be told of the other.
+fn accounted_for(sandbox: &Sandbox, cgroup: &Cgroup, name: &str) -> Option<PathBuf> {
+    let is_there = |path: &PathBuf| path.is_file();
+    let found =
+        std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(is_there)?;
+    let real = match name {
+        "python3" => {
+            let says =
+                Command::new(found).args(["-I", "-c", "import sys; print(sys.executable)"]).output().ok()?;
+            String::from_utf8(says.stdout).ok()?.trim().into()
+        }
+        _ => found,
+    };
+    let folder = sandbox.path("bin");
+    fs::create_dir_all(&folder).expect("a folder");
+    let (cgroup, log, real) = (cgroup.folder.display(), sandbox.path("log"), real.display());
+    let script = format!(
+        "#!/bin/bash\nown={cgroup}/$$\nmkdir $own && echo $$ > $own/cgroup.procs && echo $own >> {}\nexec -a \"$0\" {real} \"$@\"\n",
+        log.display(),
+    );
+    let path = folder.join(name);
+    fs::write(&path, script).expect("a script");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script that can be executed");
+    Some(path)
+}
+
+#[test]
+fn cpu_time_of_pythons_and_of_other_tools_is_what_the_cgroup_accounts() {
+    let test = "cpu_time_of_pythons_and_of_other_tools";
+    let accounts = [("cpuacct", "cpuacct.usage", 1e-9), ("cpu", "cpu.stat", 1e-6)];
+    let found = accounts
+        .into_iter()
+        .find_map(|(controller, file, unit)| Some((Cgroup::with(controller, file, "tools")?, file, unit)));
+    let Some((cgroup, file, unit)) = found else {
+        return skip(test, "no cgroup that accounts for CPU time can be made");
+    };
+    if !fs::exists("/bin/bash").unwrap_or(false) {
+        return skip(test, "there is no /bin/bash, which can give a program another name");
+    }
+    // A second of work, so that what the script does before it becomes the tool is next to nothing.
+    const COUNTS: &str = "x=0; while [ $x -lt 30000 ]; do x=$((x + 1)); done";
+    let of_python = "-n 100 --cpu 10ms -m serial,threads,pool,process:in-flight=4 --engine python --python";
+    for (tool, arguments) in [
+        ("python3", of_python),
+        ("xargs", "-n 40 -m pool:workers=2 --engine xargs --shell --"),
+        ("parallel", "-n 40 -m pool:workers=2 --engine parallel --shell --"),
+    ] {
+        if tool == "python3" && !has_python(test) {
+            continue;
+        }
+        let sandbox = Sandbox::new();
+        let Some(path) = accounted_for(&sandbox, &cgroup, tool) else {
+            skip(test, &format!("{tool} is not there"));
+            continue;
+        };
+        let last = if tool == "python3" { path.display().to_string() } else { COUNTS.into() };
+        let words = arguments.split(' ').chain([last.as_str(), "--rounds", "2", "--json", "out.json"]);
+        // Behind `--` stand words of the command.
+        let (command, ours): (Vec<&str>, Vec<&str>) = words.partition(|word| [COUNTS, "--"].contains(word));
+        let mut command_of_all =
+            sandbox.command(ours.into_iter().chain(["--memory-method", "pss"]).chain(command));
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&folders);
+        let path = std::env::join_paths([sandbox.path("bin")].into_iter().chain(folders)).expect("folders");
+        command_of_all.env("PATH", path).env("PARALLEL_HOME", sandbox.path("home"));
+        sandbox.run_command(command_of_all).expect_code(0);
+        let document = common::parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+        let log = fs::read_to_string(sandbox.path("log")).expect("the cgroups, in their order");
+        let mut accounted: Vec<f64> = Vec::new();
+        for own in log.lines() {
+            let own = Cgroup { folder: own.into() };
+            accounted.push(own.number(file).expect("the account") as f64 * unit);
+        }
+        let mut timed: Vec<(u64, &str, f64)> = rounds(&document)
+            .map(|(row, round)| (round.order, row.name.as_str(), round.tree_cpu_seconds()))
+            .collect();
+        timed.sort_by_key(|(order, ..)| *order);
+        // Whoever is asked for its version, pilots and memory rounds come before them.
+        let accounted = &accounted[accounted.len() - timed.len()..];
+        for ((_, name, ours), theirs) in timed.iter().zip(accounted) {
+            let off = (ours - theirs).abs() / theirs;
+            assert!(off <= 0.02, "{name}: {ours:.3} s of CPU time, the cgroup says {theirs:.3} s");
+        }
     }
 }
 
@@ -267,7 +355,9 @@ fn a_round_takes_as_long_as_a_stopwatch_around_it_says() {
         let elapsed = stopwatch.elapsed.as_secs_f64();
         assert!(report.total_seconds <= elapsed, "{report:?} within {elapsed} s");
         assert!(report.total_seconds >= 0.4, "two batches of waits are at least two waits: {report:?}");
-        let parts = report.set_up_seconds + report.execute_seconds + report.tear_down_seconds;
+        let parts = report.set_up_seconds
+            + report.execute_seconds
+            + report.tear_down_seconds.expect("a time of tear-down");
         assert!((parts - report.total_seconds).abs() < 1e-6, "{report:?}");
         differences.push((elapsed - report.total_seconds) / elapsed);
         if differences.last().is_some_and(|difference| *difference <= WITHIN) {

@@ -46,7 +46,9 @@ fn assert_every_count_is_right(document: &Document) {
         }
         let made = report.processes_started + report.helpers_started;
         assert!(round.kernel_forks.is_none_or(|forks| forks >= made), "{what}: {:?}", round.kernel_forks);
-        let parts = report.set_up_seconds + report.execute_seconds + report.tear_down_seconds;
+        let parts = report.set_up_seconds
+            + report.execute_seconds
+            + report.tear_down_seconds.expect("a time of tear-down");
         assert!((report.total_seconds - parts).abs() < 1e-6, "the parts make the whole: {what}");
         assert!(report.total_seconds <= round.outside_seconds, "{what}");
     }

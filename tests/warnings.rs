@@ -6,6 +6,7 @@ mod common;
 use std::sync::LazyLock;
 
 use common::Sandbox;
+use procbench::document::standing::{Outcome, Standing};
 use procbench::document::{Document, MemoryRound};
 use procbench::experiment::warnings;
 use procbench::measure::environment::StateChange;
@@ -120,6 +121,7 @@ fn memory_that_differs_widely_between_rounds_is_told_with_its_range() {
         let mut document = RUN.clone();
         let memory = document.strategies[0].memory.as_mut().expect("memory");
         let of = |peak: u64| MemoryRound {
+            method: None,
             peak_alive: 0,
             reading: MemoryReading { peak_bytes: Some(peak << 20), ..memory.reading },
         };
@@ -236,6 +238,43 @@ fn a_single_round_is_no_interval_but_may_be_far_too_long() {
     );
     let told = sentence::verdict(&one_against_six(1.5));
     assert!(told.contains("too few rounds for a verdict"), "{told}");
+}
+
+#[test]
+fn whoever_is_not_beaten_is_named_also_behind_one_that_is() {
+    let mut document = Sandbox::new().measure("-n 4 --rounds 6 -m serial,threads:workers=2,pool:workers=2");
+    (document.standing, document.environment.change) = (None, StateChange::default());
+    let mut with = |times: [&[f64]; 3]| {
+        for (row, times) in document.strategies.iter_mut().zip(times) {
+            row.rounds.truncate(times.len());
+            row.rounds.iter_mut().zip(times).for_each(|(round, time)| round.report.total_seconds = *time);
+            row.summary = row.summary.take().filter(|_| !times.is_empty());
+            if let Some(summary) = &mut row.summary {
+                summary.total_seconds = stats::summarise(times, 1).expect("rounds");
+            }
+        }
+        (sentence::verdict(&document), Standing::of(&document).expect("rounds").outcome)
+    };
+    let (best, beaten) = ([1.0, 1.01, 0.99, 1.0, 1.02, 0.98], [1.2, 1.21, 1.19, 1.2, 1.22, 1.18]);
+    let (told, outcome) = with([&best, &beaten, &[1.5, 1.51, 1.49, 1.5, 1.52, 1.48]]);
+    assert_eq!(outcome, Outcome::Best);
+    assert!(told.starts_with("Use serial here: ") && told.contains("pool:workers=2, the slowest"), "{told}");
+    let (told, outcome) = with([&best, &beaten, &[0.8, 1.7, 0.9, 1.8, 1.6, 0.7]]);
+    assert_eq!(outcome, Outcome::NotDistinguished);
+    assert!(
+        told.starts_with("Whether pool:workers=2 is as fast cannot be said")
+            && told.contains("Use serial so far: ")
+            && told.contains("threads:workers=2, the next that is told apart")
+            && !told.contains("slowest"),
+        "{told}"
+    );
+    let few = "pool:workers=2 has too few rounds to say whether it is as fast (--rounds 5 or more, --time-budget). Use serial so far: ";
+    let (told, outcome) = with([&best, &beaten, &[1.3, 1.4]]);
+    assert_eq!(outcome, Outcome::TooFewRounds);
+    assert!(told.starts_with(few), "{told}");
+    let (told, outcome) = with([&best, &beaten, &[]]);
+    assert_eq!(outcome, Outcome::TooFewRounds);
+    assert!(told.starts_with(few), "also with none: {told}");
 }
 
 #[test]

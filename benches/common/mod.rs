@@ -79,7 +79,10 @@ fn observed_by(
                 to_runner.write_all(GO).expect("the runner listens");
             }
             Message::Progress { .. } => {}
-            Message::Over => observer.after(),
+            Message::Over => {
+                observer.after();
+                to_runner.write_all(GO).expect("the runner listens");
+            }
             Message::Report(of_round) => report = Some(*of_round),
             other => panic!("{other:?}"),
         }

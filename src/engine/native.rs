@@ -250,7 +250,7 @@ fn execute<W: Workload>(
         reap_ended();
     }
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
-    say(&Message::Over).map_err(|error| Failed::Round(error.into()))?;
+    say(&Message::Over).and_then(|()| await_go()).map_err(|error| Failed::Round(error.into()))?;
     let mut left_running = 0;
     if spec.kind.is_program() && has_children() {
         left_running = end_strays(&[]);
@@ -274,7 +274,7 @@ fn execute<W: Workload>(
         total_seconds: seconds(times.begin, times.end),
         set_up_seconds: seconds(times.begin, times.ready),
         execute_seconds: seconds(times.ready, times.collected),
-        tear_down_seconds: seconds(times.collected, times.end),
+        tear_down_seconds: Some(seconds(times.collected, times.end)),
         cpu_seconds: Some(cpu.total_seconds()),
         cpu_user_seconds: Some(cpu.user.as_secs_f64()),
         cpu_system_seconds: Some(cpu.system.as_secs_f64()),

@@ -50,7 +50,7 @@ pub enum Message {
         /// Processes alive now.
         alive: u64,
     },
-    /// The clock has stopped; what comes is checking.
+    /// The clock has stopped; what comes is checking. The engine waits for [`GO`], so that what it takes for that is in no figure of the round.
     Over,
     /// What came of the round. The last line.
     Report(Box<RoundReport>),
@@ -91,9 +91,9 @@ pub struct RoundReport {
     /// t2 − t1: until every result is in the parent.
     #[serde(deserialize_with = "duration")]
     pub execute_seconds: f64,
-    /// t3 − t2: until every worker is gone.
-    #[serde(deserialize_with = "duration")]
-    pub tear_down_seconds: f64,
+    /// t3 − t2: until every worker is gone; null of another tool's rounds, which do not tell t2 and t3 apart.
+    #[serde(deserialize_with = "duration_if_told")]
+    pub tear_down_seconds: Option<f64>,
     /// CPU time from t0 to t3, of the runner and everyone it reaped. What was written before this field was has both its parts
     /// instead: see [`Self::cpu_seconds`].
     #[serde(default)]
@@ -166,6 +166,13 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
             Err(D::Error::invalid_value(Unexpected::Float(seconds), &"seconds that have passed, at least 0"))
         }
     }
+}
+
+/// Seconds that can have passed, or null.
+fn duration_if_told<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Told(#[serde(deserialize_with = "duration")] f64);
+    Ok(Option::<Told>::deserialize(from)?.map(|Told(seconds)| seconds))
 }
 
 /// CPU time, from the sum or, where that was not yet written, its parts.

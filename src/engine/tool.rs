@@ -219,7 +219,7 @@ pub fn command_line(strategy: &Strategy, workload: &WorkloadSpec) -> Option<Vec<
 /// If something cannot be had, or the tool says that not all tasks have succeeded.
 pub(super) fn execute(
     request: &Request,
-    await_go: impl FnOnce() -> anyhow::Result<()>,
+    await_go: impl Fn() -> anyhow::Result<()>,
     say: impl Fn(&Message) -> anyhow::Result<()>,
 ) -> anyhow::Result<Message> {
     let engine = request.strategy.engine;
@@ -247,7 +247,7 @@ pub(super) fn execute(
     // What tasks have started and not waited for is this process's to wait for, and its CPU time counts.
     reap_ended();
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
-    say(&Message::Over)?;
+    say(&Message::Over).and_then(|()| await_go())?;
     let left_running = if has_children() { end_strays(&[]) } else { 0 };
     if seen.was_idle {
         return Ok(Message::Limit { message: idle(engine, proof.as_ref()) });
@@ -376,7 +376,7 @@ fn report(
         total_seconds: seconds(seen.begin, seen.end),
         set_up_seconds: seconds(seen.begin, seen.started),
         execute_seconds: seconds(seen.started, seen.end),
-        tear_down_seconds: 0.0,
+        tear_down_seconds: None,
         cpu_seconds: Some(cpu.total_seconds()),
         cpu_user_seconds: Some(cpu.user.as_secs_f64()),
         cpu_system_seconds: Some(cpu.system.as_secs_f64()),

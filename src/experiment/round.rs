@@ -13,11 +13,13 @@ use nix::unistd::Pid;
 
 use super::janitor::Janitor;
 use super::signals::Signals;
+use crate::engine::Engine;
 use crate::engine::protocol::{GO, Message, Request, RoundReport};
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
-use crate::measure::memory::{Gauge, MemoryReading, Method};
+use crate::measure::memory::{Counted, Gauge, MemoryReading, Method, Who};
 use crate::measure::shortage;
+use crate::mode::Mode;
 use crate::sys::fork;
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended, has_ended_by, try_wait, wait, wait_for_end};
@@ -273,6 +275,23 @@ impl Drop for Runner {
     }
 }
 
+/// Of which processes the memory of a round is, where they are looked at one by one.
+fn whom_to_look_at(request: &Request) -> Who {
+    if !request.workload.kind.is_program() {
+        return Who { alike: true, counted: Counted::default() };
+    }
+    // The guardian leads, and below it stands the runner. What programs and functions need differs from one to the next, and may be another
+    // process's that they have started.
+    let to = match (request.strategy.engine, request.strategy.mode) {
+        // Below a worker stands its program.
+        (Engine::Native, Mode::Pool) => 3,
+        (Engine::Native, Mode::Serial | Mode::Threads | Mode::Process) => 2,
+        // Who stands where is these engines' own matter.
+        (Engine::Python | Engine::Xargs | Engine::Parallel, _) => u32::MAX,
+    };
+    Who { alike: false, counted: Counted { from: 2, to } }
+}
+
 fn converse(
     runner: &mut Runner,
     request: &Request,
@@ -329,7 +348,7 @@ fn converse(
             Heard::End => break,
             Heard::Message(Message::Ready) => {
                 if let Some(gauge) = gauge {
-                    gauge.begin(runner.pid());
+                    gauge.begin(runner.pid(), whom_to_look_at(request));
                 }
                 if let Some(first_nap) = first_nap {
                     bystander = Some(Bystander::start(first_nap).context("failed to start the bystander")?);
@@ -344,7 +363,9 @@ fn converse(
             Heard::Message(Message::Report(of_round)) => report = Some(*of_round),
             Heard::Message(Message::Over) => {
                 is_over = true;
+                gauge.iter_mut().for_each(Gauge::over);
                 bystander.iter().for_each(Bystander::leave);
+                let _ = to_runner.write_all(GO);
             }
             Heard::Message(Message::Violation { message, of_results }) => {
                 let message = format!("{}: {message}", request.strategy.name);

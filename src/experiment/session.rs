@@ -390,9 +390,7 @@ impl<'a> Session<'a> {
             self.janitor.expect(folder).context("failed to announce the round's cgroup")?;
         }
         let choice = self.plan.run.memory_method;
-        // What programs and functions need differs from one to the next, and may be another process's that they have started.
-        let alike = !self.plan.workload.kind.is_program();
-        let gauge = Gauge::open(choice, folder, alike).map_err(|error| {
+        let gauge = Gauge::open(choice, folder).map_err(|error| {
             let advice = match choice {
                 Choice::Cgroup => " (a cgroup takes root, or one that is delegated; --memory-method auto takes what there is)",
                 _ => "",

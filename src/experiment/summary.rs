@@ -1,5 +1,7 @@
 //! From raw rounds to a document.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 
 use super::round::Completed;
@@ -7,12 +9,13 @@ use super::{Records, Row, Seen, Setting, warnings};
 use crate::document::standing::Standing;
 use crate::document::{
     CpuSplitMissing, Document, Environment, Latency, Memory, MemoryRound, PerAliveMissing, Percentiles,
-    Round, SCHEMA_VERSION, SpeedUp, StrategyResult, StrategySummary, Tool,
+    Round, SCHEMA_VERSION, SpeedUp, StrategyResult, StrategySummary, TearDownMissing, Tool,
 };
 use crate::engine::protocol::RoundReport;
 use crate::engine::{Engine, Strategy};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::{self, Own};
+use crate::measure::kernel;
 use crate::measure::memory::{MOST_OF_OTHERS, MemoryReading, speak_for};
 use crate::mode::Mode;
 use crate::mode::settings::Transport;
@@ -113,8 +116,13 @@ fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
     let tree = completed.tree_cpu;
     let tree_seconds = tree.total_seconds();
     let processes = 1 + completed.report.processes_started + completed.report.helpers_started;
-    let cpu_split_missing = CpuSplitMissing::of(tree_seconds, processes);
+    // Of a runner that works long before the clock starts, its life says nothing of the round.
+    let cpu_split_missing = CpuSplitMissing::of(completed.report.cpu_seconds(), processes);
+    let tree_cpu_split_missing = CpuSplitMissing::of(tree_seconds, processes);
     let unless_missing = |part: Option<f64>| part.filter(|_| cpu_split_missing.is_none());
+    let of_tree = |part: Duration| tree_cpu_split_missing.is_none().then_some(part.as_secs_f64());
+    let tear_down_missing =
+        completed.report.tear_down_seconds.is_none().then_some(TearDownMissing::NotToldByTool);
     let report = RoundReport {
         cpu_user_seconds: unless_missing(completed.report.cpu_user_seconds),
         cpu_system_seconds: unless_missing(completed.report.cpu_system_seconds),
@@ -129,11 +137,13 @@ fn round(round: u64, order: u64, completed: Completed, reads: bool) -> Round {
         report,
         outside_seconds: completed.outside_seconds,
         tree_cpu_seconds: Some(tree_seconds),
-        tree_cpu_user_seconds: unless_missing(Some(tree.user.as_secs_f64())),
-        tree_cpu_system_seconds: unless_missing(Some(tree.system.as_secs_f64())),
+        tree_cpu_user_seconds: of_tree(tree.user),
+        tree_cpu_system_seconds: of_tree(tree.system),
         cpu_split_missing,
+        tree_cpu_split_missing,
+        tear_down_missing,
         peer_cpu_seconds: completed.peer_cpu_seconds,
-        storage_read_bytes: reads.then_some(completed.storage_read_bytes),
+        storage_read_bytes: (reads && kernel::counts_storage_reads()).then_some(completed.storage_read_bytes),
         kernel_forks: completed.kernel_forks,
         disturbance: completed.lateness.map(|lateness| lateness.disturbance()),
     }
@@ -181,14 +191,21 @@ fn summarise(rounds: &[Round], plan: &Plan) -> Option<StrategySummary> {
     let of =
         |value: &dyn Fn(&Round) -> f64| stats::summarise(&rounds.iter().map(value).collect::<Vec<_>>(), seed);
     let median = |value: &dyn Fn(&Round) -> f64| of(value).map(|summary| summary.median);
+    // A median over those rounds that happen to have a value would be one of other rounds than the rest of the row.
+    let if_all_tell = |value: &dyn Fn(&Round) -> Option<f64>| {
+        let told: Option<Vec<f64>> = rounds.iter().map(value).collect();
+        stats::summarise(&told?, seed).map(|summary| summary.median)
+    };
     let total = of(&|round| round.report.total_seconds)?;
     Some(StrategySummary {
         tasks_per_second: plan.workload.tasks as f64 / total.median,
         total_seconds: total,
         set_up_seconds: median(&|round| round.report.set_up_seconds)?,
         execute_seconds: median(&|round| round.report.execute_seconds)?,
-        tear_down_seconds: median(&|round| round.report.tear_down_seconds)?,
+        tear_down_seconds: if_all_tell(&|round| round.report.tear_down_seconds),
         cpu_seconds: median(&|round| round.report.cpu_seconds())?,
+        cpu_user_seconds: if_all_tell(&|round| round.report.cpu_user_seconds),
+        cpu_system_seconds: if_all_tell(&|round| round.report.cpu_system_seconds),
         speedup_over_baseline: None,
     })
 }
@@ -212,7 +229,10 @@ fn memory<'a>(
 ) -> Option<Memory> {
     let each: Vec<MemoryRound> = completed.iter().filter_map(memory_round).collect();
     let (method, _) = completed.iter().find_map(|completed| completed.memory)?;
-    let MemoryRound { peak_alive, reading } = *typical(&each)?;
+    // A median is of figures of one kind.
+    let of_one_kind: Vec<MemoryRound> =
+        each.iter().copied().filter(|round| round.method == Some(method)).collect();
+    let MemoryRound { peak_alive, reading, .. } = *typical(&of_one_kind)?;
     // What the parent keeps for all tasks, alive or not.
     let board = workload.tasks * (bytes_of_word(strategy.engine) + workload.result_size_bytes);
     let per_alive = match strategy.mode {
@@ -243,8 +263,8 @@ fn memory<'a>(
 }
 
 fn memory_round(completed: &Completed) -> Option<MemoryRound> {
-    let (_, reading) = completed.memory?;
-    Some(MemoryRound { peak_alive: completed.report.peak_alive, reading })
+    let (method, reading) = completed.memory?;
+    Some(MemoryRound { method: Some(method), peak_alive: completed.report.peak_alive, reading })
 }
 
 /// The round with the median peak (of an even number the lower of the two in the middle): figures of one round belong together,
@@ -286,13 +306,13 @@ fn per_alive(
     let rest = peak.checked_sub(runner.saturating_add(board)).filter(|rest| *rest > 0);
     let rest = rest.ok_or(PerAliveMissing::NoMore)?;
     // A look that speaks for all may have missed some.
-    let alive = reading.processes_seen.map_or(peak_alive, |seen| seen.min(peak_alive));
+    let alive = alive_seen(reading).map_or(peak_alive, |seen| seen.min(peak_alive));
     let each = rest.checked_div(alive.max(1)).filter(|_| peak_alive > 0).ok_or(PerAliveMissing::NoMore)?;
     if passed_on as f64 > MOST_OF_PARENT * rest as f64 {
         return Err(PerAliveMissing::OfParent);
     }
     // When there was most, most of those had ended.
-    if reading.processes_seen.is_some_and(|seen| !speak_for(seen, peak_alive)) {
+    if alive_seen(reading).is_some_and(|seen| !speak_for(seen, peak_alive)) {
         return Err(PerAliveMissing::FewerAtPeak);
     }
     // The runner's share, too, may be off by that.
@@ -301,6 +321,11 @@ fn per_alive(
         return Err(PerAliveMissing::OthersVary);
     }
     if each >= memory { Ok(each) } else { Err(PerAliveMissing::NotAllTouched) }
+}
+
+/// How many of those that count as alive a look saw. Older versions wrote down all that it saw.
+fn alive_seen(reading: &MemoryReading) -> Option<u64> {
+    reading.alive_seen.or(reading.processes_seen)
 }
 
 /// Whether memory can be divided among the living: the kernel takes back what ended processes had some milliseconds later,
@@ -336,10 +361,13 @@ mod tests {
         samples: None,
         processes_read: None,
         processes_seen: None,
+        alive_seen: None,
         samples_near_peak: None,
         is_least: false,
         kernel_is_least: false,
+        swapped_out_bytes: None,
         kernel_uncertain_bytes: None,
+        user_uncertain_bytes: None,
         page_cache_missing: None,
         peak_missing: None,
         kernel_missing: None,

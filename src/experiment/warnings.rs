@@ -141,6 +141,13 @@ fn notices(document: &Document) -> Vec<Notice<'_>> {
         notices.extend(
             lateness.map(|reason| Notice::NotMeasured { what: format!("disturbance by {name}: {reason}") }),
         );
+        if document.plan.run.latency && !strategy.rounds.is_empty() && strategy.latency.is_none() {
+            let why = match strategy.engine.is_tool() {
+                true => "what other tools start, they do not tell of",
+                false => "no task that was looked at came to its end",
+            };
+            notices.push(Notice::NotMeasured { what: format!("latency of {name}: {why}") });
+        }
         let few =
             strategy.latency.as_ref().map(|latency| latency.wait).filter(|wait| wait.p99_seconds.is_none());
         notices.extend(few.map(|wait| Notice::NotMeasured {

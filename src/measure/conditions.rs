@@ -6,7 +6,8 @@ use std::fmt;
 
 use super::environment::{Altered, Environment, State, StateChange, Throttling};
 
-/// Steal above this share of the CPU time is reported.
+/// Steal above this share of the CPU time is reported, also if it is one of that which somebody wanted: of 64 CPUs a strategy may keep one busy,
+/// and lose a third of that.
 pub const STEAL_LIMIT: f64 = 0.01;
 
 /// Stalls for want of memory above this share of the time are reported.
@@ -62,7 +63,7 @@ pub enum Condition {
     },
     /// The hypervisor ran others.
     Steal {
-        /// Share of all CPU time.
+        /// Share of the CPU time that somebody wanted.
         share: f64,
     },
     /// A quota stopped tasks.
@@ -159,7 +160,7 @@ impl fmt::Display for Condition {
             }
             Self::Steal { share } => write!(
                 f,
-                "the hypervisor gave {:.1} % of the CPU time to other machines: use one with CPUs of its own, \
+                "the hypervisor gave {:.1} % of the CPU time that was wanted to other machines: use one with CPUs of its own, \
                  or more rounds",
                 percent(share)
             ),
@@ -232,6 +233,12 @@ fn busy(environment: &Environment, state: &State, own_load: bool) -> Option<Cond
     busy.then_some(Condition::BusyBefore { load, runnable, cores })
 }
 
+/// What the hypervisor took, if that is much. Older versions told its share of all CPU time only.
+fn steal(change: &StateChange) -> Option<f64> {
+    let StateChange { steal_share: of_all, steal_share_of_wanted: of_wanted, .. } = *change;
+    of_wanted.into_iter().chain(of_all).reduce(f64::max).filter(|share| *share > STEAL_LIMIT)
+}
+
 /// What happened meanwhile.
 pub fn meanwhile(change: &StateChange) -> Vec<Condition> {
     let above = |share: Option<f64>, limit: f64| share.filter(|share| *share > limit);
@@ -245,7 +252,7 @@ pub fn meanwhile(change: &StateChange) -> Vec<Condition> {
         change.foreign_busy_share.filter(|share| *share > FOREIGN_BUSY_LIMIT || is_half_a_core);
     let swapped = change.swap_growth_bytes.filter(|bytes| *bytes > SWAP_GROWTH_LIMIT_BYTES);
     [
-        above(change.steal_share, STEAL_LIMIT).map(|share| Condition::Steal { share }),
+        steal(change).map(|share| Condition::Steal { share }),
         throttled.map(Condition::Throttled),
         foreign_forks.map(|count| Condition::ForeignForks { count, elapsed_seconds: change.elapsed_seconds }),
         foreign_busy.map(|share| Condition::ForeignBusy { share, cores: change.foreign_busy_cores }),
@@ -368,6 +375,8 @@ mod tests {
         let found = only(meanwhile(&StateChange { steal_share: Some(0.034), ..quiet() }));
         assert_eq!(found, Condition::Steal { share: 0.034 });
         assert_eq!(found.code(), "steal");
+        let of_few = StateChange { steal_share: Some(0.0047), steal_share_of_wanted: Some(0.3), ..quiet() };
+        assert_eq!(only(meanwhile(&of_few)), Condition::Steal { share: 0.3 }, "of the one CPU that was busy");
         assert!(found.to_string().contains(" 3.4 % "));
     }
 

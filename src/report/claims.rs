@@ -175,8 +175,9 @@ fn write_details(tested: &Tested, out: &mut dyn Write) -> io::Result<()> {
             for line in wrap_to(&title, WIDTH) {
                 writeln!(out, "{}", paint(DIM, &line))?;
             }
-            writeln!(out, "{}", tables::timing_within(document, table_width()).for_terminal())?;
-            for line in tables::timing_legend(document).iter().flat_map(|legend| wrap(legend)) {
+            let table = tables::timing_within(document, table_width());
+            writeln!(out, "{}", table.for_terminal())?;
+            for line in tables::timing_legend(document, &table).iter().flat_map(|legend| wrap(legend)) {
                 writeln!(out, "{}", paint(DIM, &line))?;
             }
         }

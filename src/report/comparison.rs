@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::bars;
 use super::grid::{Cell, Grid, Tone, wrap};
 use super::markdown::{escaped, table_of};
-use super::numbers::{factors, percent, seconds, times};
+use super::numbers::{exact_percent, factors, seconds, times};
 use super::sentence::who_else_had_cpu_time;
 use super::style::{DIM, TITLE, paint};
 use crate::document::comparison::{RunComparison, Side, StrategyRatio};
@@ -144,8 +144,11 @@ pub fn verdict(comparison: &RunComparison) -> String {
         .filter(|(_, names)| !names.is_empty())
         .map(|(what, names)| format!("{what}: {names}"))
         .collect();
-    let mut text =
-        format!("The new run is, with a margin of {}, {}.", percent(comparison.margin), parts.join("; "));
+    let mut text = format!(
+        "The new run is, with a margin of {}, {}.",
+        exact_percent(comparison.margin),
+        parts.join("; ")
+    );
     let has = |verdicts: &[Verdict]| {
         comparison.strategies.iter().any(|row| row.verdict.is_some_and(|verdict| verdicts.contains(&verdict)))
     };
@@ -168,10 +171,10 @@ pub fn verdict(comparison: &RunComparison) -> String {
         text += &match too_slow.as_str() {
             "" => format!(
                 " Nothing is shown to be slower by more than {}.{}",
-                percent(most),
+                exact_percent(most),
                 may_be(comparison, most)
             ),
-            names => format!(" Slower by more than {}, which is too much: {names}.", percent(most)),
+            names => format!(" Slower by more than {}, which is too much: {names}.", exact_percent(most)),
         };
         if comparison.has_unjudged() && !comparison.has_failed() {
             let reasons = [

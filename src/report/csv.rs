@@ -7,7 +7,7 @@ use anyhow::Context;
 use csv::{Terminator, WriterBuilder};
 
 use super::subject::Subject;
-use crate::document::{CpuSplitMissing, Document, Round, StrategyResult};
+use crate::document::{CpuSplitMissing, Document, Round, StrategyResult, TearDownMissing};
 use crate::measure::bystander::Disturbance;
 use crate::mode::settings::{Api, Evaluator, Start, Transport};
 
@@ -47,7 +47,8 @@ const COLUMNS: &[Column] = &[
     ("total_seconds", |line| line.round.report.total_seconds.to_string()),
     ("set_up_seconds", |line| line.round.report.set_up_seconds.to_string()),
     ("execute_seconds", |line| line.round.report.execute_seconds.to_string()),
-    ("tear_down_seconds", |line| line.round.report.tear_down_seconds.to_string()),
+    ("tear_down_seconds", |line| or_empty(line.round.report.tear_down_seconds)),
+    ("tear_down_missing", |line| or_empty(line.round.tear_down_missing.map(TearDownMissing::name))),
     ("cpu_seconds", |line| line.round.report.cpu_seconds().to_string()),
     ("cpu_user_seconds", |line| or_empty(line.round.report.cpu_user_seconds)),
     ("cpu_system_seconds", |line| or_empty(line.round.report.cpu_system_seconds)),
@@ -68,6 +69,7 @@ const COLUMNS: &[Column] = &[
     ("tree_cpu_user_seconds", |line| or_empty(line.round.tree_cpu_user_seconds)),
     ("tree_cpu_system_seconds", |line| or_empty(line.round.tree_cpu_system_seconds)),
     ("cpu_split_missing", |line| or_empty(line.round.cpu_split_missing.map(CpuSplitMissing::name))),
+    ("tree_cpu_split_missing", |line| or_empty(line.round.tree_cpu_split_missing.map(CpuSplitMissing::name))),
     ("peer_cpu_seconds", |line| or_empty(line.round.peer_cpu_seconds)),
     ("storage_read_bytes", |line| or_empty(line.round.storage_read_bytes)),
     ("kernel_forks", |line| or_empty(line.round.kernel_forks)),

@@ -110,8 +110,10 @@ fn of_run(document: &Document) -> String {
             paragraph(format!("<sub>{}</sub>", escaped(&legend)));
         }
     };
-    section(Some(tables::timing(document)), tables::timing_legend(document));
-    section(Some(tables::memory(document)), tables::memory_legend(document));
+    let (times, memory) = (tables::timing(document), tables::memory(document));
+    let legends = (tables::timing_legend(document, &times), tables::memory_legend(document, &memory));
+    section(Some(times), legends.0);
+    section(Some(memory), legends.1);
     section(tables::latency(document), Some(tables::latency_legend(document)));
     section(Some(tables::disturbance(document)), Some(tables::disturbance_legend(document)));
     let results = articles::line(document);

@@ -70,7 +70,8 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
         write_dim(&plan::python_in_words(python), out)?;
     }
     writeln!(out)?;
-    write_table(&tables::memory(document), tables::memory_legend(document), out)?;
+    let memory = tables::memory_within(document, grid::table_width());
+    write_table(&memory, tables::memory_legend(document, &memory), out)?;
     writeln!(out)?;
     if let Some(latency) = tables::latency(document) {
         write_table(&latency, Some(tables::latency_legend(document)), out)?;
@@ -96,7 +97,7 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
 /// The table of times, with bars beside it where there is room for both, or below it where there is for each.
 fn write_times(document: &Document, columns: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     let table = tables::timing_within(document, grid::table_width());
-    let notes = [tables::timing_legend(document), tables::left_out(document, &table).map(str::to_owned)];
+    let notes = [tables::timing_legend(document, &table), tables::left_out(document, &table)];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     let legend = (!notes.is_empty()).then(|| notes.join(" · "));
     let text = table.for_terminal();

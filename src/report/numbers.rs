@@ -2,6 +2,11 @@
 
 pub use crate::plan::units::count;
 
+/// `figure` behind the sign of a bound, if it is one: `≥ 12.3 MiB`.
+pub fn marked(sign: Option<&str>, figure: &str) -> String {
+    sign.map_or_else(|| figure.to_owned(), |sign| format!("{sign} {figure}"))
+}
+
 /// A time: `12.3 ms`, `1.02 s`, `3 min 20 s`.
 pub fn seconds(value: f64) -> String {
     let magnitude = value.abs();

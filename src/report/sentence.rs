@@ -43,7 +43,9 @@ pub(super) fn who_else_had_cpu_time(change: &StateChange) -> Vec<String> {
             (share > FOREIGN_BUSY_LIMIT)
                 .then(|| format!("other programs and the kernel used {} of it", percent(share)))
         }
-        Condition::Steal { share } => Some(format!("{} went to other machines", percent(share))),
+        Condition::Steal { share } => {
+            Some(format!("{} of what was wanted went to other machines", percent(share)))
+        }
         Condition::Throttled(_) => Some("a quota stopped tasks".into()),
         _ => None,
     };
@@ -109,21 +111,28 @@ fn of_rounds(document: &Document) -> String {
             least_rounds_at(*confidence)
         );
     }
-    // The first that the best is shown to beat. Whoever comes before it is either as good, or the rounds differ too
-    // much to say so.
-    let beaten = compared.iter().position(|(_, speed_up)| speed_up.verdict == Verdict::Faster);
-    let (tied, beaten) = (&compared[..beaten.unwrap_or(compared.len())], beaten.map(|place| compared[place]));
+    // Whoever the best is not shown to beat is either as good, or the rounds differ too much, or are too few, to say so: also if its
+    // median is above that of one which is beaten.
+    let (all_beaten, tied): (Vec<_>, Vec<_>) =
+        compared.iter().copied().partition(|(_, speed_up)| speed_up.verdict == Verdict::Faster);
+    let beaten = all_beaten.first().copied();
     let beats = |ours: &str, theirs: &str| {
         let (ours, theirs, run) = (row(ours)?, row(theirs)?, &document.plan.run);
         let pairs = ours.paired_with(theirs);
         let ranks = MedianRanks::resample_at(*confidence, pairs.len(), run.seed);
         Some(compare_with(&pairs, run.margin, ranks)?.verdict == Verdict::Faster)
     };
-    let is_tie = |(other, speed_up): &&(&str, SpeedUp)| {
+    let is_tie = |(other, speed_up): &(&str, SpeedUp)| {
         let beats_too = beaten.is_none_or(|(beaten, _)| beats(other, beaten) == Some(true));
         beats_too && speed_up.verdict != Verdict::TooFewRounds && speed_up.ratio <= CLEARLY_LONGER
     };
-    let (ties, unclear): (Vec<_>, Vec<_>) = tied.iter().partition(is_tie);
+    let (ties, unclear): (Vec<_>, Vec<_>) = tied.into_iter().partition(is_tie);
+    let (few, unclear): (Vec<_>, Vec<_>) =
+        unclear.into_iter().partition(|(_, speed_up)| speed_up.verdict == Verdict::TooFewRounds);
+    let is_compared =
+        |row: &StrategyResult| row.name == *best || compared.iter().any(|(name, _)| *name == row.name);
+    let not_compared = document.strategies.iter().filter(|row| row.given_up.is_none() && !is_compared(row));
+    let few: Vec<&str> = names(&few).into_iter().chain(not_compared.map(|row| row.name.as_str())).collect();
     let mut text = String::new();
     if !unclear.is_empty() {
         let (verb, unclear) = (if unclear.len() == 1 { "is" } else { "are" }, list(&names(&unclear), "and"));
@@ -131,6 +140,15 @@ fn of_rounds(document: &Document) -> String {
             "Whether {unclear} {verb} as fast cannot be said, as the rounds differ too much (more --rounds, a quieter machine). "
         );
     }
+    if !few.is_empty() {
+        let (verb, whether) = if few.len() == 1 { ("has", "it is") } else { ("have", "they are") };
+        text += &format!(
+            "{} {verb} too few rounds to say whether {whether} as fast (--rounds {} or more, --time-budget). ",
+            list(&few, "and"),
+            least_rounds_at(*confidence)
+        );
+    }
+    let is_open = !unclear.is_empty() || !few.is_empty();
     text += &match ties.as_slice() {
         [] => format!("Use {best}"),
         ties => {
@@ -144,7 +162,7 @@ fn of_rounds(document: &Document) -> String {
             let interval = speed_up.ci_low.zip(speed_up.ci_high);
             interval.is_some_and(|(low, high)| low > EQUAL.recip() && high < EQUAL)
         };
-        let rest = if !unclear.is_empty() {
+        let rest = if is_open {
             " so far."
         } else if compared.iter().all(is_equal) {
             " here: the choice makes no difference for this workload."
@@ -164,13 +182,13 @@ fn of_rounds(document: &Document) -> String {
             others.len() + 1
         ),
     };
-    let slowest = compared.last().filter(|(slowest, _)| *slowest != next);
+    let slowest = all_beaten.last().filter(|(slowest, _)| *slowest != next);
     let slowest = slowest.map(|(slowest, speed_up)| {
         format!(", and {} as fast as {slowest}, the slowest", times(speed_up.ratio))
     });
     let subject = if ties.is_empty() { String::new() } else { format!("{best} is ") };
     let (when, which) =
-        if unclear.is_empty() { ("here", "the next") } else { ("so far", "the next that is told apart") };
+        if is_open { ("so far", "the next that is told apart") } else { ("here", "the next") };
     format!(
         "{text} {when}: {subject}{} as fast as {next}, {which}{interval}{}.",
         times(speed_up.ratio),
@@ -178,7 +196,7 @@ fn of_rounds(document: &Document) -> String {
     )
 }
 
-fn names<'a>(rows: &[&(&'a str, SpeedUp)]) -> Vec<&'a str> {
+fn names<'a>(rows: &[(&'a str, SpeedUp)]) -> Vec<&'a str> {
     rows.iter().map(|(name, _)| *name).collect()
 }
 

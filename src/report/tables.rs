@@ -1,7 +1,7 @@
 //! The tables of a run, and what their marks and columns mean.
 
 use super::grid::{Cell, Grid, Tone};
-use super::numbers::{bytes, count, factors, metric, percent, seconds, seconds_range, times};
+use super::numbers::{bytes, count, factors, marked, metric, percent, seconds, seconds_range, times};
 use crate::document::{
     Document, MEMORY_NOT_MEASURED, Memory, PerAliveMissing, SpeedUp, StrategyResult, StrategySummary,
 };
@@ -17,49 +17,74 @@ const GIVEN_UP: &str = "given up";
 
 /// Time: a row for each strategy.
 pub fn timing(document: &Document) -> Grid {
-    timing_with(document, SpeedUps::WithIntervals)
+    timing_with(document, Told::ALL)
 }
 
-/// As [`timing`], in at most `columns`: without the intervals of the speed-ups, where lines would be broken for them.
+/// As [`timing`], in at most `columns`: where lines would be broken for them without the parts of CPU time, and without the
+/// intervals of the speed-ups if that is not enough.
 pub fn timing_within(document: &Document, columns: usize) -> Grid {
-    let whole = timing(document);
-    match whole.fits(columns) {
-        true => whole,
-        false => timing_with(document, SpeedUps::Alone),
-    }
+    let tables = Told::FROM_MOST_TO_LEAST.map(|told| timing_with(document, told));
+    let [.., least] = &tables;
+    tables.iter().find(|table| table.fits(columns)).unwrap_or(least).clone()
 }
 
 /// What [`timing_within`] leaves out of `table`, for want of columns, if it does.
-pub fn left_out(document: &Document, table: &Grid) -> Option<&'static str> {
-    (table.header != timing(document).header).then_some(
-        "speed-ups have 95 % intervals, too: see them in a wider terminal, --markdown, --html or --json",
-    )
+pub fn left_out(document: &Document, table: &Grid) -> Option<String> {
+    let all = timing(document).header;
+    let has = |title: &str| table.header.iter().any(|column| column == title);
+    let intervals = (all.iter().any(|title| title == SPEED_UP_WITH_INTERVAL) && !has(SPEED_UP_WITH_INTERVAL))
+        .then_some("the speed-ups' 95 % intervals");
+    let parts = (all.iter().any(|title| title == USER) && !has(USER)).then_some("user and system time");
+    let left_out: Vec<&str> = intervals.into_iter().chain(parts).collect();
+    (!left_out.is_empty())
+        .then(|| format!("{}: in a wider terminal, --markdown, --html or --json", left_out.join(" and ")))
 }
 
-/// What is told of a speed-up.
+const SPEED_UP_WITH_INTERVAL: &str = "speed-up (95 %)";
+const USER: &str = "user";
+const SYSTEM: &str = "system";
+
+/// How much is told in a table of times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SpeedUps {
-    WithIntervals,
-    Alone,
+struct Told {
+    /// Of a speed-up.
+    intervals: bool,
+    /// How much of the CPU time was in user mode, and how much in the kernel.
+    parts_of_cpu: bool,
 }
 
-impl SpeedUps {
-    /// The title of the column.
+impl Told {
+    const ALL: Self = Self { intervals: true, parts_of_cpu: true };
+    const FROM_MOST_TO_LEAST: [Self; 3] = [
+        Self::ALL,
+        Self { parts_of_cpu: false, ..Self::ALL },
+        Self { intervals: false, parts_of_cpu: false },
+    ];
+
+    /// The title of the column of speed-ups.
     fn title(self, document: &Document) -> &'static str {
         let has_intervals = speed_ups(document).any(|speed_up| speed_up.ci_low.is_some());
-        if self == Self::WithIntervals && has_intervals { "speed-up (95 %)" } else { "speed-up" }
+        if self.intervals && has_intervals { SPEED_UP_WITH_INTERVAL } else { "speed-up" }
     }
 
     /// What is read of one.
-    fn told(self, speed_up: &SpeedUp) -> String {
+    fn speed_up(self, speed_up: &SpeedUp) -> String {
         let ratio = times(speed_up.ratio);
         match (speed_up.ci_low, speed_up.ci_high) {
-            (Some(low), Some(high)) if self == Self::WithIntervals => {
-                format!("{ratio} ({})", factors(low, high))
-            }
+            (Some(low), Some(high)) if self.intervals => format!("{ratio} ({})", factors(low, high)),
             _ => ratio,
         }
     }
+}
+
+/// The user and system time of a strategy, as far as the kernel told them apart.
+fn parts_of_cpu(summary: &StrategySummary) -> [Option<f64>; 2] {
+    [summary.cpu_user_seconds, summary.cpu_system_seconds]
+}
+
+/// The rows of the timing table that have rounds.
+fn with_summaries(document: &Document) -> impl Iterator<Item = &StrategySummary> {
+    document.strategies.iter().chain(&document.overhead).filter_map(|row| row.summary.as_ref())
 }
 
 /// The speed-ups of all but the baseline.
@@ -68,9 +93,13 @@ fn speed_ups(document: &Document) -> impl Iterator<Item = SpeedUp> {
     others.filter_map(|row| row.summary.as_ref()?.speedup_over_baseline)
 }
 
-fn timing_with(document: &Document, told: SpeedUps) -> Grid {
+fn timing_with(document: &Document, told: Told) -> Grid {
+    let has_parts = with_summaries(document).flat_map(parts_of_cpu).any(|part| part.is_some());
+    let told = Told { parts_of_cpu: told.parts_of_cpu && has_parts, ..told };
     let speed_up = told.title(document);
-    let mut table = Grid::new(&["strategy", "time", "95 % interval", "set-up", speed_up, "tasks/s", "CPU"]);
+    let mut header = vec!["strategy", "time", "95 % interval", "set-up", speed_up, "tasks/s", "CPU"];
+    header.extend([USER, SYSTEM].into_iter().filter(|_| told.parts_of_cpu));
+    let mut table = Grid::new(&header);
     let mut of_nobody = document.plan.not_available.iter().peekable();
     let rows = document.strategies.iter().chain(&document.overhead).map(Some).chain([None]);
     for (place, strategy) in rows.enumerate() {
@@ -94,7 +123,7 @@ fn timing_row(
     strategy: &StrategyResult,
     summary: &StrategySummary,
     document: &Document,
-    told: SpeedUps,
+    told: Told,
 ) -> Vec<Cell> {
     let total = &summary.total_seconds;
     let interval = match total.interval {
@@ -106,7 +135,7 @@ fn timing_row(
     let speed_up = match summary.speedup_over_baseline {
         _ if is_baseline => Cell::dim("baseline"),
         _ if has_failed(strategy) || document.baseline().is_some_and(has_failed) => Cell::dim("!"),
-        Some(speed_up) => match (speed_up.verdict, told.told(&speed_up)) {
+        Some(speed_up) => match (speed_up.verdict, told.speed_up(&speed_up)) {
             (Verdict::Faster, told) => Cell::new(told).with(Tone::Good),
             (Verdict::Slower, told) => Cell::new(told).with(Tone::Bad),
             (Verdict::NotDistinguished, told) => Cell::new(format!("{told} =")),
@@ -114,7 +143,7 @@ fn timing_row(
         },
         None => Cell::dim("—"),
     };
-    vec![
+    let mut row = vec![
         Cell::new(&strategy.name),
         match has_failed(strategy) {
             true => Cell::new(format!("{} !", seconds(total.median))).with(Tone::Bad),
@@ -124,8 +153,17 @@ fn timing_row(
         Cell::new(percent(summary.set_up_seconds / total.median)),
         speed_up,
         Cell::new(metric(summary.tasks_per_second)),
-        Cell::new(seconds(summary.cpu_seconds)),
-    ]
+        Cell::new(marked(has_unseen_cpu_time(strategy).then_some("≥"), &seconds(summary.cpu_seconds))),
+    ];
+    if told.parts_of_cpu {
+        row.extend(parts_of_cpu(summary).map(seconds_or_dash));
+    }
+    row
+}
+
+/// Whether processes that its tasks left running had CPU time that nobody accounts for: they were killed, and not by whoever had started them.
+fn has_unseen_cpu_time(strategy: &StrategyResult) -> bool {
+    strategy.rounds.iter().any(|round| round.report.left_running > 0)
 }
 
 /// Whether its times are of something else than the tasks.
@@ -133,8 +171,8 @@ fn has_failed(strategy: &StrategyResult) -> bool {
     !strategy.is_sound()
 }
 
-/// What the marks in the timing table mean, as far as it has any.
-pub fn timing_legend(document: &Document) -> Option<String> {
+/// What the marks in the timing `table` mean, as far as it has any.
+pub fn timing_legend(document: &Document, table: &Grid) -> Option<String> {
     let has = |verdict: Verdict| speed_ups(document).any(|speed_up| speed_up.verdict == verdict);
     let mut notes = Vec::new();
     if document.strategies.iter().any(|row| row.tasks_failed() > 0) {
@@ -153,8 +191,17 @@ pub fn timing_legend(document: &Document) -> Option<String> {
     if document.strategies.iter().any(|row| is_apart(row, document)) {
         notes.push("speed-up: median of the ratios within rounds, not of the times");
     }
+    if document.strategies.iter().any(|row| row.summary.is_some() && has_unseen_cpu_time(row)) {
+        notes.push("≥ CPU: without that of processes which were left running");
+    }
     if document.plan.workload.kind.is_program() && !document.overhead.is_empty() {
-        notes.push("(no-op): an empty task of procbench's own, and no program");
+        notes.push("(no-op): an empty task of procbench's own, and no program: other tools have none");
+    }
+    let has_parts = table.header.iter().any(|title| title == USER);
+    if has_parts && with_summaries(document).flat_map(parts_of_cpu).any(|part| part.is_none()) {
+        notes.push(
+            "user, system: — where the kernel, which tells them apart by its clock's ticks, had too few for that",
+        );
     }
     let reason = document.plan.not_available.first().map(|row| format!("n/a: {}", row.reason));
     notes.extend(reason.as_deref());
@@ -194,11 +241,8 @@ pub fn latency(document: &Document) -> Option<Grid> {
         }
         table.rows.push(row);
     }
-    if table.rows.is_empty() {
-        return None;
-    }
     table.rows.extend(without);
-    Some(table)
+    (!table.rows.is_empty()).then_some(table)
 }
 
 /// How much others were disturbed: a row for each strategy, and one for the machine when nothing was run.
@@ -303,11 +347,15 @@ fn has_no_latency(strategy: &StrategyResult) -> bool {
     !strategy.rounds.is_empty() && strategy.latency.is_none()
 }
 
-/// Why something in the memory table was not measured, or has no value; `None` if all is there.
-pub fn memory_legend(document: &Document) -> Option<String> {
+/// By which method the memory `table` was measured where no column of it says so, why something in it was not measured, or has
+/// no value; `None` if all is there.
+pub fn memory_legend(document: &Document, table: &Grid) -> Option<String> {
+    let is_told = table.header.iter().any(|title| title == METHOD);
+    let method = only_method(document).filter(|_| !is_told).map(|method| format!("{METHOD}: {method}"));
     let reasons =
         document.warnings.iter().filter(|warning| MEMORY_NOT_MEASURED.contains(&warning.code.as_str()));
-    let mut reasons: Vec<&str> = reasons.map(|warning| warning.message.as_str()).collect();
+    let reasons = reasons.map(|warning| warning.message.as_str());
+    let mut reasons: Vec<&str> = method.as_deref().into_iter().chain(reasons).collect();
     let rows = || document.strategies.iter().filter_map(|row| row.memory.as_ref());
     let has_programs = matches!(document.plan.workload.kind, Kind::Command | Kind::Worker);
     if rows().any(|memory| memory.per_alive_missing == Some(PerAliveMissing::NoProcesses)) {
@@ -354,8 +402,12 @@ pub fn memory_legend(document: &Document) -> Option<String> {
     if has_more_than_pages(document) && rows().any(is_looked_at) {
         reasons.push(NOT_IN_PROCESSES_LEGEND);
     }
-    if has_page_cache(document) && rows().any(|memory| memory.reading.page_cache_bytes.is_none()) {
+    let has_unknown = rows().any(|memory| memory.reading.page_cache_bytes.is_none());
+    if has_unknown && (has_page_cache(document) || may_have_page_cache(&document.plan.workload)) {
         reasons.push(PAGE_CACHE_LEGEND);
+    }
+    if rows().any(|memory| memory.reading.swapped_out_bytes.is_some()) {
+        reasons.push(SWAPPED_OUT_LEGEND);
     }
     (!reasons.is_empty()).then(|| reasons.join(" · "))
 }
@@ -436,6 +488,33 @@ fn leaves_out(document: &Document, memory: &Memory) -> bool {
     memory.method.is_sampled() && has_more_than_pages(document)
 }
 
+/// Of which figures of memory no more than a bound is known: the sign that stands before each, `≥` or `≤`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of the peak.
+    pub peak: Option<&'static str>,
+    /// Of the processes' own pages.
+    pub user: Option<&'static str>,
+    /// Of the kernel's share.
+    pub kernel: Option<&'static str>,
+}
+
+impl Bounds {
+    /// Those of a strategy's memory.
+    pub fn of(document: &Document, memory: &Memory) -> Self {
+        let reading = &memory.reading;
+        let has_most_of_kernel = has_most_of_kernel(memory);
+        let (is_least, is_beside) = (reading.is_least, has_parts_beside_the_peak(memory));
+        let least_of_kernel = is_least || reading.kernel_is_least || leaves_out(document, memory);
+        let least = |is: bool| is.then_some("≥");
+        Self {
+            peak: least(is_lower_bound(document, memory)),
+            user: least(is_least || has_most_of_kernel || is_beside),
+            kernel: if has_most_of_kernel { Some("≤") } else { least(least_of_kernel || is_beside) },
+        }
+    }
+}
+
 /// Whether a peak is known to be no more than a lower bound.
 pub fn is_lower_bound(document: &Document, memory: &Memory) -> bool {
     let reading = &memory.reading;
@@ -443,7 +522,8 @@ pub fn is_lower_bound(document: &Document, memory: &Memory) -> bool {
     // none of them.
     let has_no_kernel =
         memory.method == Method::Pss || reading.kernel_missing == Some(Missing::KernelDoesNotTell);
-    has_no_kernel || reading.is_least || reading.kernel_is_least || leaves_out(document, memory)
+    let is_swapped = reading.swapped_out_bytes.is_some();
+    has_no_kernel || is_swapped || reading.is_least || reading.kernel_is_least || leaves_out(document, memory)
 }
 
 /// What is in no process's pages.
@@ -451,7 +531,16 @@ const NOT_IN_PROCESSES_LEGEND: &str =
     "≥: without what lies in pipes and sockets, and in files in memory, which only a cgroup's account has";
 
 /// Why a row has no page cache.
-const PAGE_CACHE_LEGEND: &str = "page cache of one round is told by a cgroup alone";
+const PAGE_CACHE_LEGEND: &str = "page cache: not measured, as that of one round is told by a cgroup alone";
+
+/// Whether tasks may have files read or written for them: nobody knows what programs do.
+fn may_have_page_cache(workload: &WorkloadSpec) -> bool {
+    workload.kind.is_program() || matches!(workload.io, Io::Fsync | Io::Read)
+}
+
+/// Why a cgroup's peak is a lower bound where its figures are those of memory alone.
+const SWAPPED_OUT_LEGEND: &str =
+    "≥: the machine swapped meanwhile, and what is swapped out is in no figure of a cgroup's memory";
 
 /// Whether page cache is worth a column: where it is more than a hundredth of what else there is.
 fn has_page_cache(document: &Document) -> bool {
@@ -468,12 +557,38 @@ const PER_ALIVE_OF_PROGRAMS_LEGEND: &str = "per alive: — in serial and threads
 /// Who is alive in a pool whose tasks are programs.
 const POOL_OF_PROGRAMS_LEGEND: &str = "alive in a pool: its workers, and the programs that they run";
 
+const METHOD: &str = "method";
+
+/// How a strategy's memory was measured.
+fn method_of(memory: &Memory) -> String {
+    let sampled = if is_sampled_account(memory) { ", sampled" } else { "" };
+    format!("{}{sampled}", memory.method.name())
+}
+
+/// How memory was measured, if it was the same for all.
+fn only_method(document: &Document) -> Option<String> {
+    let mut methods = document.strategies.iter().filter_map(|row| row.memory.as_ref()).map(method_of);
+    let first = methods.next()?;
+    methods.all(|method| method == first).then_some(first)
+}
+
+/// As [`memory`], in at most `columns`: what is said of all rows, the method, then stands below it, if names would be broken for it.
+pub fn memory_within(document: &Document, columns: usize) -> Grid {
+    let mut table = memory(document);
+    if table.width() > columns && only_method(document).is_some() {
+        table.header.pop();
+        let columns = table.header.len();
+        table.rows.iter_mut().for_each(|row| row.truncate(columns));
+    }
+    table
+}
+
 /// Memory: a row for each strategy.
 pub fn memory(document: &Document) -> Grid {
     let with_page_cache = has_page_cache(document);
     let mut header = vec!["strategy", "peak alive", "peak memory", "user", "kernel"];
     header.extend(with_page_cache.then_some("page cache"));
-    header.extend(["per alive", "method"]);
+    header.extend(["per alive", METHOD]);
     let mut table = Grid::new(&header);
     for strategy in &document.strategies {
         let row = match &strategy.memory {
@@ -496,16 +611,10 @@ fn memory_row(
     let or_not =
         |value: Option<u64>| value.map_or_else(|| Cell::dim(NOT_MEASURED), |value| Cell::new(bytes(value)));
     let reading = &memory.reading;
-    let sampled = if is_sampled_account(memory) { ", sampled" } else { "" };
-    let marked = |mark: Option<&str>, value: Option<u64>| match (mark, value) {
-        (Some(mark), Some(value)) => Cell::new(format!("{mark} {}", bytes(value))),
-        (_, value) => or_not(value),
+    let marked = |mark: Option<&str>, value: Option<u64>| {
+        value.map_or_else(|| or_not(None), |value| Cell::new(super::numbers::marked(mark, &bytes(value))))
     };
-    let has_most_of_kernel = has_most_of_kernel(memory);
-    let is_least = reading.is_least;
-    let is_beside = has_parts_beside_the_peak(memory);
-    let least = is_lower_bound(document, memory).then_some("≥");
-    let least_of_kernel = is_least || reading.kernel_is_least || leaves_out(document, memory);
+    let bounds = Bounds::of(document, memory);
     let mut row = vec![
         Cell::new(name),
         Cell::new(if engine.is_tool() {
@@ -513,18 +622,15 @@ fn memory_row(
         } else {
             count(memory.peak_alive)
         }),
-        marked(least, reading.peak_bytes),
-        marked((is_least || has_most_of_kernel || is_beside).then_some("≥"), reading.user_bytes),
-        marked(
-            if has_most_of_kernel { Some("≤") } else { (least_of_kernel || is_beside).then_some("≥") },
-            reading.kernel_bytes,
-        ),
+        marked(bounds.peak, reading.peak_bytes),
+        marked(bounds.user, reading.user_bytes),
+        marked(bounds.kernel, reading.kernel_bytes),
     ];
     row.extend(with_page_cache.then(|| or_not(reading.page_cache_bytes)));
     let per_alive = memory.per_task_alive_bytes;
     row.extend([
-        per_alive.map_or_else(|| Cell::dim("—"), |_| marked(least, per_alive)),
-        Cell::new(format!("{}{sampled}", memory.method.name())),
+        per_alive.map_or_else(|| Cell::dim("—"), |_| marked(bounds.peak, per_alive)),
+        Cell::new(method_of(memory)),
     ]);
     row
 }

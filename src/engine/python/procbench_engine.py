@@ -138,6 +138,7 @@ def execute(controller, request):
     outcome.helpers += helpers
     user, system = (end - start for end, start in zip(after, before))
     controller.say({"type": "over"})
+    controller.hear()
     del held, props
     if spec["kind"] == "call":
         outcome.left_running = call.end_strays()

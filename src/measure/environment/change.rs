@@ -32,6 +32,10 @@ pub struct StateChange {
     pub foreign_busy_cores: Option<f64>,
     /// Share of it that the hypervisor gave to others.
     pub steal_share: Option<f64>,
+    /// The same of the CPU time that somebody wanted, which is what was used and what was stolen: where most of the CPUs are idle, that of all
+    /// CPU time says little.
+    #[serde(default)]
+    pub steal_share_of_wanted: Option<f64>,
     /// What quotas did in between.
     pub throttling: Option<Throttling>,
     /// Processes and threads that were created, by whomever.
@@ -80,6 +84,10 @@ pub fn change(before: &State, after: &State, own: Own) -> StateChange {
         foreign_busy_share: foreign.map(|(seconds, all)| seconds / all),
         foreign_busy_cores: foreign.map(|(seconds, _)| seconds / elapsed_seconds),
         steal_share: shares.map(|shares| shares.steal / shares.all),
+        steal_share_of_wanted: shares.and_then(|Shares { busy, steal, .. }| {
+            let wanted = busy + steal;
+            (wanted >= MIN_CPU_SECONDS).then(|| steal / wanted)
+        }),
         throttling: before.throttling.zip(after.throttling).and_then(|(before, after)| {
             Some(Throttling {
                 periods: after.periods.checked_sub(before.periods)?,
@@ -166,7 +174,7 @@ mod tests {
         assert_eq!(change.elapsed_seconds, 10.0);
         assert_eq!(change.busy_share, Some(0.5));
         assert_eq!((change.foreign_busy_share, change.foreign_busy_cores), (Some(0.1), Some(0.4)));
-        assert_eq!(change.steal_share, Some(0.125));
+        assert_eq!((change.steal_share, change.steal_share_of_wanted), (Some(0.125), Some(0.2)));
         assert_eq!(change.throttling, Some(Throttling { periods: 10, seconds: 5.0 }));
         assert_eq!((change.forks, change.foreign_forks), (Some(1000), Some(100)));
         assert_eq!(change.context_switches, Some(10_000));

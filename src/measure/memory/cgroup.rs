@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{MemoryReading, Method, Missing, PeakFrom, SEEN};
+use crate::measure::kernel;
 use crate::measure::limits::cgroup_folders;
 use crate::sys::fork;
 
@@ -25,6 +26,10 @@ pub(super) struct Cgroup {
     /// The mark as it was before the clock started, where it could not be put back: if it is still the same, it is of the runner's
     /// own start.
     mark_before: Option<u64>,
+    /// The marks when the clock had stopped.
+    at_end: Option<Marks>,
+    /// Pages that the machine had written to swap when it started.
+    swapped_before: Option<u64>,
     stat: Account,
     usage: Account,
     /// In version 1 only: the other has it in `stat`.
@@ -101,6 +106,17 @@ impl Sample {
     }
 }
 
+/// The kernel's own marks when the clock had stopped, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    /// The most that there was, page cache included.
+    peak: Option<u64>,
+    /// The most that the kernel had itself, in version 1.
+    kernel: Option<u64>,
+    /// What the machine had written to swap meanwhile.
+    swapped_out: u64,
+}
+
 /// What a cgroup of version 2 can be held to, its parts of what there is included.
 const LIMITS: [&str; 9] = [
     "cpu.max",
@@ -166,6 +182,8 @@ impl Cgroup {
             version,
             peak_from_here: None,
             mark_before: None,
+            at_end: None,
+            swapped_before: None,
             runner: None,
             highest: Sample::default(),
             most_page_cache: None,
@@ -180,6 +198,7 @@ impl Cgroup {
     pub(super) fn begin(&mut self) {
         (self.highest, self.most_page_cache, self.samples) = (Sample::default(), None, 0);
         self.runner = self.read().map(Sample::without_page_cache);
+        (self.at_end, self.swapped_before) = (None, kernel::pages_swapped_out());
         // The peak so far is the start of a program: of no interest. Not every kernel allows this.
         match self.version {
             Version::One => {
@@ -204,11 +223,28 @@ impl Cgroup {
         }
     }
 
+    /// Notes the kernel's marks as they are.
+    pub(super) fn over(&mut self) {
+        self.at_end = Some(self.marks());
+    }
+
+    fn marks(&mut self) -> Marks {
+        let since_begin = self.peak_from_here.as_mut().and_then(Account::number);
+        let swapped_out = self.swapped_before.zip(kernel::pages_swapped_out());
+        Marks {
+            peak: since_begin.or_else(|| self.peak().filter(|mark| Some(*mark) != self.mark_before)),
+            kernel: self.number("memory.kmem.max_usage_in_bytes"),
+            swapped_out: swapped_out.map_or(0, |(before, now)| now.saturating_sub(before))
+                * procfs::page_size(),
+        }
+    }
+
     pub(super) fn finish(mut self) -> MemoryReading {
         // What is charged now is what outlives the processes: page cache above all.
         let left = self.read().map(|left| left.page_cache);
-        let since_begin = self.peak_from_here.take().and_then(|mut peak| peak.number());
-        let mark = since_begin.or_else(|| self.peak().filter(|mark| Some(*mark) != self.mark_before));
+        // A round that came to no end has no other.
+        let Marks { peak: mark, kernel: most_of_kernel, swapped_out } =
+            self.at_end.take().unwrap_or_else(|| self.marks());
         let page_cache = self.most_page_cache.max(left);
         let sampled = self.highest.without_page_cache();
         // The mark counts page cache too, of whatever moment. Where there never was much of it, it is the better figure.
@@ -222,7 +258,7 @@ impl Cgroup {
         // A kernel that was told not to account for its own memory says 0, which no process costs.
         let told = |bytes: u64, from: PeakFrom| (bytes > 0).then_some((bytes, from));
         let kernel = match self.version {
-            Version::One => match self.number("memory.kmem.max_usage_in_bytes") {
+            Version::One => match most_of_kernel {
                 None | Some(0) => Err(Missing::KernelDoesNotTell),
                 Some(most) => {
                     let seen = seen.and_then(|kernel| told(kernel, PeakFrom::Samples));
@@ -255,11 +291,14 @@ impl Cgroup {
             samples: Some(self.samples),
             processes_read: None,
             processes_seen: None,
+            alive_seen: None,
             peak_missing: peak_bytes.is_none().then_some(Missing::NoAccount),
             samples_near_peak: None,
             is_least: false,
+            swapped_out_bytes: (swapped_out > 0).then_some(swapped_out),
             kernel_is_least: false,
             kernel_uncertain_bytes: None,
+            user_uncertain_bytes: None,
             kernel_missing: kernel.err(),
         }
     }

@@ -51,14 +51,9 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// One that has not looked yet.
-    pub(super) fn open(alike: bool) -> io::Result<Self> {
+    pub(super) fn open() -> io::Result<Self> {
         let before = structures().ok_or_else(unreadable)?;
-        Ok(Self {
-            processes: pss::Sampler::new(pss::Of { alike, kernel: true }),
-            before,
-            noise: 0,
-            of_runner: 0,
-        })
+        Ok(Self { processes: pss::Sampler::new(true), before, noise: 0, of_runner: 0 })
     }
 
     /// Looks at what the kernel holds before the runner is started, and by how much that changes.
@@ -75,9 +70,8 @@ impl Sampler {
         Ok(())
     }
 
-    pub(super) fn begin(&mut self, pid: i32) {
-        let look = self.processes.look_at(pid);
-        self.processes.begin_with(&look);
+    pub(super) fn begin(&mut self, pid: i32, who: pss::Who) {
+        let look = self.processes.begin(pid, who);
         self.of_runner = look.sum.map_or(0, |sum| sum.tables_and_stacks);
     }
 
@@ -265,7 +259,9 @@ mod tests {
         let sum = pss::Sum {
             bytes: 100 * MIB,
             others: 99,
+            counted: 99,
             read: 64,
+            uncertain: 0,
             tables_and_stacks: 100 * 46 * KIB,
             threads: 100,
         };
@@ -279,7 +275,15 @@ mod tests {
         assert_eq!(told(90_000, 0), (Ok(72), 18), "others have started many");
         assert_eq!(told(-90_000, 0), (Ok(54), 18), "others have ended many");
         // Of two that have next to nothing it is mostly doubt.
-        let few = pss::Sum { bytes: 300 * KIB, others: 1, read: 1, tables_and_stacks: 60 * KIB, threads: 2 };
+        let few = pss::Sum {
+            bytes: 300 * KIB,
+            others: 1,
+            counted: 1,
+            read: 1,
+            tables_and_stacks: 60 * KIB,
+            threads: 2,
+            ..sum
+        };
         let share = Share { bytes: 0, spread: 0, drift: 0 };
         assert_eq!(tell(&few, &share, MIB).off, 2 * 8 * KIB + (60 - 32) * KIB / 3);
         let little = pss::Sum { tables_and_stacks: 8 * KIB, threads: 20, ..few };

@@ -14,7 +14,7 @@ mod meminfo;
 mod pss;
 
 pub(super) use meminfo::{LEAST_FOR_STRUCTURES, MOST_FOR_STRUCTURES, structures};
-pub use pss::speak_for;
+pub use pss::{Counted, Who, speak_for};
 pub(super) use pss::{held_for, private_bytes_of, tables_and_threads};
 
 use std::fmt;
@@ -126,6 +126,13 @@ pub struct MemoryReading {
     /// where those that were left had more than all before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_seen: Option<u64>,
+    /// Those of them that count as alive, as in `peak_alive`: neither what programs start themselves nor the runner below its guardian.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alive_seen: Option<u64>,
+    /// By how much the processes' share is likely to be off where some were drawn by lot and speak for all: twice the standard error of
+    /// the sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_uncertain_bytes: Option<u64>,
     /// How many samples in a row found as much, but for a fiftieth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_near_peak: Option<u64>,
@@ -136,6 +143,9 @@ pub struct MemoryReading {
     /// do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kernel_is_least: bool,
+    /// What the machine wrote to swap meanwhile, which may be the round's, and is in no figure of its cgroup: there may have been more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swapped_out_bytes: Option<u64>,
     /// By how much the kernel's share may be off: of its own structures only that of the whole machine is known, and others' are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_uncertain_bytes: Option<u64>,
@@ -265,14 +275,13 @@ impl Gauge {
         cgroup::Cgroup::place(name)
     }
 
-    /// The best gauge of `choice` that this machine allows, in a cgroup `folder` if that can be made. Whether processes are `alike`
-    /// decides whether some may speak for others where they are looked at one by one.
+    /// The best gauge of `choice` that this machine allows, in a cgroup `folder` if that can be made.
     ///
     /// # Errors
     /// Why a gauge that was asked for by name cannot be had.
-    pub fn open(choice: Choice, folder: Option<PathBuf>, alike: bool) -> io::Result<Self> {
-        let meminfo = || meminfo::Sampler::open(alike).map(|sampler| Layer::Meminfo(Box::new(sampler)));
-        let pss = || Layer::Pss(Box::new(pss::Sampler::new(pss::Of { alike, kernel: false })));
+    pub fn open(choice: Choice, folder: Option<PathBuf>) -> io::Result<Self> {
+        let meminfo = || meminfo::Sampler::open().map(|sampler| Layer::Meminfo(Box::new(sampler)));
+        let pss = || Layer::Pss(Box::new(pss::Sampler::new(false)));
         let mut processes_started = 0;
         let cgroup = || {
             let folder =
@@ -315,12 +324,19 @@ impl Gauge {
         }
     }
 
-    /// Notes what the runner `pid` needs before the clock starts.
-    pub fn begin(&mut self, pid: i32) {
+    /// Notes what the runner `pid` needs before the clock starts. `who` is for where its processes are looked at one by one.
+    pub fn begin(&mut self, pid: i32, who: Who) {
         match &mut self.layer {
             Layer::Cgroup(cgroup) => cgroup.begin(),
-            Layer::Meminfo(sampler) => sampler.begin(pid),
-            Layer::Pss(sampler) => sampler.begin(pid),
+            Layer::Meminfo(sampler) => sampler.begin(pid, who),
+            Layer::Pss(sampler) => drop(sampler.begin(pid, who)),
+        }
+    }
+
+    /// Notes that the clock has stopped: what the runner takes to look through its results is not of the round.
+    pub fn over(&mut self) {
+        if let Layer::Cgroup(cgroup) = &mut self.layer {
+            cgroup.over();
         }
     }
 

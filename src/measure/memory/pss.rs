@@ -6,7 +6,7 @@ use procfs::ProcError;
 use procfs::process::Process;
 
 use super::{LEAST_FOR_STRUCTURES, MemoryReading, Missing, PeakFrom, SEEN};
-use crate::measure::kernel::processes_of_round;
+use crate::measure::kernel::{Member, processes_of_round};
 use crate::seed::Rng;
 
 /// Processes looked at in one sample where all do the same and have about as much: with thousands of them, the ones looked at speak
@@ -17,8 +17,8 @@ const UNCERTAIN: f64 = 0.01;
 
 /// What one look at a round found.
 pub(super) struct Look {
-    /// Processes that lived, beside the runner.
-    pub(super) others: u64,
+    /// Processes that count as alive: see [`Counted`].
+    pub(super) counted: u64,
     /// What all of them had. Not known if the runner or one of them was gone, belongs to somebody else, or if they were not the same
     /// before and after they were read: a page that one process had to itself when it was read, and many share when they are, would
     /// be counted several times.
@@ -43,8 +43,12 @@ pub(super) struct Sum {
     pub(super) bytes: u64,
     /// Processes beside the runner.
     pub(super) others: u64,
+    /// Those of them that count as alive: see [`Counted`].
+    pub(super) counted: u64,
     /// How many of them were read; they speak for all.
     pub(super) read: u64,
+    /// By how many bytes that is likely to put the sum off: see [`uncertainty`].
+    pub(super) uncertain: u64,
     /// Of what the kernel holds for all of them: their tables of pages, and the stacks of their threads.
     pub(super) tables_and_stacks: u64,
     /// Threads of all of them.
@@ -100,7 +104,7 @@ impl Row {
     }
 
     fn takes(&self, sum: &Sum) -> bool {
-        self.first.others == sum.others
+        (self.first.others, self.first.counted) == (sum.others, sum.counted)
             && sum.bytes.abs_diff(self.first.bytes) as f64 <= AS_MUCH * self.first.bytes as f64
     }
 
@@ -151,32 +155,56 @@ pub(super) struct Sampler {
 /// What is looked at.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Of {
-    /// Processes that do all the same, so that some speak for others.
-    pub(super) alike: bool,
+    /// Who they are.
+    pub(super) who: Who,
     /// What the kernel holds for them besides.
     pub(super) kernel: bool,
 }
 
+/// Who is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Who {
+    /// Whether all do the same, so that some speak for others.
+    pub alike: bool,
+    /// Which of them the engine counts as alive.
+    pub counted: Counted,
+}
+
+/// Which processes of a round its engine counts as alive, by how far they stand below the leader of the round: neither the runner that a guardian stands
+/// over is one, nor what programs start themselves. A look that has seen those alone has not seen the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// The first generation.
+    pub from: u32,
+    /// The last one.
+    pub to: u32,
+}
+
+impl Default for Counted {
+    /// All but the leader.
+    fn default() -> Self {
+        Self { from: 1, to: u32::MAX }
+    }
+}
+
 impl Sampler {
-    /// One that has not looked yet.
-    pub(super) fn new(of: Of) -> Self {
+    /// One that has not looked yet; what it finds is weighed with what the kernel holds, if that is part of the peak.
+    pub(super) fn new(kernel: bool) -> Self {
         let unreadable = rollup_of(std::process::id() as i32).is_err();
-        Self { of, unreadable, ..Self::default() }
+        Self { of: Of { kernel, ..Of::default() }, unreadable, ..Self::default() }
     }
 
     /// Looks at the processes of the round of the runner `leader`.
     pub(super) fn look_at(&self, leader: i32) -> Look {
-        look_at(leader, self.of.alike)
+        look_at(leader, self.of.who)
     }
 
-    pub(super) fn begin(&mut self, pid: i32) {
-        self.begin_with(&self.look_at(pid));
-    }
-
-    pub(super) fn begin_with(&mut self, look: &Look) {
-        // With whoever stands over it. What was seen before was its start.
-        let (of, unreadable) = (self.of, self.unreadable);
+    /// Looks at the runner alone, with whoever stands over it. What was seen before was its start.
+    pub(super) fn begin(&mut self, pid: i32, who: Who) -> Look {
+        let (of, unreadable) = (Of { who, ..self.of }, self.unreadable);
+        let look = look_at(pid, who);
         *self = Self { runner: look.sum.map(|sum| sum.bytes), of, unreadable, ..Self::default() };
+        look
     }
 
     pub(super) fn sample(&mut self, leader: i32) {
@@ -185,8 +213,8 @@ impl Sampler {
 
     pub(super) fn note(&mut self, look: &Look, structures: Option<Held>) {
         match look.unread {
-            Some(Unread::StillSharing) => self.still_sharing = self.still_sharing.max(Some(look.others)),
-            Some(Unread::NotAllowed) => self.not_allowed = self.not_allowed.max(Some(look.others)),
+            Some(Unread::StillSharing) => self.still_sharing = self.still_sharing.max(Some(look.counted)),
+            Some(Unread::NotAllowed) => self.not_allowed = self.not_allowed.max(Some(look.counted)),
             None => {}
         }
         let Some(sum) = look.sum else {
@@ -225,19 +253,19 @@ impl Sampler {
     pub(super) fn highest(&self, peak_alive: u64) -> Option<(&Row, bool)> {
         let rows = || self.rows.values().chain(&self.current);
         let above = |best, row: _| if Row::is_above(row, best) { row } else { best };
-        let speaking = rows().filter(|row| speak_for(row.first.others, peak_alive)).reduce(above)?;
+        let speaking = rows().filter(|row| speak_for(row.first.counted, peak_alive)).reduce(above)?;
         let of_fewer = rows().filter(|row| row.is_lasting() && row.weight > speaking.weight);
         let row = of_fewer.fold(speaking, above);
         let found_more = self.most as f64 > (1.0 + AS_MUCH) * row.weight as f64;
-        let others = row.first.others;
-        Some((row, found_more || (speak_for(others, peak_alive) && others < peak_alive)))
+        let counted = row.first.counted;
+        Some((row, found_more || (speak_for(counted, peak_alive) && counted < peak_alive)))
     }
 
     pub(super) fn finish(self, peak_alive: u64) -> MemoryReading {
         let found = self.highest(peak_alive);
         let highest = found.map(|(row, _)| row.highest);
         let bytes = highest.map(|highest| highest.bytes);
-        let speaks = |others: Option<u64>| others.is_some_and(|others| speak_for(others, peak_alive));
+        let speaks = |seen: Option<u64>| seen.is_some_and(|seen| speak_for(seen, peak_alive));
         let missing = match () {
             () if self.unreadable => Missing::NoAccount,
             () if speaks(self.not_allowed) => Missing::NotAllowed,
@@ -258,9 +286,14 @@ impl Sampler {
             samples: Some(self.samples),
             processes_read: highest.map(|highest| highest.read),
             processes_seen: highest.map(|highest| highest.others),
+            alive_seen: highest.map(|highest| highest.counted),
+            user_uncertain_bytes: highest
+                .filter(|highest| highest.read < highest.others)
+                .map(|highest| highest.uncertain),
             samples_near_peak: found.map(|(row, _)| row.looks),
             is_least: found.is_some_and(|(row, has_more)| has_more || !row.is_lasting()),
             kernel_is_least: false,
+            swapped_out_bytes: None,
             kernel_uncertain_bytes: None,
             peak_missing: bytes.is_none().then_some(missing),
             kernel_missing: Some(Missing::NotInPss),
@@ -269,18 +302,21 @@ impl Sampler {
 }
 
 /// Looks at the processes of the round of the runner `leader`.
-fn look_at(leader: i32, alike: bool) -> Look {
+fn look_at(leader: i32, who: Who) -> Look {
     let all = processes_of_round(leader);
-    let others: Vec<i32> = all.iter().copied().filter(|pid| *pid != leader).collect();
-    let found = sum_of(leader, &others, alike);
+    let others: Vec<Member> = all.iter().copied().filter(|member| member.pid != leader).collect();
+    let is_counted = |member: &&Member| (who.counted.from..=who.counted.to).contains(&member.generation);
+    let counted = others.iter().filter(is_counted).count() as u64;
+    let pids: Vec<i32> = others.iter().map(|member| member.pid).collect();
+    let found = sum_of(leader, &pids, who.alike);
     let is_same = processes_of_round(leader) == all;
     let (sum, unread) = match found {
-        Ok((sum, true)) if is_same => (Some(sum), None),
+        Ok((sum, true)) if is_same => (Some(Sum { counted, ..sum }), None),
         Ok((_, false)) if is_same => (None, Some(Unread::StillSharing)),
         Err(NotRead::NotAllowed) => (None, Some(Unread::NotAllowed)),
         Ok(_) | Err(NotRead::Gone) => (None, None),
     };
-    Look { others: others.len() as u64, sum, unread }
+    Look { counted, sum, unread }
 }
 
 /// What the kernel holds for the stack of a thread, on the processors that this runs on.
@@ -349,8 +385,10 @@ fn sum_of(leader: i32, others: &[i32], alike: bool) -> Result<(Sum, bool), NotRe
     let tables = tables + of_all(of_kernel.iter().map(|(tables, _)| tables).sum());
     let threads = threads + of_all(of_kernel.iter().map(|(_, threads)| threads).sum());
     let bytes = runner + of_all(read.iter().map(|pss| pss.own).sum());
+    let uncertain = uncertainty(&read, others.len()) as u64;
     let (others, read) = (others.len() as u64, read.len() as u64);
-    let sum = Sum { bytes, others, read, tables_and_stacks: held_for(tables, threads), threads };
+    let tables_and_stacks = held_for(tables, threads);
+    let sum = Sum { bytes, others, counted: others, read, uncertain, tables_and_stacks, threads };
     Ok((sum, is_settled))
 }
 
@@ -431,8 +469,10 @@ mod tests {
     use super::*;
 
     fn look(bytes: u64, others: u64) -> Look {
-        let sum = Sum { bytes, others, read: others, tables_and_stacks: 0, threads: others + 1 };
-        Look { others, sum: Some(sum), unread: None }
+        let threads = others + 1;
+        let sum =
+            Sum { bytes, others, counted: others, read: others, uncertain: 0, tables_and_stacks: 0, threads };
+        Look { counted: others, sum: Some(sum), unread: None }
     }
 
     fn reading(looks: &[(u64, u64)], peak_alive: u64) -> MemoryReading {
@@ -466,18 +506,20 @@ mod tests {
     fn many_that_the_kernel_holds_much_for_outweigh_one_that_has_more_itself() {
         const KIB: u64 = 1 << 10;
         let of = |others: u64, bytes: u64| Look {
-            others,
+            counted: others,
             sum: Some(Sum {
                 bytes,
                 others,
+                counted: others,
                 read: others,
+                uncertain: 0,
                 tables_and_stacks: (others + 1) * 60 * KIB,
                 threads: others + 1,
             }),
             unread: None,
         };
         let reading = |kernel| {
-            let mut sampler = Sampler { of: Of { alike: true, kernel }, ..Sampler::default() };
+            let mut sampler = Sampler { of: Of { kernel, ..Of::default() }, ..Sampler::default() };
             for look in [of(5_000, 80_000 * KIB), of(0, 150_000 * KIB)] {
                 (0..4).for_each(|_| sampler.note(&look, None));
             }

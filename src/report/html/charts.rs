@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::figure::{Figure, Strip, percent, tick};
 use super::scale::{Scale, Steps};
 use crate::document::{Document, Memory, Percentiles, SpeedUp, StrategyResult};
-use crate::report::numbers::{bytes, count, factors, seconds, seconds_range, times};
+use crate::report::numbers::{bytes, count, exact_percent, factors, marked, seconds, seconds_range, times};
+use crate::report::tables::Bounds;
 use crate::stats::{Histogram, Verdict};
 
 /// Drawing more rounds of one strategy would only make a page large.
@@ -92,7 +93,7 @@ pub fn speed_up(id: String, document: &Document) -> Option<Markup> {
     let caption = html! {
         "How many times as fast as " b { bdi { (baseline) } } ", the baseline, which is the line at 1 ×: the median of the \
          ratios within rounds, and its 95\u{a0}% interval. Faster or slower takes an interval that lies wholly beyond the margin \
-         of " (crate::report::numbers::percent(document.plan.run.margin)) "."
+         of " (exact_percent(document.plan.run.margin)) "."
     };
     let (axis, label) = ("speed-up", times_tick as fn(f64) -> String);
     Some(html! { (Figure { id, caption, axis, scale: &scale, label, reference: Some(1.0), strips }) })
@@ -143,11 +144,16 @@ pub fn memory(id: String, document: &Document) -> Option<Markup> {
     let as_bars = !Scale::new(peaks(), Steps::Binary)?.is_logarithmic();
     let scale =
         if as_bars { Scale::from_zero(peaks(), Steps::Binary) } else { Scale::new(all(), Steps::Binary) }?;
-    let strips = rows.iter().map(|(name, of)| memory_strip(name, of, &scale, as_bars)).collect();
+    let has_outlines = as_bars && rows.iter().any(|(_, of)| of.reading.user_bytes.is_none());
+    let strips = rows
+        .iter()
+        .map(|(name, of)| memory_strip(name, of, Bounds::of(document, of), &scale, as_bars))
+        .collect();
     let caption = html! {
         "The most that existed at one time: "
         @if as_bars {
             i.key.mark { "■ the processes' own pages" } " and " i.key.other { "■ the kernel's" }
+            @if has_outlines { ", " i.key.mark { "□ both" } " where they are not told apart" }
         } @else {
             i.key.mark { "● the processes' own pages" } ", " i.key.other { "● the kernel's" }
         }
@@ -160,30 +166,38 @@ pub fn memory(id: String, document: &Document) -> Option<Markup> {
     )
 }
 
-fn memory_strip(name: &str, of: &Memory, scale: &Scale, as_bars: bool) -> Strip {
+fn memory_strip(name: &str, of: &Memory, bounds: Bounds, scale: &Scale, as_bars: bool) -> Strip {
     let at = |value: u64| percent(scale.place(value as f64));
     let width = |from: u64, to: u64| percent(scale.place(to as f64) - scale.place(from as f64));
     let peak = of.reading.peak_bytes.unwrap_or(0);
-    // Without the split, all of it is drawn as the processes' own.
-    let (user, kernel) = (of.reading.user_bytes.unwrap_or(peak), of.reading.kernel_bytes);
+    let (user, kernel) = (of.reading.user_bytes, of.reading.kernel_bytes);
     let marks = html! {
         line.median x1=(at(peak)) x2=(at(peak)) y1="2" y2="20" {}
         @if as_bars {
-            rect.dot x=(at(0)) width=(width(0, user)) y="4" height="14" {}
-            @if let Some(kernel) = kernel {
-                rect.second x=(at(user)) width=(width(user, user.saturating_add(kernel))) y="4" height="14" {}
+            @if let Some(user) = user {
+                rect.dot x=(at(0)) width=(width(0, user)) y="4" height="14" {}
+                @if let Some(kernel) = kernel {
+                    rect.second x=(at(user)) width=(width(user, user.saturating_add(kernel))) y="4" height="14" {}
+                }
+            } @else {
+                rect.ring x=(at(0)) width=(width(0, peak)) y="4" height="14" {}
             }
         } @else {
-            circle.dot cx=(at(user)) cy="11" r="4" {}
+            @if let Some(user) = user { circle.dot cx=(at(user)) cy="11" r="4" {} }
             @if let Some(kernel) = kernel { circle.second cx=(at(kernel)) cy="11" r="4" {} }
         }
     };
     let split = match (of.reading.user_bytes, of.reading.kernel_bytes) {
-        (Some(user), Some(kernel)) => format!("{} + {} kernel", bytes(user), bytes(kernel)),
+        (Some(user), Some(kernel)) => format!(
+            "{} + {} kernel",
+            marked(bounds.user, &bytes(user)),
+            marked(bounds.kernel, &bytes(kernel))
+        ),
         _ => "the kernel's part is not known".into(),
     };
-    let note = html! { b { (bytes(peak)) } " " span.dim { (split) } };
-    let description = format!("Peak {}: {split}; measured by {}.", bytes(peak), of.method.name());
+    let peak = marked(bounds.peak, &bytes(peak));
+    let note = html! { b { (peak) } " " span.dim { (split) } };
+    let description = format!("Peak {peak}: {split}; measured by {}.", of.method.name());
     Strip { name: name.to_owned(), note, description, marks, height: 22 }
 }
 

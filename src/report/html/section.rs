@@ -42,17 +42,19 @@ pub fn time(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
         "Each point is a round, the first on top; the line is their median, the band its 95\u{a0}% interval."
     };
     let rows = run.strategies.iter().map(|row| (row.name.clone(), row));
+    let times = tables::timing(run);
     html! {
         @if let Some(figure) = charts::time(id("time"), rows, caption) { (figure) }
-        (table(&tables::timing(run), "Time of a round, by strategy", tables::timing_legend(run)))
+        (table(&times, "Time of a round, by strategy", tables::timing_legend(run, &times)))
     }
 }
 
 /// The processes' and the kernel's, and the table.
 pub fn memory(run: &Document, id: &dyn Fn(&str) -> String) -> Markup {
+    let memory = tables::memory(run);
     html! {
         @if let Some(figure) = charts::memory(id("memory"), run) { (figure) }
-        (table(&tables::memory(run), "Memory, by strategy", tables::memory_legend(run)))
+        (table(&memory, "Memory, by strategy", tables::memory_legend(run, &memory)))
     }
 }
 
