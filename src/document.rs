@@ -187,7 +187,7 @@ pub struct Latency {
     /// Every how many-th task was stamped.
     pub one_in: u64,
     /// Tasks of that sample of which there is no start and end, in all timed rounds: they were killed, failed before their end or were not
-    /// tried. They are in none of the figures.
+    /// tried; a program has an end however it ended, if it was started. They are in none of the figures.
     #[serde(default)]
     pub tasks_without: u64,
     /// From t0 to the start of a task.

@@ -68,6 +68,11 @@ pub enum Condition {
     },
     /// A quota stopped tasks.
     Throttled(Throttling),
+    /// The processor was too hot.
+    TooHot {
+        /// How often it slowed cores or packages down.
+        count: u64,
+    },
     /// Others created processes or threads meanwhile.
     ForeignForks {
         /// How many.
@@ -123,6 +128,7 @@ impl Condition {
             Self::SwapGrew { .. } => "swap_grew",
             Self::OomKills { .. } => "oom_kills",
             Self::MemoryPressure { .. } => "memory_pressure",
+            Self::TooHot { .. } => "thermal_throttling",
         }
     }
 }
@@ -168,6 +174,11 @@ impl fmt::Display for Condition {
                 f,
                 "the CPU quota stopped tasks in {periods} periods, for {seconds:.3} s summed over the CPUs: raise the \
                  quota (cpu.max, docker --cpus), or use fewer workers"
+            ),
+            Self::TooHot { count } => write!(
+                f,
+                "the processor slowed cores down for being too hot (counted {count} times): cool it, or measure with fewer cores or \
+                 shorter runs"
             ),
             Self::ForeignForks { count, elapsed_seconds } => write!(
                 f,
@@ -254,6 +265,7 @@ pub fn meanwhile(change: &StateChange) -> Vec<Condition> {
     [
         steal(change).map(|share| Condition::Steal { share }),
         throttled.map(Condition::Throttled),
+        change.thermal_throttles.filter(|count| *count > 0).map(|count| Condition::TooHot { count }),
         foreign_forks.map(|count| Condition::ForeignForks { count, elapsed_seconds: change.elapsed_seconds }),
         foreign_busy.map(|share| Condition::ForeignBusy { share, cores: change.foreign_busy_cores }),
         swapped.map(|bytes| Condition::SwapGrew { bytes: bytes.unsigned_abs() }),
@@ -381,6 +393,13 @@ mod tests {
     }
 
     #[test]
+    fn a_processor_that_was_too_hot_is_told() {
+        assert_eq!(meanwhile(&StateChange { thermal_throttles: Some(0), ..quiet() }), []);
+        let found = only(meanwhile(&StateChange { thermal_throttles: Some(2), ..quiet() }));
+        assert_eq!((found.code(), &found), ("thermal_throttling", &Condition::TooHot { count: 2 }));
+    }
+
+    #[test]
     fn any_throttling_counts() {
         let throttling = Throttling { periods: 1, seconds: 0.0125 };
         let found = only(meanwhile(&StateChange { throttling: Some(throttling), ..quiet() }));
@@ -439,6 +458,7 @@ mod tests {
             Condition::Steal { share: 0.5 },
             Condition::Throttled(Throttling { periods: 1, seconds: 0.5 }),
             Condition::ForeignForks { count: 9, elapsed_seconds: 1.0 },
+            Condition::TooHot { count: 1 },
             Condition::ForeignBusy { share: 0.5, cores: Some(1.0) },
             Condition::SwapGrew { bytes: 1 },
             Condition::OomKills { count: 1 },

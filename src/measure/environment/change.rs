@@ -49,6 +49,9 @@ pub struct StateChange {
     /// Processes that the kernel killed for want of memory, whosever they were.
     #[serde(default)]
     pub oom_kills: Option<u64>,
+    /// How often the processor slowed cores or packages down for being too hot.
+    #[serde(default)]
+    pub thermal_throttles: Option<u64>,
     /// Share of the time during which somebody was stalled for want of a CPU.
     pub cpu_some_share: Option<f64>,
     /// … for want of memory.
@@ -102,6 +105,7 @@ pub fn change(before: &State, after: &State, own: Own) -> StateChange {
             .zip(after.swap_used_bytes)
             .and_then(|(before, after)| i64::try_from(i128::from(after) - i128::from(before)).ok()),
         oom_kills: counted(before.oom_kills, after.oom_kills),
+        thermal_throttles: counted(before.thermal_throttles, after.thermal_throttles),
         cpu_some_share: stalled(was.cpu_some_seconds, is.cpu_some_seconds),
         memory_some_share: stalled(was.memory_some_seconds, is.memory_some_seconds),
         memory_full_share: stalled(was.memory_full_seconds, is.memory_full_seconds),
@@ -162,6 +166,7 @@ mod tests {
             memory_available_bytes: Some(1 << 30),
             swap_used_bytes: Some((10_000.0 - seconds) as u64),
             oom_kills: None,
+            thermal_throttles: None,
             frequency_hertz: None,
             not_measured: Vec::new(),
         }

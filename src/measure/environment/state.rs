@@ -44,7 +44,10 @@ pub struct State {
     /// Processes that the kernel has killed for want of memory, the machine's or a cgroup's.
     #[serde(default)]
     pub oom_kills: Option<u64>,
-    /// How fast the CPUs run, on average.
+    /// How often the processor has slowed cores or packages down for being too hot, where it counts that.
+    #[serde(default)]
+    pub thermal_throttles: Option<u64>,
+    /// How fast the CPUs run: the mean of as many as say so within 300 µs.
     pub frequency_hertz: Option<f64>,
     /// Why what is `None` is so.
     pub not_measured: Vec<NotMeasured>,
@@ -141,6 +144,7 @@ impl State {
             swap_used_bytes: reasons
                 .keep("swap_used_bytes", swap_used(memory("SwapTotal"), memory("SwapFree"))),
             oom_kills: reasons.keep("oom_kills", oom_kills(root)),
+            thermal_throttles: reasons.keep("thermal_throttles", thermal_throttles(root)),
             frequency_hertz: reasons.keep("frequency_hertz", frequency(root)),
             not_measured: reasons.0,
         }
@@ -149,6 +153,20 @@ impl State {
 
 fn oom_kills(root: &Root) -> Found<u64> {
     number_field(&root.text("/proc/vmstat")?, "oom_kill", "/proc/vmstat")
+}
+
+/// By the counters of all CPUs: of each core as often as it has threads, which matters to nobody who asks whether they grew.
+fn thermal_throttles(root: &Root) -> Found<u64> {
+    let folder = "/sys/devices/system/cpu";
+    let is_cpu = |name: &String| name.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok());
+    let counters = ["core_throttle_count", "package_throttle_count"];
+    let names: Vec<String> = root.names(folder).unwrap_or_default().into_iter().filter(is_cpu).collect();
+    let each = names.iter().flat_map(|cpu| {
+        counters
+            .iter()
+            .filter_map(move |counter| root.number(format!("{folder}/{cpu}/thermal_throttle/{counter}")).ok())
+    });
+    each.reduce(u64::saturating_add).ok_or_else(|| "no thermal_throttle in /sys".into())
 }
 
 fn load(root: &Root) -> Found<Load> {
@@ -267,6 +285,9 @@ mod tests {
             .file("/proc/pressure/cpu", "some avg10=0.02 avg60=3.18 avg300=23.53 total=1500000\n")
             .file("/proc/pressure/memory", "some avg10=0 total=2000000\nfull avg10=0 total=1000000\n")
             .file("/proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 60 kB\nSwapTotal: 9 kB\nSwapFree: 4 kB\n")
+            .file("/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "3\n")
+            .file("/sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", "2\n")
+            .file("/sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count", "4\n")
             .file("/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "2000000\n")
             .file("/sys/devices/system/cpu/cpufreq/policy1/scaling_cur_freq", "3000000\n")
     }
@@ -294,6 +315,7 @@ mod tests {
         assert_eq!(state.pressure.memory_full_seconds, Some(1.0));
         assert_eq!(state.memory_available_bytes, Some(60 * 1024));
         assert_eq!(state.swap_used_bytes, Some(5 * 1024));
+        assert_eq!(state.thermal_throttles, Some(9));
         assert_eq!(state.frequency_hertz.map(|hertz| hertz >= 2e9), Some(true));
     }
 
@@ -337,6 +359,9 @@ mod tests {
             .file("/proc/pressure/cpu", "some")
             .file("/proc/pressure/memory", "some total=\nfull é\n")
             .file("/proc/meminfo", "SwapTotal: 1 kB\nSwapFree: 2 kB\n")
+            .file("/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "-")
+            .file("/sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", "")
+            .file("/sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count", "x")
             .file("/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "<unknown>")
             .file("/sys/devices/system/cpu/cpufreq/policy1/scaling_cur_freq", "<unknown>");
         let state = State::read_under(&tree.root());
@@ -350,7 +375,7 @@ mod tests {
     #[test]
     fn nothing_at_all_gives_a_reason_for_everything() {
         let state = State::read_under(&Tree::new().root());
-        assert_eq!(state.not_measured.len(), 15, "{:#?}", state.not_measured);
+        assert_eq!(state.not_measured.len(), 16, "{:#?}", state.not_measured);
     }
 
     fn empty() -> State {
@@ -367,6 +392,7 @@ mod tests {
             memory_available_bytes: None,
             swap_used_bytes: None,
             oom_kills: None,
+            thermal_throttles: None,
             frequency_hertz: None,
             not_measured: Vec::new(),
         }
