@@ -53,6 +53,7 @@ for name; do
         else
             printf '%s\n' "$printed" >&2
             failed="$failed $name"
+            rm -f "$folder/claims.json" "$folder/claims.md" "$folder/claims.txt"
         fi
         continue
     fi

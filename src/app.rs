@@ -46,6 +46,7 @@ pub fn main() -> i32 {
         let message = "procbench executes what it is told to, so it refuses to run with another user's rights (setuid, setgid)";
         return Failure::new(exit::LIMIT, message).show();
     }
+    fork::hear_of_children();
     // Where files may only be so large, writing more is an error to be told, not the end. What is started hears of it as ever.
     let heard = Arc::new(AtomicBool::new(false));
     if let Err(error) = signal_hook::flag::register(libc::SIGXFSZ, heard) {

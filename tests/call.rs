@@ -342,6 +342,81 @@ fn what_functions_leave_running_is_ended_and_counted() {
 }
 
 #[test]
+fn processes_of_multiprocessing_that_functions_leave_running_are_not_waited_for() {
+    if !has_python("processes_of_multiprocessing_that_functions_leave_running_are_not_waited_for") {
+        return;
+    }
+    // Not as a daemon: an interpreter that ends waits for it.
+    let alone = sandbox(
+        "import multiprocessing, time\n\ndef f(of):\n    if of[0] == 0:\n        \
+         multiprocessing.get_context('fork').Process(target=time.sleep, args=(3600,)).start()\n    return of\n",
+    );
+    let (document, finished) = run(&alone, &call("serial,threads:workers=2", &[]));
+    finished.expect_code(0);
+    for (row, round) in rounds(&document) {
+        assert_eq!((round.report.tasks_completed, round.report.left_running), (5, 1), "{}", row.name);
+    }
+    // One that goes on working for later calls, as servers do.
+    let kept = sandbox(
+        "from concurrent.futures import ProcessPoolExecutor\nimport multiprocessing\n\npool = None\n\ndef f(of):\n    global pool\n    \
+         if pool is None:\n        pool = ProcessPoolExecutor(1, multiprocessing.get_context('fork'))\n    \
+         return pool.submit(abs, of[0]).result()\n",
+    );
+    let (document, finished) = run(&kept, &call("serial", &[]));
+    finished.expect_code(0);
+    for (row, round) in rounds(&document) {
+        assert_eq!((round.report.tasks_completed, round.report.left_running), (5, 1), "{}", row.name);
+    }
+}
+
+#[test]
+fn what_is_no_text_and_a_folder_that_is_gone_fail_one_task_each() {
+    if !has_python("what_is_no_text_and_a_folder_that_is_gone_fail_one_task_each") {
+        return;
+    }
+    let sandbox = sandbox(
+        "import os, tempfile\n\ndef f(of):\n    if of[0] == 1:\n        raise ValueError('caf\\udce9')\n    \
+         if of[0] == 3:\n        with tempfile.TemporaryDirectory() as folder:\n            os.chdir(folder)\n        \
+         raise KeyError('gone')\n    return of\n",
+    );
+    let modes =
+        "serial,threads:workers=2,pool:workers=2:start=fork,pool:workers=2:start=spawn,process:start=fork";
+    let (document, finished) = run(&sandbox, &call(modes, &[]));
+    finished.expect_code(1);
+    let expected = [(1, "ValueError: caf? (shop/work.py:5)"), (3, "KeyError: 'gone' (shop/work.py:9)")];
+    for (row, round) in rounds(&document) {
+        assert_eq!(reasons(round), expected, "{}", row.name);
+    }
+}
+
+#[test]
+fn a_function_that_computes_in_c_is_not_waited_for_for_ever() {
+    if !has_python("a_function_that_computes_in_c_is_not_waited_for_for_ever") {
+        return;
+    }
+    let sandbox = sandbox("def f(of):\n    if of[0] == 2:\n        sum(range(10 ** 15))\n    return of\n");
+    for modes in ["serial", "threads:workers=2", "pool:workers=2:start=fork"] {
+        let arguments = call(modes, &["--timeout", "500ms"]);
+        refused(&sandbox, &arguments, 1, "task 2 took longer than ");
+    }
+}
+
+#[test]
+fn time_is_up_also_while_others_are_still_being_started() {
+    if !has_python("time_is_up_also_while_others_are_still_being_started") {
+        return;
+    }
+    // To start all of them takes longer than the first may take.
+    let sandbox = sandbox("import time\n\ndef f(of):\n    time.sleep(7 if of == 0 else 0)\n    return of\n");
+    let words = "--call shop.work:f -n 300 --rounds 1 --timeout 4s -m process:start=spawn:in-flight=2";
+    let (document, finished) = run(&sandbox, &words.split(' ').collect::<Vec<_>>());
+    finished.expect_code(1);
+    for (row, round) in rounds(&document) {
+        assert_eq!(reasons(round), [(0, "took longer than 4 s")], "{}", row.name);
+    }
+}
+
+#[test]
 fn modes_that_return_something_else_are_told_apart_by_task() {
     if !has_python("modes_that_return_something_else_are_told_apart_by_task") {
         return;

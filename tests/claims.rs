@@ -130,6 +130,10 @@ fn python_hands_results_over_in_order_unless_asked_for_them_as_they_are_finished
     }
     let arguments = "claims ordered --quick --engine python --json -";
     let report = parse(&Sandbox::new().run(arguments.split(' ')).expect_code(exit::SUCCESS).stdout);
+    let [tested] = &report.claims[..] else { panic!("one claim: {report:?}") };
+    assert_ne!(tested.verdict, Verdict::DoesNotHold, "{}", tested.findings[0].why);
+    assert_ne!(tested.verdict, Verdict::NotTested, "{}", tested.findings[0].why);
+    assert_eq!(documents(&report).count(), 1, "{report:?}");
     for document in documents(&report) {
         let digests = common::digest(document);
         assert!(!digests.is_empty());
@@ -138,8 +142,9 @@ fn python_hands_results_over_in_order_unless_asked_for_them_as_they_are_finished
             assert_eq!(round.report.returned_out_of_place.is_some(), unordered, "{}", row.name);
         }
         let serial = common::row(document, "py-serial");
-        let orders = serial.rounds.iter().filter_map(|round| round.report.start_order);
-        for order in orders {
+        assert!(!serial.rounds.is_empty(), "{serial:?}");
+        for round in &serial.rounds {
+            let order = round.report.start_order.expect("it is stamped");
             assert_eq!((order.overtaken, order.largest_displacement), (0, 0), "one after another");
         }
     }

@@ -407,7 +407,7 @@ fn what_a_spec_file_has_executed_is_shown_first_and_the_command_line_takes_its_p
     let sandbox = Sandbox::new();
     sandbox.write(
         "spec.toml",
-        "[workload]\ntasks = 2\ncommand = \"touch 'of the file'\"\ntimeout = \"20s\"\nprepare = \"true\"\n\
+        "[workload]\ntasks = 2\ncommand = \"touch 'of the file'\"\ntimeout = \"20s\"\nprepare = \"touch prepared\"\n\
          [run]\nrounds = 1\non_failure = \"stop\"\n[[strategy]]\nmode = \"serial\"\n",
     );
     let finished = sandbox.run(["--config", "spec.toml", "-q", "--json", "out.json"]).expect_code(0);
@@ -419,7 +419,10 @@ fn what_a_spec_file_has_executed_is_shown_first_and_the_command_line_takes_its_p
     assert!(sandbox.path("of the file").exists(), "{again:?}");
     let typed = sandbox.run(["--config", "spec.toml", "-q", "--", "touch", "typed"]).expect_code(0);
     assert!(sandbox.path("typed").exists(), "{typed:?}");
-    assert!(!typed.stderr.contains("word by word"), "who has typed it knows: {typed:?}");
+    // Who has typed it knows; but what else the file has executed stands there, too.
+    assert!(typed.stderr.contains("Before each round /bin/sh executes:\n    touch prepared"), "{typed:?}");
+    let alone = sandbox.run(["-n", "1", "--rounds", "1", "-q", "--", "touch", "alone"]).expect_code(0);
+    assert!(!alone.stderr.contains("word by word"), "who has typed it knows: {alone:?}");
     sandbox.write("worker.toml", "[workload]\ntasks = 2\nworker = [\"cat\"]\n[run]\nrounds = 1\n");
     let finished = sandbox.run(["--config", "worker.toml", "-q"]).expect_code(0);
     assert!(finished.stderr.contains("/cat\nand is told"), "{finished:?}");

@@ -10,7 +10,7 @@ use procbench::plan::draft::{self, Chunk, InFlight, StrategyDraft, Words, Worker
 use procbench::plan::units::{self, Length, Percent, Seconds, Size};
 use procbench::plan::vary::{MOST_VALUES, Variable};
 use procbench::plan::{spec, trace};
-use procbench::workload::program::lines;
+use procbench::workload::program::{SuccessCodes, json_lines, lines};
 use procbench::workload::{OnFailure, Spread};
 
 #[test]
@@ -110,6 +110,27 @@ fn lines_of_args_files() {
                     .map_err(|error| format!("{error:#}")),
             );
         }
+    });
+}
+
+#[test]
+fn lines_of_json_args_files() {
+    let texts =
+        ["1\n[2, \"b\"]\n{\"c\": null}\n", "\"one\\ud83d line\"", "\n\n[1,\n", "[[[[[[[[0]]]]]]]]\n-1e999\n"];
+    fuzz("JSON args files", texts.map(String::from).into(), |text| {
+        told(
+            json_lines::count(text.as_bytes(), Some(1000), &mut io::sink())
+                .map_err(|error| format!("{error:#}")),
+        );
+    });
+}
+
+#[test]
+fn exit_codes_and_evaluators() {
+    let texts = ["0", "0,1,2", "0-3,77", "1-255", "own", "formulas"];
+    fuzz("exit codes, evaluators", texts.map(String::from).into(), |text| {
+        told(text.parse::<SuccessCodes>());
+        told(draft::parse_evaluator(text));
     });
 }
 

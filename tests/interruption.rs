@@ -212,6 +212,26 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
 }
 
 #[test]
+fn whoever_starts_it_may_ignore_the_ends_of_children() {
+    // As a server does whose children are nobody's to wait for: the kernel would reap procbench's, too.
+    for arguments in [
+        "-n 20 --rounds 2 --json out.json -m serial,threads:workers=2,pool:workers=2,process:in-flight=4",
+        "-n 20 --rounds 1 --json out.json -m pool:workers=2:transport=pipe,process:in-flight=4 -- true",
+    ] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(arguments.split(' '));
+        let ignore = || Ok(unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.map(drop)?);
+        // SAFETY: between fork and exec one system call is made, and nothing is allocated.
+        unsafe { command.pre_exec(ignore) };
+        sandbox.start(command).finish().expect_code(0);
+        let document = export(&sandbox);
+        for (row, round) in common::rounds(&document) {
+            assert_eq!(round.report.tasks_completed, 20, "{}", row.name);
+        }
+    }
+}
+
+#[test]
 fn a_procbench_that_is_killed_takes_everything_with_it() {
     for mode in MODES {
         for extra in [&["--arg-size", "9"], &["--workload", "file"]] {

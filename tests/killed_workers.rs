@@ -396,6 +396,17 @@ fn one_that_is_stopped_before_it_executes_anything_is_found_by_the_timeout_too()
                 let state = Process::new(stopped).and_then(|process| process.stat()).map(|stat| stat.state);
                 (state.ok() != Some('T')).then_some(())
             });
+            // The round goes on: others are started in its place.
+            running.wait_for("another task", |running| {
+                let runner = running.runner()?;
+                let below = children_at_once(runner)?;
+                let all = below
+                    .iter()
+                    .chain(&below)
+                    .copied()
+                    .chain(below.iter().flat_map(|pid| children_at_once(*pid).unwrap_or_default()));
+                all.into_iter().any(|pid| pid > stopped).then_some(())
+            });
             running.signal(Signal::SIGINT);
             running.finish().expect_code(130);
             count.survived();

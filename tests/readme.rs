@@ -109,7 +109,7 @@ fn the_columns_of_csv_are_those_of_the_program() {
 }
 
 /// Flags of other programs that commands of the manual use.
-const OF_OTHERS: [&str; 4] = ["--release", "--path", "--joblog", "--will-cite"];
+const OF_OTHERS: [&str; 5] = ["--release", "--path", "--joblog", "--will-cite", "--plain"];
 
 #[test]
 fn the_manual_and_the_help_name_the_same_flags() {

@@ -281,6 +281,39 @@ fn the_python_of_a_spec_is_shown_before_it_is_executed_and_not_executed_by_a_dry
 }
 
 #[test]
+fn what_a_saved_sweep_would_execute_is_shown_and_its_python_not_executed_by_a_dry_run() {
+    let mut count = Count::of("what a saved sweep brings along");
+    let sandbox = Sandbox::new();
+    let words = "sweep --vary tasks=1,2 -m serial --rounds 1 -q --json sweep.json -- touch executed";
+    sandbox.run(words.split(' ')).expect_code(0);
+    let saved = fs::read_to_string(sandbox.path("sweep.json")).expect("the sweep");
+    let _ = fs::remove_file(sandbox.path("executed"));
+    let again = sandbox.run("sweep --resume sweep.json --dry-run -q".split(' ')).expect_code(0);
+    assert!(again.stderr.contains("\n    executed\n") && !sandbox.path("executed").exists(), "{again:?}");
+    count.survived();
+    // Somebody else's, who has a Python of his own started, and a file of yours written.
+    let script = sandbox.write("not-python.sh", "#!/bin/sh\ntouch executed\n");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    let mut json: serde_json::Value = serde_json::from_str(&saved).expect("JSON");
+    let typed = "procbench sweep --vary tasks=1,2 -m py-serial --rounds 1 -q --python ./not-python.sh --csv other.csv";
+    json["command_line"] = typed.split(' ').collect();
+    json["cells"]
+        .as_array_mut()
+        .expect("cells")
+        .iter_mut()
+        .for_each(|cell| cell["document"] = serde_json::Value::Null);
+    sandbox.write("theirs.json", json.to_string());
+    let dry = sandbox.run("sweep --resume theirs.json --dry-run -q".split(' '));
+    assert!(!sandbox.path("executed").exists() && dry.code() == Some(2), "{dry:?}");
+    assert!(flowing(&dry.stderr).contains("its Python would be"), "{dry:?}");
+    count.survived();
+    let told = sandbox.run("sweep --resume theirs.json -q".split(' '));
+    let shown = told.stderr.contains("executed as Python:\n    ./not-python.sh");
+    assert!(shown && told.stderr.contains("Written besides: --csv other.csv"), "{told:?}");
+    count.survived();
+}
+
+#[test]
 fn memory_has_no_name_and_its_size_is_sealed_and_folders_are_private() {
     let mut count = Count::of("what others could see or change of a run");
     let sandbox = Sandbox::new();

@@ -196,7 +196,7 @@ fn what_a_tool_is_told_is_shown_word_by_word_before_anything_is_started() {
                 assert_eq!(line[0], which(name), "the tool as the file that is found: {line:?}");
                 assert_eq!(line[1..4], ["-0", "-P", at_once], "{line:?}");
                 let mut expected: Vec<&str> = match engine {
-                    Engine::Parallel => "--will-cite -u -q --joblog FILE".split(' ').collect(),
+                    Engine::Parallel => "--plain --will-cite -u -q --joblog FILE".split(' ').collect(),
                     _ => every.split(' ').collect(),
                 };
                 expected.extend(&rest);

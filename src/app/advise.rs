@@ -3,7 +3,7 @@
 mod command;
 mod search;
 
-use super::benchmark::{ignore_closed, spec};
+use super::benchmark::{ignore_closed, is_of_a_file, spec};
 use super::exports;
 use super::failure::{Failure, refuse_no_time, time_limit_too_short, usage};
 use crate::cli::Advise as Typed;
@@ -40,7 +40,7 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     let plan = bench.check(draft.clone())?.plan().clone();
     let exports = exports::open(flags)?;
     make_output_folder(&plan)?;
-    if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
+    if is_of_a_file(flags) {
         ignore_closed(report::plan::write_program(&plan, &mut anstream::stderr().lock()))?;
     }
     let limit = typed.time_limit.map_or(DEFAULT_SECONDS, |limit| limit.0);

@@ -49,7 +49,7 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
         return Ok(code);
     }
     make_folders_of_strategies(&job.plan)?;
-    if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
+    if is_of_a_file(flags) {
         // What a file would have executed is seen before it is.
         ignore_closed(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;
     }
@@ -62,6 +62,13 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     show(&document, exports)?;
     returned?;
     Ok(exit_code(&document))
+}
+
+/// Whether some of what would be executed may be a spec's: its command, or what its words are handed to (`shell`), or what is executed before each
+/// round (`prepare`).
+pub(super) fn is_of_a_file(flags: &Benchmark) -> bool {
+    let is_typed = !flags.command.is_empty() || flags.worker.is_some() || flags.call.is_some();
+    flags.config.is_some() || !is_typed
 }
 
 /// The spec that was named; nothing where none was. The Python that it names is shown: it is executed to find out what it is, before there

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::benchmark::ignore_closed;
+use super::benchmark::{ignore_closed, is_of_a_file};
 use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, refuse_no_time, time_limit_too_short, usage};
@@ -189,7 +189,7 @@ fn check(cells: &Cells, key: &Key, rules: &Rules, bench: &Workbench) -> Result<[
         )));
     }
     refuse_one_and_the_same(&plans)?;
-    if cells.flags().command.is_empty() && cells.flags().worker.is_none() {
+    if is_of_a_file(cells.flags()) {
         ignore_closed(report::plan::write_programs(&plans, &mut anstream::stderr().lock()))?;
     }
     let mut names = plans.into_iter().flat_map(|plan| plan.strategies).map(|row| row.name);

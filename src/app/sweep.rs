@@ -2,7 +2,7 @@
 
 mod resume;
 
-use super::benchmark::{ignore_closed, refuse_to_ask, say_what_is_not_written, spec};
+use super::benchmark::{ignore_closed, is_of_a_file, refuse_to_ask, say_what_is_not_written, spec};
 use super::cells::{Cells, all_alike};
 use super::exports;
 use super::failure::{Failure, usage};
@@ -44,6 +44,9 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     for plan in &plans {
         refuse_to_ask(spec.run.python.as_deref(), plan, flags)?;
     }
+    if again.is_some() {
+        resume::show_what_it_names(flags, &plans)?;
+    }
     sweep.strategies =
         plans.iter().take(1).flat_map(|plan| &plan.strategies).map(|row| row.name.clone()).collect();
     if let (Some(before), Some(path)) = (before, &typed.resume) {
@@ -61,7 +64,8 @@ pub fn run(typed: &Typed) -> Result<i32, Failure> {
     // A dry run writes nothing.
     let exports = (!flags.dry_run).then(|| exports::open(&with_json(typed))).transpose()?;
     let mut out = anstream::stderr().lock();
-    if flags.command.is_empty() && flags.worker.is_none() && flags.call.is_none() {
+    // What a saved sweep says was typed, nobody has typed now.
+    if again.is_some() || is_of_a_file(flags) {
         ignore_closed(report::plan::write_programs(&plans, &mut out))?;
     }
     drop(out);

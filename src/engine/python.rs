@@ -14,6 +14,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -23,6 +24,7 @@ use crate::measure::limits::{Limit, LimitKind};
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Api, Evaluator, Start};
 use crate::mode::{Mode, Settings};
+use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork;
 use crate::workload::formula::Formulas;
 use crate::workload::{Kind, WorkloadSpec, shared};
@@ -96,6 +98,18 @@ impl Installed {
     /// The marks that a round's executors have left so far, if there are any.
     pub fn marks(&self) -> Option<Vec<u8>> {
         fs::read(self.folder.join("marks")).ok().filter(|marks| !marks.is_empty())
+    }
+
+    /// A task that an executor has had in hand for longer than `longest`, by the same marks.
+    pub fn overdue(&self, longest: Duration) -> Option<i64> {
+        const NUMBER: usize = 8;
+        let marks = self.marks()?;
+        let number = |bytes: &[u8]| bytes.try_into().map_or(-1, i64::from_ne_bytes);
+        let latest = i64::try_from(monotonic_nanoseconds()).ok()? - i64::try_from(longest.as_nanos()).ok()?;
+        marks.chunks_exact(3 * NUMBER).find_map(|record| {
+            let [process, task, since] = [0, 1, 2].map(|at| number(&record[at * NUMBER..(at + 1) * NUMBER]));
+            (process > 0 && task >= 0 && since < latest).then_some(task)
+        })
     }
 
     /// What a round of calls was doing that has ended without a word, by the marks that its executors have left: see `Mark`

@@ -169,7 +169,8 @@ fn tool_words(engine: Engine, at_once: u64, words: &[String], log: Option<&Path>
     let mut rest = words;
     if let (Engine::Parallel, Some(log)) = (engine, log) {
         // Ungrouped, since nobody reads what commands write; quoted, so that words are words.
-        all.extend(["--will-cite", "-u", "-q", "--joblog"].map(String::from));
+        // Nor is anything of it to be what $PARALLEL or a file of the user's says.
+        all.extend(["--plain", "--will-cite", "-u", "-q", "--joblog"].map(String::from));
         all.push(log.display().to_string());
         if asks == 0 {
             all.push("-N0".into());
@@ -414,7 +415,7 @@ mod tests {
         assert_eq!(words(Engine::Xargs, &["gzip", "-k", "{}"]), "xargs -0 -P 3 -n 1 gzip -k");
         assert_eq!(words(Engine::Xargs, &["cp", "{}", "to/{}"]), "xargs -0 -P 3 -I {} cp {} to/{}");
         assert_eq!(words(Engine::Xargs, &["true"]), "xargs -0 -P 3 -I {} true");
-        let parallel = "parallel -0 -P 3 --will-cite -u -q --joblog LOG";
+        let parallel = "parallel -0 -P 3 --plain --will-cite -u -q --joblog LOG";
         assert_eq!(words(Engine::Parallel, &["gzip", "-k", "{}"]), format!("{parallel} gzip -k {{}}"));
         assert_eq!(words(Engine::Parallel, &["true"]), format!("{parallel} -N0 true"));
     }

@@ -248,9 +248,10 @@ impl Runner {
             kernel::processes_of_group(self.pid()).into_iter().filter(|pid| *pid != self.pid()).count();
         let _ = killpg(group, Signal::SIGKILL);
         let reaped = wait(Which::Only(self.pid())).ok().flatten();
+        // The runner's orphans are this process's to reap, which is a subreaper: also those that had ended before.
+        while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}
         let patience = Instant::now() + PATIENCE;
         while self.outlived_by > 0 && killpg(group, None).is_ok() && Instant::now() < patience {
-            // The runner's orphans are this process's to reap, which is a subreaper.
             while let Ok(Some(_)) = try_wait(Which::Only(-self.pid())) {}
             std::thread::sleep(Duration::from_millis(1));
         }

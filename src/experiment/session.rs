@@ -242,11 +242,17 @@ impl<'a> Session<'a> {
         };
         let started = Instant::now();
         // What a tool has done nobody hears of.
-        let is_heard = request.workload.kind.is_program() && !row.strategy.engine.is_tool();
+        // Of longer tasks the next may take much longer than the last.
+        const SHORT_ENOUGH: f64 = 10.0;
+        let of_python =
+            row.strategy.engine == Engine::Python && request.workload.expected_task_seconds() < SHORT_ENOUGH;
+        let is_heard = (request.workload.kind.is_program() || of_python) && !row.strategy.engine.is_tool();
         let estimates = self.estimate.as_ref().map_or(&[][..], |estimate| &estimate.rounds);
         let estimated = estimates.iter().find(|round| round.strategy == name);
         let estimated = estimated.and_then(|round| Duration::try_from_secs_f64(round.round_seconds).ok());
-        let expected = records.expected.max(estimated);
+        // Of tasks that are known, one may take so long that nothing is done meanwhile.
+        let of_a_task = Duration::try_from_secs_f64(request.workload.expected_task_seconds()).ok();
+        let expected = records.expected.max(estimated).max(of_a_task);
         let timeout = request.workload.any_timeout();
         let mut ear = Ear {
             observer: &mut *self.observer,
@@ -255,7 +261,7 @@ impl<'a> Session<'a> {
             phase,
             last_said: 0,
             is_ready: false,
-            has_timeout: timeout.is_some(),
+            timeout,
             stall: is_heard.then(|| Stall::new(started, timeout, expected)),
         };
         let command = row.strategy.engine.command(self.equipment)?;
@@ -280,7 +286,7 @@ impl<'a> Session<'a> {
         }
         let completed = Completed { peer_cpu_seconds, ..completed };
         records.expected = Some(started.elapsed());
-        let failed = completed.report.tasks_failed > 0;
+        let failed = completed.report.tasks_failed > 0 || completed.report.tasks_not_tried > 0;
         self.stopped |= failed && self.plan.run.on_failure == OnFailure::Stop;
         if phase != Phase::Timed && completed.report.tasks_failed > 0 {
             records.untimed_tasks_failed += completed.report.tasks_failed;
@@ -437,6 +443,9 @@ impl<'a> Session<'a> {
     }
 }
 
+/// So much later than its timeout a task is ended by the controller, if nobody who is nearer to it has.
+const BEYOND_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What is heard of a round while it goes on.
 struct Ear<'a> {
     observer: &'a mut dyn Observer,
@@ -446,9 +455,9 @@ struct Ear<'a> {
     last_said: u64,
     /// Whether the clock has started.
     is_ready: bool,
-    /// Whether somebody has said how long a task may take.
-    has_timeout: bool,
-    /// Only where tasks are somebody else's work: of all others it is known how long they take.
+    /// How long a task may take, if somebody has said so.
+    timeout: Option<Duration>,
+    /// Only where tasks are somebody else's work, or somebody else executes them: of all others it is known how long they take.
     stall: Option<Stall>,
 }
 
@@ -473,11 +482,22 @@ impl round::Listener for Ear<'_> {
             stall.begin(now);
             return Ok(());
         }
-        match stall.look(now, || python.and_then(Installed::marks)) {
+        let said = stall.look(now, || python.and_then(Installed::marks));
+        // The engine sees to that itself, as long as the interpreter listens: a function that computes in C does not.
+        if let Some(timeout) = self.timeout.filter(|_| self.is_ready && stall.has_looked_at(now))
+            && let Some(task) = python.and_then(|python| python.overdue(timeout + BEYOND_TIMEOUT))
+        {
+            return Err(RoundFailure::Failed(format!(
+                "{}: task {task} took longer than {}, and it cannot be interrupted: its interpreter has not listened since",
+                self.name,
+                humantime::format_duration(timeout)
+            )));
+        }
+        match said {
             Stalled::No => Ok(()),
             Stalled::Tell(waited) => {
                 let (strategy, doing) = (self.name, in_hand());
-                let would_end = self.is_ready && !self.has_timeout;
+                let would_end = self.is_ready && self.timeout.is_none();
                 self.observer.notice(Event::Stalled { strategy, waited, doing: doing.as_deref(), would_end });
                 Ok(())
             }

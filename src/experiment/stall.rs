@@ -63,6 +63,11 @@ impl Stall {
         }
     }
 
+    /// Whether [`Self::look`] has looked closely at `now`.
+    pub fn has_looked_at(&self, now: Instant) -> bool {
+        self.looked_at == now
+    }
+
     /// What to do about it, where `marks` are what executors have left of what they have in hand, if they leave any: another task in hand
     /// is one done.
     pub fn look(&mut self, now: Instant, marks: impl FnOnce() -> Option<Vec<u8>>) -> Stalled {

@@ -224,11 +224,12 @@ impl Crew {
             self.used - 1
         };
         self.post.hand_over(workload, task, cell);
-        if let Some(started_at) = self.started_at.get(cell) {
-            started_at.store(monotonic_nanoseconds(), Relaxed);
-        }
         let mut patience = Patience::default();
         let pid = loop {
+            // Its time begins when it does, not when there was no room for it yet.
+            if let Some(started_at) = self.started_at.get(cell) {
+                started_at.store(monotonic_nanoseconds(), Relaxed);
+            }
             let attempt = match method {
                 Method::Lean(fork) => fork.spawn(task, cell as u64),
                 Method::Full => self.fork_fully(workload, task, cell),

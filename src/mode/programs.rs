@@ -189,10 +189,11 @@ impl<'a> Crew<'a> {
             let started_at = monotonic_nanoseconds();
             match self.launcher.start(task, argument) {
                 Err(Failure::CannotStart(errno)) if is_shortage(errno) => {
-                    let patience = patience.get_or_insert(started_at + PATIENCE.as_nanos() as u64);
                     if !self.alive.is_empty() {
+                        // As long as some of this round live, they may be who takes the room.
+                        patience = None;
                         self.wait()?;
-                    } else if started_at < *patience {
+                    } else if started_at < *patience.get_or_insert(started_at + PATIENCE.as_nanos() as u64) {
                         std::thread::sleep(NAP);
                     } else {
                         // The next one would fare no better.
@@ -320,6 +321,12 @@ impl<'a> Crew<'a> {
         while let Some(pid) = self.next_overdue(|crew| &mut crew.deadlines)
             && let Some(alive) = self.alive.get_mut(&pid)
         {
+            // This process may have been held up itself: what was said in time counts, though nobody has read it yet.
+            if let Some((file, bytes)) = &mut alive.answer
+                && !alive.said_all
+            {
+                let _ = read_available(file, bytes);
+            }
             if !alive.has_answered() && alive.failure.is_none() {
                 alive.failure = timed_out;
                 let _ = killpg(NixPid::from_raw(pid), Signal::SIGKILL);

@@ -159,6 +159,10 @@ fn open_stream(path: &Path) -> io::Result<File> {
             }
             opened => {
                 let stream = opened?;
+                // While nobody read it yet, something else may have taken its name.
+                if stream.metadata()?.is_file() {
+                    return Err(io::Error::other("a file has taken the place of what was there"));
+                }
                 let flags = OFlag::from_bits_truncate(fcntl(&stream, FcntlArg::F_GETFL)?);
                 fcntl(&stream, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
                 return Ok(stream);

@@ -91,6 +91,15 @@ pub fn restore_default(signal: Signal) {
     let _ = SigSet::from(signal).thread_unblock();
 }
 
+/// Has the kernel tell this process of its children's ends, whoever started it: an ignored SIGCHLD outlives an exec, and then the kernel reaps
+/// children itself, so that nobody hears how they ended and their numbers are soon others'. Signals that end it are let through, too.
+pub fn hear_of_children() {
+    restore_default(Signal::SIGCHLD);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let _ = SigSet::from(signal).thread_unblock();
+    }
+}
+
 /// How many threads this process has, from /proc.
 ///
 /// # Errors

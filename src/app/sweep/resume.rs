@@ -1,5 +1,6 @@
 //! Going on with a sweep that was interrupted.
 
+use std::io::Write;
 use std::path::Path;
 
 use clap::parser::ValueSource;
@@ -7,11 +8,15 @@ use clap::{Arg, CommandFactory, Parser};
 use serde_json::{Value as Json, to_value};
 
 use super::check;
+use crate::app::benchmark::ignore_closed;
 use crate::app::cells::Cells;
 use crate::app::failure::{Failure, usage};
 use crate::cli::{Benchmark, Cli, Sweep as Typed, Verb};
 use crate::document::head::Kind;
+use crate::engine::Engine;
 use crate::experiment::workbench::Workbench;
+use crate::plan::Plan;
+use crate::report;
 use crate::saved;
 use crate::study::sweep::{self, Sweep};
 
@@ -55,6 +60,32 @@ pub fn typed_before(before: &Sweep, now: &Typed) -> Result<Typed, Failure> {
     };
     let total_time = now.total_time.or(typed.total_time);
     Ok(Typed { resume: now.resume.clone(), total_time, benchmark, vary: typed.vary })
+}
+
+/// What a saved sweep says was typed when it was begun is that file's, and nobody's who goes on with it: which Python it would execute, and where it
+/// writes besides, is seen before that happens. A dry run executes no such Python.
+pub fn show_what_it_names(flags: &Benchmark, plans: &[Plan]) -> Result<(), Failure> {
+    let of_python = plans.iter().flat_map(|plan| &plan.strategies).any(|row| row.engine == Engine::Python);
+    let mut out = anstream::stderr().lock();
+    if let Some(python) = flags.python.as_deref().filter(|_| of_python) {
+        if flags.dry_run {
+            return Err(usage(format!(
+                "a dry run executes nothing that a saved sweep names, and its Python would be, to find out what it is: {}",
+                report::plan::as_typed(python)
+            )));
+        }
+        let line =
+            format!("The saved sweep has this executed as Python:\n    {}", report::plan::as_typed(python));
+        ignore_closed(writeln!(out, "{line}"))?;
+    }
+    let places = [("--csv", &flags.csv), ("--markdown", &flags.markdown), ("--html", &flags.html)];
+    for (flag, place) in places {
+        if let Some(place) = place.as_deref().filter(|_| !flags.dry_run) {
+            let line = format!("Written besides: {flag} {}", report::plan::as_typed(place));
+            ignore_closed(writeln!(out, "{line}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to go on with cells that were run with other flags, or on another machine, be it only in part.

@@ -139,14 +139,15 @@ def in_words(error):
 def _place(error):
     """The innermost line of a file in the user's folder, or else of any that is neither ours nor Python's import."""
     own = anywhere = None
-    folder = os.path.join(os.getcwd(), "")
     at = error.__traceback__
     while at:
         file, line = at.tb_frame.f_code.co_filename, at.tb_lineno
         if not file.startswith((OWN_FOLDER, "<frozen", importlib.__file__)):
             anywhere = file, line
-            if os.path.abspath(file).startswith(folder):
-                own = os.path.relpath(file, folder), line
+            # Not by what the function has made the folder to work in: that may be gone.
+            whole = os.path.normpath(os.path.join(own_folder, file))
+            if whole.startswith(os.path.join(own_folder, "")):
+                own = os.path.relpath(whole, own_folder), line
         at = at.tb_next
     if isinstance(error, SyntaxError) and error.filename:
         return None  # It says so itself.
@@ -155,10 +156,14 @@ def _place(error):
 
 # Finding the function.
 
+# The user's folder.
+own_folder = "/"
+
 
 def settle(spec):
     """Make this the place that the user's code expects: its folder, its modules, and nothing that would be taken for ours."""
-    folder = spec["call"]["folder"]
+    global own_folder
+    own_folder = folder = spec["call"]["folder"]
     os.chdir(folder)
     paths = [folder]
     for path in os.environ.get("PYTHONPATH", "").split(os.pathsep):
@@ -421,29 +426,39 @@ def task_of(spec, here, tick):
 RECORD = struct.Struct("<qq?")
 
 
-def hand_in(board, task, outcome):
+def seal():
+    """What each record of a round begins and ends with, and nothing else has in it: whoever is killed while writing his leaves the
+    beginning of one, and others go on behind it."""
+    return os.urandom(16)
+
+
+def hand_in(board, task, outcome, seal):
     """Write what came of `task` behind what is there."""
     failed = type(outcome) is Failed
     try:
-        data = outcome.reason.encode() if failed else pickle.dumps(outcome)
+        data = outcome.reason.encode("utf-8", "replace") if failed else pickle.dumps(outcome)
     except BaseException as error:
         failed, data = True, Failed(unpicklable(error)).reason.encode("utf-8", "replace")
     out = os.open(board, os.O_WRONLY | os.O_APPEND) if type(board) is str else board
-    record = RECORD.pack(task, len(data), failed) + data
+    record = b"".join((seal, RECORD.pack(task, len(data), failed), data, seal))
     # At once, or records of others would come between its parts.
     if os.write(out, record) != len(record):
         raise OSError("there is no room for the result of task %d" % task)
 
 
-def read_back(data):
-    """(task, outcome) of each record."""
-    at = 0
-    while at + RECORD.size <= len(data):
-        task, length, failed = RECORD.unpack_from(data, at)
-        at += RECORD.size
-        found = data[at : at + length]
-        yield task, Failed(found.decode("utf-8", "replace")) if failed else _arrived(found)
-        at += length
+def read_back(data, seal):
+    """(task, outcome) of each record that is complete."""
+    at = data.find(seal)
+    while at >= 0 and at + len(seal) + RECORD.size <= len(data):
+        behind = at + len(seal) + RECORD.size
+        task, length, failed = RECORD.unpack_from(data, at + len(seal))
+        end = behind + length
+        if data[end : end + len(seal)] == seal:
+            found = data[behind:end]
+            yield task, Failed(found.decode("utf-8", "replace")) if failed else _arrived(found)
+            at = data.find(seal, end + len(seal))
+        else:
+            at = data.find(seal, at + len(seal))
 
 
 def export(results, path):

@@ -59,7 +59,8 @@ class Controller:
         return bool(select.select((), (self._out,), (), 0)[1])
 
     def say(self, message):
-        line = json.dumps(message).encode() + b"\n"
+        # Half of a pair, as names of files may have in them, is no text to anybody else.
+        line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         while line:
             line = line[os.write(self._out, line) :]
 
@@ -130,7 +131,7 @@ def execute(controller, request):
     before = cpu_times()
     outcome = modes.run(spec, settings, progress)
     after = cpu_times()
-    helpers = modes.stop_helpers()
+    helpers = modes.stop_helpers(spec["kind"] == "call")
     # What a server forks, the server reaps: it shows when that has ended. What tasks have started and not waited for is this
     # process's to wait for.
     if helpers + reap_orphans():

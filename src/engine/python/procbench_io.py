@@ -4,6 +4,7 @@ The bytes are those of procbench's own engine (src/workload/block.rs); a task's 
 """
 
 import errno
+import fcntl
 import mmap
 import os
 import struct
@@ -35,7 +36,7 @@ def make_ready(spec):
         return None
     # A copy of this round's own, so that its memory is counted as the round's.
     if hasattr(os, "memfd_create"):
-        copy = os.memfd_create("procbench-shared")
+        copy = os.memfd_create("procbench-shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         path = "/proc/%d/fd/%d" % (os.getpid(), copy)
     else:
         path = os.path.abspath("shared-%d" % os.getpid())
@@ -44,8 +45,15 @@ def make_ready(spec):
         left = os.fstat(source.fileno()).st_size
         while left:
             left -= os.sendfile(copy, source.fileno(), None, left)
+    seal(copy, ("F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_WRITE"))
     spec["shared"] = path
     return copy
+
+
+def seal(file, seals):
+    """Forbid changes of a file in memory, as far as this Python knows how to (3.9): who maps it must not find it shorter."""
+    if hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS"):
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, sum(getattr(fcntl, name) for name in seals))
 
 
 def _map(path):

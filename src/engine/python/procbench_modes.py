@@ -17,6 +17,7 @@ from multiprocessing import util
 
 import procbench_call as call
 import procbench_crew as crew
+import procbench_io
 import procbench_tasks as tasks
 from procbench_tasks import Meter, now
 
@@ -75,10 +76,17 @@ class Progress:
 
     def wait(self, result, tasks_of_a_chunk, alive):
         """What `Pool.map` returns, from the `result` of `Pool.map_async`, which is all that it waits for itself."""
+        pool = getattr(result, "_pool", None)
+        starts_workers = getattr(pool, "_worker_handler", None)
         while not result.ready():
             result.wait(INTERVAL * 1e-9)
             if self.look:
                 self.look()
+            if starts_workers and not starts_workers.is_alive() and not result.ready():
+                raise crew.WorkerLost(
+                    "multiprocessing.Pool has lost the thread that puts new workers in the place of those that have done their tasks: most "
+                    "likely, a process could not be started"
+                )
             left = getattr(result, "_number_left", None)
             if left is not None:
                 self.tick(max(len(result._value) - left * tasks_of_a_chunk, 0), alive)
@@ -194,6 +202,9 @@ def _executor(spec, settings, progress):
         pool.shutdown()  # Then how its workers ended is known.
         raise crew.WorkerLost("BrokenProcessPool: %s %s" % (error, crew.who_died())) from None
     outcome.collected = now()
+    # One that is killed now, with the lock of their queue, keeps all others.
+    crew.lost = "concurrent.futures.ProcessPoolExecutor has lost a worker: "
+    crew.look_every_second()
     pool.shutdown()
     crew.look_no_more()
     outcome.end = now()
@@ -326,7 +337,7 @@ class Board:
     def __init__(self):
         self._seen, self._processes = 0, set()
         if hasattr(os, "memfd_create"):
-            self.file = os.memfd_create("procbench")
+            self.file = os.memfd_create("procbench", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             self.path = "/proc/%d/fd/%d" % (os.getpid(), self.file)
         else:
             self.path = os.path.abspath("board-%d" % os.getpid())
@@ -362,7 +373,7 @@ def _alone(spec, item):
     meter = tasks.begin(spec)
     outcome = tasks.run(item)
     if spec["kind"] == "call":
-        call.hand_in(spec["returns"], item[0], outcome)
+        call.hand_in(spec["returns"], item[0], outcome, spec["seal"])
         outcome = 0
     size, given = spec["result_size"], b""
     if size and type(outcome) is tuple:
@@ -383,13 +394,14 @@ def _process(spec, settings, progress):
 
     outcome, board = Outcome(), Board()
     os.truncate(board.file, spec["tasks"] * (SLOT.size + spec["result_size"]))
+    procbench_io.seal(board.file, ("F_SEAL_SHRINK", "F_SEAL_GROW"))
     forks = settings["start"] == "fork"
     spec = dict(spec, board=board.file if forks else board.path)
     returns = Board() if spec["kind"] == "call" else None
     if returns:
         # Processes that share a place in a file in memory may write to the same, but not those that write to its end.
         fcntl.fcntl(returns.file, fcntl.F_SETFL, os.O_APPEND)
-        spec["returns"] = returns.file if forks else returns.path
+        spec["returns"], spec["seal"] = returns.file if forks else returns.path, call.seal()
     timeout = spec["call"]["timeout"] if returns else None
     # A sentinel is silent as long as a copy of the process lives on, which a function of the user's own may have made.
     own_ends = returns and settings["start"] != "forkserver" and hasattr(os, "pidfd_open")
@@ -421,6 +433,18 @@ def _process(spec, settings, progress):
         if own_ends:
             os.close(end)
 
+    def end_overdue():
+        """Those that were started first are due first, also while others are still being started."""
+        while alive:
+            first = next(iter(alive))
+            if alive[first][2] > now():
+                return
+            try:
+                ends.unregister(first)
+            except FileNotFoundError:
+                pass
+            join(first)
+
     def start(process):
         while True:
             try:
@@ -448,6 +472,8 @@ def _process(spec, settings, progress):
         alive[end] = task, process, timeout and now() + timeout
         if not all_at_once:
             watch(end)
+        if timeout:
+            end_overdue()
         # Those that `start` has not found to have ended.
         peak = max(peak, len(processes._children))
         progress.tick(task, len(processes._children))
@@ -455,7 +481,7 @@ def _process(spec, settings, progress):
         join(end)
         progress.tick(done, spec["tasks"] - done)
     left = board.read()
-    returned = dict(call.read_back(returns.read())) if returns else None
+    returned = dict(call.read_back(returns.read(), spec["seal"])) if returns else None
     outcome.collected = outcome.end = now()
     ends.close()
     outcome.started, outcome.peak = spec["tasks"], peak
@@ -478,7 +504,9 @@ def _of_slots(outcome, left, spec, codes, returned):
             reason = outcome.reasons.setdefault(task, reason)
             outcome.results.append(call.Failed(reason) if returned is not None else -errno.ECHILD)
         elif returned is not None:
-            outcome.results.append(returned[task])
+            # One that was killed in the end may have said that it is done, and not what came of it.
+            lost = outcome.reasons.get(task, "its process ended before its result was complete")
+            outcome.results.append(returned[task] if task in returned else call.Failed(lost))
         elif word > 0 and size:
             outcome.results.append((word - 1, left[behind + size * task : behind + size * (task + 1)]))
         else:
@@ -488,10 +516,17 @@ def _of_slots(outcome, left, spec, codes, returned):
 MODES = {"serial": _serial, "threads": _threads, "process": _process}
 
 
-def stop_helpers():
+def stop_helpers(of_user):
     """End the processes that `spawn` and `forkserver` keep for themselves, and return how many there were. Left alone they
-    would end some time after this one."""
+    would end some time after this one. `of_user` says whether tasks may have started some that nobody has waited for."""
     helpers = 0
+    if of_user:
+        # An interpreter that ends waits for them, for ever if need be; here whatever is left running is ended and counted.
+        for child in list(processes._children):
+            if child.daemon:
+                child.terminate()
+                child.join(1)
+            processes._children.discard(child)
     util._exit_function()
     forkserver = sys.modules.get("multiprocessing.forkserver")
     if forkserver:

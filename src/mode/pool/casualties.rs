@@ -51,6 +51,15 @@ impl Casualties {
         Self { retries: 0, lost: 0, deaths: HashMap::new(), policy, timeout, barren_deaths: 0 }
     }
 
+    /// All that the next death is judged by, for whoever tells states apart: how often each task has cost a worker, by its number, and how many
+    /// died in a row without one.
+    #[cfg(test)]
+    pub(super) fn so_far(&self) -> (Vec<(u64, u32)>, u32) {
+        let mut deaths: Vec<(u64, u32)> = self.deaths.iter().map(|(task, times)| (*task, *times)).collect();
+        deaths.sort_unstable();
+        (deaths, self.barren_deaths)
+    }
+
     /// How often a task is tried that costs a worker each time. One that takes too long has failed like any other task: it is
     /// tried again only where that was asked for.
     fn most_tries(&self, was_overdue: bool) -> u32 {

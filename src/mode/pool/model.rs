@@ -127,6 +127,7 @@ impl Hash for State {
             .hash(hasher);
         (&self.look, self.deaths_left, self.executed, self.casualties.retries, self.casualties.lost)
             .hash(hasher);
+        self.casualties.so_far().hash(hasher);
     }
 }
 

@@ -52,6 +52,11 @@ impl Overseer {
         Self { timeout, only_stopped: false, next_look: 0, seen: HashMap::new() }
     }
 
+    /// Whether tasks have a timeout.
+    pub(super) fn is_asked(&self) -> bool {
+        self.timeout.is_some()
+    }
+
     /// How long the parent may sleep, if it would sleep for `longest` otherwise.
     pub(super) fn nap(&self, longest: Duration) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);

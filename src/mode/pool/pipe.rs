@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -33,7 +33,7 @@ use crate::mode::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
 use crate::sys::memory::{SharedSlice, Visibility};
-use crate::sys::wait::{Exit, Which, wait};
+use crate::sys::wait::{Exit, Reaped, Which, has_children, is_stopped, wait, wait_until};
 use crate::workload::{Meter, Word, Workload};
 use wire::{ANSWER_WORDS, Answer, FINISHED, PIECE, READY};
 pub(in crate::mode) use worker::exec_worker;
@@ -336,7 +336,7 @@ impl Pool {
     /// Reaps a worker whose pipe has been closed, and puts another in its place if it did not end of itself.
     fn bury<W: Workload>(&mut self, workload: &W, place: usize) -> Result<(), RoundError> {
         let mut worker = self.workers.swap_remove(place);
-        let reaped = wait(Which::Only(worker.pid))?;
+        let reaped = self.see_to_its_end(worker.pid)?;
         self.meter = self.meter.plus(worker.meter);
         let exit = reaped.map_or(Exit::Code(0), |reaped| reaped.exit);
         if exit == Exit::Code(0) && worker.finished && worker.in_hand.is_empty() {
@@ -344,6 +344,25 @@ impl Pool {
         }
         self.note_death(workload, &mut worker, exit)?;
         self.start(workload, worker.place, worker.in_hand)
+    }
+
+    /// Waits for a worker that has closed its pipe, and has nothing left to do but to end. Where tasks have a timeout, one that somebody has
+    /// stopped just then does not go on by itself.
+    fn see_to_its_end(&self, pid: Pid) -> io::Result<Option<Reaped>> {
+        const LOOK: Duration = Duration::from_millis(100);
+        if !self.overseer.is_asked() {
+            return wait(Which::Only(pid));
+        }
+        loop {
+            let reaped = wait_until(pid, Some(Instant::now() + LOOK))?;
+            if reaped.is_some() || !has_children() {
+                return Ok(reaped);
+            }
+            if is_stopped(pid) {
+                // It is not reaped yet, so its number is its own.
+                let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
     }
 
     /// Works out what `worker` died of, and takes that from what it had in hand if it is not to be tried again.

@@ -5,6 +5,7 @@ use super::replay::BYSTANDER;
 use super::sample::Point;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
+use crate::measure::bystander::{MIN_FOR_P50, NAP};
 use crate::mode::Mode;
 use crate::report::numbers::{count, seconds};
 
@@ -37,7 +38,13 @@ fn quantile(sample: &Sample) -> Result<(usize, &'static str), String> {
     [(1, "p99"), (0, "p50")]
         .into_iter()
         .find(|(place, _)| has(*place))
-        .ok_or_else(|| "rounds are too short for a bystander to be disturbed (20 wake-ups take 0.2 s)".into())
+        .ok_or_else(|| match sample.idle_late_seconds[0] {
+            None => "what a bystander is like on the idle machine was not measured".into(),
+            Some(_) => format!(
+                "rounds are too short for a bystander to be disturbed ({MIN_FOR_P50} wake-ups take {:.2} s)",
+                MIN_FOR_P50 as f64 * NAP.as_secs_f64()
+            ),
+        })
 }
 
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {
@@ -152,7 +159,7 @@ mod tests {
         assert_eq!(judge(&[unlimited]).unwrap_err(), "there is no process to compare");
         let mut unheard = sample(&around(6e-3), 5e-3);
         unheard.idle_late_seconds = [None; 2];
-        assert!(judge(&[unheard]).unwrap_err().contains("too short"), "nothing run is what it is compared with");
+        assert!(judge(&[unheard]).unwrap_err().contains("idle machine"), "nothing run is what it is compared with");
         let doubt = judge(&[sample(&scattered(2e-3), 3e-3)]).unwrap().why;
         assert!(doubt.contains("9 rounds do not tell"), "{doubt}");
     }

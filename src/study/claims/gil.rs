@@ -74,7 +74,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         }
         (Answer::Yes, _) => Judgement::new(
             Verdict::DoesNotHold,
-            format!("threads help tasks that compute, as they do natively: {beside}"),
+            match native.ours_less.is_yes() {
+                true => format!("threads help tasks that compute, as they do natively: {beside}"),
+                false => format!("threads help tasks that compute, whatever native ones do: {beside}"),
+            },
             evidence,
         ),
         (Answer::No, Answer::Yes) => Judgement::new(
