@@ -10,7 +10,7 @@
 //! would be one sample of 100 ms, and the quantiles would say less the worse it gets (coordinated omission).
 //!
 //! A nap costs 20 to 24 µs of CPU time (measured over 1200 naps in a virtual machine at 2.6 GHz, where setting a
-//! timer leaves the guest), which is 0.24 % of one core. The bench `verdicts` measures it anew: on virtual machines it was 0.28 to 0.63 %.
+//! timer leaves the guest), which is 0.24 % of one core. The bench `verdicts` measures it anew: on virtual machines it was 0.28 to 0.63 % (results/limits.md).
 
 use std::io;
 use std::sync::Arc;
