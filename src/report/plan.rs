@@ -331,7 +331,7 @@ fn write_rows(
                 None => "a rule of thumb".into(),
             };
             let memory = bytes(estimate::round_bytes(strategy, &plan.workload, parked_bytes));
-            format!("about {time} a round ({tried}), some {memory} at its peak")
+            format!("about {time} a round ({tried}), up to some {memory} at its peak")
         });
         let settings = Some(settings_in_words(&strategy.settings)).filter(|settings| !settings.is_empty());
         // A name that does not fit into the column has a line of its own.

@@ -82,6 +82,15 @@ fn parts_of_cpu(summary: &StrategySummary) -> [Option<f64>; 2] {
     [summary.cpu_user_seconds, summary.cpu_system_seconds]
 }
 
+/// Less than a tick of the slowest clock is not known any better: that there was none says that none fell into it.
+fn part_of_cpu(part: Option<f64>) -> Cell {
+    const TICK_SECONDS: f64 = 0.01;
+    match part {
+        Some(part) if part < TICK_SECONDS => Cell::new(format!("< {}", seconds(TICK_SECONDS))),
+        part => seconds_or_dash(part),
+    }
+}
+
 /// The rows of the timing table that have rounds.
 fn with_summaries(document: &Document) -> impl Iterator<Item = &StrategySummary> {
     document.strategies.iter().chain(&document.overhead).filter_map(|row| row.summary.as_ref())
@@ -156,7 +165,7 @@ fn timing_row(
         Cell::new(marked(has_unseen_cpu_time(strategy).then_some("≥"), &seconds(summary.cpu_seconds))),
     ];
     if told.parts_of_cpu {
-        row.extend(parts_of_cpu(summary).map(seconds_or_dash));
+        row.extend(parts_of_cpu(summary).map(part_of_cpu));
     }
     row
 }
@@ -398,6 +407,13 @@ pub fn memory_legend(document: &Document, table: &Grid) -> Option<String> {
     if rows().any(are_read_for_others) {
         reasons.push(SPEAK_FOR_ALL_LEGEND);
     }
+    let had_before: Vec<String> =
+        document.strategies.iter().filter_map(|row| had_before(&row.name, row.memory.as_ref()?)).collect();
+    let before = format!(
+        "of the peak, what the runner had before the clock started, such as all lines or --parent-memory: {}",
+        had_before.join(", ")
+    );
+    reasons.extend((!had_before.is_empty()).then_some(before.as_str()));
     let is_looked_at = |memory: &Memory| memory.method.is_sampled() && memory.reading.peak_bytes.is_some();
     if has_more_than_pages(document) && rows().any(is_looked_at) {
         reasons.push(NOT_IN_PROCESSES_LEGEND);
@@ -459,6 +475,14 @@ fn uncertain_kernel(name: &str, memory: &Memory) -> Option<String> {
     const NOTICEABLE: f64 = 0.1;
     let (off, kernel) = (memory.reading.kernel_uncertain_bytes?, memory.reading.kernel_bytes?);
     (off as f64 > NOTICEABLE * kernel as f64).then(|| format!("{name} {}", bytes(off)))
+}
+
+/// What the runner of a strategy had before its clock started, where that is much of the peak.
+fn had_before(name: &str, memory: &Memory) -> Option<String> {
+    const MUCH: f64 = 0.25;
+    const LEAST: u64 = 32 << 20;
+    let (runner, peak) = (memory.reading.runner_bytes?, memory.reading.peak_bytes?);
+    (runner >= LEAST && runner as f64 > MUCH * peak as f64).then(|| format!("{name} {}", bytes(runner)))
 }
 
 /// Between what the peaks of a strategy's rounds lie, where that is far.
