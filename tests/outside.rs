@@ -48,6 +48,19 @@ impl Drop for Cgroup {
     }
 }
 
+/// A cgroup that accounts for CPU time, the file in which it does, and in which part of a second; says of `test` that it is not done where
+/// none can be made.
+fn of_cpu_time(test: &str) -> Option<(Cgroup, &'static str, f64)> {
+    let accounts = [("cpuacct", "cpuacct.usage", 1e-9), ("cpu", "cpu.stat", 1e-6)];
+    let found = accounts
+        .into_iter()
+        .find_map(|(controller, file, unit)| Some((Cgroup::with(controller, file, test)?, file, unit)));
+    if found.is_none() {
+        skip(test, "no cgroup that accounts for CPU time can be made");
+    }
+    found
+}
+
 /// Reads the account of a cgroup when the clock starts and when it stops.
 struct Accountant<'a> {
     cgroup: &'a Cgroup,
@@ -89,16 +102,7 @@ fn working_modes() -> [(Mode, Settings); 4] {
 
 #[test]
 fn cpu_time_is_what_the_cgroup_accounts() {
-    let accounts = [("cpuacct", "cpuacct.usage", 1e-9), ("cpu", "cpu.stat", 1e-6)];
-    let found = accounts
-        .into_iter()
-        .find_map(|(controller, file, unit)| Some((Cgroup::with(controller, file, "cpu")?, file, unit)));
-    let Some((cgroup, file, unit)) = found else {
-        return skip(
-            "cpu_time_is_what_the_cgroup_accounts",
-            "no cgroup that accounts for CPU time can be made",
-        );
-    };
+    let Some((cgroup, file, unit)) = of_cpu_time("cpu_time_is_what_the_cgroup_accounts") else { return };
     let long = WorkloadSpec { cpu_seconds: 0.01, units_per_second: cpu::calibrate(), ..nothing(100) };
     // Of processes that do nothing all is creation and end, most of it the kernel's.
     let short = nothing(5000);
@@ -155,13 +159,7 @@ fn accounted_for(sandbox: &Sandbox, cgroup: &Cgroup, name: &str) -> Option<PathB
 #[test]
 fn cpu_time_of_pythons_and_of_other_tools_is_what_the_cgroup_accounts() {
     let test = "cpu_time_of_pythons_and_of_other_tools";
-    let accounts = [("cpuacct", "cpuacct.usage", 1e-9), ("cpu", "cpu.stat", 1e-6)];
-    let found = accounts
-        .into_iter()
-        .find_map(|(controller, file, unit)| Some((Cgroup::with(controller, file, "tools")?, file, unit)));
-    let Some((cgroup, file, unit)) = found else {
-        return skip(test, "no cgroup that accounts for CPU time can be made");
-    };
+    let Some((cgroup, file, unit)) = of_cpu_time(test) else { return };
     if !fs::exists("/bin/bash").unwrap_or(false) {
         return skip(test, "there is no /bin/bash, which can give a program another name");
     }

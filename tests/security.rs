@@ -246,12 +246,17 @@ fn a_command_of_a_spec_is_shown_word_by_word_before_it_is_executed() {
     count.survived();
 }
 
+/// A script `not-python.sh` that does what `line` says, and is none.
+fn no_python(sandbox: &Sandbox, line: &str) {
+    let script = sandbox.write("not-python.sh", format!("#!/bin/sh\n{line}\n"));
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+}
+
 #[test]
 fn the_python_of_a_spec_is_shown_before_it_is_executed_and_not_executed_by_a_dry_run() {
     let mut count = Count::of("a Python that a spec file brings along");
     let sandbox = Sandbox::new();
-    let script = sandbox.write("not-python.sh", "#!/bin/sh\ngrep -q not-python shown && touch executed\n");
-    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    no_python(&sandbox, "grep -q not-python shown && touch executed");
     let spec = "[workload]\ntasks = 1\n[run]\npython = \"./not-python.sh\"\n[[strategy]]\nengine = \"python\"\nmode = \"serial\"\n";
     sandbox.write("spec.toml", spec);
     for arguments in
@@ -292,8 +297,7 @@ fn what_a_saved_sweep_would_execute_is_shown_and_its_python_not_executed_by_a_dr
     assert!(again.stderr.contains("\n    executed\n") && !sandbox.path("executed").exists(), "{again:?}");
     count.survived();
     // Somebody else's, who has a Python of his own started, and a file of yours written.
-    let script = sandbox.write("not-python.sh", "#!/bin/sh\ntouch executed\n");
-    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    no_python(&sandbox, "touch executed");
     let mut json: serde_json::Value = serde_json::from_str(&saved).expect("JSON");
     let typed = "procbench sweep --vary tasks=1,2 -m py-serial --rounds 1 -q --python ./not-python.sh --csv other.csv";
     json["command_line"] = typed.split(' ').collect();

@@ -103,7 +103,7 @@ pub fn run_round() -> anyhow::Result<()> {
         }
     };
     let message = match request.strategy.engine.is_tool() {
-        true => tool::execute(&request, await_go, say),
+        true => tool::execute(&request, await_go, over, say),
         false => workload::visit(&request.workload, Execute { request: &request }),
     };
     let message = message.unwrap_or_else(|error| failed(&error));
@@ -138,6 +138,19 @@ fn await_go() -> anyhow::Result<()> {
     io::stdin().lock().read_line(&mut line).context("failed to read from the controller")?;
     anyhow::ensure!(line.as_bytes() == GO, "the controller said {line:?}, expected {:?}", "go");
     Ok(())
+}
+
+/// Says that the clock has stopped, and waits until the controller has looked: what comes after that is in no figure of the round. One that
+/// has been stopped itself (Ctrl-Z) is not waited for.
+fn over() -> anyhow::Result<()> {
+    const PATIENCE: u16 = 1_000;
+    say(&Message::Over)?;
+    let stdin = io::stdin();
+    let is_heard = poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], PATIENCE);
+    match is_heard {
+        Ok(1) => await_go(),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn say(message: &Message) -> anyhow::Result<()> {
@@ -250,7 +263,7 @@ fn execute<W: Workload>(
         reap_ended();
     }
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
-    say(&Message::Over).and_then(|()| await_go()).map_err(|error| Failed::Round(error.into()))?;
+    over().map_err(|error| Failed::Round(error.into()))?;
     let mut left_running = 0;
     if spec.kind.is_program() && has_children() {
         left_running = end_strays(&[]);

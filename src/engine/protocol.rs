@@ -50,7 +50,8 @@ pub enum Message {
         /// Processes alive now.
         alive: u64,
     },
-    /// The clock has stopped; what comes is checking. The engine waits for [`GO`], so that what it takes for that is in no figure of the round.
+    /// The clock has stopped; what comes is checking. The engine waits for [`GO`], a second at most, so that what it takes for that is in no
+    /// figure of the round.
     Over,
     /// What came of the round. The last line.
     Report(Box<RoundReport>),

@@ -220,7 +220,8 @@ pub fn command_line(strategy: &Strategy, workload: &WorkloadSpec) -> Option<Vec<
 /// If something cannot be had, or the tool says that not all tasks have succeeded.
 pub(super) fn execute(
     request: &Request,
-    await_go: impl Fn() -> anyhow::Result<()>,
+    await_go: impl FnOnce() -> anyhow::Result<()>,
+    over: impl FnOnce() -> anyhow::Result<()>,
     say: impl Fn(&Message) -> anyhow::Result<()>,
 ) -> anyhow::Result<Message> {
     let engine = request.strategy.engine;
@@ -248,7 +249,7 @@ pub(super) fn execute(
     // What tasks have started and not waited for is this process's to wait for, and its CPU time counts.
     reap_ended();
     let cpu = CpuTime::of_this_process_and_reaped_children().since(before);
-    say(&Message::Over).and_then(|()| await_go())?;
+    over()?;
     let left_running = if has_children() { end_strays(&[]) } else { 0 };
     if seen.was_idle {
         return Ok(Message::Limit { message: idle(engine, proof.as_ref()) });

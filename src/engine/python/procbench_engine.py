@@ -54,6 +54,10 @@ class Controller:
     def hear(self):
         return self._lines.readline()
 
+    def hear_within(self, seconds):
+        """The next line, if it comes in time: a controller that has been stopped is not waited for."""
+        return self.hear() if select.select((self._lines,), (), (), seconds)[0] else b""
+
     def has_room(self):
         """Whether a short line can be said at once: not where the controller has been stopped for long."""
         return bool(select.select((), (self._out,), (), 0)[1])
@@ -139,7 +143,7 @@ def execute(controller, request):
     outcome.helpers += helpers
     user, system = (end - start for end, start in zip(after, before))
     controller.say({"type": "over"})
-    controller.hear()
+    controller.hear_within(1)
     del held, props
     if spec["kind"] == "call":
         outcome.left_running = call.end_strays()
