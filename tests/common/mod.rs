@@ -377,7 +377,9 @@ impl Running<'_> {
             stdout: text_of(self.stdout.take()),
             stderr: text_of(self.stderr.take()),
         };
-        assert!(!finished.stderr.contains("panicked"), "{finished:?}");
+        // Where memory is hardly enough for the loader, what comes before `main` is Rust's own, and this is how it says so.
+        let before_main = finished.stderr.contains("failed to allocate an alternative stack");
+        assert!(before_main || !finished.stderr.contains("panicked"), "{finished:?}");
         finished
     }
 }
