@@ -66,6 +66,14 @@ pub struct Installed {
     shared: OnceLock<Result<fs::File, String>>,
 }
 
+/// The (process, task, since when) of each mark: see `Mark` in `procbench_call.py`.
+fn records(marks: &[u8]) -> impl Iterator<Item = [i64; 3]> {
+    const NUMBER: usize = 8;
+    let number = |bytes: &[u8]| bytes.try_into().map_or(-1, i64::from_ne_bytes);
+    let records = marks.chunks_exact(3 * NUMBER);
+    records.map(move |record| [0, 1, 2].map(|at| number(&record[at * NUMBER..(at + 1) * NUMBER])))
+}
+
 impl Installed {
     /// Where it lies.
     pub fn folder(&self) -> &Path {
@@ -102,26 +110,19 @@ impl Installed {
 
     /// A task that an executor has had in hand for longer than `longest`, by the same marks.
     pub fn overdue(&self, longest: Duration) -> Option<i64> {
-        const NUMBER: usize = 8;
-        let marks = self.marks()?;
-        let number = |bytes: &[u8]| bytes.try_into().map_or(-1, i64::from_ne_bytes);
         let latest = i64::try_from(monotonic_nanoseconds()).ok()? - i64::try_from(longest.as_nanos()).ok()?;
-        marks.chunks_exact(3 * NUMBER).find_map(|record| {
-            let [process, task, since] = [0, 1, 2].map(|at| number(&record[at * NUMBER..(at + 1) * NUMBER]));
-            (process > 0 && task >= 0 && since < latest).then_some(task)
-        })
+        records(&self.marks()?)
+            .find_map(|[process, task, since]| (process > 0 && task >= 0 && since < latest).then_some(task))
     }
 
     /// What a round of calls was doing that has ended without a word, by the marks that its executors have left: see `Mark`
     /// in `procbench_call.py`.
     pub fn in_hand(&self) -> Option<String> {
-        const NUMBER: usize = 8;
         const IMPORTING: i64 = -2;
-        let marks = self.marks()?;
-        let number = |bytes: &[u8]| bytes.try_into().map_or(-1, i64::from_ne_bytes);
-        let records = marks.chunks_exact(3 * NUMBER);
-        let in_hand = records.map(|record| number(&record[NUMBER..2 * NUMBER]));
-        let in_hand: Vec<i64> = in_hand.filter(|task| *task >= 0 || *task == IMPORTING).collect();
+        let in_hand: Vec<i64> = records(&self.marks()?)
+            .map(|[_, task, _]| task)
+            .filter(|task| *task >= 0 || *task == IMPORTING)
+            .collect();
         let tasks: Vec<String> = in_hand.iter().filter(|task| **task >= 0).map(ToString::to_string).collect();
         match (in_hand.as_slice(), tasks.as_slice()) {
             ([], _) => None,
