@@ -15,7 +15,7 @@ const SPECS: [(&str, &[&str]); 27] = [
     ("echo-client", &["threads", "pool", "pool:workers=64", "process"]),
     ("expensive-start", &["serial", "threads", "pool", "process"]),
     ("few-expressions", &["serial", "threads", "pool", "process"]),
-    ("fifo", &["pool:workers=4:chunk=1", "process:in-flight=4", "pool:workers=4:chunk=python"]),
+    ("fifo", &["pool:workers=4:chunk=1", "process:in-flight=4", "pool:workers=4:chunk=python", "process"]),
     ("finished-tasks", &["pool", "process"]),
     ("fsync", &["serial", "threads", "pool", "pool:workers=16", "process"]),
     ("gil", &["py-serial", "py-threads", "serial", "threads"]),

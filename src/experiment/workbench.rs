@@ -195,8 +195,21 @@ impl Workbench {
     /// # Errors
     /// If a round is not valid or cannot be had.
     pub fn run(&self, job: &Job, observer: &mut dyn Observer) -> Result<Document, RunError> {
+        self.run_under(job, &self.signals, observer)
+    }
+
+    /// The same, while `signals` say nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_under(
+        &self,
+        job: &Job,
+        signals: &Signals,
+        observer: &mut dyn Observer,
+    ) -> Result<Document, RunError> {
         self.has_run.set(true);
-        super::run(&job.plan, &job.setting, &self.signals, observer)
+        super::run(&job.plan, &job.setting, signals, observer)
     }
 
     /// Makes `job` ready to be run a few rounds at a time, while `signals` say nothing else.

@@ -7,7 +7,7 @@ use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
 use crate::measure::bystander::{MIN_FOR_P50, NAP};
 use crate::mode::Mode;
-use crate::report::numbers::{count, seconds};
+use crate::report::numbers::{count, seconds_range};
 
 pub(super) const CLAIM: Claim = Claim {
     name: "disturbance",
@@ -29,6 +29,8 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
     vec![Replay::of(BYSTANDER, at.pick(9, 5)).tasks(tasks).cpu(cpu).at_once(at.cores).with_idle()]
 }
 
+const NOT_STOOD_BY: &str = "what a bystander is like on the idle machine was not measured, or for too short a time";
+
 /// What the bystander's lateness is measured by: of a quantile that all rounds are long enough for, its place and its name.
 fn quantile(sample: &Sample) -> Result<(usize, &'static str), String> {
     let has = |place: usize| {
@@ -39,7 +41,7 @@ fn quantile(sample: &Sample) -> Result<(usize, &'static str), String> {
         .into_iter()
         .find(|(place, _)| has(*place))
         .ok_or_else(|| match sample.idle_late_seconds[0] {
-            None => "what a bystander is like on the idle machine was not measured".into(),
+            None => NOT_STOOD_BY.into(),
             Some(_) => format!(
                 "rounds are too short for a bystander to be disturbed ({MIN_FOR_P50} wake-ups take {:.2} s)",
                 MIN_FOR_P50 as f64 * NAP.as_secs_f64()
@@ -59,7 +61,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let of_process = sample.median(&what, process, Unit::Seconds, late)?;
     let of_pool = sample.median(&what, pool, Unit::Seconds, late)?;
     let alive = sample.median("alive at once", process, Unit::Count, |point| Some(point.peak_alive as f64))?;
-    let idle = sample.idle_late_seconds[place].unwrap_or_default();
+    let Some(idle) = sample.idle_late_seconds[place] else { return Err(NOT_STOOD_BY.into()) };
     let evidence = vec![
         over_pool.evidence.clone().headline(format!("lateness of a bystander ({quantile}), Process over pool")),
         of_process.clone().headline("with Process"),
@@ -68,8 +70,8 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         alive.clone(),
     ];
     let beside = format!(
-        "nothing run: {}; the guard and the pace of starting let {} of {} be alive at once",
-        seconds(idle),
+        "nothing run: {quantile} of {}; the guard and the pace of starting let {} of {} be alive at once",
+        seconds_range(idle.low, idle.high),
         alive.value_in_words(),
         count(sample.tasks)
     );
@@ -82,11 +84,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         return Ok(Judgement::new(Verdict::DoesNotHold, why, evidence));
     }
     // More than a pool, but is it more than nothing?
-    if of_process.ci_high.is_some_and(|high| high <= idle) {
+    if of_process.ci_high.is_some_and(|high| high <= idle.low) {
         let why = format!("a bystander wakes no later than on the idle machine ({beside})");
         return Ok(Judgement::new(Verdict::DoesNotHold, why, evidence));
     }
-    if of_process.ci_low.is_none_or(|low| low <= idle) {
+    if of_process.ci_low.is_none_or(|low| low <= idle.high) {
         let doubt = format!("later than with a pool, but whether later than on the idle machine is not told ({beside})");
         return Ok(Judgement::new(Verdict::NotTested, doubt, evidence));
     }
@@ -113,6 +115,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
 mod tests {
     use super::super::sample::made_up::{around, run, scattered};
     use super::*;
+    use crate::stats::Interval;
+
+    fn at(seconds: f64) -> Option<Interval> {
+        Some(Interval { low: seconds, high: 1.01 * seconds })
+    }
 
     fn points(late: &[f64]) -> Vec<Point> {
         late.iter().map(|late| Point { late_seconds: [Some(*late); 2], ..Point::default() }).collect()
@@ -127,7 +134,7 @@ mod tests {
             .with_points("pool", Mode::Pool, points(&around(3e-3)))
             .with_points("process", Mode::Process, points(process))
             .with_points("process:in-flight=2", Mode::Process, points(limited));
-        Sample { idle_late_seconds: [Some(1e-3); 2], ..sample }
+        Sample { idle_late_seconds: [at(1e-3); 2], ..sample }
     }
 
     fn verdict(process: &[f64], limited: f64) -> Verdict {
@@ -141,11 +148,14 @@ mod tests {
         assert_eq!(verdict(&around(6e-3), 3e-3), Verdict::Depends);
         assert_eq!(verdict(&scattered(2e-3), 3e-3), Verdict::NotTested);
         let mut calm = sample(&around(6e-3), 5e-3);
-        calm.idle_late_seconds = [Some(7e-3); 2];
+        calm.idle_late_seconds = [at(7e-3); 2];
         assert_eq!(judge(&[calm]).unwrap().verdict, Verdict::DoesNotHold, "nor later than with nothing run");
         let mut unsure = sample(&scattered(6e-3), 5e-3);
-        unsure.idle_late_seconds = [Some(8e-3); 2];
+        unsure.idle_late_seconds = [at(8e-3); 2];
         assert_eq!(judge(&[unsure]).unwrap().verdict, Verdict::NotTested, "later than a pool, perhaps than nothing");
+        let mut loose = sample(&around(6e-3), 5e-3);
+        loose.idle_late_seconds = [Some(Interval { low: 1e-3, high: 8e-3 }); 2];
+        assert_eq!(judge(&[loose]).unwrap().verdict, Verdict::NotTested, "what the idle machine is like is not known well enough");
         let judged = judge(&[sample_of(&around(6e-3), &scattered(2e-3))]).unwrap();
         assert_eq!(judged.verdict, Verdict::Holds, "a limit is an aside");
         assert!(judged.why.contains("with no more than 1 at once the rounds do not tell"), "{}", judged.why);

@@ -1,6 +1,6 @@
 //! gil: whether threads help in Python, beside what they do natively: with tasks that compute, and with tasks that wait.
 
-use super::evidence::{Answer, Contest};
+use super::evidence::{Answer, Contest, Evidence};
 use super::replay::GIL;
 use super::sample::Row;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
@@ -35,6 +35,20 @@ fn row(sample: &Sample, engine: Engine, mode: Mode) -> Result<&Row, String> {
     found.ok_or_else(|| format!("there is no {} to compare", engine.kind_name(mode)))
 }
 
+/// Whether Python's threads help: bring a part of what native threads do with the same tasks, where those bring anything. How much that
+/// takes, and whether they do, whatever native threads bring within their interval.
+fn help(python: &Contest, native: &Contest, sample: &Sample) -> (f64, Answer) {
+    let limit = |native: f64| (1.0 + PART * (native - 1.0)).min(1.0 + PART).max(1.0 + sample.margin);
+    let Evidence { value, ci_low, ci_high, .. } = native.evidence;
+    let (at_least, at_most) = (limit(ci_low.unwrap_or(value)), limit(ci_high.unwrap_or(value)));
+    let helps = match (python.evidence.is_above(at_least), python.evidence.is_above(at_most)) {
+        (Answer::No, _) => Answer::No,
+        (_, Answer::Yes) => Answer::Yes,
+        _ => Answer::Unclear,
+    };
+    (limit(value), helps)
+}
+
 fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let [computing, waiting] = samples else { return Err("not all of it was run".into()) };
     let race = |sample: &Sample, engine| {
@@ -50,14 +64,8 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         native.evidence.clone().headline("native threads (rayon)"),
         of_waiting.headline("threads, tasks that wait"),
     ];
-    // To help is to bring a part of what native threads do with the same tasks, where those bring anything.
-    let limit_beside = |native: &Contest, sample: &Sample| {
-        (1.0 + PART * (native.evidence.value - 1.0)).min(1.0 + PART).max(1.0 + sample.margin)
-    };
-    let limit = limit_beside(&native, computing);
-    let helps = python.evidence.is_above(limit);
-    let limit_waiting = limit_beside(&race(waiting, Engine::Native)?, waiting);
-    let helps_waiting = python_waiting.evidence.is_above(limit_waiting);
+    let (limit, helps) = help(&python, &native, computing);
+    let (_, helps_waiting) = help(&python_waiting, &race(waiting, Engine::Native)?, waiting);
     // Where nobody's threads can help, Python's say nothing of its lock.
     if native.ours_less == Answer::Unclear && !helps.is_yes() {
         let why = format!("whether native threads help on this machine is not clear, {}", native.doubt());
@@ -134,6 +142,18 @@ mod tests {
         assert_eq!(verdict(&around(0.5), 1.0, 0.5), Verdict::DoesNotHold, "whatever native threads do");
         assert_eq!(verdict(&around(0.93), 0.5, 0.93), Verdict::Holds, "a little beside twice as fast is no help");
         assert_eq!(verdict(&around(0.125), 0.02, 0.125), Verdict::DoesNotHold, "eight times is, whatever 64 cores give");
+    }
+
+    #[test]
+    fn what_native_threads_bring_is_not_known_exactly() {
+        // 1.25 is a quarter of what they bring if they bring 2 × or more; if it is 1 ×, all of 1.12 × is help.
+        let native = [0.5, 0.9, 0.5, 0.9, 0.5, 0.9, 0.5, 0.9, 0.5];
+        let waiting = || sample(&around(0.5), 0.5);
+        let mut computing = sample(&around(0.89), 0.5);
+        computing.rows.pop();
+        let computing = computing.with("threads", Mode::Threads, &native);
+        let judged = judge(&[computing, waiting()]).unwrap();
+        assert_eq!(judged.verdict, Verdict::NotTested, "{}", judged.why);
     }
 
     #[test]

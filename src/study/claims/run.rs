@@ -132,13 +132,16 @@ impl ClaimsReport {
 const QUICK: Duration = Duration::from_secs(120);
 /// What the timed rounds of one strategy may take in a quick run, in seconds.
 const QUICK_BUDGET_SECONDS: f64 = 6.0;
+/// What it takes to end a run whose time is up, and to show what was found.
+const QUICK_END: Duration = Duration::from_secs(2);
+const QUICK_OVER: &str = "the two minutes of --quick were over";
 /// With less than this it is no use to begin: what comes before the timed rounds of a strategy takes as long.
 const LEAST_BUDGET_SECONDS: f64 = 0.5;
 
 /// What the timed rounds of each of `strategies` may take in a quick run after so much of the two minutes; nothing if they are as
-/// good as over. As much again is left to the rounds that are not timed.
+/// good as over. As much again is left to the rounds that are not timed; where those take longer, the run is ended.
 fn quick_budget(elapsed: Duration, strategies: usize) -> Option<f64> {
-    let left = QUICK.saturating_sub(elapsed).as_secs_f64() / (2 * strategies.max(1)) as f64;
+    let left = (QUICK - QUICK_END).saturating_sub(elapsed).as_secs_f64() / (2 * strategies.max(1)) as f64;
     (left >= LEAST_BUDGET_SECONDS).then(|| left.min(QUICK_BUDGET_SECONDS))
 }
 
@@ -206,6 +209,9 @@ impl Missing {
     }
 }
 
+/// How long the idle machine is looked at so that there is an interval of its p99, too.
+const IDLE_FOR_A_P99: Duration = Duration::from_millis(4_200);
+
 const INTERRUPTED: &str = "interrupted";
 
 impl Proceeding<'_> {
@@ -258,9 +264,8 @@ impl Proceeding<'_> {
         let quick = self.wanted.effort == Effort::Quick;
         let mut draft = replay.draft(engine, self.wanted.python.as_ref()).map_err(Missing::because)?;
         if quick {
-            let budget = quick_budget(self.started.elapsed(), draft.strategies.len()).ok_or_else(|| {
-                Missing::because("the two minutes of --quick were over before it was its turn")
-            })?;
+            let budget = quick_budget(self.started.elapsed(), draft.strategies.len())
+                .ok_or_else(|| Missing::because(format!("{QUICK_OVER} before it was its turn")))?;
             draft.run.time_budget = Some(Seconds(budget));
         }
         if let Some(why) = self.python_missing.as_ref().filter(|_| draft.names(Engine::Python)) {
@@ -273,11 +278,24 @@ impl Proceeding<'_> {
         let mut job = prepared?;
         if !replay.needs_idle {
             job.setting.idle = Duration::ZERO;
+        } else if !quick {
+            job.setting.idle = IDLE_FOR_A_P99;
         }
-        let document = self.bench.run(&job, &mut Titled { title, inner: self.observer })?;
-        if document.partial {
-            return Err(Missing::because(INTERRUPTED));
-        }
+        let signals = match quick {
+            true => self.bench.signals().until(self.started + QUICK - QUICK_END),
+            false => self.bench.signals().clone(),
+        };
+        let ended = match self.bench.run_under(&job, &signals, &mut Titled { title, inner: self.observer }) {
+            Ok(document) if document.partial => None,
+            Err(RunError::Interrupted) => None,
+            ended => Some(ended?),
+        };
+        let document = ended.ok_or_else(|| {
+            Missing::because(match self.bench.signals().stop_wanted() {
+                true => INTERRUPTED.to_owned(),
+                false => format!("{QUICK_OVER} while it was run"),
+            })
+        })?;
         if let Some(why) = document.strategies.iter().find_map(|row| row.given_up.clone()) {
             return Err(Missing::broken(why));
         }
@@ -449,7 +467,7 @@ mod tests {
     fn a_quick_run_gives_its_timed_rounds_no_more_than_what_is_left_of_two_minutes() {
         let after = |seconds, strategies| quick_budget(Duration::from_secs(seconds), strategies);
         assert_eq!(after(0, 3), Some(QUICK_BUDGET_SECONDS));
-        assert_eq!(after(110, 2), Some(2.5), "each of two, and as much again for what is not timed");
+        assert_eq!(after(110, 2), Some(2.0), "each of two, and as much again for what is not timed");
         assert_eq!(after(119, 2), None);
         assert_eq!(after(500, 2), None);
         for (elapsed, strategies) in (0..120).flat_map(|elapsed| (1..9).map(move |of| (elapsed, of))) {

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::mode::Mode;
 use crate::mode::settings::Api;
 use crate::report::numbers::count;
-use crate::stats::compare;
+use crate::stats::{Interval, compare};
 
 /// A run, as far as rules look at it.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,8 @@ pub struct Sample {
     pub cpu_seconds: f64,
     /// How long a task waits, in seconds.
     pub io_wait_seconds: f64,
-    /// How late the bystander woke while nothing was run: median and 99th percentile, in seconds.
-    pub idle_late_seconds: [Option<f64>; 2],
+    /// How late the bystander woke while nothing was run: the 95 % intervals of median and 99th percentile, in seconds.
+    pub idle_late_seconds: [Option<Interval>; 2],
     /// Its strategies.
     pub rows: Vec<Row>,
 }
@@ -82,7 +82,7 @@ pub struct Point {
 impl Sample {
     /// What rules look at of `document`, the `run`-th for its claim.
     pub fn of(run: usize, document: &Document) -> Self {
-        let idle = document.environment.idle_disturbance;
+        let idle = document.environment.idle_disturbance_histogram.as_ref();
         Self {
             run,
             tasks: document.plan.workload.tasks,
@@ -90,7 +90,7 @@ impl Sample {
             seed: document.plan.run.seed,
             cpu_seconds: document.plan.workload.cpu_seconds,
             io_wait_seconds: document.plan.workload.io_wait_seconds,
-            idle_late_seconds: [idle.p50_seconds, idle.p99_seconds],
+            idle_late_seconds: [0.5, 0.99].map(|q| idle.and_then(|seen| seen.interval_of(q))),
             rows: document.strategies.iter().map(Row::of).collect(),
         }
     }
