@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use common::programs::{MODES, alive_with, assert_gone, hour, last, reasons, run};
@@ -41,6 +42,20 @@ fn a_daemon_that_is_left_behind_is_ended_and_told_of() {
         assert_eq!(last(&document, mode).report.left_running, 3, "{mode}");
         assert!(document.warnings.iter().any(|warning| warning.code == "left_running"), "{mode}");
         assert_gone(&hour, Duration::ZERO);
+    }
+}
+
+/// Each is gone before it can be killed, and has started another by then.
+#[test]
+fn who_does_nothing_but_start_another_and_end_is_ended_all_the_same() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        let script = sandbox.write("again", "#!/bin/sh\n[ $1 -gt 20000 ] || setsid \"$0\" $(($1 + 1)) &\n");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("an executable script");
+        let arguments = ["-n", "8", "--rounds", "1", "-m", mode, "--", "./again", "0"];
+        let (document, finished) = run(&sandbox, &arguments);
+        assert_eq!(finished.code(), Some(0), "{finished:?}");
+        assert!(last(&document, mode).report.left_running >= 1, "{mode}: {finished:?}");
     }
 }
 

@@ -257,6 +257,8 @@ impl Runner {
         }
         if let Some(others) = &self.others {
             end_strays(others);
+            // One that starts another before it can be killed, again and again, may get away.
+            self.outlived_by += children().iter().filter(|(pid, _)| !others.contains(pid)).count();
         }
         reaped
     }

@@ -280,11 +280,17 @@ impl<'a> Crew<'a> {
 
     /// Reaps all who have ended, and says how many of ours that were.
     fn sweep(&mut self) -> io::Result<u64> {
-        let before = self.done;
-        while let Some(reaped) = try_wait(Which::Any)? {
+        // Orphans that start another and end, again and again, must not keep this process from its own.
+        const ORPHANS: u64 = 1_000;
+        let (before, mut orphans) = (self.done, 0);
+        while orphans < ORPHANS
+            && let Some(reaped) = try_wait(Which::Any)?
+        {
             // Anybody else is an orphan of a task, given to the runner as subreaper.
             if self.alive.contains_key(&reaped.pid) {
                 self.collect(&reaped)?;
+            } else {
+                orphans += 1;
             }
         }
         self.end_overdue();

@@ -4,38 +4,70 @@
 //! children, reaps them, and does so again until it has none, has ended everything below it, whatever process groups and
 //! sessions there were.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use procfs::process::Stat;
 
 use super::fork::Pid;
-use super::wait::wait_until;
+use super::wait::{Which, has_ended, try_wait};
 
 /// Longer than the kernel takes to end whoever can be ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Kills and reaps every descendant of the calling process, which must be a subreaper, apart from those below a child in
 /// `spared`. Returns how many were still running.
+///
+/// Who starts another and ends before it is killed has got away for once, and that other is a child now. So nothing slow stands between
+/// seeing a child and killing it: whoever does nothing else than that is met sooner or later, since it takes longer.
 pub fn end_strays(spared: &[Pid]) -> u64 {
     let deadline = Instant::now() + PATIENCE;
-    let mut ended = 0;
+    // Somebody else may have killed those that are there already, which takes a longer look.
+    let mut strays: Vec<(Pid, bool)> = children();
+    let (mut ended, mut killed) = (0, HashSet::new());
     loop {
-        let strays: Vec<(Pid, bool)> =
-            children().into_iter().filter(|(pid, _)| !spared.contains(pid)).collect();
+        strays.retain(|(pid, _)| !spared.contains(pid));
         if strays.is_empty() || Instant::now() >= deadline {
             return ended;
         }
-        for (pid, _) in &strays {
-            // Nobody else reaps it, so its number is still its own.
-            let _ = kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL);
-        }
+        let before = ended;
         for (pid, running) in strays {
-            ended += u64::from(running);
-            let _ = wait_until(pid, Some(deadline));
+            if killed.insert(pid) {
+                ended += u64::from(running && !has_ended(pid));
+                // Nobody else reaps it, so its number is still its own.
+                let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+            }
         }
+        killed.retain(|pid| !matches!(try_wait(Which::Only(*pid)), Ok(Some(_))));
+        if ended == before {
+            // Whoever is left has been killed, and has to be given the time to end.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        strays = numbers_of_children().into_iter().map(|pid| (pid, true)).collect();
     }
+}
+
+/// Reaps every child that has ended by now, so that its CPU time counts as this process's. Does not wait for those that go on, nor for those
+/// that they start: of such as do nothing but start another and end there is always one that has ended.
+pub fn reap_ended() {
+    for pid in numbers_of_children() {
+        let _ = try_wait(Which::Only(pid));
+    }
+}
+
+/// The children of the calling process, found as quickly as can be: from the kernel's own list of them, if it has one
+/// (CONFIG_PROC_CHILDREN).
+fn numbers_of_children() -> Vec<Pid> {
+    let listed = || {
+        let mut numbers = Vec::new();
+        for thread in std::fs::read_dir("/proc/self/task").ok()? {
+            let list = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+            numbers.extend(list.split_ascii_whitespace().filter_map(|number| number.parse::<Pid>().ok()));
+        }
+        Some(numbers)
+    };
+    listed().unwrap_or_else(|| children().into_iter().map(|(pid, _)| pid).collect())
 }
 
 /// Kills each descendant of `root`, or child, that somebody has stopped between its creation and its `exec`. As after any

@@ -103,11 +103,6 @@ impl CpuTime {
     }
 }
 
-/// Reaps every child that has ended, so that its CPU time counts as this process's. Does not wait for those that go on.
-pub fn reap_ended() {
-    while let Ok(Some(_)) = try_wait(Which::Any) {}
-}
-
 /// Waits until `which` has ended and reaps it. `Ok(None)` if there is no such child.
 ///
 /// # Errors
