@@ -11,7 +11,7 @@
 mod arguments;
 mod casualties;
 #[cfg(test)]
-mod crashes;
+pub(in crate::mode) mod crashes;
 mod ledger;
 #[cfg(test)]
 mod model;

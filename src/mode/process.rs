@@ -11,6 +11,8 @@
 //! Who is done is seen in the cells, not asked of the kernel: `wait4` for *any* child walks all of them, which with
 //! 30,000 waiting children would cost more than the fork itself, while `wait4` for *this* child does not.
 
+#[cfg(test)]
+mod crashes;
 mod post;
 mod room;
 

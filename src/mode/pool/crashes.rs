@@ -23,7 +23,7 @@ const WORKERS: usize = 2;
 
 /// Counts how often each task is executed. A start-up is two units of work, a task one.
 #[derive(Clone)]
-pub(super) struct Counting {
+pub(in crate::mode) struct Counting {
     executions: Arc<[AtomicU32]>,
     pub(super) bytes: usize,
 }
@@ -35,7 +35,7 @@ impl Counting {
     }
 
     /// `tasks` whose arguments and results have `bytes` bytes.
-    pub(super) fn of(tasks: u64, bytes: usize) -> Self {
+    pub(in crate::mode) fn of(tasks: u64, bytes: usize) -> Self {
         Self { executions: (0..tasks).map(|_| AtomicU32::new(0)).collect(), bytes }
     }
 
@@ -370,7 +370,7 @@ pub(super) fn is_full() -> bool {
     std::env::var_os("PROCBENCH_FAULTS").is_some()
 }
 
-pub(super) fn say(fault: &str, tried: u32) {
+pub(in crate::mode) fn say(fault: &str, tried: u32) {
     use std::io::Write;
     // Past the capture of the test harness, as all tests of faults say what they have tried.
     let _ = writeln!(std::io::stderr(), "FAULTS: {fault}: {tried} tried, {tried} survived");
