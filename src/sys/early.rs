@@ -6,6 +6,7 @@
 //! runtime; GNU's hands over the command line too. Elsewhere nothing is listed, and `main` does the same a little later.
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 /// Has the process live `$life`, a `fn(&[&OsStr]) -> i32`, in place of `main` if `$word` (a `&CStr`) is its first argument.
@@ -16,6 +17,7 @@ macro_rules! instead_of_main {
         const _: () = {
             extern "C" fn begin(count: std::ffi::c_int, words: *const *const std::ffi::c_char) {
                 $crate::sys::early::divert(count, words, $word, $life);
+                $crate::sys::early::require_room();
             }
             #[allow(unsafe_code)] // Whatever is in this section is called: by the C library, as it calls what is above.
             #[used]
@@ -43,4 +45,37 @@ pub(crate) fn divert(count: c_int, words: *const *const c_char, word: &CStr, lif
     let code = life(&words);
     // SAFETY: ends the process; nothing is open that would have to be written out.
     unsafe { libc::_exit(code) }
+}
+
+/// Ends the process with an error that names the limit if there is no room for as much memory as Rust's runtime takes before `main`: it would
+/// end it by a signal. For [`instead_of_main`] only.
+#[doc(hidden)]
+pub(crate) fn require_room() {
+    const ROOM: usize = 1 << 20;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call fills in what it is given.
+    let is_known = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
+    if !is_known || limit.rlim_cur == libc::RLIM_INFINITY {
+        return;
+    }
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: new memory, which nobody is told of and which is given back at once.
+    let has_room = unsafe {
+        let room = libc::mmap(std::ptr::null_mut(), ROOM, protection, flags, -1, 0);
+        room != libc::MAP_FAILED && libc::munmap(room, ROOM) == 0
+    };
+    if has_room {
+        return;
+    }
+    // On the stack: there may be no room for anything else.
+    let mut text = [0; 128];
+    let mut rest = &mut text[..];
+    let _ =
+        writeln!(rest, "error: too little memory to begin with: RLIMIT_AS is {} (ulimit -v)", limit.rlim_cur);
+    let length = 128 - rest.len();
+    // SAFETY: `text` has as many bytes; then the process ends, with nothing open that would have to be written out.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), length);
+        libc::_exit(crate::exit::LIMIT)
+    }
 }
