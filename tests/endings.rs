@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use common::faults::Count;
 use common::programs::{MODES, alive_with, assert_gone, hour, last, reasons, run};
 use common::{Sandbox, kill, parse};
 use nix::sys::signal::{self, Signal};
@@ -16,6 +17,7 @@ use procfs::process::Process;
 
 #[test]
 fn a_timeout_ends_all_that_the_task_has_started() {
+    let mut count = Count::of("commands that start others, --timeout").lost("its task");
     for mode in MODES {
         let (sandbox, hour) = (Sandbox::new(), hour());
         let script = format!("sleep {hour} & sleep {hour}; wait");
@@ -28,11 +30,13 @@ fn a_timeout_ends_all_that_the_task_has_started() {
         assert_eq!(reasons(round), [(0, told), (1, told), (2, told)], "{mode}");
         assert_eq!(round.report.left_running, 0, "{mode}: the group was ended with its leader");
         assert_gone(&hour, Duration::ZERO);
+        count.survived();
     }
 }
 
 #[test]
 fn a_daemon_that_is_left_behind_is_ended_and_told_of() {
+    let mut count = Count::of("daemons that commands leave behind");
     for mode in MODES {
         let (sandbox, hour) = (Sandbox::new(), hour());
         let script = format!("(setsid sleep {hour} &)");
@@ -42,12 +46,14 @@ fn a_daemon_that_is_left_behind_is_ended_and_told_of() {
         assert_eq!(last(&document, mode).report.left_running, 3, "{mode}");
         assert!(document.warnings.iter().any(|warning| warning.code == "left_running"), "{mode}");
         assert_gone(&hour, Duration::ZERO);
+        count.survived();
     }
 }
 
 /// Each is gone before it can be killed, and has started another by then.
 #[test]
 fn who_does_nothing_but_start_another_and_end_is_ended_all_the_same() {
+    let mut count = Count::of("programs that do nothing but start another and end");
     for mode in MODES {
         let sandbox = Sandbox::new();
         let script = sandbox.write("again", "#!/bin/sh\n[ $1 -gt 20000 ] || setsid \"$0\" $(($1 + 1)) &\n");
@@ -56,6 +62,7 @@ fn who_does_nothing_but_start_another_and_end_is_ended_all_the_same() {
         let (document, finished) = run(&sandbox, &arguments);
         assert_eq!(finished.code(), Some(0), "{finished:?}");
         assert!(last(&document, mode).report.left_running >= 1, "{mode}: {finished:?}");
+        count.survived();
     }
 }
 
@@ -89,6 +96,8 @@ fn whoever_waits_for_a_task_that_never_ends_is_told() {
 
 #[test]
 fn nothing_is_left_of_commands_however_procbench_ends() {
+    let mut count = Count::of("SIGKILL, SIGTERM, or SIGINT twice, in the middle of commands")
+        .lost("what was not finished");
     const SOON: Duration = Duration::from_secs(60);
     for mode in MODES {
         let (sandbox, hour) = (Sandbox::new(), hour());
@@ -96,11 +105,13 @@ fn nothing_is_left_of_commands_however_procbench_ends() {
         running.signal(Signal::SIGKILL);
         assert_eq!(running.finish().signal(), Some(Signal::SIGKILL as i32));
         assert_gone(&hour, SOON);
+        count.survived();
 
         let running = start_endless(&sandbox, mode, &hour);
         running.signal(Signal::SIGTERM);
         assert_eq!(running.finish().code(), Some(130), "{mode}");
         assert_gone(&hour, Duration::ZERO);
+        count.survived();
 
         let mut running = start_endless(&sandbox, mode, &hour);
         running.signal(Signal::SIGINT);
@@ -109,11 +120,14 @@ fn nothing_is_left_of_commands_however_procbench_ends() {
         }
         assert_eq!(running.finish().code(), Some(130), "{mode}");
         assert_gone(&hour, SOON);
+        count.survived();
     }
 }
 
 #[test]
 fn a_runner_or_a_guardian_that_is_killed_leaves_nothing_either() {
+    let mut count =
+        Count::of("SIGKILL to the runner or the guardian in the middle of commands").lost("the run");
     for mode in MODES {
         for whom in ["guardian", "runner"] {
             let (sandbox, hour) = (Sandbox::new(), hour());
@@ -124,6 +138,7 @@ fn a_runner_or_a_guardian_that_is_killed_leaves_nothing_either() {
             let finished = running.finish().expect_code(1);
             assert!(finished.error().contains("killed by SIGKILL"), "{mode}, {whom}: {finished:?}");
             assert_gone(&hour, Duration::ZERO);
+            count.survived();
         }
     }
 }
@@ -132,6 +147,7 @@ fn a_runner_or_a_guardian_that_is_killed_leaves_nothing_either() {
 /// left to continue.
 #[test]
 fn a_guardian_ends_by_nothing_but_its_work() {
+    let mut count = Count::of("signals to the guardian").lost("what was not finished");
     for mode in MODES {
         let (sandbox, hour) = (Sandbox::new(), hour());
         let mut running = start_endless(&sandbox, mode, &hour);
@@ -143,12 +159,16 @@ fn a_guardian_ends_by_nothing_but_its_work() {
         let finished = running.finish();
         assert_eq!(finished.code(), Some(130), "{mode}: the guardian was still there: {finished:?}");
         assert_gone(&hour, Duration::ZERO);
+        count.survived();
     }
 }
 
 /// What ends a round whose guardian has been stopped, and how long until nothing of it may be left.
 #[test]
 fn a_guardian_that_somebody_has_stopped_is_no_hindrance() {
+    let mut count =
+        Count::of("a guardian stopped in the middle, then SIGTERM, SIGINT twice, or SIGKILL to procbench")
+            .lost("what was not finished");
     const SOON: Duration = Duration::from_secs(60);
     for (mode, end) in [("serial", "SIGTERM"), ("process", "SIGINT, twice"), ("pool", "SIGKILL")] {
         let (sandbox, hour) = (Sandbox::new(), hour());
@@ -169,6 +189,7 @@ fn a_guardian_that_somebody_has_stopped_is_no_hindrance() {
         let finished = running.finish();
         assert!(finished.code() == Some(130) || end == "SIGKILL", "{mode}: {finished:?}");
         assert_gone(&hour, SOON);
+        count.survived();
     }
 }
 
@@ -179,6 +200,7 @@ fn is_stopped(pid: i32) -> bool {
 /// Each task stops the guardian that stands over its runner, which has nothing to do until the round is over.
 #[test]
 fn a_round_is_over_though_its_guardian_has_been_stopped() {
+    let mut count = Count::of("a guardian stopped by each task of a run that is left alone");
     let sandbox = Sandbox::new();
     let script = "read -r _ _ _ guardian _ </proc/$PPID/stat && kill -STOP $guardian";
     for timeout in [&[][..], &["--timeout", "200s"]] {
@@ -186,6 +208,7 @@ fn a_round_is_over_though_its_guardian_has_been_stopped() {
         let (document, finished) = run(&sandbox, &arguments.concat());
         assert_eq!(finished.code(), Some(0), "{finished:?}");
         assert_eq!(last(&document, "process").report.tasks_completed, 3);
+        count.survived();
     }
 }
 

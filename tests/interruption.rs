@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
+use common::faults::Count;
 use common::programs::{alive_with, assert_gone, hour};
 use common::{Finished, Running, Sandbox, bit_of, digest, flowing, kill, parse, row, threads_of};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -63,6 +64,8 @@ fn assert_partial(finished: &Finished, document: &Document) {
 
 #[test]
 fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
+    let mut count =
+        Count::of("SIGINT, SIGTERM or SIGHUP in the middle of a round").lost("what was not finished");
     for mode in MODES {
         let others: &[_] = if mode.starts_with("pool") { &[Signal::SIGTERM, Signal::SIGHUP] } else { &[] };
         for &signal in [Signal::SIGINT].iter().chain(others) {
@@ -91,6 +94,7 @@ fn an_interrupt_ends_every_mode_in_the_middle_of_a_round() {
             assert!(!said.contains("too few rounds"), "who has ended it knows that: {said}");
             assert!(document.strategies.iter().all(|row| row.rounds.is_empty() && row.summary.is_none()));
             assert!(finished.stdout.contains("not run"), "{finished:?}");
+            count.survived();
         }
     }
 }
@@ -131,17 +135,20 @@ fn what_was_finished_before_the_interrupt_is_reported_and_exported() {
 
 #[test]
 fn an_interrupt_with_files_half_written_leaves_no_folder() {
+    let mut count = Count::of("SIGINT with files half written").lost("what was not finished");
     for mode in MODES {
         let sandbox = Sandbox::new();
         let mut running = start_endless(&sandbox, mode, &["--workload", "file"]);
         wait_until_in_the_middle(&mut running, mode);
         running.signal(Signal::SIGINT);
         assert_partial(&running.finish(), &export(&sandbox));
+        count.survived();
     }
 }
 
 #[test]
 fn a_second_interrupt_ends_procbench_at_once() {
+    let mut count = Count::of("SIGINT twice in the middle of a round").lost("the report");
     for mode in MODES {
         let sandbox = Sandbox::new();
         let mut running = start_endless(&sandbox, mode, &["--workload", "file"]);
@@ -152,6 +159,7 @@ fn a_second_interrupt_ends_procbench_at_once() {
         }
         let finished = running.finish().expect_code(130);
         assert!(!finished.stderr.contains("error:"), "{finished:?}");
+        count.survived();
     }
 }
 
@@ -171,6 +179,7 @@ fn whoever_waits_for_somebody_to_read_an_export_can_be_told_to_end() {
 
 #[test]
 fn whoever_waits_for_somebody_to_write_what_is_read_ends_at_the_first_signal() {
+    let mut count = Count::of("SIGINT or SIGTERM while it waits for a named pipe");
     for words in ["-c pipe", "-n 5 --args-from pipe -- echo", "sweep --vary tasks=1,2 -c pipe", "report pipe"]
     {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -185,6 +194,7 @@ fn whoever_waits_for_somebody_to_write_what_is_read_ends_at_the_first_signal() {
             let finished = running.finish();
             let by_signal = finished.signal() == Some(signal as i32);
             assert!(finished.code() == Some(130) || by_signal, "{words}: {finished:?}");
+            count.survived();
         }
     }
     let sandbox = Sandbox::new();
@@ -233,6 +243,7 @@ fn whoever_starts_it_may_ignore_the_ends_of_children() {
 
 #[test]
 fn a_procbench_that_is_killed_takes_everything_with_it() {
+    let mut count = Count::of("SIGKILL to procbench in the middle of a round").lost("the run");
     for mode in MODES {
         for extra in [&["--arg-size", "9"], &["--workload", "file"]] {
             let sandbox = Sandbox::new();
@@ -242,6 +253,7 @@ fn a_procbench_that_is_killed_takes_everything_with_it() {
             let finished = running.finish();
             assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{finished:?}");
             assert!(!sandbox.path("out.json").exists(), "an export is complete or not there");
+            count.survived();
         }
     }
 }
@@ -274,6 +286,7 @@ fn everybody_is_called_by_name_and_only_what_executes_is_offered_to_the_kernel()
 
 #[test]
 fn all_that_are_called_procbench_killed_at_once_leave_nothing() {
+    let mut count = Count::of("SIGKILL to all that are called procbench").lost("the run");
     for mode in MODES {
         let sandbox = Sandbox::new();
         let mut running = start_endless(&sandbox, mode, &["--workload", "file"]);
@@ -285,11 +298,13 @@ fn all_that_are_called_procbench_killed_at_once_leave_nothing() {
         called.iter().for_each(|pid| kill(*pid));
         let finished = running.finish();
         assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{finished:?}");
+        count.survived();
     }
 }
 
 #[test]
 fn what_commands_have_started_ends_though_all_that_are_called_procbench_are_killed_at_once() {
+    let mut count = Count::of("the same, in the middle of commands").lost("the run");
     let (sandbox, hour) = (Sandbox::new(), hour());
     let script = format!("setsid sleep {hour} & wait");
     let words = ["-n", "2", "-q", "-m", "process", "--", "sh", "-c", &script];
@@ -304,10 +319,12 @@ fn what_commands_have_started_ends_though_all_that_are_called_procbench_are_kill
     called.iter().for_each(|pid| kill(*pid));
     running.finish();
     assert_gone(&hour, Duration::from_secs(10));
+    count.survived();
 }
 
 #[test]
 fn a_procbench_that_was_stopped_for_a_while_goes_on() {
+    let mut count = Count::of("procbench stopped (SIGSTOP) for a while");
     let sandbox = Sandbox::new();
     let words = "-n 8 --io-wait 2ms --rounds 5 --warmup 1 --json out.json -m process,pool";
     let mut running = sandbox.start(sandbox.command(words.split(' ')));
@@ -322,6 +339,7 @@ fn a_procbench_that_was_stopped_for_a_while_goes_on() {
     let finished = running.finish().expect_code(0);
     let document = export(&sandbox);
     assert!(!document.partial, "{finished:?}");
+    count.survived();
     for row in &document.strategies {
         assert_eq!(row.rounds.len(), 5, "{finished:?}");
     }
@@ -329,6 +347,7 @@ fn a_procbench_that_was_stopped_for_a_while_goes_on() {
 
 #[test]
 fn a_runner_that_is_killed_is_an_error_and_leaves_nobody() {
+    let mut count = Count::of("SIGKILL to the runner in the middle of a round").lost("the run");
     for mode in MODES {
         let sandbox = Sandbox::new();
         sandbox.write("out.json", "the export of another day");
@@ -345,6 +364,7 @@ fn a_runner_that_is_killed_is_an_error_and_leaves_nobody() {
             "a run that fails leaves the old export as it was"
         );
         assert_eq!(processes_of_group(runner), [0; 0]);
+        count.survived();
     }
 }
 
