@@ -13,7 +13,7 @@ use super::style::{DIM, TITLE, paint};
 use super::{plan, tables};
 use crate::document::Document;
 use crate::study::claims::run::Run;
-use crate::study::claims::{ClaimsReport, Evidence, Finding, Tested, Verdict};
+use crate::study::claims::{ClaimsReport, Evidence, Finding, Tested, Verdict, by_name};
 
 /// The table is for terminals of this many columns.
 const WIDTH: usize = 100;
@@ -122,6 +122,13 @@ fn row(cells: [String; 5]) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+const MANY_INTERVALS: &str = "Each interval holds by itself in 95 % of all cases: of so many, some may not.";
+
+/// Whether what is claimed is of so many tasks that a few say little of it.
+fn of_many(tested: &Tested) -> bool {
+    by_name(&tested.claim.name).is_ok_and(|claim| claim.of_many)
+}
+
 /// How many of each verdict, and what that took.
 pub fn summary(report: &ClaimsReport) -> String {
     let counted = Verdict::ALL.iter().filter_map(|verdict| {
@@ -142,7 +149,8 @@ pub fn summary(report: &ClaimsReport) -> String {
     let partial = "Interrupted: what had not been finished is not tested.";
     let with_care = [
         reservation(documents(report), "runs", "verdicts may differ"),
-        report.quick.then(|| few.to_owned()),
+        (report.quick && report.claims.iter().any(of_many)).then(|| few.to_owned()),
+        Some(MANY_INTERVALS.to_owned()).filter(|_| report.claims.len() > 1),
         report.partial.then(|| partial.to_owned()),
     ];
     let with_care: Vec<String> = with_care.into_iter().flatten().collect();

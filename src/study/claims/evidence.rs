@@ -264,6 +264,14 @@ pub fn list(counts: &[u64]) -> String {
     }
 }
 
+/// With how many tasks the rounds tell neither that one is faster nor that it is not; nothing if they always do.
+pub fn untold(races: &[(u64, Contest)]) -> String {
+    let is_untold = |race: &Contest| [race.ours_less, race.theirs_less].contains(&Answer::Unclear);
+    let counts: Vec<u64> =
+        races.iter().filter(|(_, race)| is_untold(race)).map(|(tasks, _)| *tasks).collect();
+    if counts.is_empty() { String::new() } else { format!("; with {} the rounds do not tell", list(&counts)) }
+}
+
 /// What a rule says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {

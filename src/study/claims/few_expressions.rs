@@ -1,6 +1,6 @@
 //! few-expressions: whether the pool loses to serial with a hundred small expressions, and with how many it does not.
 
-use super::evidence::{Answer, Contest, list};
+use super::evidence::{Answer, Contest, list, untold};
 use super::replay::FEW_EXPRESSIONS;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
@@ -49,7 +49,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let most_lost = fewer().filter(loses).map(|(tasks, _)| *tasks).max();
     let never = fewer().all(|(_, race)| race.theirs_less.is_no());
     let won: Vec<u64> = races.iter().filter(wins).map(|(tasks, _)| *tasks).collect();
-    let from = if won.is_empty() { "wins with none of the counts".to_owned() } else { format!("wins with {}", list(&won)) };
+    let from = if won.is_empty() { "wins with none of the counts".to_owned() } else { format!("wins with {}", list(&won)) } + &untold(&races);
     Ok(match (of_article.theirs_less, most_lost) {
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, of_article.doubt(), evidence),
         (Answer::Yes, _) => Judgement::new(
@@ -97,6 +97,8 @@ mod tests {
         assert_eq!(later.verdict, Verdict::DoesNotHold, "the claim is not about more");
         let never = judge(&[at(100, &around(1.3)), at(1000, &around(1.0))]).unwrap();
         assert_eq!(never.why, "with 100 the pool loses; it wins with none of the counts");
+        let later = judge(&[at(100, &around(1.3)), at(1000, &scattered(0.8))]).unwrap();
+        assert_eq!(later.why, "with 100 the pool loses; it wins with none of the counts; with 1,000 the rounds do not tell");
         let untold = judge(&[at(10, &around(1.3)), at(100, &scattered(0.8))]).unwrap();
         assert_eq!(untold.verdict, Verdict::NotTested);
         assert!(untold.why.contains("9 rounds do not tell"), "{}", untold.why);

@@ -25,7 +25,8 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
 }
 
 /// How far a task of `row` started from its turn, and whether that is as near as `executors` can be told apart: of W that
-/// each take the next task, none starts W places from its turn.
+/// each take the next task, none starts W places from its turn. In the median round: whoever is kept from running between taking a task and
+/// noting its start seems to start it later.
 fn order(sample: &Sample, row: &Row, executors: u64) -> Result<(Evidence, Answer), String> {
     let what = "places from its turn, at most, that a task started,";
     let evidence = sample.median(what, row, Unit::Count, |point| point.displacement.map(|place| place as f64))?;
@@ -62,13 +63,13 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let (verdict, mut why) = match [pool_in_order.is_yes(), process_in_order.is_yes()] {
         [true, true] => match (chunks_in_order, all_in_order) {
             (Answer::Yes, Answer::Yes) => {
-                (Verdict::Holds, format!("none of the tasks started {executors} places from its turn"))
+                (Verdict::Holds, format!("in the median round none of the tasks started {executors} places from its turn"))
             }
             (chunks, all) => {
                 let is_refuted = chunks.is_no() || all.is_no();
                 (
                     if is_refuted { Verdict::Depends } else { Verdict::NotTested },
-                    format!("with one task at a time no task starts {executors} places from its turn"),
+                    format!("with one task at a time, no task starts {executors} places from its turn in the median round"),
                 )
             }
         },
@@ -83,7 +84,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         Answer::No => {
             let far = of_chunks.value_in_words();
             why += &format!(
-                "; in chunks of {chunk}, as Pool.map makes them, it is chunks that are first in, first out, and tasks start up to {far} places off"
+                "; in chunks of {chunk}, as Pool.map makes them, it is chunks that are first in, first out, and tasks start up to {far} places off in the median round"
             );
         }
         Answer::Unclear => why += &format!("; {}", doubt(&of_chunks)),
@@ -94,7 +95,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             let far = of_all.value_in_words();
             why += &format!(
                 "; of processes that are all started at once, as the article's, those begin first that the kernel lets run first, up to {far} \
-                 places off"
+                 places off in the median round"
             );
         }
         Answer::Unclear => why += &format!("; {}", doubt(&of_all)),
@@ -135,14 +136,14 @@ mod tests {
         let (near, far) = ([0, 1, 1, 2, 1, 0], [75, 70, 75, 80, 75, 75]);
         let judged = verdict([near; 4]);
         assert_eq!(judged.verdict, Verdict::Holds);
-        assert_eq!(judged.why, "none of the tasks started 4 places from its turn");
+        assert_eq!(judged.why, "in the median round none of the tasks started 4 places from its turn");
         assert_eq!(verdict([far; 4]).verdict, Verdict::DoesNotHold);
         let judged = verdict([near, near, far, near]);
         assert_eq!(judged.verdict, Verdict::Depends);
         assert!(judged.why.contains("in chunks of 25") && !judged.why.contains("the kernel"), "{}", judged.why);
         let judged = verdict([near, near, near, far]);
         assert_eq!(judged.verdict, Verdict::Depends, "by the measure of four, though all are alive at once");
-        assert!(judged.why.ends_with("those begin first that the kernel lets run first, up to 75 places off"), "{}", judged.why);
+        assert!(judged.why.ends_with("those begin first that the kernel lets run first, up to 75 places off in the median round"), "{}", judged.why);
         assert_eq!(verdict([near, far, far, far]).verdict, Verdict::Depends);
         assert_eq!(verdict([far, near, far, far]).verdict, Verdict::Depends);
         assert_eq!(verdict([far, far, near, near]).verdict, Verdict::DoesNotHold, "whatever chunks do");

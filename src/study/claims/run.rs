@@ -245,16 +245,7 @@ impl Proceeding<'_> {
                 Err(missing) => return Finding::without(claim, engine, &missing, runs),
             }
         }
-        let samples: Vec<Sample> =
-            runs.iter().enumerate().map(|(place, run)| Sample::of(place, &run.document)).collect();
-        match (claim.judge)(&samples) {
-            Ok(judged) => {
-                let Judgement { verdict, why, evidence } =
-                    if self.wanted.effort == Effort::Quick { of_few(claim, judged) } else { judged };
-                Finding { engine, verdict, why, evidence, broken: false, lacking: false, runs }
-            }
-            Err(why) => Finding::none(engine, &Missing::because(why), runs),
-        }
+        Finding::of(claim, engine, self.wanted.effort, runs)
     }
 
     fn run(&mut self, replay: &Replay, engine: Engine, title: String) -> Result<Document, Missing> {
@@ -318,6 +309,20 @@ fn of_few(claim: &Claim, judged: Judgement) -> Judgement {
 }
 
 impl Finding {
+    /// What is to be said of `claim` given all of its runs.
+    fn of(claim: &Claim, engine: Engine, effort: Effort, runs: Vec<Run>) -> Self {
+        let samples: Vec<Sample> =
+            runs.iter().enumerate().map(|(place, run)| Sample::of(place, &run.document)).collect();
+        match (claim.judge)(&samples) {
+            Ok(judged) => {
+                let Judgement { verdict, why, evidence } =
+                    if effort == Effort::Quick { of_few(claim, judged) } else { judged };
+                Self { engine, verdict, why, evidence, broken: false, lacking: false, runs }
+            }
+            Err(why) => Self::none(engine, &Missing::because(why), runs),
+        }
+    }
+
     /// That nothing can be said.
     fn none(engine: Engine, missing: &Missing, runs: Vec<Run>) -> Self {
         let Missing { why, broken, lacking, .. } = missing;
@@ -413,6 +418,22 @@ mod tests {
             broken: false,
             lacking: false,
             runs: Vec::new(),
+        }
+    }
+
+    /// What README says of the claims was judged by these rules.
+    #[test]
+    fn recorded_verdicts_are_what_the_rules_say_of_what_was_recorded() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/results/2026-11-30-linux-amd-epyc/claims.json");
+        let text = std::fs::read_to_string(path).expect("recorded claims");
+        let recorded: ClaimsReport = serde_json::from_str(&text).expect("claims");
+        assert!(!recorded.quick && recorded.claims.len() == super::super::ALL.len());
+        for tested in &recorded.claims {
+            let claim = super::super::by_name(&tested.claim.name).expect("a claim");
+            for finding in &tested.findings {
+                let judged = Finding::of(claim, finding.engine, Effort::Full, finding.runs.clone());
+                assert_eq!((judged.verdict, &judged.why), (finding.verdict, &finding.why), "{}", claim.name);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! small-batch: whether a few tasks are done sooner by a process each than by a pool, and from how many on no longer.
 
-use super::evidence::{Answer, Contest, list};
+use super::evidence::{Answer, Contest, list, untold};
 use super::replay::TWO_FILES;
 use super::{Circumstances, Claim, Judgement, Replay, Sample, Verdict};
 use crate::engine::Engine;
@@ -53,6 +53,11 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         (false, true) => format!("Process wins with {}, the pool with none of the counts", list(&process_wins)),
         (true, false) => format!("the pool wins with {}", list(&pool_wins)),
         (true, true) => "the pool wins with none of the counts".to_owned(),
+    } + &untold(&races);
+    let with_more = races.iter().filter(|(tasks, _)| *tasks > OF_THE_ARTICLE);
+    let nor_with_more = match with_more.into_iter().all(|(_, race)| race.ours_less.is_no()) {
+        true => ", nor with more",
+        false => "",
     };
     Ok(match (of_article.ours_less, process_wins.is_empty()) {
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, of_article.doubt(), evidence),
@@ -66,7 +71,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         ),
         (Answer::No, true) => Judgement::new(
             Verdict::DoesNotHold,
-            format!("Process does not win with {OF_THE_ARTICLE} tasks, nor with more; {turns}"),
+            format!("Process does not win with {OF_THE_ARTICLE} tasks{nor_with_more}; {turns}"),
             evidence,
         ),
     })
@@ -118,6 +123,20 @@ mod tests {
         );
         let judged = verdict(&[(2, 1.2), (8, 0.8), (32, 1.2)]);
         assert!(judged.why.ends_with("Process wins with 8, the pool with 2 and 32"), "{}", judged.why);
+    }
+
+    #[test]
+    fn counts_with_which_the_rounds_do_not_tell_are_said_to_be_that() {
+        let at = |run_number, tasks, process: &[f64]| Sample {
+            run: run_number,
+            ..run(tasks).with("pool", Mode::Pool, &around(1.0)).with("process", Mode::Process, process)
+        };
+        let judged = judge(&[at(0, 2, &around(1.2)), at(1, 8, &scattered(0.7)), at(2, 32, &around(2.0))]).unwrap();
+        assert_eq!(judged.verdict, Verdict::DoesNotHold);
+        assert_eq!(
+            judged.why,
+            "Process does not win with 2 tasks; the pool wins with 2 and 32; with 8 the rounds do not tell"
+        );
     }
 
     #[test]
