@@ -370,6 +370,96 @@ fn processes_of_multiprocessing_that_functions_leave_running_are_not_waited_for(
 }
 
 #[test]
+fn threads_that_functions_leave_running_are_waited_for_by_workers_but_not_for_ever() {
+    if !has_python("threads_that_functions_leave_running_are_waited_for_by_workers_but_not_for_ever") {
+        return;
+    }
+    let thread = |seconds: u32| {
+        sandbox(&format!(
+            "import threading, time\n\ndef f(of):\n    threading.Thread(target=time.sleep, args=({seconds},)).start()\n    return of\n"
+        ))
+    };
+    let modes = "pool:workers=2:start=fork,pool:workers=2:start=fork:api=executor,process:start=fork";
+    let (document, finished) = run(&thread(1), &call(modes, &["--timeout", "60s"]));
+    finished.expect_code(0);
+    for (row, round) in rounds(&document) {
+        assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (5, 0), "{}", row.name);
+        assert!(
+            round.report.total_seconds >= 1.0,
+            "{} ended before the thread: {:?}",
+            row.name,
+            round.report
+        );
+    }
+    // One that never ends.
+    let endless = thread(3600);
+    for modes in ["pool:workers=2:start=fork", "pool:workers=2:start=fork:api=executor"] {
+        let arguments = call(modes, &["--timeout", "1s"]);
+        refused(
+            &endless,
+            &arguments,
+            1,
+            "all tasks are done, but what executes them does not end within 2 s",
+        );
+    }
+    let (document, finished) = run(&endless, &call("process:start=fork", &["--timeout", "1s"]));
+    finished.expect_code(1);
+    let expected = "its process did not end within 1 s, though the function had returned: it may have left a thread running";
+    assert_eq!(
+        reasons(last(&document, "py-process:start=fork")),
+        [0, 1, 2, 3, 4].map(|task| (task, expected))
+    );
+}
+
+#[test]
+fn what_a_module_refuses_a_process_that_imports_it_again_is_told() {
+    if !has_python("what_a_module_refuses_a_process_that_imports_it_again_is_told") {
+        return;
+    }
+    let sandbox = sandbox(
+        "import multiprocessing\n\nif multiprocessing.parent_process():\n    raise RuntimeError('not here')\n\nf = lambda of: of\n",
+    );
+    let (document, finished) = run(&sandbox, &call("process:start=spawn", &[]));
+    finished.expect_code(1);
+    let expected = "in its process: failed to import shop.work: RuntimeError: not here (shop/work.py:4)";
+    assert_eq!(
+        reasons(last(&document, "py-process:start=spawn")),
+        [0, 1, 2, 3, 4].map(|task| (task, expected))
+    );
+    let told = "exited with code 1: failed to import shop.work: RuntimeError: not here";
+    refused(&sandbox, &call("pool:workers=2:start=spawn", &[]), 1, told);
+}
+
+#[test]
+fn an_alarm_of_the_function_s_own_is_as_in_any_program() {
+    if !has_python("an_alarm_of_the_function_s_own_is_as_in_any_program") {
+        return;
+    }
+    let sandbox = sandbox(
+        "import signal, time\n\ndef f(of):\n    signal.setitimer(signal.ITIMER_REAL, 0.01)\n    time.sleep(60)\n",
+    );
+    refused(
+        &sandbox,
+        &call("pool:workers=1:start=fork", &[]),
+        1,
+        "was killed by SIGALRM while it executed task 0",
+    );
+}
+
+#[test]
+fn what_is_nested_deeply_is_compared_though_there_are_sets_in_it() {
+    if !has_python("what_is_nested_deeply_is_compared_though_there_are_sets_in_it") {
+        return;
+    }
+    let sandbox = sandbox(
+        "def f(of):\n    value = {of[1], 'x'}\n    for _ in range(400):\n        value = [value]\n    return value\n",
+    );
+    let (document, finished) = run(&sandbox, &call("serial,pool:workers=2,process", &[]));
+    finished.expect_code(0);
+    assert_ne!(digest(&document), "");
+}
+
+#[test]
 fn what_is_no_text_and_a_folder_that_is_gone_fail_one_task_each() {
     if !has_python("what_is_no_text_and_a_folder_that_is_gone_fail_one_task_each") {
         return;
@@ -492,6 +582,11 @@ fn broken_lines_are_named_before_anything_is_started() {
         command.env("PATH", sandbox.path("nothing"));
         let finished = sandbox.run_command(command).expect_code(2);
         assert!(finished.error().contains(expected), "{finished:?}");
+    }
+    if has_python("broken_lines_are_named_before_anything_is_started: what Python alone cannot read") {
+        sandbox.write("deep.jsonl", format!("1\n{}{}\n", "[".repeat(200_000), "]".repeat(200_000)));
+        let words = ["--call", "shop.work:f", "--args-from", "deep.jsonl", "-m", "serial"];
+        refused(&sandbox, &words, 2, "line 2 of deep.jsonl cannot be read: ");
     }
     for (more, expected) in [
         (["--output", "kept"], "output belongs to the command and worker workloads"),

@@ -419,8 +419,8 @@ impl<'a> Session<'a> {
                 let message = match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
                     Some(tasks) if row.workload.kind == Kind::Call => format!(
                         "{ours} and {theirs} returned different values for the same arguments, first for {tasks}, by their \
-                         pickled bytes: a function has to return the same each time it is given the same (--ignore-answers \
-                         if yours cannot)"
+                         pickled bytes: a function has to return the same each time it is given the same (a list that is made of \
+                         a set of strings has another order in each interpreter: sort it; --ignore-answers if yours cannot)"
                     ),
                     Some(tasks) => format!(
                         "{ours} and {theirs} got different answers to the same lines, first to {tasks}: a worker has to \

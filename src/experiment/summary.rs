@@ -22,7 +22,7 @@ use crate::mode::settings::Transport;
 use crate::mode::stamps::{Buckets, RoundLatency, stamped_of};
 use crate::plan::Plan;
 use crate::stats::{self, in_seconds};
-use crate::workload::{Io, WorkloadSpec};
+use crate::workload::{Io, Kind, WorkloadSpec};
 
 /// The document of a run.
 pub fn sum_up(
@@ -239,6 +239,8 @@ fn memory<'a>(
         _ if strategy.engine.is_tool() => Err(PerAliveMissing::OfTool),
         Mode::Serial | Mode::Threads => Err(PerAliveMissing::NoProcesses),
         mode if !are_long(mode, workload, timed) => Err(PerAliveMissing::TooShort),
+        // How large they are nobody knows, and all lie in the interpreter that measures.
+        _ if workload.kind == Kind::Call => Err(PerAliveMissing::OfParent),
         _ => {
             // Pages that all share are in the sum of PSS from when they are first read, so not in what the runner had; a cgroup has them
             // in its account from when they are made, which is before the clock starts.

@@ -100,9 +100,17 @@ class _Ordered(pickle._Pickler):
     dispatch[set] = dispatch[frozenset] = _set
 
 
+# What can be pickled in C is nested a thousand times at most, which takes four calls each here.
+DEPTH = 8_000
+
+
 def _ordered(value):
-    out = io.BytesIO()
-    _Ordered(out, pickle.DEFAULT_PROTOCOL).dump(value)
+    out, depth = io.BytesIO(), sys.getrecursionlimit()
+    sys.setrecursionlimit(max(depth, DEPTH))
+    try:
+        _Ordered(out, pickle.DEFAULT_PROTOCOL).dump(value)
+    finally:
+        sys.setrecursionlimit(depth)
     return out.getvalue()
 
 
@@ -259,6 +267,18 @@ class NoMark:
         pass
 
 
+def note_refusal(path, error):
+    """Why a worker cannot begin."""
+    with open(path + "-refused", "w", encoding="utf-8", errors="replace") as out:
+        out.write(str(error))
+
+
+def all_in_hand(path):
+    """What tasks are being executed, in words; empty if none are."""
+    tasks = sorted({task for process, task, _ in marks(path) if process > 0 and task >= 0})
+    return " while it executed %s" % " or ".join("task %d" % task for task in tasks[:3]) if tasks else ""
+
+
 def note_escape(path, task):
     out = os.open(path, os.O_WRONLY | os.O_APPEND)
     os.write(out, Mark.FORMAT.pack(ESCAPED, task, 0))
@@ -283,6 +303,9 @@ IN_IMPORT = " while it imported the module (does that start processes outside of
 
 def in_hand(path, process):
     """What `process` was doing, in words; empty if nothing."""
+    if os.path.exists(path + "-refused"):
+        with open(path + "-refused", encoding="utf-8") as file:
+            return ": " + file.read()
     tasks = [task for of, task, _ in marks(path) if of == process and task != NOTHING]
     if not tasks:
         return ""
@@ -307,11 +330,12 @@ def read_arguments(spec):
     if not spec["call"]["lines"]:
         arguments = [(task, task) for task in range(spec["tasks"])]
         return
-    lines = itertools.islice(_lines(spec), spec["tasks"])
-    try:
-        arguments = [(task, json.loads(line)) for task, line in enumerate(lines)]
-    except (ValueError, RecursionError) as error:
-        raise Refused("an argument in %s cannot be read: %s" % (spec["call"]["lines"], error)) from None
+    arguments, path = [], spec["call"]["lines"]
+    for task, line in enumerate(itertools.islice(_lines(spec), spec["tasks"])):
+        try:
+            arguments.append((task, json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            raise Refused("line %d of %s cannot be read: %s" % (task + 1, path, error)) from None
     if len(arguments) != spec["tasks"]:
         raise Refused("the lines of %s have changed since they were counted" % spec["call"]["lines"])
 
@@ -337,6 +361,9 @@ def begin(spec):
     """What an executing process or thread does once before its first task. Returns its mark."""
     if _rings(spec):
         signal.signal(signal.SIGALRM, alarm.ring)
+    elif spec["mode"] == "pool":
+        # A worker that was forked has inherited what its parent does each second.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
     return NoMark() if spec["mode"] == "process" else Mark(spec["call"]["marks"])
 
 
@@ -360,6 +387,9 @@ class Alarm:
             raise TimedOut
 
     def call(self, function, argument):
+        if signal.getsignal(signal.SIGALRM) != self.ring:
+            # An earlier task has put its own in this place.
+            signal.signal(signal.SIGALRM, self.ring)
         self._armed = True
         # Again and again, for whoever catches everything.
         signal.setitimer(signal.ITIMER_REAL, self.seconds, 0.1)

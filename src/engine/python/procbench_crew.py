@@ -6,6 +6,7 @@ held. So whenever one is started, those before it are looked at.
 
 import multiprocessing
 import signal
+import time
 from multiprocessing import context as contexts
 
 
@@ -51,6 +52,10 @@ in_hand = None
 lost = "multiprocessing.Pool has lost a worker, and waits for ever for what it held: "
 # What takes too long, in words; empty if nothing does. None where nobody asks.
 overdue = None
+# Since when there has been nothing to do but to end, and whom to tell each second that all is done.
+_closing = None
+# How long that may take, in nanoseconds; None where nobody asks.
+ends_within = None
 
 
 def watch(size):
@@ -72,6 +77,8 @@ def _look(*_):
     late = overdue and overdue()
     if late:
         on_loss(late)
+    if _closing:
+        _look_at_end()
     well, died = _ended()
     if died:
         on_loss(lost + died)
@@ -86,7 +93,26 @@ def look_every_second():
 
 
 def look_no_more():
+    global _closing
+    _closing = None
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def close(tell):
+    """All tasks are done: from now on, whoever is waited for has nothing to do but to end. `tell` says how far the round is."""
+    global _closing
+    _closing = time.monotonic_ns(), tell
+
+
+def _look_at_end():
+    """Give up if it takes too long to end."""
+    since, tell = _closing
+    tell()
+    if ends_within and time.monotonic_ns() - since > ends_within:
+        on_loss(
+            "all tasks are done, but what executes them does not end within %g s: the function may have left a thread running, which Python "
+            "waits for unless it is a daemon" % (ends_within * 1e-9)
+        )
 
 
 def _after_start(worker):

@@ -194,6 +194,7 @@ def watch_tasks(spec, progress, give_up):
     crew.in_hand = lambda process: call.in_hand(tell["marks"], process)
     if not tell["timeout"]:
         return
+    crew.ends_within = tell["timeout"] + call.GRACE
     threads = spec["threads"]
     grace, why = (0, "a thread cannot be ended") if threads else (call.GRACE, "it cannot be interrupted")
 

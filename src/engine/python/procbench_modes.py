@@ -12,6 +12,7 @@ import select
 import struct
 import sys
 import threading
+import types
 from multiprocessing import process as processes
 from multiprocessing import util
 
@@ -171,6 +172,7 @@ def _pool(hand_over, spec, settings, progress):
     outcome.results = hand_over(pool, tasks.items(spec), settings, progress)
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
+    crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     pool.close()
     crew.look_every_second()
     pool.join()
@@ -202,6 +204,7 @@ def _executor(spec, settings, progress):
         pool.shutdown()  # Then how its workers ended is known.
         raise crew.WorkerLost("BrokenProcessPool: %s %s" % (error, crew.who_died())) from None
     outcome.collected = now()
+    crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     # One that is killed now, with the lock of their queue, keeps all others.
     crew.lost = "concurrent.futures.ProcessPoolExecutor has lost a worker: "
     crew.look_every_second()
@@ -229,8 +232,10 @@ def _loky(spec, settings, progress):
         outcome.results = progress.gather(results, settings["workers"])
     except loky.BrokenProcessPool as error:
         why = " ".join(str(error).split()).partition(" Detailed tracebacks")[0]
-        raise crew.WorkerLost("loky has lost a worker: " + why) from None
+        in_hand = call.all_in_hand(spec["call"]["marks"]) if spec["kind"] == "call" else ""
+        raise crew.WorkerLost("loky has lost a worker%s: %s" % (in_hand, why)) from None
     outcome.collected = now()
+    crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     pool.shutdown()
     crew.look_no_more()
     outcome.end = now()
@@ -310,6 +315,7 @@ def _mpire(spec, settings, progress):
         raise crew.WorkerLost(crew.lost + str(error)) from None
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
+    crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     pool.stop_and_join()
     crew.look_no_more()
     outcome.end = now()
@@ -369,7 +375,13 @@ SLOT = struct.Struct("<q7q2q")
 def _alone(spec, item):
     """What `Process` is started with: one task, whose result goes onto the board."""
     if tasks.run is None:
-        tasks.prepare(spec)  # In a process that was not forked from one that has.
+        try:
+            tasks.prepare(spec)  # In a process that was not forked from one that has.
+        except call.Refused as error:
+            # The module is another one where it is imported again.
+            refusal = call.Failed("in its process: %s" % error)
+            tasks.run, tasks.tick = lambda _: refusal, lambda: 0
+            tasks.here = types.SimpleNamespace()
     meter = tasks.begin(spec)
     outcome = tasks.run(item)
     if spec["kind"] == "call":
@@ -501,6 +513,10 @@ def _of_slots(outcome, left, spec, codes, returned):
         code = codes.get(task, 0)
         if code or not word:
             reason = "its process %s before the result was complete" % crew.manner(code)
+            if returned is not None and task in returned and task in outcome.reasons:
+                outcome.reasons[task] = "its process did not end within %g s, though the function had returned: it may have left a thread running" % (
+                    spec["call"]["timeout"] * 1e-9
+                )
             reason = outcome.reasons.setdefault(task, reason)
             outcome.results.append(call.Failed(reason) if returned is not None else -errno.ECHILD)
         elif returned is not None:

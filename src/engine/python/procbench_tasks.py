@@ -337,7 +337,12 @@ def begin_worker(spec):
     from multiprocessing import util
 
     if run is None:
-        prepare(spec)  # In a process that was not forked from one that has.
+        try:
+            prepare(spec)  # In a process that was not forked from one that has.
+        except Exception as error:
+            if spec["kind"] == "call":
+                sys.modules["procbench_call"].note_refusal(spec["call"]["marks"], error)
+            raise
     meter = begin(spec)
     util.Finalize(None, _hand_in, (meter, spec["board"]), exitpriority=100)
 

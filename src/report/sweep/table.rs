@@ -2,6 +2,7 @@
 
 use super::value_in_words;
 use crate::document::standing::{Outcome, Standing};
+use crate::engine::Engine;
 use crate::plan::vary::Variable;
 use crate::report::grid::{Cell, Grid, Tone};
 use crate::report::numbers::{seconds, significant};
@@ -125,7 +126,9 @@ fn certainty(sweep: &Sweep) -> Option<String> {
 pub fn letters(names: &[String]) -> Vec<char> {
     let mut taken: Vec<char> = Vec::new();
     for name in names {
-        let own = name.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_uppercase());
+        // What all rows of an engine begin with tells none of them apart.
+        let own = name.strip_prefix(Engine::Python.prefix()).unwrap_or(name);
+        let own = own.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_uppercase());
         let letter = own.chain('A'..='Z').chain('0'..='9').find(|letter| !taken.contains(letter));
         taken.push(letter.unwrap_or('?'));
     }
@@ -208,5 +211,7 @@ mod tests {
     fn each_strategy_has_a_letter_of_its_own() {
         let names = ["serial", "threads", "pool", "process", "pool:workers=4"].map(String::from);
         assert_eq!(letters(&names), ['S', 'T', 'P', 'R', 'O']);
+        let names = ["py-serial", "py-pool:start=fork", "pool"].map(String::from);
+        assert_eq!(letters(&names), ['S', 'P', 'O']);
     }
 }

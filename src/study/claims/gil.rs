@@ -91,7 +91,8 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         (Answer::No, Answer::Yes) => Judgement::new(
             Verdict::Depends,
             format!(
-                "not with tasks that compute, by no more than {}, where native threads do: {beside}; with tasks that wait they help",
+                "not with tasks that compute: {}, where native threads bring {beside}, of which a part would be {}; with tasks that wait they help",
+                python.evidence.in_words(),
                 times(limit)
             ),
             evidence,
@@ -102,7 +103,8 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         (Answer::No, Answer::No) => Judgement::new(
             Verdict::Holds,
             format!(
-                "neither tasks that compute, by no more than {}, where native threads do help ({beside}), nor tasks that wait",
+                "neither tasks that compute: {}, where native threads bring {beside}, of which a part would be {}; nor tasks that wait",
+                python.evidence.in_words(),
                 times(limit)
             ),
             evidence,

@@ -63,8 +63,18 @@ fn check(line: &[u8], number: u64) -> anyhow::Result<()> {
         // The reader counts lines too, of which it sees one.
         let why = error.to_string();
         let why = why.split(" at line ").next().unwrap_or(&why);
+        let hint = match text {
+            text if text.starts_with('\u{feff}') => " (a byte-order mark stands before it)",
+            text if text
+                .get(error.column().saturating_sub(1)..)
+                .is_some_and(|rest| rest.starts_with(['N', 'I'])) =>
+            {
+                " (JSON has no NaN and no Infinity)"
+            }
+            _ => "",
+        };
         bail!(
-            "line {number}, column {}: {why} in {:?}: expected a JSON value in each line, such as 5, \"text\" with its quotes, \
+            "line {number}, column {}: {why} in {:?}{hint}: expected a JSON value in each line, such as 5, \"text\" with its quotes, \
              or [1, \"a\"]",
             error.column(),
             beginning(text)
@@ -96,7 +106,12 @@ mod tests {
             (&b"1\n[1, 2\n"[..], "line 2, column 5: EOF while parsing a list"),
             (b"1\n{\"a\" 1}\n", "line 2, column 6: expected `:`"),
             (b"1 2\n", "line 1, column 3: trailing characters"),
-            (b"NaN\n", "line 1, column 1: expected value"),
+            (b"NaN\n", "line 1, column 1: expected value in \"NaN\" (JSON has no NaN and no Infinity)"),
+            (b"[1, -Infinity]\n", "line 1, column 6: invalid number in \"[1, -Infinity]\" (JSON has no NaN"),
+            (
+                b"\xef\xbb\xbf1\n",
+                "line 1, column 1: expected value in \"\\u{feff}1\" (a byte-order mark stands before it)",
+            ),
             (b"\"a\"\n\"\xff\"\n", "line 2, column 2: not UTF-8"),
             (b"1\n\n2\n", "line 2 is empty"),
         ] {
