@@ -404,7 +404,7 @@ fn threads_that_functions_leave_running_are_waited_for_by_workers_but_not_for_ev
     }
     let (document, finished) = run(&endless, &call("process:start=fork", &["--timeout", "1s"]));
     finished.expect_code(1);
-    let expected = "its process did not end within 1 s, though the function had returned: it may have left a thread running";
+    let expected = "its process did not end within 1 s, though the function had come to its end: it may have left a thread running";
     assert_eq!(
         reasons(last(&document, "py-process:start=fork")),
         [0, 1, 2, 3, 4].map(|task| (task, expected))

@@ -20,6 +20,8 @@ import time
 import zlib
 from time import monotonic_ns as now
 
+import procbench_crew as crew
+
 # What is called, and with what; found once in each process that was not forked from one which has.
 function = None
 arguments = None
@@ -79,6 +81,8 @@ def _arrived(data):
 
 
 def unpicklable(error):
+    if isinstance(error, RecursionError):
+        return "its return value is nested too deeply to be pickled and compared"
     return "its return value cannot be pickled: " + in_words(error)
 
 
@@ -269,14 +273,29 @@ class NoMark:
 
 def note_refusal(path, error):
     """Why a worker cannot begin."""
-    with open(path + "-refused", "w", encoding="utf-8", errors="replace") as out:
+    own = "%s-%d" % (path, os.getpid())
+    with open(own, "w", encoding="utf-8", errors="replace") as out:
         out.write(str(error))
+    # Whoever reads it has all of it.
+    os.replace(own, path + "-refused")
+
+
+def refusal(path):
+    """What a worker has noted, in words; empty if none has."""
+    try:
+        with open(path + "-refused", encoding="utf-8", errors="replace") as file:
+            return ": " + file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def all_in_hand(path):
     """What tasks are being executed, in words; empty if none are."""
     tasks = sorted({task for process, task, _ in marks(path) if process > 0 and task >= 0})
-    return " while it executed %s" % " or ".join("task %d" % task for task in tasks[:3]) if tasks else ""
+    if len(tasks) > 3:
+        return " while it executed one of %d tasks" % len(tasks)
+    executed = " or ".join("task %d" % task for task in tasks)
+    return " while it executed %s" % executed if tasks else refusal(path)
 
 
 def note_escape(path, task):
@@ -303,9 +322,9 @@ IN_IMPORT = " while it imported the module (does that start processes outside of
 
 def in_hand(path, process):
     """What `process` was doing, in words; empty if nothing."""
-    if os.path.exists(path + "-refused"):
-        with open(path + "-refused", encoding="utf-8") as file:
-            return ": " + file.read()
+    refused = refusal(path)
+    if refused:
+        return refused
     tasks = [task for of, task, _ in marks(path) if of == process and task != NOTHING]
     if not tasks:
         return ""
@@ -361,9 +380,9 @@ def begin(spec):
     """What an executing process or thread does once before its first task. Returns its mark."""
     if _rings(spec):
         signal.signal(signal.SIGALRM, alarm.ring)
-    elif spec["mode"] == "pool":
-        # A worker that was forked has inherited what its parent does each second.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    elif spec["mode"] == "pool" and signal.getsignal(signal.SIGALRM) is crew._look:
+        # A worker that was forked has inherited what its parent does each second, in the place of what the module may have wanted.
+        signal.signal(signal.SIGALRM, crew.before_look)
     return NoMark() if spec["mode"] == "process" else Mark(spec["call"]["marks"])
 
 

@@ -56,6 +56,8 @@ overdue = None
 _closing = None
 # How long that may take, in nanoseconds; None where nobody asks.
 ends_within = None
+# What SIGALRM led to before anybody looked each second.
+before_look = signal.SIG_DFL
 
 
 def watch(size):
@@ -88,7 +90,10 @@ def _look(*_):
 def look_every_second():
     """For what nobody is started after: a pool that is being closed replaces nobody, and one that is killed then, with the
     lock of a queue, keeps all others."""
-    signal.signal(signal.SIGALRM, _look)
+    global before_look
+    handler = signal.signal(signal.SIGALRM, _look)
+    if handler is not _look:
+        before_look = handler
     signal.setitimer(signal.ITIMER_REAL, 1, 1)
 
 

@@ -514,7 +514,7 @@ def _of_slots(outcome, left, spec, codes, returned):
         if code or not word:
             reason = "its process %s before the result was complete" % crew.manner(code)
             if returned is not None and task in returned and task in outcome.reasons:
-                outcome.reasons[task] = "its process did not end within %g s, though the function had returned: it may have left a thread running" % (
+                outcome.reasons[task] = "its process did not end within %g s, though the function had come to its end: it may have left a thread running" % (
                     spec["call"]["timeout"] * 1e-9
                 )
             reason = outcome.reasons.setdefault(task, reason)

@@ -113,6 +113,8 @@ struct Marks {
     peak: Option<u64>,
     /// The most that the kernel had itself, in version 1.
     kernel: Option<u64>,
+    /// Page cache that was left, if it could be read.
+    page_cache: Option<u64>,
     /// What the machine had written to swap meanwhile.
     swapped_out: u64,
 }
@@ -234,16 +236,16 @@ impl Cgroup {
         Marks {
             peak: since_begin.or_else(|| self.peak().filter(|mark| Some(*mark) != self.mark_before)),
             kernel: self.number("memory.kmem.max_usage_in_bytes"),
+            // What is charged now outlives the processes.
+            page_cache: self.read().map(|left| left.page_cache),
             swapped_out: swapped_out.map_or(0, |(before, now)| now.saturating_sub(before))
                 * procfs::page_size(),
         }
     }
 
     pub(super) fn finish(mut self) -> MemoryReading {
-        // What is charged now is what outlives the processes: page cache above all.
-        let left = self.read().map(|left| left.page_cache);
         // A round that came to no end has no other.
-        let Marks { peak: mark, kernel: most_of_kernel, swapped_out } =
+        let Marks { peak: mark, kernel: most_of_kernel, page_cache: left, swapped_out } =
             self.at_end.take().unwrap_or_else(|| self.marks());
         let page_cache = self.most_page_cache.max(left);
         let sampled = self.highest.without_page_cache();

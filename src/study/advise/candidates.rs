@@ -32,6 +32,12 @@ pub fn broad(workload: &WorkloadSpec, cores: u64, engines: &[Engine]) -> Vec<Str
             let of = |count: &u64| StrategyDraft { workers: Some(Workers::Count(*count)), ..row(mode) };
             all.extend(counts.iter().map(of));
         }
+        // How much calls differ is not known: where a few take long, the large chunks of Python's pool keep others waiting behind them, and who
+        // has more workers would win for having smaller ones.
+        if *engine == Engine::Python && workload.kind == Kind::Call && workload.tasks > 4 * cores {
+            let workers = Some(Workers::Count(cores));
+            all.push(StrategyDraft { workers, chunk: Some(Chunk(ChunkPolicy::Fixed(1))), ..row(Mode::Pool) });
+        }
         let of = |in_flight| StrategyDraft { in_flight: Some(in_flight), ..row(Mode::Process) };
         all.push(of(InFlight::All));
         all.extend(counts.iter().map(|count| of(InFlight::Count(*count))));

@@ -264,12 +264,14 @@ pub fn list(counts: &[u64]) -> String {
     }
 }
 
-/// With how many tasks the rounds tell neither that one is faster nor that it is not; nothing if they always do.
-pub fn untold(races: &[(u64, Contest)]) -> String {
-    let is_untold = |race: &Contest| [race.ours_less, race.theirs_less].contains(&Answer::Unclear);
-    let counts: Vec<u64> =
-        races.iter().filter(|(_, race)| is_untold(race)).map(|(tasks, _)| *tasks).collect();
-    if counts.is_empty() { String::new() } else { format!("; with {} the rounds do not tell", list(&counts)) }
+/// With how many tasks the rounds do not tell whether the pool wins, which is an `answer` to a contest; nothing if they always do.
+pub fn untold(races: &[(u64, Contest)], answer: fn(&Contest) -> Answer) -> String {
+    let of_counts = races.iter().filter(|(_, race)| answer(race) == Answer::Unclear);
+    let counts: Vec<u64> = of_counts.map(|(tasks, _)| *tasks).collect();
+    match counts.is_empty() {
+        true => String::new(),
+        false => format!("; whether with {} the rounds do not tell", list(&counts)),
+    }
 }
 
 /// What a rule says.

@@ -49,7 +49,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let most_lost = fewer().filter(loses).map(|(tasks, _)| *tasks).max();
     let never = fewer().all(|(_, race)| race.theirs_less.is_no());
     let won: Vec<u64> = races.iter().filter(wins).map(|(tasks, _)| *tasks).collect();
-    let from = if won.is_empty() { "wins with none of the counts".to_owned() } else { format!("wins with {}", list(&won)) } + &untold(&races);
+    let from = if won.is_empty() { "wins with none of the counts".to_owned() } else { format!("wins with {}", list(&won)) } + &untold(&races, |race| race.ours_less);
     Ok(match (of_article.theirs_less, most_lost) {
         (Answer::Unclear, _) => Judgement::new(Verdict::NotTested, of_article.doubt(), evidence),
         (Answer::Yes, _) => Judgement::new(
@@ -98,7 +98,7 @@ mod tests {
         let never = judge(&[at(100, &around(1.3)), at(1000, &around(1.0))]).unwrap();
         assert_eq!(never.why, "with 100 the pool loses; it wins with none of the counts");
         let later = judge(&[at(100, &around(1.3)), at(1000, &scattered(0.8))]).unwrap();
-        assert_eq!(later.why, "with 100 the pool loses; it wins with none of the counts; with 1,000 the rounds do not tell");
+        assert_eq!(later.why, "with 100 the pool loses; it wins with none of the counts; whether with 1,000 the rounds do not tell");
         let untold = judge(&[at(10, &around(1.3)), at(100, &scattered(0.8))]).unwrap();
         assert_eq!(untold.verdict, Verdict::NotTested);
         assert!(untold.why.contains("9 rounds do not tell"), "{}", untold.why);

@@ -65,7 +65,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         of_waiting.headline("threads, tasks that wait"),
     ];
     let (limit, helps) = help(&python, &native, computing);
-    let (_, helps_waiting) = help(&python_waiting, &race(waiting, Engine::Native)?, waiting);
+    let (limit_waiting, helps_waiting) = help(&python_waiting, &race(waiting, Engine::Native)?, waiting);
     // Where nobody's threads can help, Python's say nothing of its lock.
     if native.ours_less == Answer::Unclear && !helps.is_yes() {
         let why = format!("whether native threads help on this machine is not clear, {}", native.doubt());
@@ -98,7 +98,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
             evidence,
         ),
         (Answer::No, Answer::Unclear) => {
-            Judgement::new(Verdict::NotTested, format!("of tasks that wait: {}", python_waiting.doubt()), evidence)
+            Judgement::new(Verdict::NotTested, format!("of tasks that wait: {} whether that is more than {}", python_waiting.doubt(), times(limit_waiting)), evidence)
         }
         (Answer::No, Answer::No) => Judgement::new(
             Verdict::Holds,

@@ -97,7 +97,10 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     evidence.extend(long.headlines());
     let gained = long.sample.race(long.large, long.small)?.evidence;
     // What is gained by more workers is what the claim says of processes.
-    let by_size = format!("that pool is itself {} as fast as the small one", gained.in_words());
+    let by_size = format!(
+        "that pool, with a worker for each task as Process has a process, is itself {} as fast as the small one",
+        gained.in_words()
+    );
     evidence.push(gained);
     let (of_small, of_large) = (over(long.small), over(long.large));
     let beside_large = long.beside_large();
@@ -120,7 +123,9 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         (Answer::No, Answer::No) => {
             (Verdict::DoesNotHold, format!("Process does not win {of_small}, and {beside_large}"))
         }
-        (Answer::No, Answer::Unclear) => (Verdict::NotTested, long.over_large.doubt()),
+        (Answer::No, Answer::Unclear) => {
+            (Verdict::NotTested, format!("{}, whether by more than 10 %", long.over_large.doubt()))
+        }
     };
     let why = format!("with waits of {}, {why}", long.wait());
     Ok(Judgement::new(verdict, why + &turns(long, shorter), evidence))
@@ -166,8 +171,8 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Depends);
         assert_eq!(
             judged.why,
-            "with waits of 100 ms, Process wins over a pool of 2 workers, but not over a pool of 64 workers: that pool is itself \
-             32.0 × (32.0 … 32.0 ×) as fast as the small one"
+            "with waits of 100 ms, Process wins over a pool of 2 workers, but not over a pool of 64 workers: that pool, \
+             with a worker for each task as Process has a process, is itself 32.0 × (32.0 … 32.0 ×) as fast as the small one"
         );
         let judged = verdict(&around(4.0), 3.3);
         assert_eq!(judged.verdict, Verdict::Depends, "the other way round");

@@ -53,7 +53,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         (false, true) => format!("Process wins with {}, the pool with none of the counts", list(&process_wins)),
         (true, false) => format!("the pool wins with {}", list(&pool_wins)),
         (true, true) => "the pool wins with none of the counts".to_owned(),
-    } + &untold(&races);
+    } + &untold(&races, |race| race.theirs_less);
     let with_more = races.iter().filter(|(tasks, _)| *tasks > OF_THE_ARTICLE);
     let nor_with_more = match with_more.into_iter().all(|(_, race)| race.ours_less.is_no()) {
         true => ", nor with more",
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::DoesNotHold);
         assert_eq!(
             judged.why,
-            "Process does not win with 2 tasks; the pool wins with 2 and 32; with 8 the rounds do not tell"
+            "Process does not win with 2 tasks; the pool wins with 2 and 32; whether with 8 the rounds do not tell"
         );
     }
 
