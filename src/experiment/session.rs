@@ -446,6 +446,9 @@ impl<'a> Session<'a> {
 /// So much later than its timeout a task is ended by the controller, if nobody who is nearer to it has.
 const BEYOND_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Where tasks have a timeout, nobody has none in hand for so long who has still something to do.
+const LONG_IDLE: Duration = Duration::from_secs(30);
+
 /// What is heard of a round while it goes on.
 struct Ear<'a> {
     observer: &'a mut dyn Observer,
@@ -491,6 +494,19 @@ impl round::Listener for Ear<'_> {
                 "{}: task {task} took longer than {}, and it cannot be interrupted: its interpreter has not listened since",
                 self.name,
                 humantime::format_duration(timeout)
+            )));
+        }
+        // Nor does it see that a pool waits for workers which cannot end.
+        let idle = stall.waited(now);
+        if self.timeout.is_some_and(|timeout| self.is_ready && idle > timeout.max(LONG_IDLE))
+            && stall.has_looked_at(now)
+            && python.is_some_and(|python| python.marks().is_some() && python.in_hand().is_none())
+        {
+            return Err(RoundFailure::Failed(format!(
+                "{}: no task was done in {} s, and none was in hand: workers do not end, as they do not while a thread runs that the function has \
+                 left, unless it is a daemon",
+                self.name,
+                idle.as_secs()
             )));
         }
         match said {

@@ -63,6 +63,11 @@ impl Stall {
         }
     }
 
+    /// For how long nothing has been done at `now`.
+    pub fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
     /// Whether [`Self::look`] has looked closely at `now`.
     pub fn has_looked_at(&self, now: Instant) -> bool {
         self.looked_at == now
@@ -71,7 +76,7 @@ impl Stall {
     /// What to do about it, where `marks` are what executors have left of what they have in hand, if they leave any: another task in hand
     /// is one done.
     pub fn look(&mut self, now: Instant, marks: impl FnOnce() -> Option<Vec<u8>>) -> Stalled {
-        let waited = now.saturating_duration_since(self.since);
+        let waited = self.waited(now);
         if waited < SUSPICIOUS || now.saturating_duration_since(self.looked_at) < EVERY {
             return Stalled::No;
         }
