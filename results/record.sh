@@ -4,7 +4,7 @@
 #
 #   results/record.sh results/<date>-<os>-<cpu> [NAME…]     only these specs or searches, if any are named
 #
-# The name claims stands for no spec, but for the articles' claims (FOLDER/claims.json, .txt and .md): about twelve minutes.
+# The name claims stands for no spec, but for the articles' claims (FOLDER/claims.json, .txt and .md): about sixteen minutes.
 #
 # Takes twenty minutes or more on two cores. A spec that fails is named at the end and leaves no files behind.
 set -eu

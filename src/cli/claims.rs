@@ -16,7 +16,7 @@ pub struct Claims {
     #[arg(value_name = "NAME", value_parser = claims::by_name)]
     pub names: Vec<&'static Claim>,
 
-    /// Fewer and smaller rounds: two minutes on two cores; some verdicts may not be had. Without it, it takes about twelve
+    /// Fewer and smaller rounds: two minutes on two cores; some verdicts may not be had. Without it, it takes about sixteen
     #[arg(long)]
     pub quick: bool,
 
