@@ -69,13 +69,12 @@ pub(crate) fn require_room() {
     }
     // On the stack: there may be no room for anything else.
     let mut text = [0; 128];
+    let room = text.len();
     let mut rest = &mut text[..];
     let _ =
         writeln!(rest, "error: too little memory to begin with: RLIMIT_AS is {} (ulimit -v)", limit.rlim_cur);
-    let length = 128 - rest.len();
-    // SAFETY: `text` has as many bytes; then the process ends, with nothing open that would have to be written out.
-    unsafe {
-        libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), length);
-        libc::_exit(crate::exit::LIMIT)
-    }
+    let length = room - rest.len();
+    // SAFETY: `text` has as many bytes.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), length) };
+    super::raw::exit(crate::exit::LIMIT)
 }

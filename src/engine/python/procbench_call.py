@@ -406,9 +406,6 @@ class Alarm:
             raise TimedOut
 
     def call(self, function, argument):
-        if signal.getsignal(signal.SIGALRM) != self.ring:
-            # An earlier task has put its own in this place.
-            signal.signal(signal.SIGALRM, self.ring)
         self._armed = True
         # Again and again, for whoever catches everything.
         signal.setitimer(signal.ITIMER_REAL, self.seconds, 0.1)
@@ -552,8 +549,11 @@ def end_strays():
         for pid, state in left:
             if pid not in killed:
                 ended += state != "Z"
-                os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # Where the function has SIGCHLD ignored, the kernel reaps.
         for pid in list(killed):
             try:
                 if os.waitpid(pid, os.WNOHANG) != (0, 0):
