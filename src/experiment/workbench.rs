@@ -148,11 +148,20 @@ impl Workbench {
     /// # Errors
     /// If something cannot be had, such as Python.
     pub fn prepare(&mut self, checked: Checked) -> Result<Job, PrepareError> {
+        let signals = self.signals.clone();
+        self.prepare_under(checked, &signals)
+    }
+
+    /// The same, while `signals` say nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_under(&mut self, checked: Checked, signals: &Signals) -> Result<Job, PrepareError> {
+        let stop_wanted = || signals.stop_wanted();
         let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
         let Checked { draft, inputs, found, plan } = checked;
         for engine in Engine::ALL.iter().filter(|engine| engine.is_tool() && draft.names(**engine)) {
             if !self.machine.tools.iter().any(|tool| tool.engine == *engine) {
-                let stop_wanted = || self.signals.stop_wanted();
                 self.machine.tools.push(Tool::find(*engine, &stop_wanted)?);
             }
         }
@@ -161,7 +170,6 @@ impl Workbench {
             self.machine.parked_process_bytes = measured.unwrap_or(parked::ASSUMED_BYTES);
         }
         if draft.names(Engine::Python) {
-            let stop_wanted = || self.signals.stop_wanted();
             let wanted = &plan.run.python;
             match &self.python {
                 // Calibrated anew, it would do other work under the same name.

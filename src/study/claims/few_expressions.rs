@@ -24,7 +24,7 @@ const OF_THE_ARTICLE: u64 = 100;
 
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let counts: &[u64] = at.pick(&[10, OF_THE_ARTICLE, 1_000, 10_000], &[10, OF_THE_ARTICLE, 2_000]);
-    let rounds = at.by_engine(at.pick(60, 9), at.pick(15, 5));
+    let rounds = at.by_engine(at.pick(60, 25), at.pick(15, 5));
     let replay =
         |tasks: &u64| Replay::of(FEW_EXPRESSIONS, rounds).only(&[Mode::Serial, Mode::Pool]).tasks(*tasks);
     counts.iter().map(replay).collect()

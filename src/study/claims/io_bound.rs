@@ -31,7 +31,7 @@ fn replays(at: &Circumstances) -> Vec<Replay> {
     let replay = |(wait, rounds): &(f64, u64)| {
         Replay::of(IO_BOUND, *rounds).only(&[Mode::Pool, Mode::Process]).tasks(many).at_once(many).io_wait(*wait)
     };
-    let waits: &[(f64, u64)] = at.pick(&[(10e-3, 15), (100e-3, 10), (1.0, 6)], &[(10e-3, 7), (200e-3, 5)]);
+    let waits: &[(f64, u64)] = at.pick(&[(10e-3, 15), (100e-3, 10), (1.0, 6)], &[(10e-3, 7), (120e-3, 5)]);
     waits.iter().map(replay).collect()
 }
 

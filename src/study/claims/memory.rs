@@ -31,7 +31,7 @@ const NOTEWORTHY: f64 = 0.5;
 /// A run has one peak, so there are as many runs as it takes for an interval; then as many of few and of many short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     // Longer than it takes to start them all, so that all are alive at once.
-    let wait = at.by_engine(at.pick(200e-3, 50e-3), at.pick(400e-3, 80e-3));
+    let wait = at.by_engine(at.pick(200e-3, 30e-3), at.pick(400e-3, 50e-3));
     // Many more than a pool has workers, and a limit in between, however many cores there are.
     let (tasks, limit) = (at.pick(40, 20).max(5 * at.cores), 16.max(2 * at.cores));
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).at_once(limit).seed(seed);

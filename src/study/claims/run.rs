@@ -262,31 +262,31 @@ impl Proceeding<'_> {
         if let Some(why) = self.python_missing.as_ref().filter(|_| draft.names(Engine::Python)) {
             return Err(Missing { lacking: true, ..Missing::because(why) });
         }
-        let prepared = self.bench.prepare(self.bench.check(draft)?);
-        if let Err(PrepareError::Python(ProbeError::Unusable(why))) = &prepared {
-            self.python_missing = Some(why.clone());
-        }
-        let mut job = prepared?;
+        let signals = match quick {
+            true => self.bench.signals().until(self.started + QUICK - QUICK_END),
+            false => self.bench.signals().clone(),
+        };
+        let mut job = match self.bench.prepare_under(self.bench.check(draft)?, &signals) {
+            Ok(job) => job,
+            Err(PrepareError::Python(ProbeError::Interrupted)) => return Err(self.cut_off()),
+            Err(error) => {
+                if let PrepareError::Python(ProbeError::Unusable(why)) = &error {
+                    self.python_missing = Some(why.clone());
+                }
+                return Err(error.into());
+            }
+        };
         if !replay.needs_idle {
             job.setting.idle = Duration::ZERO;
         } else if !quick {
             job.setting.idle = IDLE_FOR_A_P99;
         }
-        let signals = match quick {
-            true => self.bench.signals().until(self.started + QUICK - QUICK_END),
-            false => self.bench.signals().clone(),
+        let document = match self.bench.run_under(&job, &signals, &mut Titled { title, inner: self.observer })
+        {
+            Ok(document) if document.partial => return Err(self.cut_off()),
+            Err(RunError::Interrupted) => return Err(self.cut_off()),
+            ended => ended?,
         };
-        let ended = match self.bench.run_under(&job, &signals, &mut Titled { title, inner: self.observer }) {
-            Ok(document) if document.partial => None,
-            Err(RunError::Interrupted) => None,
-            ended => Some(ended?),
-        };
-        let document = ended.ok_or_else(|| {
-            Missing::because(match self.bench.signals().stop_wanted() {
-                true => INTERRUPTED.to_owned(),
-                false => format!("{QUICK_OVER} while it was run"),
-            })
-        })?;
         if let Some(why) = document.strategies.iter().find_map(|row| row.given_up.clone()) {
             return Err(Missing::broken(why));
         }
@@ -294,6 +294,14 @@ impl Proceeding<'_> {
             0 => Ok(document),
             failed => Err(Missing::broken(format!("{failed} tasks failed"))),
         }
+    }
+
+    /// Why a run has been ended before it was done.
+    fn cut_off(&self) -> Missing {
+        Missing::because(match self.bench.signals().stop_wanted() {
+            true => INTERRUPTED.to_owned(),
+            false => format!("{QUICK_OVER} while it was run"),
+        })
     }
 }
 

@@ -25,7 +25,7 @@ const OF_THE_ARTICLE: u64 = 2;
 /// The article's two tasks, and more and more of them.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let counts: &[u64] = at.pick(&[OF_THE_ARTICLE, 8, 32, 128], &[OF_THE_ARTICLE, 32]);
-    let rounds = at.by_engine(at.pick(60, 15), at.pick(20, 7));
+    let rounds = at.by_engine(at.pick(60, 40), at.pick(20, 7));
     let replay = |tasks: &u64| Replay::of(TWO_FILES, rounds).only(&[Mode::Pool, Mode::Process]).tasks(*tasks);
     counts.iter().map(replay).collect()
 }

@@ -22,7 +22,7 @@ pub(super) const CLAIM: Claim = Claim {
 /// Enough for the pool's creation to be nothing, and as few as its workers.
 fn replays(at: &Circumstances) -> Vec<Replay> {
     let many = at.pick(5_000, 200);
-    let rounds = at.by_engine(at.pick(7, 5), at.pick(15, 5));
+    let rounds = at.by_engine(at.pick(7, 9), at.pick(15, 7));
     let replay = |tasks| Replay::of(WIDE_EXPRESSIONS, rounds).only(&[Mode::Serial, Mode::Pool]).tasks(tasks);
     vec![replay(many), replay(at.cores)]
 }
