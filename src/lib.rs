@@ -19,6 +19,7 @@ pub mod document;
 pub mod engine;
 pub mod exit;
 pub mod experiment;
+pub mod janitor;
 pub mod measure;
 pub mod mode;
 pub mod plan;

@@ -5,11 +5,12 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::faults::Count;
 use common::programs::{MODES, alive_with, assert_gone, hour, last, reasons, run};
-use common::{Sandbox, kill, parse};
+use common::{Sandbox, kill, parse, skip};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use procbench::document::Round;
@@ -305,4 +306,41 @@ fn a_process_that_is_killed_is_a_task_that_has_failed_for_every_workload() {
     assert_eq!((stopped.tasks_failed, stopped.retries), (1, 0), "{stopped:?}");
     assert_eq!(stopped.tasks_completed + 1 + stopped.tasks_not_tried, 4, "{stopped:?}");
     assert_eq!(stopped.processes_started, 4 - stopped.tasks_not_tried, "{stopped:?}");
+}
+
+/// The one moment in which an export that replaces another has a name of its own: the kernel is told to kill procbench in it.
+#[test]
+fn an_export_killed_while_it_takes_anothers_place_leaves_no_file() {
+    const RENAMES: &str = "rename,renameat,renameat2";
+    let mut count = Count::of("SIGKILL while an export takes another's place").lost("the export");
+    let traced = |sandbox: &Sandbox, inject: &str| {
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={RENAMES}"));
+        command.args(["-e", &format!("inject={RENAMES}:{inject}")]);
+        let procbench =
+            sandbox.command("-q -n 2 --rounds 1 -m serial --json out.json --csv out.csv".split(' '));
+        command.arg(procbench.get_program()).args(procbench.get_args()).current_dir(sandbox.path(""));
+        command.envs(procbench.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let sandbox = Sandbox::new();
+    let works = traced(&sandbox, "delay_enter=1").status().is_ok_and(|status| status.success());
+    if !works {
+        return skip(
+            "an_export_killed_while_it_takes_anothers_place_leaves_no_file",
+            "strace cannot be used here",
+        );
+    }
+    for (kept, replaced) in [("out.csv", "out.json"), ("out.json", "out.csv")] {
+        let sandbox = Sandbox::new();
+        sandbox.write(replaced, "old");
+        let finished = sandbox.run_command(traced(&sandbox, "signal=KILL"));
+        assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{finished:?}");
+        // The sandbox has seen that nothing lies beside it.
+        assert_eq!(fs::read_to_string(sandbox.path(replaced)).expect("the old one"), "old", "{finished:?}");
+        let other = fs::read_to_string(sandbox.path(kept)).unwrap_or_default();
+        assert!(other.is_empty() || other.ends_with('\n'), "{other}");
+        count.survived();
+    }
 }

@@ -11,6 +11,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::faults::{self, Count};
 use common::{Finished, Sandbox, cgroup_to_make, digest, flowing, has_python, parse, skip};
@@ -242,7 +243,10 @@ struct Cgroup(PathBuf);
 impl Cgroup {
     /// One that has `controller`, in which the first of `files` that there is says `limit`: of version 2, and of version 1.
     fn with(controller: &str, files: [&str; 2], limit: &str) -> Option<Self> {
-        let this = Self(cgroup_to_make(controller, &format!("limits-{}-{controller}", std::process::id()))?);
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("limits-{}-{controller}-{number}", std::process::id());
+        let this = Self(cgroup_to_make(controller, &name)?);
         fs::create_dir(&this.0).ok()?;
         files.iter().any(|file| fs::write(this.0.join(file), limit).is_ok()).then_some(this)
     }
@@ -273,6 +277,58 @@ fn processes_of_a_cgroup() {
         assert_refused(run(arguments), &["pids.max of", "60"]);
         count.survived();
     }
+}
+
+/// In the middle of a round there is no room for even one more process, and then there is again, or there never is.
+#[test]
+fn processes_of_a_cgroup_in_the_middle() {
+    let Some(cgroup) = Cgroup::with("pids", ["pids.max", "pids.max"], "60") else {
+        return skip(
+            "processes_of_a_cgroup_in_the_middle",
+            "no cgroup with a limit on processes can be made",
+        );
+    };
+    let mut count = Count::of("pids.max of a cgroup lowered to 1 in the middle of a round");
+    let allow = |processes: &str| fs::write(cgroup.0.join("pids.max"), processes).expect("a limit");
+    let once = "--rounds 1 --json out.json -m process:in-flight=8";
+    let (tasks, waits) = (400, format!("-n 400 --io-wait 20ms {once}"));
+    for (arguments, room_again) in [
+        (waits.clone(), true),
+        (format!("{waits}:start=exec"), true),
+        (format!("-n 400 {once} -- sleep 0.02"), true),
+        (waits, false),
+    ] {
+        let sandbox = Sandbox::new();
+        allow("60");
+        let mut command = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
+        enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+        let mut running = sandbox.start(command);
+        // Before the one that is timed come a pilot and the measurement of memory.
+        let mut runner = running.wait_for_runner(3);
+        if let Some(guardian) = arguments.contains("sleep").then_some(runner) {
+            runner = running.wait_for("the runner below its guardian", |running| {
+                running.children_of(guardian).first().copied()
+            });
+        }
+        running.wait_for("tasks", |running| (!running.children_of(runner).is_empty()).then_some(()));
+        allow("1");
+        running.wait_for("the end of those that are alive", |running| {
+            running.children_of(runner).is_empty().then_some(())
+        });
+        assert!(!running.has_ended(), "{arguments}: all tasks were done before");
+        if !room_again {
+            assert_refused(running.finish(), &["fork failed for 10s", "pids.max of", "is 1"]);
+        } else {
+            allow("60");
+            let finished = running.finish().expect_code(0);
+            let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+            let report = &document.strategies[0].rounds[0].report;
+            assert_eq!((report.tasks_completed, report.tasks_failed), (tasks, 0), "{finished:?}");
+            assert_eq!(report.processes_started, tasks, "{finished:?}");
+        }
+        count.survived();
+    }
+    drop(count.lost("nothing once there is room, or the run with an error that names the limit"));
 }
 
 #[test]

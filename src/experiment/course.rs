@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::janitor::{Folder, Janitor};
 use super::pilot::{Estimate, RoundEstimate, Scale};
 use super::round::RoundFailure;
 use super::schedule::{self, Phase};
@@ -16,6 +15,7 @@ use super::workbench::Job;
 use super::{Observer, Records, Row, RunError, Seen, equip, rows_of, summary};
 use crate::document::Document;
 use crate::engine::Equipment;
+use crate::janitor::{Folder, Janitor};
 use crate::measure::bystander::Lateness;
 use crate::measure::environment::State;
 use crate::stats::summarise_with;

@@ -1,7 +1,6 @@
 //! A run: every strategy, for every round, interleaved, each round in a fresh process.
 
 pub mod course;
-pub mod janitor;
 pub mod peer;
 pub mod pilot;
 pub mod round;
@@ -22,6 +21,7 @@ use crate::document::{CutOff, Document, Warning};
 use crate::engine::protocol::{Request, RoundReport, VERSION};
 use crate::engine::python::Installed;
 use crate::engine::{Engine, Equipment, Strategy};
+use crate::janitor::{Folder, Janitor};
 use crate::measure::bystander::{Bystander, Lateness, MIN_FOR_P99, NAP};
 use crate::measure::environment::{Environment, State};
 use crate::measure::memory::Gauge;
@@ -36,7 +36,6 @@ use crate::sys::wait::CpuTime;
 use crate::workload::io::disk;
 use crate::workload::program::output::safe_name;
 use crate::workload::{Io, Kind, OnFailure, Spread, WorkloadSpec};
-use janitor::{Folder, Janitor};
 use peer::Peer;
 use pilot::Estimate;
 pub use round::Invalid;

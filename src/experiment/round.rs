@@ -11,10 +11,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::janitor::Janitor;
 use super::signals::Signals;
 use crate::engine::Engine;
 use crate::engine::protocol::{GO, Message, Request, RoundReport};
+use crate::janitor::Janitor;
 use crate::measure::bystander::{Bystander, Lateness};
 use crate::measure::kernel;
 use crate::measure::memory::{Counted, Gauge, MemoryReading, Method, Who};

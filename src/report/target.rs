@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +14,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::linkat;
 
 use super::nobody_reads;
+use crate::janitor::{self, Janitor};
 use crate::sys::{descriptor, interrupt};
 
 /// Where an export goes.
@@ -227,13 +227,11 @@ impl Replacement {
             return Err(error);
         }
         // Without its own name, which may be as long as names can be.
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let temporary_name = format!(".procbench-{}-{number}.tmp", std::process::id());
-        let this = Self { temporary: path.with_file_name(temporary_name), path };
+        let this = Self { temporary: path.with_file_name(janitor::hidden_name()), path };
         // Whether a file can be made there is found out now. It is made again when there is something to write, so
         // that whoever is killed in between leaves none behind.
         if this.create_nameless().is_err() {
+            let _cleaner = this.cleaner();
             this.create()?;
             fs::remove_file(&this.temporary)?;
         }
@@ -244,10 +242,22 @@ impl Replacement {
         OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.temporary)
     }
 
+    /// Somebody who removes the file that has a name before it is complete, should this process be killed meanwhile. Where there can be
+    /// none, what is to be written is worth more.
+    fn cleaner(&self) -> Option<Janitor> {
+        let mut cleaner = Janitor::start().ok()?;
+        cleaner.expect(&self.temporary).ok()?;
+        Some(cleaner)
+    }
+
     fn finish(&self, text: &[u8]) -> io::Result<()> {
+        let mut cleaner = None;
         let (mut file, is_named) = match self.create_nameless() {
             Ok(file) => (file, false),
-            Err(_) => (self.create()?, true),
+            Err(_) => {
+                cleaner = self.cleaner();
+                (self.create()?, true)
+            }
         };
         let complete = keep_permissions(&self.path, &file)
             .and_then(|()| file.write_all(text))
@@ -256,12 +266,16 @@ impl Replacement {
         if complete.is_ok() && !is_named && name(&file, &self.path).is_ok() {
             return Ok(());
         }
+        if complete.is_ok() && !is_named {
+            cleaner = self.cleaner();
+        }
         let written = complete
             .and_then(|()| if is_named { Ok(()) } else { name(&file, &self.temporary) })
             .and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
         }
+        drop(cleaner);
         written
     }
 

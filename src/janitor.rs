@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the name of everything that a janitor may remove begins with.
 const PREFIX: &str = "procbench-";
+/// What its name may begin with besides, so that nobody sees it in a folder of the user's own.
+const HIDDEN: &str = ".";
 /// What an entry begins with that is no path, but a process and when it was started.
 const GUARDIAN: &str = "guardian ";
 /// What no path has in it, whatever else it has.
@@ -64,9 +66,7 @@ impl Janitor {
     /// A name that no other procbench uses now.
     pub fn fresh_name(&mut self) -> String {
         self.made += 1;
-        // The clock keeps apart those that share a folder but not their process numbers, such as two containers.
-        let chance = crate::seed::mix(crate::sys::clock::monotonic_nanoseconds() ^ self.made);
-        format!("{PREFIX}{}-{}-{chance:016x}", std::process::id(), self.made)
+        name(self.made)
     }
 
     /// Says that `path` is about to be made.
@@ -118,6 +118,19 @@ impl Janitor {
             .with_context(|| format!("failed to make the folder {}", path.display()))?;
         Ok(Folder { path })
     }
+}
+
+/// The name, that no other procbench uses now, of what this one has made so many times.
+fn name(made: u64) -> String {
+    // The clock keeps apart those that share a folder but not their process numbers, such as two containers.
+    let chance = crate::seed::mix(crate::sys::clock::monotonic_nanoseconds() ^ made);
+    format!("{PREFIX}{}-{made}-{chance:016x}", std::process::id())
+}
+
+/// The same for a file that lies for a moment in a folder of the user's own.
+pub fn hidden_name() -> String {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    format!("{HIDDEN}{}.tmp", name(MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Where temporary files go, from the root on: others look for it from folders of their own.
@@ -209,8 +222,13 @@ fn started_at(pid: i32) -> Option<u64> {
 }
 
 fn remove(path: &Path) {
-    let ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
-    if !ours || !path.is_absolute() {
+    let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
+    let is_ours = name.strip_prefix(HIDDEN.as_bytes()).unwrap_or(name).starts_with(PREFIX.as_bytes());
+    if !is_ours || !path.is_absolute() {
+        return;
+    }
+    if path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        let _ = fs::remove_file(path);
         return;
     }
     let is_cgroup = path.join("cgroup.procs").exists();
