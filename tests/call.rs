@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
 use common::programs::{alive_with, assert_gone, hour, last, reasons, run};
 use common::{Finished, Sandbox, digest, flowing, has_python, parse, rounds, row};
@@ -72,6 +73,36 @@ fn a_function_returns_the_same_however_it_is_called() {
     // What was run runs again from the export.
     let (again, _) = run(&sandbox, &["--config", "out.json", "-m", "serial,pool", "--rounds", "1"]);
     assert_eq!(digest(&again), digest(&document));
+}
+
+/// Python is given what procbench says.
+#[test]
+fn the_last_line_says_in_python_what_was_fastest() {
+    if !has_python("the_last_line_says_in_python_what_was_fastest") {
+        return;
+    }
+    let sandbox = sandbox("def f(of): return of[0] * 2\n");
+    for mode in [
+        "serial",
+        "threads:workers=2",
+        "pool:workers=3:start=fork:chunk=2:max-tasks-per-child=1",
+        "pool:workers=2:start=fork:api=imap_unordered",
+        "pool:workers=2:start=spawn:api=executor",
+    ] {
+        let finished = sandbox.run(call(mode, &[])).expect_code(0);
+        let said = finished.stdout.lines().last().and_then(|line| line.strip_prefix("In Python: "));
+        let said = said.unwrap_or_else(|| panic!("{mode}: {finished:?}"));
+        let before = "import multiprocessing.pool, concurrent.futures, json, shop.work";
+        let main =
+            format!("    args = [json.loads(line) for line in open('args.jsonl')]\n    print(sum({said}))");
+        sandbox.write("main.py", format!("{before}\n\nif __name__ == '__main__':\n{main}\n"));
+        let python = Command::new("python3").arg("main.py").current_dir(sandbox.path("")).output();
+        let python = python.expect("python3");
+        assert_eq!(String::from_utf8_lossy(&python.stdout), "20\n", "{said}: {python:?}");
+    }
+    // Of several with one round each there is no fastest, and of tasks that are no calls no function.
+    let finished = sandbox.run(call("serial,process", &[])).expect_code(0);
+    assert!(!finished.stdout.contains("In Python:"), "{finished:?}");
 }
 
 #[test]

@@ -321,6 +321,15 @@ mod tests {
             error.contains("unknown setting 'wrokers' (did you mean workers?): expected workers"),
             "{error}"
         );
+        // What other programs call it.
+        for (theirs, ours) in [
+            ("chunksize=4", "chunk"),
+            ("processes=4", "workers"),
+            ("maxtasksperchild=1", "max-tasks-per-child"),
+        ] {
+            let error = format!("pool:{theirs}").parse::<StrategyDraft>().unwrap_err();
+            assert!(error.contains(&format!("(did you mean {ours}?)")), "{error}");
+        }
         let error = "pool:chunk=1:chunk=2".parse::<StrategyDraft>().unwrap_err();
         assert!(error.contains("given twice"), "{error}");
     }

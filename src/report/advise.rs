@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::bars;
 use super::blocks::blocks;
 use super::grid::{Cell, Grid, Tone, wrap};
+use super::in_python;
 use super::numbers::{bytes, count, seconds, seconds_range, times};
 use super::plan::workload_in_words;
 use super::sentence::{TASKS_FAILED, shared_machine};
@@ -58,7 +59,10 @@ pub fn write(advice: &Advice, columns: Option<usize>, out: &mut dyn Write) -> io
     if advice.head.partial {
         writeln!(out, "The search was interrupted.")?;
     }
-    // On one line, so that it can be copied.
+    // Each on one line, so that it can be copied.
+    if let Some(line) = in_python(advice) {
+        writeln!(out, "\n{}", plain(&line))?;
+    }
     writeln!(out, "\n{}", plain(&command(advice)))
 }
 
@@ -93,6 +97,14 @@ pub fn title(advice: &Advice) -> String {
         || "Advice".into(),
         |run| workload_in_words(run.plan.name.as_deref(), &run.plan.workload),
     )
+}
+
+/// What a Python program has to say to do as is advised; `None` where that is not about a function of Python's.
+pub fn in_python(advice: &Advice) -> Option<String> {
+    let (finals, standing) = (advice.finals.as_ref()?, advice.standing.as_ref()?);
+    let is_answer =
+        standing.outcome != Outcome::Failed && undecided(standing, &Open::of(advice, finals)).is_none();
+    is_answer.then(|| in_python::of(finals, &standing.best)).flatten()
 }
 
 /// What runs the finalists again.
@@ -331,27 +343,29 @@ pub fn answer(advice: &Advice) -> String {
     };
     let memory = memory(finals, best, least(advice, &standing.best));
     let best = &standing.best;
-    let begin = match standing.outcome {
-        // Who is compared with nobody is no answer where others were not shown to be slower.
-        Outcome::Alone if is_open => {
-            format!("Not decided, for want of time: raise --time-limit. {best} was the fastest so far.")
+    let begin = match undecided(standing, &open) {
+        Some((want, of_which)) => {
+            format!("Not decided, for want of {want}: raise --time-limit. {best} was the fastest {of_which}.")
         }
-        // Whoever happened to be ahead is no answer.
-        Outcome::TooFewRounds => {
-            format!("Not decided, for want of rounds: raise --time-limit. {best} was the fastest so far.")
-        }
-        // Those who were not let into the finals may be better, and do it in another way.
-        _ if open.may_be_another_way(best) => {
-            format!(
-                "Not decided, for want of time: raise --time-limit. {best} was the fastest of the finals."
-            )
-        }
-        _ if open.untried > 0 => format!("Use {best}, of those that could be tried."),
-        _ => format!("Use {best}."),
+        None if open.untried > 0 => format!("Use {best}, of those that could be tried."),
+        None => format!("Use {best}."),
     };
     let open = not_compared(&open);
     let others = shared_machine(finals).map_or_else(String::new, |told| format!(" {told}"));
     format!("{begin}{time}{memory}.{}{tied}{open}{others}", lead.unwrap_or_default())
+}
+
+/// For want of what there is no answer, and of which strategies the best was the fastest; `None` if there is one.
+fn undecided(standing: &Standing, open: &Open<'_>) -> Option<(&'static str, &'static str)> {
+    match standing.outcome {
+        // Who is compared with nobody is no answer where others were not shown to be slower.
+        Outcome::Alone if !open.is_empty() => Some(("time", "so far")),
+        // Whoever happened to be ahead is no answer.
+        Outcome::TooFewRounds => Some(("rounds", "so far")),
+        // Those who were not let into the finals may be better, and do it in another way.
+        _ if open.may_be_another_way(&standing.best) => Some(("time", "of the finals")),
+        _ => None,
+    }
 }
 
 /// Whether `name` had a round in any race.

@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use super::style::steers;
 use super::subject::Subject;
-use super::{advise, articles, crossover, is_reason, plan, sentence, sweep, tables};
+use super::{advise, articles, crossover, in_python, is_reason, plan, sentence, sweep, tables};
 use crate::document::head::Head;
 use crate::document::{Document, Warning};
 use crate::plan::command_line;
@@ -83,6 +83,7 @@ fn of_advice(of: &Advice) -> String {
     if of.finals.is_some() {
         pages.table(&advise::table(of), Some(&advise::legend(of)));
         pages.0.push("To see it again:".into());
+        pages.0.extend(advise::in_python(of).map(|line| indented(&line)));
         pages.0.push(indented(&advise::command(of)));
     }
     pages.0.push("Everybody that was looked at:".into());
@@ -103,6 +104,7 @@ fn of_run(document: &Document) -> String {
         paragraph(escaped(&plan::storage_in_words(storage)));
     }
     paragraph(format!("**{}**", escaped(&sentence::verdict(document))));
+    in_python::of_answer(document).into_iter().for_each(|line| paragraph(indented(&line)));
     let mut section = |table: Option<Grid>, legend: Option<String>| {
         let Some(grid) = table else { return };
         paragraph(table_of(&grid));

@@ -12,6 +12,7 @@ pub mod exports;
 pub mod gathered;
 pub mod grid;
 pub mod html;
+pub mod in_python;
 pub mod json;
 pub mod markdown;
 pub mod numbers;
@@ -91,7 +92,8 @@ pub fn write_for(document: &Document, columns: Option<usize>, out: &mut dyn Writ
     for line in grid::wrap(&sentence::verdict(document)) {
         writeln!(out, "{line}")?;
     }
-    Ok(())
+    // On one line, so that it can be copied.
+    in_python::of_answer(document).map_or(Ok(()), |line| writeln!(out, "\n{}", style::plain(&line)))
 }
 
 /// The table of times, with bars beside it where there is room for both, or below it where there is for each.

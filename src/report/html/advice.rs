@@ -23,6 +23,7 @@ pub fn of_advice(of: &Advice, number: usize, level: &str) -> Markup {
         }
         @if of.head.partial { p.partial { "This search was interrupted: what is here was finished." } }
         p.lead { (glued(&advise::answer(of))) }
+        @if let Some(line) = advise::in_python(of) { p { code { bdi { (line) } } } }
         @if !of.command.is_empty() { (again(&advise::command(of))) }
         @if let Some(finals) = &of.finals {
             (section("Finalists", table(&advise::table(of), "Finalists, the best first", Some(advise::legend(of)))))

@@ -12,7 +12,7 @@ use crate::measure::bystander::Disturbance;
 use crate::plan::command_line;
 use crate::report::grid::glued;
 use crate::report::numbers::count;
-use crate::report::{plan, sentence, tables};
+use crate::report::{in_python, plan, sentence, tables};
 
 /// All about `run`, the `number`-th of the page, below a heading of `level`.
 pub fn of_run(run: &Document, number: usize, level: &str) -> Markup {
@@ -24,6 +24,7 @@ pub fn of_run(run: &Document, number: usize, level: &str) -> Markup {
         p.facts { (plan::machine_in_words(&run.environment.machine)) " · " (run.started_at) }
         @if run.partial { p.partial { "This run was cut short: what is here was finished, the rest is not here." } }
         p.lead { (glued(&sentence::verdict(run))) }
+        @if let Some(line) = in_python::of_answer(run) { p { code { bdi { (line) } } } }
         (section("Time", time(run, &id)))
         @if let Some(figure) = charts::speed_up(id("speed-up"), run) { (section("Speed-up", figure)) }
         (section("Memory", memory(run, &id)))
