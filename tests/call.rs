@@ -251,7 +251,12 @@ fn a_strategy_that_cannot_go_on_takes_no_other_with_it() {
     }
     let others = row(&document, "py-process:start=fork");
     assert!(!others.rounds.is_empty() && others.given_up.is_none());
-    assert_eq!(finished.stdout.matches("given up").count(), 4, "of time and of memory: {}", finished.stdout);
+    assert_eq!(
+        finished.stdout.matches("given up").count(),
+        5,
+        "of time, of speed-up and of memory: {}",
+        finished.stdout
+    );
     let returned = fs::read_to_string(sandbox.path("returns.jsonl")).expect("what the others returned");
     assert_eq!(returned.lines().count(), others.rounds[0].report.tasks_completed as usize + 1, "{returned}");
 }

@@ -189,6 +189,9 @@ pub fn timing_legend(document: &Document, table: &Grid) -> Option<String> {
     if document.strategies.iter().any(|row| row.given_up.is_some() && row.summary.is_some()) {
         notes.push("! given up in a later round: see below");
     }
+    if document.baseline().is_some_and(|row| row.given_up.is_some() && row.summary.is_none()) {
+        notes.push("speed-up: ! where the baseline was given up");
+    }
     let mut totals = document.strategies.iter().filter_map(|row| Some(&row.summary.as_ref()?.total_seconds));
     if has(Verdict::TooFewRounds) || totals.any(|total| total.interval.is_none() && total.rounds > 1) {
         notes.push("* too few rounds for an interval or a verdict: smallest … largest");
