@@ -303,7 +303,7 @@ def _mpire(spec, settings, progress):
     # It does not see that one has died which had not begun yet.
     crew.look_every_second()
     outcome.begin = now()
-    pool = mpire.WorkerPool(settings["workers"], start_method=settings["start"])
+    pool = mpire.WorkerPool(settings["workers"], start_method=settings["start"], keep_alive=True)
     pool.Worker = crew.counting(crew.known("mpire", pool, "Worker"))
     try:
         outcome.results = pool.map(
