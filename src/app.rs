@@ -15,6 +15,7 @@ mod sweep;
 mod typed;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,6 +26,7 @@ use crate::experiment::peer;
 use crate::janitor;
 use crate::measure::shortage;
 use crate::mode::exec;
+use crate::report::nobody_reads;
 use crate::sys::early::instead_of_main;
 use crate::sys::{abort, fork};
 use failure::Failure;
@@ -75,7 +77,17 @@ pub fn main() -> i32 {
             return outcome.unwrap_or_else(Failure::show);
         }
     };
-    outcome.map_or_else(|error| Failure::from(error).show(), |()| exit::SUCCESS)
+    match outcome {
+        Ok(()) => exit::SUCCESS,
+        // Whoever started this one has been killed, so there is nobody to be told either.
+        Err(error) if nobody_listens(&error) => exit::FAILURE,
+        Err(error) => Failure::from(error).show(),
+    }
+}
+
+/// Whether what was to be said could not be, since its reader is gone.
+fn nobody_listens(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(nobody_reads)
 }
 
 /// Where memory is limited, whoever gets none says by what, and ends as at any other limit.

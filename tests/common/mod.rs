@@ -309,7 +309,6 @@ impl Running<'_> {
     /// The runner itself, where a guardian stands above it, as it does where tasks are programs of the user's own.
     pub fn guarded_runner(&self) -> Option<i32> {
         let guardian = self.runner().filter(|pid| is_guardian(*pid))?;
-        // A runner that is starting a process holds back all signals for a moment, as that process does until it is another program.
         self.children_of(guardian).into_iter().find(|pid| is_runner(*pid) && !is_guardian(*pid))
     }
 
@@ -430,11 +429,9 @@ fn is_runner(pid: i32) -> bool {
         .any(|argument| argument == "__runner" || argument.ends_with("/procbench_main.py"))
 }
 
-/// Whether this stands over a runner: it alone holds back every signal, such as that its terminal is gone.
+/// Whether this stands over a runner.
 fn is_guardian(pid: i32) -> bool {
-    let held = bit_of(Signal::SIGHUP) | bit_of(Signal::SIGTERM) | bit_of(Signal::SIGINT);
-    let status = Process::new(pid).and_then(|process| process.status());
-    status.is_ok_and(|status| status.sigblk & held == held)
+    Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.comm == "pb-guardian")
 }
 
 /// Kills a process that procbench has started.

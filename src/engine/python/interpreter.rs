@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -183,6 +184,8 @@ impl Answer {
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What says more than this is not answering.
 const LONGEST_ANSWER: u64 = 64 << 10;
+/// Who has been killed is gone after that, unless the kernel holds it up.
+const END_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks at whether there is an answer.
 const LOOK_UP: Duration = Duration::from_millis(2);
 
@@ -252,8 +255,20 @@ impl Asked {
 
     fn end(&mut self) -> Option<ExitStatus> {
         // Until it is reaped its number is taken, so nobody else's group can be hit.
-        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
-        self.child.wait().ok()
+        let group = self.child.id() as i32;
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        let status = self.child.wait().ok();
+        // What it had started is a child of this process now, and has been killed too: a python3 that is a script starts others.
+        let deadline = Instant::now() + END_WITHIN;
+        while Instant::now() < deadline {
+            match waitpid(Pid::from_raw(-group), Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_micros(200)),
+                Ok(_) => {}
+                // There is none left.
+                Err(_) => break,
+            }
+        }
+        status
     }
 }
 
