@@ -326,9 +326,13 @@ fn what_commands_have_started_ends_though_all_that_are_called_procbench_are_kill
 fn a_procbench_that_was_stopped_for_a_while_goes_on() {
     let mut count = Count::of("procbench stopped (SIGSTOP) for a while");
     let sandbox = Sandbox::new();
-    let words = "-n 8 --io-wait 2ms --rounds 5 --warmup 1 --json out.json -m process,pool";
+    let words = "-n 8 --io-wait 20ms --rounds 5 --warmup 1 --json out.json -m process,pool";
     let mut running = sandbox.start(sandbox.command(words.split(' ')));
-    let runner = running.wait_for_runner(3);
+    running.wait_for_runner(3);
+    // One that has not been told to go yet would wait for that.
+    let runner = running.wait_for("a runner in the middle of a round", |running| {
+        running.runner().filter(|runner| !running.children_of(*runner).is_empty())
+    });
     running.signal(Signal::SIGSTOP);
     // The round that was running comes to its end: nobody else is stopped.
     running.wait_for("a runner that has ended", |_| {
