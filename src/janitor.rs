@@ -2,7 +2,8 @@
 //!
 //! Temporary folders and cgroups are removed by whoever made them; but a controller that is killed with SIGKILL removes
 //! nothing. So a second, tiny process is told of each before it is made. When its standard input ends, because the
-//! controller has ended in whatever way, it removes what is still there and ends too.
+//! controller has ended in whatever way, it removes what is still there and ends too. So does one of its own for the file of an
+//! export, as long as that has a name and is not in its place.
 
 use std::ffi::{CStr, OsStr};
 use std::fs;
@@ -223,11 +224,12 @@ fn started_at(pid: i32) -> Option<u64> {
 
 fn remove(path: &Path) {
     let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let is_ours = name.strip_prefix(HIDDEN.as_bytes()).unwrap_or(name).starts_with(PREFIX.as_bytes());
-    if !is_ours || !path.is_absolute() {
+    let hidden = name.strip_prefix(HIDDEN.as_bytes());
+    if !hidden.unwrap_or(name).starts_with(PREFIX.as_bytes()) || !path.is_absolute() {
         return;
     }
-    if path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+    if hidden.is_some() {
+        // A file, in which nobody works; and mostly it is not there any more.
         let _ = fs::remove_file(path);
         return;
     }

@@ -4,10 +4,9 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
 use common::programs::{alive_with, assert_gone, hour, last, reasons, run};
-use common::{Finished, Sandbox, digest, flowing, has_python, parse, rounds, row};
+use common::{Finished, Sandbox, digest, flowing, has_python, parse, rounds, row, said_by_python};
 use nix::sys::signal::Signal;
 use procbench::engine::Engine;
 use std::time::Duration;
@@ -82,26 +81,18 @@ fn the_last_line_says_in_python_what_was_fastest() {
         return;
     }
     let sandbox = sandbox("def f(of): return of[0] * 2\n");
-    for mode in [
-        "serial",
-        "threads:workers=2",
-        "pool:workers=3:start=fork:chunk=2:max-tasks-per-child=1",
-        "pool:workers=2:start=fork:api=imap_unordered",
-        "pool:workers=2:start=spawn:api=executor",
-    ] {
+    for mode in EVERYTHING.split(',') {
         let finished = sandbox.run(call(mode, &[])).expect_code(0);
         let said = finished.stdout.lines().last().and_then(|line| line.strip_prefix("In Python: "));
-        let said = said.unwrap_or_else(|| panic!("{mode}: {finished:?}"));
-        let before = "import multiprocessing.pool, concurrent.futures, json, shop.work";
-        let main =
-            format!("    args = [json.loads(line) for line in open('args.jsonl')]\n    print(sum({said}))");
-        sandbox.write("main.py", format!("{before}\n\nif __name__ == '__main__':\n{main}\n"));
-        let python = Command::new("python3").arg("main.py").current_dir(sandbox.path("")).output();
-        let python = python.expect("python3");
-        assert_eq!(String::from_utf8_lossy(&python.stdout), "20\n", "{said}: {python:?}");
+        if mode.starts_with("process") {
+            assert_eq!(said, None, "what it returns has to be carried back: {finished:?}");
+        } else {
+            let said = said.unwrap_or_else(|| panic!("{mode}: {finished:?}"));
+            assert_eq!(said_by_python(&sandbox, "python3", said), "[0, 2, 4, 6, 8]\n", "{said}");
+        }
     }
-    // Of several with one round each there is no fastest, and of tasks that are no calls no function.
-    let finished = sandbox.run(call("serial,process", &[])).expect_code(0);
+    // Of several with one round each there is no fastest.
+    let finished = sandbox.run(call("serial,pool", &[])).expect_code(0);
     assert!(!finished.stdout.contains("In Python:"), "{finished:?}");
 }
 
@@ -280,6 +271,12 @@ fn a_strategy_that_is_given_up_in_a_later_round_is_no_answer_and_is_not_compared
     let standing = document.standing.as_ref().expect("an answer");
     assert_eq!((standing.best.as_str(), standing.others.len()), ("py-pool:workers=2:start=fork", 0));
     assert!(finished.stdout.contains("! given up in a later round"), "{}", finished.stdout);
+    assert!(
+        unwrapped(&finished).contains("speed-up: ! where the baseline was given up"),
+        "{}",
+        finished.stdout
+    );
+    assert!(!finished.stdout.contains("In Python:"), "nobody was compared: {}", finished.stdout);
     assert!(!flowing(&finished.stderr).contains("too few rounds of py-serial"), "{finished:?}");
     let compared = sandbox.run(["compare", "out.json", "out.json", "--fail-if-slower", "50%", "--json", "-"]);
     assert_eq!(compared.code(), Some(1), "{compared:?}");

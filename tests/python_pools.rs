@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Running, Sandbox, digest, has_python, kill, parse, rounds, skip};
+use common::{Running, Sandbox, digest, has_python, kill, parse, rounds, said_by_python, skip};
 use nix::sys::signal::Signal;
 use procbench::document::Document;
 use procbench::engine::Engine;
@@ -355,5 +355,53 @@ fn a_release_of_mpire_that_has_other_names_is_refused_and_not_mistaken() {
             assert!(said.contains("is not one that procbench can measure"), "{worker}: {output:?}");
             assert!(said.contains(expected), "{worker}: {said}");
         }
+    }
+}
+
+#[test]
+fn what_is_said_in_python_of_a_library_s_pool_is_what_python_says() {
+    for (python, _, rows) in installed("what_is_said_in_python_of_a_library_s_pool") {
+        for row in rows {
+            let sandbox = Sandbox::new();
+            fs::create_dir(sandbox.path("shop")).expect("a folder");
+            sandbox.write("shop/work.py", "def f(of): return of['a'] * 2\n");
+            sandbox.write("args.jsonl", "{\"a\": 1}\n{\"a\": 2}\n");
+            let words = ["--call", "shop.work:f", "--args-from", "args.jsonl", "--rounds", "1", "--python"];
+            let finished = sandbox.run(words.into_iter().chain([&python, "-m", row])).expect_code(0);
+            let said = finished.stdout.lines().last().and_then(|line| line.strip_prefix("In Python: "));
+            let said = said.unwrap_or_else(|| panic!("{row}: {finished:?}"));
+            assert_eq!(said_by_python(&sandbox, &python, said), "[2, 4]\n", "{said}");
+        }
+    }
+}
+
+/// The map that it had something to do with is over by then.
+#[test]
+fn a_worker_of_mpire_that_dies_after_the_last_task_is_told_too() {
+    let test = "a_worker_of_mpire_that_dies_after_the_last_task_is_told_too";
+    let engine = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/python");
+    for (python, _, _) in installed(test).into_iter().filter(|(_, library, _)| *library == "mpire") {
+        let script = format!(
+            "import sys; sys.path.insert(0, {engine:?})\n\
+             import mpire, os, procbench_crew, procbench_modes, time\n\
+             class WorkerPool(mpire.WorkerPool):\n\
+             \x20   def map(self, *words, **named):\n\
+             \x20       results = super().map(*words, **named)\n\
+             \x20       os.kill(self._workers[0].pid, 9)\n\
+             \x20       patience = time.monotonic() + 60\n\
+             \x20       while not self._worker_comms.exception_thrown() and time.monotonic() < patience:\n\
+             \x20           time.sleep(0.01)\n\
+             \x20       return results\n\
+             mpire.WorkerPool = WorkerPool\n\
+             tasks = procbench_modes.tasks\n\
+             tasks.items, tasks.execute, tasks.begin_worker = lambda spec: [1, 2], int, print\n\
+             procbench_crew.look_every_second = lambda: None\n\
+             spec, settings = {{'kind': 'synthetic', 'arg_size': 0}}, {{'workers': 2, 'start': 'fork', 'chunk': 1}}\n\
+             try:\n    procbench_modes._mpire(spec, settings, None)\nexcept procbench_crew.WorkerLost as error:\n    print(error)"
+        );
+        let output = Command::new(&python).args(["-I", "-B", "-c", &script]).output().expect("python");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("mpire has lost a worker: "), "{output:?}");
+        assert!(said.contains("SIGKILL"), "{output:?}");
     }
 }

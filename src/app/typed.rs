@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use super::benchmark::ignore_closed;
 use super::failure::Failure;
 use crate::cli::Cli;
-use crate::plan::draft::closest;
+use crate::plan::draft::{closest, of_other_tools};
 
 /// What was typed. Whoever gives a word where none is expected has probably forgotten the `--` before his command; whoever gives
 /// a flag of a tool that he knows is told what that is called here.
@@ -67,42 +67,5 @@ pub fn typed() -> Result<Cli, Failure> {
             ignore_closed(shown)?;
         }
         std::process::exit(error.exit_code())
-    })
-}
-
-/// What a flag of xargs, GNU parallel, make or hyperfine is called here, or that it takes none.
-fn of_other_tools(flag: &str) -> Option<&'static str> {
-    let name = flag.split('=').next().unwrap_or(flag);
-    Some(match name {
-        "-P" | "-j" | "--jobs" | "--max-procs" | "--parallel" | "--processes" | "--threads" | "--procs"
-        | "-c" | "--cpus" => {
-            "how many at once is --workers N for pool and threads, --in-flight N for process"
-        }
-        "-0" | "--null" | "-d" | "--delimiter" => {
-            "tasks are lines: tr '\\0' '\\n' makes some, and --args-from FILE or - reads them"
-        }
-        "-a" | "--arg-file" | "-L" | "--parameter-list" | "--parameter-scan" => {
-            "--args-from FILE has a task in each line"
-        }
-        "-I" | "--replace" => "{} is replaced by the task's line without being told",
-        "-r" | "--min-runs" | "--max-runs" | "--repeat" | "--runs" | "--iterations" => {
-            "how many rounds are timed is --rounds N"
-        }
-        "-w" | "--warmup-runs" => "rounds that are not timed are --warmup N",
-        "-p" => "what is executed before each round is --prepare COMMAND",
-        "-i" | "--ignore-failure" => "exit codes that are no failure are --success-codes LIST, such as 0,1",
-        "--halt" => "what a failed task leads to is --on-failure POLICY; going on is the default",
-        "-N" | "-S" => "no shell is the default; --shell has /bin/sh execute the command",
-        "--joblog" | "--results" => {
-            "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"
-        }
-        "--retries" => "--on-failure retry:N tries a task again",
-        "-v" | "--verbose" | "--show-output" => {
-            "all that was measured is in --json FILE; --output DIR keeps what programs write"
-        }
-        "--setup" => {
-            "what is executed before each round is --prepare COMMAND; what is once, you can execute yourself"
-        }
-        _ => return None,
     })
 }

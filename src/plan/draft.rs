@@ -1,5 +1,6 @@
 //! What was typed, on the command line or in a file: nothing resolved, everything optional.
 
+mod elsewhere;
 mod values;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::mode::Mode;
 use crate::mode::settings::{Api, Evaluator, Start, Transport};
 use crate::workload::program::SuccessCodes;
 use crate::workload::{Io, Kind, OnFailure, Spread};
+pub use elsewhere::of_other_tools;
 pub use values::*;
 
 /// A plan in which everything may be missing.
@@ -245,7 +247,12 @@ impl StrategyDraft {
             "api" => once(&mut self.api, key, parse_api(value)),
             "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
             "evaluator" => once(&mut self.evaluator, key, parse_evaluator(value)),
-            _ => by_name("setting", key, &SETTINGS, |name| name).map(|_| ()),
+            _ => by_name("setting", key, &SETTINGS, |name| name).map(|_| ()).map_err(|error| {
+                match of_other_tools(&format!("--{key}")) {
+                    Some(tip) => format!("{error}; {tip}"),
+                    None => error,
+                }
+            }),
         }
     }
 }
@@ -323,12 +330,16 @@ mod tests {
         );
         // What other programs call it.
         for (theirs, ours) in [
-            ("chunksize=4", "chunk"),
-            ("processes=4", "workers"),
-            ("maxtasksperchild=1", "max-tasks-per-child"),
+            ("chunksize=4", "(did you mean chunk?)"),
+            ("maxtasksperchild=1", "(did you mean max-tasks-per-child?)"),
+            ("start_method=fork", "(did you mean start?)"),
+            (
+                "processes=4",
+                "; how many at once is --workers N for pool and threads, --in-flight N for process",
+            ),
         ] {
             let error = format!("pool:{theirs}").parse::<StrategyDraft>().unwrap_err();
-            assert!(error.contains(&format!("(did you mean {ours}?)")), "{error}");
+            assert!(error.contains(ours), "{error}");
         }
         let error = "pool:chunk=1:chunk=2".parse::<StrategyDraft>().unwrap_err();
         assert!(error.contains("given twice"), "{error}");

@@ -7,7 +7,7 @@ pub mod estimate;
 pub mod found;
 pub mod guard;
 pub mod inputs;
-mod program;
+pub(crate) mod program;
 mod rows;
 pub mod spec;
 mod timing;

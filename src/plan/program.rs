@@ -97,12 +97,7 @@ impl WorkloadDraft {
         if module == "__main__" {
             return Err(format!("__main__ is procbench's own program there, not yours: {WANTED}"));
         }
-        let is_name = |name: &str| {
-            !name.is_empty()
-                && !name.starts_with(|first: char| first.is_ascii_digit())
-                && name.chars().all(|c| c == '_' || c.is_alphanumeric())
-        };
-        if !module.split('.').chain(function.split('.')).all(is_name) {
+        if !module.split('.').chain(function.split('.')).all(is_name_in_python) {
             return Err(format!("'{call}' is not the name of a function: {WANTED}"));
         }
         Ok(ProgramSpec {
@@ -191,4 +186,11 @@ impl WorkloadDraft {
             ..ProgramSpec::default()
         }))
     }
+}
+
+/// Whether a module, a class or a function can be called so.
+pub fn is_name_in_python(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|c| c == '_' || c.is_alphanumeric())
 }

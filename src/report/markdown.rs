@@ -80,10 +80,10 @@ fn of_crossover(of: &Crossovers) -> String {
 fn of_advice(of: &Advice) -> String {
     let mut pages = Pages::new(&advise::title(of), &of.head);
     pages.0.push(format!("**{}**", escaped(&advise::answer(of))));
+    pages.0.extend(advise::in_python(of).map(|line| indented(&line)));
     if of.finals.is_some() {
         pages.table(&advise::table(of), Some(&advise::legend(of)));
         pages.0.push("To see it again:".into());
-        pages.0.extend(advise::in_python(of).map(|line| indented(&line)));
         pages.0.push(indented(&advise::command(of)));
     }
     pages.0.push("Everybody that was looked at:".into());

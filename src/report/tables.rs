@@ -189,7 +189,10 @@ pub fn timing_legend(document: &Document, table: &Grid) -> Option<String> {
     if document.strategies.iter().any(|row| row.given_up.is_some() && row.summary.is_some()) {
         notes.push("! given up in a later round: see below");
     }
-    if document.baseline().is_some_and(|row| row.given_up.is_some() && row.summary.is_none()) {
+    let is_compared = |row: &StrategyResult| row.summary.is_some() && row.name != document.plan.run.baseline;
+    if document.baseline().is_some_and(|row| row.given_up.is_some())
+        && document.strategies.iter().any(is_compared)
+    {
         notes.push("speed-up: ! where the baseline was given up");
     }
     let mut totals = document.strategies.iter().filter_map(|row| Some(&row.summary.as_ref()?.total_seconds));

@@ -524,6 +524,22 @@ pub fn skip(test: &str, reason: &str) {
     assert!(are_allowed, "{test} is not to be skipped (PROCBENCH_SKIPS=fail): {reason}");
 }
 
+/// The results that a program of Python's prints, sorted, which says `said` with the arguments in `args.jsonl` to make them.
+pub fn said_by_python(sandbox: &Sandbox, python: &str, said: &str) -> String {
+    let library = ["loky", "mpire"].into_iter().find(|library| said.contains(library)).unwrap_or("json");
+    let before = format!("import multiprocessing.pool, concurrent.futures, json, shop.work, {library}");
+    let main = format!(
+        "    args = [json.loads(line) for line in open('args.jsonl')]\n    {said}\n    print(sorted(results))"
+    );
+    sandbox.write("main.py", format!("{before}\n\nif __name__ == '__main__':\n{main}\n"));
+    let mut command = Command::new("timeout");
+    command.args(["60", python, "main.py"]).current_dir(sandbox.path("")).stdin(Stdio::null());
+    // Python's own helpers, which end a moment after it, have its standard output too: they are waited for.
+    let output = command.output().expect("timeout, of the core utilities");
+    assert!(output.status.success(), "{said}: {output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 /// A terminal that no program inherits unless it is handed to it: whoever closes it has closed it.
 pub fn terminal() -> OpenptyResult {
     let terminal = openpty(None, None).expect("a terminal");

@@ -215,7 +215,7 @@ pub(in crate::engine) fn ask(
     command.args(arguments).stdin(Stdio::null()).process_group(0);
     command.stdout(stdout.pen().map_err(failed)?).stderr(stderr.pen().map_err(failed)?);
     fork::bind_on_start(&mut command);
-    let asked = Asked { child: command.spawn().map_err(failed)? };
+    let asked = Asked { child: command.spawn().map_err(failed)?, is_over: false };
     let deadline = Instant::now() + PATIENCE;
     while !has_ended(asked.child.id() as i32) {
         if stop_wanted() {
@@ -243,6 +243,7 @@ pub(in crate::engine) fn ask(
 /// A program that does not outlive this value, nor does anything in its process group.
 struct Asked {
     child: Child,
+    is_over: bool,
 }
 
 impl Asked {
@@ -254,6 +255,7 @@ impl Asked {
     }
 
     fn end(&mut self) -> Option<ExitStatus> {
+        self.is_over = true;
         // Until it is reaped its number is taken, so nobody else's group can be hit.
         let group = self.child.id() as i32;
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
@@ -274,7 +276,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
+        if !self.is_over {
             self.end();
         }
     }

@@ -65,8 +65,11 @@ class Controller:
     def say(self, message):
         # Half of a pair, as names of files may have in them, is no text to anybody else.
         line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        while line:
-            line = line[os.write(self._out, line) :]
+        try:
+            while line:
+                line = line[os.write(self._out, line) :]
+        except BrokenPipeError:
+            os._exit(1)  # The controller has been killed, so there is nobody to be told either.
 
 
 def main():

@@ -316,7 +316,14 @@ def _mpire(spec, settings, progress):
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
     crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
-    pool.stop_and_join()
+    try:
+        pool.stop_and_join()
+    except Exception:
+        # It looks for the map that a dead worker belonged to, which is over.
+        died = crew.who_died()
+        if not died:
+            raise
+        raise crew.WorkerLost(crew.lost + died) from None
     crew.look_no_more()
     outcome.end = now()
     if not crew.started:

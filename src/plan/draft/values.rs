@@ -147,31 +147,15 @@ pub fn by_name<T: Copy>(
 
 /// The name that `text` was probably meant to be.
 pub fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
-    /// What others call it.
-    const ELSEWHERE: [(&str, &str); 12] = [
-        ("chunksize", "chunk"),
-        ("chunk_size", "chunk"),
-        ("chunk-size", "chunk"),
-        ("processes", "workers"),
-        ("procs", "workers"),
-        ("max_workers", "workers"),
-        ("n_jobs", "workers"),
-        ("jobs", "workers"),
-        ("maxtasksperchild", "max-tasks-per-child"),
-        ("context", "start"),
-        ("start-method", "start"),
-        ("start_method", "start"),
-    ];
-    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == text).map(|(_, ours)| *ours);
-    if let Some(name) = names.iter().find(|name| Some(name.replace('_', "-").as_str()) == elsewhere) {
-        return Some(name);
-    }
     names
         .iter()
         // A book is no slip of the finger.
         .filter(|name| text.len() <= 4 * name.len())
         .map(|name| (edit_distance(text, name), *name))
-        .filter(|(distance, name)| *distance <= name.len() / 3 + 1)
+        // Others say chunksize, or start_method.
+        .filter(|(distance, name)| {
+            *distance <= name.len() / 3 + 1 || name.len() > 4 && text.starts_with(name)
+        })
         .min()
         .map(|(_, name)| name)
 }

@@ -30,10 +30,12 @@ const NOTEWORTHY: f64 = 0.5;
 
 /// A run has one peak, so there are as many runs as it takes for an interval; then as many of few and of many short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    // Longer than it takes to start them all, so that all are alive at once.
-    let wait = at.by_engine(at.pick(200e-3, 30e-3), at.pick(400e-3, 50e-3));
     // Many more than a pool has workers, and a limit in between, however many cores there are.
-    let (tasks, limit) = (at.pick(40, 20).max(5 * at.cores), 16.max(2 * at.cores));
+    let few = at.pick(40, 20);
+    let (tasks, limit) = (few.max(5 * at.cores), 16.max(2 * at.cores));
+    // Longer than it takes to start them all, so that all are alive at once.
+    let wait_of_few = at.by_engine(at.pick(200e-3, 30e-3), at.pick(400e-3, 80e-3));
+    let wait = wait_of_few * tasks as f64 / few as f64;
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).at_once(limit).seed(seed);
     let seeds = || 1..=MIN_ROUNDS as u64;
     if at.effort == Effort::Quick {
