@@ -258,9 +258,13 @@ fn flags_of_other_tools_are_answered_by_what_they_are_called_here() {
         ("--processes 4", "--workers N"),
         ("--verbose", "--json FILE"),
         ("--ignore-failure", "--success-codes"),
+        ("--sleep 5ms", "--io-wait DURATION"),
+        ("--io 5ms", "--io-wait 5ms"),
     ] {
         let finished = sandbox.run(flags.split(' ').chain(["--", "true"])).expect_code(2);
-        assert!(finished.stderr.contains("tip: ") && finished.stderr.contains(name), "{finished:?}");
+        let is_unknown = !flags.starts_with("--io ");
+        assert!(finished.stderr.contains("tip: ") == is_unknown, "{finished:?}");
+        assert!(finished.stderr.contains(name), "{finished:?}");
         assert!(!finished.stderr.contains("as a value"), "what stands behind -- is executed: {finished:?}");
     }
 }

@@ -195,9 +195,10 @@ fn an_interrupt_or_a_kill_ends_libraries_pools_and_leaves_nothing() {
                 let (running, _) = start_endless(&sandbox, &python, row);
                 running.signal(signal);
                 let finished = running.finish();
+                // Nor does the interpreter, which has nobody to tell once procbench is gone.
+                assert!(!finished.stderr.contains("Traceback"), "{finished:?}");
                 if signal == Signal::SIGINT {
-                    let finished = finished.expect_code(130);
-                    assert!(!finished.stderr.contains("Traceback"), "{finished:?}");
+                    finished.expect_code(130);
                 } else {
                     assert_eq!(finished.signal(), Some(signal as i32), "{finished:?}");
                 }
@@ -375,33 +376,41 @@ fn what_is_said_in_python_of_a_library_s_pool_is_what_python_says() {
     }
 }
 
-/// The map that it had something to do with is over by then.
+/// The map that it had something to do with is over by then; and mpire itself no longer looks once it has said that it ends.
 #[test]
 fn a_worker_of_mpire_that_dies_after_the_last_task_is_told_too() {
     let test = "a_worker_of_mpire_that_dies_after_the_last_task_is_told_too";
     let engine = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/python");
     for (python, _, _) in installed(test).into_iter().filter(|(_, library, _)| *library == "mpire") {
-        let script = format!(
-            "import sys; sys.path.insert(0, {engine:?})\n\
-             import mpire, os, procbench_crew, procbench_modes, time\n\
-             class WorkerPool(mpire.WorkerPool):\n\
-             \x20   def map(self, *words, **named):\n\
-             \x20       results = super().map(*words, **named)\n\
-             \x20       os.kill(self._workers[0].pid, 9)\n\
-             \x20       patience = time.monotonic() + 60\n\
-             \x20       while not self._worker_comms.exception_thrown() and time.monotonic() < patience:\n\
-             \x20           time.sleep(0.01)\n\
-             \x20       return results\n\
-             mpire.WorkerPool = WorkerPool\n\
-             tasks = procbench_modes.tasks\n\
-             tasks.items, tasks.execute, tasks.begin_worker = lambda spec: [1, 2], int, print\n\
-             procbench_crew.look_every_second = lambda: None\n\
-             spec, settings = {{'kind': 'synthetic', 'arg_size': 0}}, {{'workers': 2, 'start': 'fork', 'chunk': 1}}\n\
-             try:\n    procbench_modes._mpire(spec, settings, None)\nexcept procbench_crew.WorkerLost as error:\n    print(error)"
-        );
-        let output = Command::new(&python).args(["-I", "-B", "-c", &script]).output().expect("python");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("mpire has lost a worker: "), "{output:?}");
-        assert!(said.contains("SIGKILL"), "{output:?}");
+        for (begin, death, expected) in [
+            ("print", "os.kill(self._workers[0].pid, 9)", "mpire has lost a worker: "),
+            ("die_at_the_end", "return results", "a worker of the pool did not end as it should: "),
+        ] {
+            let script = format!(
+                "import sys; sys.path.insert(0, {engine:?})\n\
+                 import mpire, multiprocessing.util, os, procbench_crew, procbench_modes, time\n\
+                 class WorkerPool(mpire.WorkerPool):\n\
+                 \x20   def map(self, *words, **named):\n\
+                 \x20       results = super().map(*words, **named)\n\
+                 \x20       {death}\n\
+                 \x20       patience = time.monotonic() + 60\n\
+                 \x20       while not self._worker_comms.exception_thrown() and time.monotonic() < patience:\n\
+                 \x20           time.sleep(0.01)\n\
+                 \x20       return results\n\
+                 def die_at_the_end(spec):\n\
+                 \x20   multiprocessing.util.Finalize(None, os.kill, (os.getpid(), 9), exitpriority=1)\n\
+                 mpire.WorkerPool = WorkerPool\n\
+                 tasks = procbench_modes.tasks\n\
+                 tasks.items, tasks.execute, tasks.begin_worker = lambda spec: [1, 2], int, {begin}\n\
+                 procbench_crew.look_every_second = lambda: None\n\
+                 spec = {{'kind': 'synthetic', 'arg_size': 0, 'tasks': 2}}\n\
+                 settings = {{'workers': 2, 'start': 'fork', 'chunk': 1}}\n\
+                 try:\n    procbench_modes._mpire(spec, settings, None)\nexcept procbench_crew.WorkerLost as error:\n    print(error)"
+            );
+            let mut command = Command::new("timeout");
+            let output = command.args(["120", &python, "-I", "-B", "-c", &script]).output().expect("timeout");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains(expected) && said.contains("SIGKILL"), "{begin}: {output:?}");
+        }
     }
 }

@@ -247,12 +247,13 @@ impl StrategyDraft {
             "api" => once(&mut self.api, key, parse_api(value)),
             "max-tasks-per-child" => once(&mut self.max_tasks_per_child, key, value.parse()),
             "evaluator" => once(&mut self.evaluator, key, parse_evaluator(value)),
-            _ => by_name("setting", key, &SETTINGS, |name| name).map(|_| ()).map_err(|error| {
-                match of_other_tools(&format!("--{key}")) {
+            _ => {
+                let error = unknown("setting", key, &SETTINGS, closest_setting(key, &SETTINGS));
+                Err(match of_other_tools(&format!("--{key}")) {
                     Some(tip) => format!("{error}; {tip}"),
                     None => error,
-                }
-            }),
+                })
+            }
         }
     }
 }

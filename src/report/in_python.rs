@@ -3,7 +3,7 @@
 use crate::document::Document;
 use crate::document::standing::{Outcome, Standing};
 use crate::mode::Mode;
-use crate::mode::settings::{Api, Settings};
+use crate::mode::settings::{Api, Settings, Start};
 use crate::plan::program::is_name_in_python;
 use crate::workload::Kind;
 
@@ -25,24 +25,32 @@ pub fn of(document: &Document, name: &str) -> Option<String> {
     if workload.kind != Kind::Call {
         return None;
     }
-    let function = workload.program.as_ref()?.words.first()?.replace(':', ".");
-    // A saved run may be anybody's, and this is to be copied.
-    if !function.split('.').all(is_name_in_python) {
-        return None;
-    }
+    let function = workload.program.as_ref()?.words.first()?;
     let row = document.strategies.iter().find(|row| row.name == name)?;
-    Some(format!("In Python: {}", line(&function, row.mode, &row.settings)?))
+    Some(format!("In Python: {}", line(function, row.mode, &row.settings)?))
 }
 
-/// A statement that makes `results` of `args`, and leaves no pool to the garbage collector, which may hang.
+/// Names that the line itself gives to something.
+const OWN: [&str; 5] = ["args", "arg", "pool", "results", "waiting"];
+
+/// A statement that makes `results` of `args` by `function`, as it is typed, and leaves no pool to the garbage collector, which may hang.
 fn line(function: &str, mode: Mode, settings: &Settings) -> Option<String> {
+    let function = function.replace(':', ".");
+    let mut names = function.split('.');
+    // A saved run may be anybody's, and this is to be copied.
+    if !names.clone().all(is_name_in_python) || names.next().is_some_and(|name| OWN.contains(&name)) {
+        return None;
+    }
     let workers = settings.workers.unwrap_or(1);
     let chunk = settings.chunk.map_or_else(String::new, |chunk| format!(", chunksize={chunk}"));
     let start = settings.start.map_or("fork", |start| start.name());
     let context = format!("multiprocessing.get_context(\"{start}\")");
     let api = settings.api.unwrap_or_default();
     let with = |pool: String, results: String| format!("with {pool} as pool: results = {results}");
-    Some(match (mode, api) {
+    // What such a process imports first is the program itself, which would start another pool, and so on for ever.
+    let imports_main = matches!(settings.start, Some(Start::Spawn | Start::Forkserver));
+    let below = if imports_main { "  # below if __name__ == \"__main__\":" } else { "" };
+    let statement = match (mode, api) {
         (Mode::Serial, _) => format!("results = [{function}(arg) for arg in args]"),
         (Mode::Threads, _) => with(
             format!("multiprocessing.pool.ThreadPool({workers})"),
@@ -60,9 +68,9 @@ fn line(function: &str, mode: Mode, settings: &Settings) -> Option<String> {
         }
         (Mode::Pool, Api::Mpire) => with(
             format!("mpire.WorkerPool({workers}, start_method=\"{start}\")"),
-            // It takes a list for several arguments.
+            // It takes a list for several arguments, and makes one array of several.
             format!(
-                "pool.map({function}, [(arg,) for arg in args]{})",
+                "pool.map({function}, [(arg,) for arg in args]{}, concatenate_numpy_output=False)",
                 chunk.replace("chunksize", "chunk_size")
             ),
         ),
@@ -71,12 +79,41 @@ fn line(function: &str, mode: Mode, settings: &Settings) -> Option<String> {
             let replaced = replaced.map_or_else(String::new, |most| format!(", maxtasksperchild={most}"));
             let results = match api {
                 Api::ApplyAsync => {
-                    format!("[of.get() for of in [pool.apply_async({function}, (arg,)) for arg in args]]")
+                    format!(
+                        "[waiting.get() for waiting in [pool.apply_async({function}, (arg,)) for arg in args]]"
+                    )
                 }
                 Api::Map => format!("pool.map({function}, args{chunk})"),
                 _ => format!("list(pool.{}({function}, args{chunk}))", api.name()),
             };
             with(format!("{context}.Pool({workers}{replaced})"), results)
         }
-    })
+    };
+    Some(statement + below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_whose_name_would_say_something_else_has_no_line() {
+        let said = |function| line(function, Mode::Serial, &Settings::default());
+        assert_eq!(said("shop.prices:total").unwrap(), "results = [shop.prices.total(arg) for arg in args]");
+        assert!(said("shop:Pool.map").is_some());
+        for function in ["a;b:c", "a:b(", "a b:c", ":", "a:b\n", "pool:f", "args:f", "arg.of:f"] {
+            assert_eq!(said(function), None, "{function}");
+        }
+    }
+
+    #[test]
+    fn where_the_program_is_imported_anew_the_line_says_where_it_has_to_stand() {
+        for (start, has) in [(Start::Fork, false), (Start::Spawn, true), (Start::Forkserver, true)] {
+            for api in [Api::Map, Api::Imap, Api::ApplyAsync, Api::Executor, Api::Mpire] {
+                let settings = Settings { start: Some(start), api: Some(api), ..Settings::default() };
+                let said = line("a:b", Mode::Pool, &settings).unwrap();
+                assert_eq!(said.ends_with("  # below if __name__ == \"__main__\":"), has, "{said}");
+            }
+        }
+    }
 }

@@ -134,27 +134,27 @@ def who_died():
 
 def _ended():
     """The workers that have ended well, and what `who_died` says."""
-    ended = [(worker, _exit_code(worker)) for worker in _known]
-    ended = [(worker, code) for worker, code in ended if code is not None]
+    ended = [(worker, _end_of(worker)) for worker in _known]
+    ended = [(worker, end) for worker, end in ended if end]
     # Looked at afterwards, since who ends hands in before.
     done = handed_in() if ended and handed_in else None
-    died = [worker for worker, code in ended if code or (done is not None and worker.pid not in done)]
-    well = [worker for worker, _ in ended if worker not in died]
+    died = [(pid, code) for _, (pid, code) in ended if code or (done is not None and pid not in done)]
+    well = [worker for worker, end in ended if end not in died]
     # A pool that is broken ends the others itself.
-    died.sort(key=lambda worker: worker.exitcode == -signal.SIGTERM)
-    return well, "".join(_how(worker) for worker in died[:1])
+    died.sort(key=lambda end: end[1] == -signal.SIGTERM)
+    return well, "".join(_how(*end) for end in died[:1])
 
 
-def _exit_code(worker):
+def _end_of(worker):
+    """The process that has ended, and its exit code; None if it has not."""
     try:
-        return worker.exitcode
+        return None if worker.exitcode is None else (worker.pid, worker.exitcode)
     except ValueError:
-        return None  # It was closed, so it has been joined.
+        return getattr(worker, "ended_as", None)  # It was closed, so it has been joined.
 
 
-def _how(worker):
-    doing = in_hand(worker.pid) if in_hand else ""
-    return "process %d %s%s" % (worker.pid, manner(worker.exitcode), doing)
+def _how(pid, code):
+    return "process %d %s%s" % (pid, manner(code), in_hand(pid) if in_hand else "")
 
 
 def manner(code):
@@ -189,14 +189,30 @@ class ForkServerProcess(contexts.ForkServerProcess):
 
 
 def counting(make):
-    """`make`, which makes the process of a worker that is started at once, counting them."""
+    """`make`, which makes the process of a worker that is started at once, counting them. Who closes one does not hide how it ended."""
 
     def made(*arguments):
         worker = make(*arguments)
+        _remember_ends(type(worker))
         _after_start(worker)
         return worker
 
     return made
+
+
+def _remember_ends(kind):
+    # Of the class, since a worker itself is pickled where it is not forked.
+    close = kind.close
+    if getattr(close, "remembers", False):
+        return
+
+    def noting(worker):
+        end = _end_of(worker)
+        close(worker)
+        worker.ended_as = end
+
+    noting.remembers = True
+    kind.close = noting
 
 
 def context(start):

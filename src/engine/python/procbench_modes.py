@@ -315,6 +315,8 @@ def _mpire(spec, settings, progress):
         raise crew.WorkerLost(crew.lost + str(error)) from None
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
+    # One that has not begun when all is done ends without having handed in anything.
+    crew.handed_in = None
     crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     try:
         pool.stop_and_join()

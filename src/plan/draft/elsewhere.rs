@@ -2,10 +2,11 @@
 
 /// What a flag of xargs, GNU parallel, make or hyperfine is called here, or that it takes none.
 pub fn of_other_tools(flag: &str) -> Option<&'static str> {
-    let name = flag.split('=').next().unwrap_or(flag);
-    Some(match name {
+    // Python's have _ where flags have -.
+    let name = flag.split('=').next().unwrap_or(flag).replace('_', "-");
+    Some(match name.as_str() {
         "-P" | "-j" | "--jobs" | "--max-procs" | "--parallel" | "--processes" | "--threads" | "--procs"
-        | "-c" | "--cpus" => {
+        | "--max-workers" | "--n-jobs" | "-c" | "--cpus" => {
             "how many at once is --workers N for pool and threads, --in-flight N for process"
         }
         "-0" | "--null" | "-d" | "--delimiter" => {
@@ -26,10 +27,21 @@ pub fn of_other_tools(flag: &str) -> Option<&'static str> {
         "--joblog" | "--results" => {
             "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"
         }
+        "--context" | "--mp-context" => "how Python starts processes is --start fork, spawn or forkserver",
         "--retries" => "--on-failure retry:N tries a task again",
         "-v" | "--verbose" | "--show-output" => {
             "all that was measured is in --json FILE; --output DIR keeps what programs write"
         }
+        "--wait" | "--sleep" | "--delay" | "--latency" | "--io-time" => {
+            "how long a task waits is --io-wait DURATION, such as 5ms"
+        }
+        "--work" | "--cpu-time" | "--cpu-work" | "--busy" | "--spin" | "--burn" => {
+            "how long a task computes is --cpu DURATION, such as 1ms"
+        }
+        "--size" | "--payload" | "--bytes" => {
+            "how large are arguments is --arg-size SIZE, and results --result-size SIZE"
+        }
+        "--count" | "--num-tasks" | "--requests" => "how many tasks there are is --tasks N",
         "--setup" => {
             "what is executed before each round is --prepare COMMAND; what is once, you can execute yourself"
         }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::measure::memory::Choice;
 use crate::mode::chunk::ChunkPolicy;
 use crate::mode::settings::{Api, Evaluator, Start, Transport};
-use crate::plan::units::Count;
+use crate::plan::units::{Count, Seconds};
 use crate::workload::{Io, Kind};
 
 /// A command: its words, or a text that is yet to be split into words as a shell would.
@@ -140,9 +140,14 @@ pub fn by_name<T: Copy>(
 ) -> Result<T, String> {
     all.iter().copied().find(|item| name(*item) == text).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|item| name(*item)).collect();
-        let hint = closest(text, &names).map(|close| format!(" (did you mean {close}?)")).unwrap_or_default();
-        format!("unknown {what} '{text}'{hint}: expected {}", names.join(", "))
+        unknown(what, text, &names, closest(text, &names))
     })
+}
+
+/// That there is no `text` among `names`, and that it was probably meant to be `close`.
+pub fn unknown(what: &str, text: &str, names: &[&str], close: Option<&str>) -> String {
+    let hint = close.map_or_else(String::new, |close| format!(" (did you mean {close}?)"));
+    format!("unknown {what} '{text}'{hint}: expected {}", names.join(", "))
 }
 
 /// The name that `text` was probably meant to be.
@@ -152,12 +157,15 @@ pub fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
         // A book is no slip of the finger.
         .filter(|name| text.len() <= 4 * name.len())
         .map(|name| (edit_distance(text, name), *name))
-        // Others say chunksize, or start_method.
-        .filter(|(distance, name)| {
-            *distance <= name.len() / 3 + 1 || name.len() > 4 && text.starts_with(name)
-        })
+        .filter(|(distance, name)| *distance <= name.len() / 3 + 1)
         .min()
         .map(|(_, name)| name)
+}
+
+/// The setting that `text` was probably meant to be, which others call by a longer name: chunksize, or start_method.
+pub fn closest_setting<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
+    let is_longer = |name: &&&str| name.len() > 4 && text.len() <= 4 * name.len() && text.starts_with(**name);
+    closest(text, names).or_else(|| names.iter().find(is_longer).copied())
 }
 
 /// Levenshtein's.
@@ -213,7 +221,10 @@ pub fn parse_memory_method(text: &str) -> Result<Choice, String> {
 
 /// `--io`
 pub fn parse_io(text: &str) -> Result<Io, String> {
-    by_name("kind of I/O", text, &Io::ALL, Io::name)
+    by_name("kind of I/O", text, &Io::ALL, Io::name).map_err(|error| match text.parse::<Seconds>() {
+        Ok(_) => format!("{error}; how long a task waits is --io-wait {text}"),
+        Err(_) => error,
+    })
 }
 
 /// `--workload`

@@ -1,7 +1,7 @@
 //! What is said of a spec that a parser refuses, in the words of whoever wrote it: which key was meant, and where it belongs.
 
 use crate::mode::Mode;
-use crate::plan::draft::{RunDraft, StrategyDraft, WorkloadDraft, closest};
+use crate::plan::draft::{RunDraft, StrategyDraft, WorkloadDraft, closest, closest_setting, of_other_tools};
 
 /// A table of a spec.
 struct Table {
@@ -53,7 +53,10 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
     if let Some(Table { header, .. }) = elsewhere().find(|table| table.keys.contains(&name.as_str())) {
         return format!("unknown key '{key}'{place}: expected {name} below {header}");
     }
-    if let Some(close) = closest(&name, known) {
+    if let Some(tip) = of_other_tools(&format!("--{key}")) {
+        return format!("unknown key '{key}'{place}: {tip}, and keys are named as flags, with _ for -");
+    }
+    if let Some(close) = closest_setting(&name, known) {
         let table = TABLES.iter().find(|table| here.is_none() && table.name == close);
         let meant = table.map_or(close, |table| table.header);
         return format!("unknown key '{key}'{place} (did you mean {meant}?)");
@@ -93,6 +96,9 @@ mod tests {
             ("[run]\nmode = 'pool'", "expected mode below [[strategy]]"),
             ("[run]\nchnuk = 2", "unknown key 'chnuk' in [run] (did you mean chunk, below [[strategy]]?)"),
             ("cpu = '1ms'", "unknown key 'cpu': expected cpu below [workload]"),
+            ("[[strategy]]\nchunksize = 5", "(did you mean chunk?)"),
+            ("[[strategy]]\nmax_workers = 5", "how many at once is --workers N for pool"),
+            ("[workload]\nwait = '5ms'", "how long a task waits is --io-wait DURATION"),
             ("[[strategies]]\nmode = 'pool'", "unknown key 'strategies' (did you mean [[strategy]]?)"),
             ("[strategy]\nmode = 'pool'", "expected [[strategy]], in two brackets, before each"),
             (

@@ -30,12 +30,13 @@ const NOTEWORTHY: f64 = 0.5;
 
 /// A run has one peak, so there are as many runs as it takes for an interval; then as many of few and of many short tasks.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    // Many more than a pool has workers, and a limit in between, however many cores there are.
-    let few = at.pick(40, 20);
-    let (tasks, limit) = (few.max(5 * at.cores), 16.max(2 * at.cores));
-    // Longer than it takes to start them all, so that all are alive at once.
-    let wait_of_few = at.by_engine(at.pick(200e-3, 30e-3), at.pick(400e-3, 80e-3));
-    let wait = wait_of_few * tasks as f64 / few as f64;
+    // More than a pool has workers, and than the limit, however many cores there are. Each pass takes as many waits as
+    // a pool has turns: two.
+    let tasks = at.pick(40, 20).max(2 * at.cores);
+    let limit = 16.max(at.cores);
+    // Longer than it takes to start them all, one after another, so that all are alive at once.
+    let of_each = at.by_engine(at.pick(2.5e-3, 0.5e-3), at.pick(5e-3, 2e-3));
+    let wait = at.by_engine(at.pick(100e-3, 20e-3), at.pick(200e-3, 40e-3)) + of_each * tasks as f64;
     let parked = |seed| Replay::of(MEMORY, 1).tasks(tasks).io_wait(wait).at_once(limit).seed(seed);
     let seeds = || 1..=MIN_ROUNDS as u64;
     if at.effort == Effort::Quick {
@@ -266,6 +267,8 @@ mod tests {
     use super::super::sample::made_up::run;
     use super::*;
     use crate::document::PerAliveMissing;
+    use crate::plan::draft::{InFlight, StrategyDraft, Workers};
+    use crate::plan::units::Length;
 
     /// Peak memory of pool, process, and process with a limit, in MiB, and how many of 50 were alive, each of which had 2 MiB; peak
     /// memory of 1000 and of 4000 short tasks, in MiB.
@@ -296,6 +299,31 @@ mod tests {
 
     fn judged(peaks: [u64; 3], waiting: u64, short: [u64; 2]) -> Judgement {
         judge(&samples(peaks, waiting, short)).unwrap()
+    }
+
+    /// Of two minutes, in which all other claims have their turn too.
+    #[test]
+    fn however_many_cores_there_are_quick_runs_do_not_wait_for_long() {
+        for cores in [1, 2, 8, 64] {
+            let mut seconds = 0.0;
+            for engine in Engine::OF_TASKS {
+                for replay in replays(&Circumstances { engine: *engine, effort: Effort::Quick, cores }) {
+                    let draft = replay.draft(*engine, None).unwrap();
+                    let tasks = draft.workload.tasks.unwrap().0;
+                    let Some(Length::Mean(wait)) = draft.workload.io_wait else { panic!("no wait") };
+                    let turns = |row: &StrategyDraft| match (row.mode, row.in_flight, row.workers) {
+                        (_, Some(InFlight::Count(most)), _) | (_, _, Some(Workers::Count(most))) => {
+                            tasks.div_ceil(most)
+                        }
+                        (Some(Mode::Process), ..) => 1,
+                        _ => tasks.div_ceil(cores),
+                    };
+                    // A round that is timed, and one before.
+                    seconds += 2.0 * wait.0 * draft.strategies.iter().map(turns).sum::<u64>() as f64;
+                }
+            }
+            assert!(seconds < 30.0, "{cores} cores: {seconds} s");
+        }
     }
 
     #[test]
