@@ -519,9 +519,13 @@ impl round::Listener for Ear<'_> {
             }
             Stalled::End(waited) => {
                 let meanwhile = in_hand().map_or_else(String::new, |doing| format!(", {doing}"));
+                // Of Python's own tasks only a function's may have one.
+                let remedy = match python.is_none_or(|python| python.marks().is_some()) {
+                    true => ": --timeout 30s ends a task that takes longer, and --timeout 2h waits that long",
+                    false => "",
+                };
                 let why = format!(
-                    "{}: no task was done in {} s{meanwhile}, so it is not waited for any longer: --timeout 30s ends a task that \
-                     takes longer, and --timeout 2h waits that long",
+                    "{}: no task was done in {} s{meanwhile}, so it is not waited for any longer{remedy}",
                     self.name,
                     waited.as_secs()
                 );

@@ -12,6 +12,7 @@ pub mod pool;
 pub mod process;
 mod programs;
 pub mod progress;
+mod room;
 mod seats;
 pub mod serial;
 pub mod settings;

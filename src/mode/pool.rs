@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
+use super::room::{Vacancies, is_shortage};
 use super::settings::Transport;
 use super::{Board, Outcome, Round, RoundError, Times, seats};
 use crate::measure::shortage;
@@ -95,10 +96,10 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
     let begin = monotonic_nanoseconds();
     let mut pool = Pool::new(workload, &round, workers as usize)?;
     for station in 0..workers as usize {
-        pool.start(workload, station, None)?;
+        pool.start(workload, station, None).map_err(|error| pool.refusal(station, error))?;
     }
     // Argument by argument where there are any; otherwise the counter is all that workers need.
-    while pool.alive > 0 || pool.hand_out_what_is_missing(workload)? {
+    while pool.alive > 0 || !pool.vacancies.is_empty() || pool.hand_out_what_is_missing(workload)? {
         if pool.made < round.tasks {
             let before = pool.made;
             pool.make_arguments(workload);
@@ -109,6 +110,7 @@ pub fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Outcome, R
             pool.bury(workload, &reaped)?;
         }
         pool.end_overdue();
+        pool.fill_vacancy(workload)?;
         while let Some(reaped) = wait_timeout(Duration::ZERO)? {
             pool.bury(workload, &reaped)?;
         }
@@ -209,6 +211,7 @@ struct Pool {
     /// Tasks below this have their arguments.
     made: u64,
     casualties: Casualties,
+    vacancies: Vacancies<Option<Range<u64>>>,
     overseer: Overseer,
     /// Sums over the workers that have been buried.
     meter: Meter,
@@ -233,6 +236,7 @@ impl Pool {
             peak: 0,
             started: 0,
             casualties: Casualties::new(round.on_failure, round.spec.any_timeout()),
+            vacancies: Vacancies::default(),
             overseer: Overseer::of(round.spec),
             meter: Meter::default(),
             ready_at: u64::MAX,
@@ -246,7 +250,7 @@ impl Pool {
         workload: &W,
         station: usize,
         inherited: Option<Range<u64>>,
-    ) -> Result<(), RoundError> {
+    ) -> io::Result<()> {
         let parent = self.parent;
         let started = match &mut self.spawner {
             Some(spawner) => {
@@ -260,20 +264,45 @@ impl Pool {
                 0
             }),
         };
-        let pid = started.map_err(|error| match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::ENOMEM) => RoundError::Limit(format!(
-                "failed to start worker {} of {}: {}",
-                station + 1,
-                self.pids.len() - 1,
-                shortage::explained(&error)
-            )),
-            _ => error.into(),
-        })?;
-        self.pids[station] = pid;
+        self.pids[station] = started?;
         self.started += 1;
         self.alive += 1;
         self.peak = self.peak.max(self.alive);
         Ok(())
+    }
+
+    /// Why the worker of `station` could not be started.
+    fn refusal(&self, station: usize, error: io::Error) -> RoundError {
+        if !is_shortage(&error) {
+            return error.into();
+        }
+        let (number, of) = (station + 1, self.pids.len() - 1);
+        RoundError::Limit(format!("failed to start worker {number} of {of}: {}", shortage::explained(&error)))
+    }
+
+    /// Starts one in the place of a worker that has died, or one more; later, where there is no room for it now.
+    fn succeed<W: Workload>(
+        &mut self,
+        workload: &W,
+        station: usize,
+        inherited: Option<Range<u64>>,
+    ) -> Result<(), RoundError> {
+        match self.start(workload, station, inherited.clone()) {
+            Err(error) if is_shortage(&error) && self.vacancies.keep(station, inherited, self.alive) => {
+                Ok(())
+            }
+            started => started.map_err(|error| self.refusal(station, error)),
+        }
+    }
+
+    /// Tries again to start one of those for whom there was no room.
+    fn fill_vacancy<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
+        match self.vacancies.take() {
+            // Who inherits nothing is there to help the others. Where nobody is left, whatever is missing has its own.
+            Some((_, None)) if self.alive == 0 => Ok(()),
+            Some((station, inherited)) => self.succeed(workload, station, inherited),
+            None => Ok(()),
+        }
     }
 
     /// Makes arguments until all are made, or the ring has been full for a nap.
@@ -323,7 +352,7 @@ impl Pool {
         if station == self.spare() && succession.inherited.is_none() {
             return Ok(());
         }
-        self.start(workload, station, succession.inherited)
+        self.succeed(workload, station, succession.inherited)
     }
 
     /// Adds up what the worker of `station` has left there, and clears it.
@@ -370,12 +399,12 @@ impl Pool {
     /// others cannot go on without it; else the sweep at the end finds it.
     fn fill_gap<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
         let spare = self.spare();
-        if self.pids[spare] != 0 {
+        if self.pids[spare] != 0 || self.vacancies.iter().any(|(station, _)| *station == spare) {
             return Ok(());
         }
         let Some(gap) = self.gap() else { return Ok(()) };
         self.casualties.retries += 1;
-        self.start(workload, spare, Some(gap))
+        self.succeed(workload, spare, Some(gap))
     }
 
     /// What was claimed and nobody holds.
@@ -383,7 +412,10 @@ impl Pool {
         // Whoever has claimed had published what it held before: what is read from here on shows that.
         let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
         let living = (0..self.spare()).filter(|place| self.pids[*place] != 0);
-        let held: Vec<Range<u64>> = living.map(|place| self.common.stations[place].note().held()).collect();
+        let held = living.map(|place| self.common.stations[place].note().held());
+        // What is to be handed on belongs to somebody too.
+        let inherited = self.vacancies.iter().filter_map(|(_, inherited)| inherited.clone());
+        let held: Vec<Range<u64>> = held.chain(inherited).collect();
         ledger::gap(claimed, &held, |task| self.common.board.word(task).is_published())
     }
 
@@ -394,17 +426,16 @@ impl Pool {
         }
         let Some(missing) = self.common.board.next_missing(0) else { return Ok(false) };
         self.casualties.retries += 1;
-        self.start(workload, 0, Some(missing))?;
+        self.succeed(workload, 0, Some(missing))?;
         Ok(true)
     }
 
     /// What was claimed is not done yet as far as somebody holds it; what was claimed and is about to be noted counts as done, for a moment.
     fn status(&self) -> Status {
         let living = (0..self.pids.len()).filter(|place| self.pids[*place] != 0);
-        let left = living.map(|place| {
-            let held = self.common.stations[place].note().held();
-            held.end.saturating_sub(self.first_left_of(&held))
-        });
+        let held = living.map(|place| self.common.stations[place].note().held());
+        let inherited = self.vacancies.iter().filter_map(|(_, inherited)| inherited.clone());
+        let left = held.chain(inherited).map(|held| held.end.saturating_sub(self.first_left_of(&held)));
         let left: u64 = left.sum();
         // After that, so that whatever is held is among what was claimed.
         let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);

@@ -11,10 +11,10 @@
 //! Who is done is seen in the cells, not asked of the kernel: `wait4` for *any* child walks all of them, which with
 //! 30,000 waiting children would cost more than the fork itself, while `wait4` for *this* child does not.
 
+mod bounds;
 #[cfg(test)]
 mod crashes;
 mod post;
-mod room;
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,6 +25,7 @@ use nix::sys::signal::{Signal, kill};
 use super::exec::{self, Role, Spawner};
 use super::failures::Failures;
 use super::progress::Status;
+use super::room::{Patience, is_shortage};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::measure::shortage;
 use crate::sys::atomic::AtomicU64;
@@ -35,9 +36,9 @@ use crate::sys::memory::{Mapping, SharedSlice, Sharing, Visibility};
 use crate::sys::raw;
 use crate::sys::wait::{Exit, Reaped, Which, has_children, try_wait, wait, wait_timeout, wait_until};
 use crate::workload::{Failure, Lean, Meter, Word, Workload};
+use bounds::Bounds;
 pub(super) use post::exec_task;
 use post::{LeanChild, Post};
-use room::{Bounds, Patience, is_shortage};
 
 /// Executes every task of `workload` in a process of its own, at most `round.settings.in_flight` at once.
 ///

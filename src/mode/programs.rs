@@ -17,6 +17,7 @@ use nix::unistd::Pid as NixPid;
 
 use super::failures::Failures;
 use super::progress::Status;
+use super::room::is_shortage;
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::measure::shortage;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -188,7 +189,7 @@ impl<'a> Crew<'a> {
         let (started_at, started) = loop {
             let started_at = monotonic_nanoseconds();
             match self.launcher.start(task, argument) {
-                Err(Failure::CannotStart(errno)) if is_shortage(errno) => {
+                Err(Failure::CannotStart(errno)) if is_shortage(&io::Error::from_raw_os_error(errno)) => {
                     if !self.alive.is_empty() {
                         // As long as some of this round live, they may be who takes the room.
                         patience = None;
@@ -407,9 +408,4 @@ fn read_available(file: &mut File, bytes: &mut Vec<u8>) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Whether `errno` says that there is no room now: for a process, for memory, or for an open file.
-fn is_shortage(errno: i32) -> bool {
-    matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
 }

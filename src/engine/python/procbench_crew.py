@@ -42,6 +42,10 @@ peak = 0
 _size = 0
 # Those that have not been seen to end well.
 _known = []
+# The processes of a library that starts them in its own way; None where it does not.
+of_library = None
+# The thread that puts another worker in the place of each that has ended, where a pool has one: nobody would hear of its end.
+replaces = None
 # What to do when one is found to have died.
 on_loss = None
 # The processes of workers that have handed in what they have done, as each does that ends well; None where none do.
@@ -82,8 +86,16 @@ def _look(*_):
     if _closing:
         _look_at_end()
     well, died = _ended()
+    if not died and of_library:
+        ended = [end for end in map(_end_of, of_library()) if end and end[1]]
+        died = "".join(_how(*end) for end in ended[:1])
     if died:
         on_loss(lost + died)
+    if replaces and not _closing and not replaces.is_alive():
+        on_loss(
+            "multiprocessing.Pool has lost the thread that puts new workers in the place of those that have done their tasks: most "
+            "likely, a process could not be started"
+        )
     return well
 
 

@@ -165,16 +165,16 @@ def _pool(hand_over, spec, settings, progress):
     spec = dict(spec, board=board.path)
     crew.watch(settings["workers"])
     crew.handed_in = board.handed_in
-    if spec["kind"] == "call":
-        crew.look_every_second()
+    # Not every call has somebody who hears of it.
+    crew.look_every_second()
     outcome.begin = now()
     pool = context.Pool(settings["workers"], tasks.begin_worker, (spec,), settings["max_tasks_per_child"])
+    crew.replaces = getattr(pool, "_worker_handler", None)
     outcome.results = hand_over(pool, tasks.items(spec), settings, progress)
     outcome.collected = now()
     outcome.helpers = threading.active_count() - 1
     crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     pool.close()
-    crew.look_every_second()
     pool.join()
     crew.look_no_more()
     outcome.end = now()
@@ -190,9 +190,10 @@ def _executor(spec, settings, progress):
     outcome, board, context = Outcome(), Board(), crew.context(settings["start"])
     spec = dict(spec, board=board.path)
     crew.handed_in = board.handed_in
-    if spec["kind"] == "call":
-        crew.lost = "concurrent.futures.ProcessPoolExecutor has lost a worker: "
-        crew.look_every_second()
+    # It hears of each death, but not while it reads what one has left half said: others hold the same pipe open. And one that is killed
+    # with the lock of their queue keeps all others.
+    crew.lost = "concurrent.futures.ProcessPoolExecutor has lost a worker: "
+    crew.look_every_second()
     outcome.begin = now()
     pool = ProcessPoolExecutor(settings["workers"], context, tasks.begin_worker, (spec,))
     try:
@@ -205,9 +206,6 @@ def _executor(spec, settings, progress):
         raise crew.WorkerLost("BrokenProcessPool: %s %s" % (error, crew.who_died())) from None
     outcome.collected = now()
     crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
-    # One that is killed now, with the lock of their queue, keeps all others.
-    crew.lost = "concurrent.futures.ProcessPoolExecutor has lost a worker: "
-    crew.look_every_second()
     pool.shutdown()
     crew.look_no_more()
     outcome.end = now()
@@ -221,11 +219,14 @@ def _loky(spec, settings, progress):
     settled = _settle_loky()
     outcome, board = Outcome(), Board()
     spec = dict(spec, board=board.path)
-    if spec["kind"] == "call":
-        crew.look_every_second()
+    # As of the executor, which it is made like.
+    crew.lost = "loky has lost a worker: "
+    crew.look_every_second()
     outcome.begin = now()
     # In a fresh interpreter there is none yet that could be used again.
     pool = loky.get_reusable_executor(settings["workers"], initializer=tasks.begin_worker, initargs=(spec,))
+    crew.known("loky", pool, "_processes")
+    crew.of_library = lambda: list((pool._processes or {}).values())
     try:
         results = pool.map(tasks.run, tasks.items(spec), chunksize=settings["chunk"])
         outcome.helpers = threading.active_count() - 1
@@ -238,6 +239,7 @@ def _loky(spec, settings, progress):
     crew.close(lambda: progress.tick(spec["tasks"], settings["workers"]))
     pool.shutdown()
     crew.look_no_more()
+    crew.of_library = None
     outcome.end = now()
     del pool, results
     settled()

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use super::arguments::ArgumentRing;
 use super::casualties::Casualties;
 use super::overseer::Overseer;
-use super::{Common, Pool, worker};
+use super::{Common, Pool, Vacancies, worker};
 use crate::sys::atomic::watching;
 use crate::sys::memory::Sharing;
 use crate::sys::wait::Exit;
@@ -157,6 +157,7 @@ impl Parent {
             peak: 0,
             started: 0,
             casualties: Casualties::new(OnFailure::Continue, None),
+            vacancies: Vacancies::default(),
             overseer: Overseer::new(None),
             meter: Meter::default(),
             ready_at: u64::MAX,

@@ -29,6 +29,7 @@ use super::overseer::{At, Overseer};
 use crate::measure::shortage;
 use crate::mode::exec::{self, Role, Spawner};
 use crate::mode::progress::Status;
+use crate::mode::room::{Vacancies, is_shortage};
 use crate::mode::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
@@ -51,12 +52,13 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
     let begin = monotonic_nanoseconds();
     let mut pool = Pool::new(workload, &round)?;
     for place in 0..pool.progress.len() {
-        pool.start(workload, place, VecDeque::new())?;
+        pool.start(workload, place, VecDeque::new()).map_err(Unstarted::into_error)?;
     }
-    while !pool.workers.is_empty() {
+    while !pool.workers.is_empty() || !pool.vacancies.is_empty() {
         pool.hand_out(workload);
         pool.exchange(workload)?;
         pool.end_overdue();
+        pool.fill_vacancy(workload)?;
         round.progress.tick(Status { tasks_done: pool.answered, alive: pool.workers.len() as u64 });
     }
     let end = monotonic_nanoseconds();
@@ -71,6 +73,26 @@ pub(super) fn run<W: Workload>(workload: &W, mut round: Round<'_>) -> Result<Out
         workers_lost: pool.casualties.lost,
         unstarted: 0,
     })
+}
+
+/// A worker that could not be started.
+struct Unstarted {
+    /// What could not be done.
+    what: &'static str,
+    error: io::Error,
+    /// What it was to be given.
+    tasks: VecDeque<u64>,
+}
+
+impl Unstarted {
+    fn into_error(self) -> RoundError {
+        match is_shortage(&self.error) {
+            true => {
+                RoundError::Limit(format!("failed to {}: {}", self.what, shortage::explained(&self.error)))
+            }
+            false => self.error.into(),
+        }
+    }
 }
 
 /// Shares `left` tasks out by chunks: one to each of `crew` who holds none, then another to whoever may have one waiting.
@@ -152,6 +174,7 @@ struct Pool {
     started: u64,
     peak: u64,
     casualties: Casualties,
+    vacancies: Vacancies<VecDeque<u64>>,
     overseer: Overseer,
     manner: Manner,
     meter: Meter,
@@ -177,6 +200,7 @@ impl Pool {
             started: 0,
             peak: 0,
             casualties: Casualties::new(round.on_failure, round.spec.any_timeout()),
+            vacancies: Vacancies::default(),
             overseer: Overseer::of(round.spec),
             manner: Manner::of(workload, round.spec),
             meter: Meter::default(),
@@ -192,18 +216,22 @@ impl Pool {
         workload: &W,
         place: usize,
         tasks: VecDeque<u64>,
-    ) -> Result<(), RoundError> {
-        let limit = |what: &str, error: io::Error| match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
-                RoundError::Limit(format!("failed to {what}: {}", shortage::explained(&error)))
+    ) -> Result<(), Unstarted> {
+        let pipes = || {
+            let pipes = (pipe2(OFlag::O_CLOEXEC)?, pipe2(OFlag::O_CLOEXEC)?);
+            let ((_, requests), (answers, _)) = &pipes;
+            for end in [requests.as_fd(), answers.as_fd()] {
+                fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             }
-            _ => error.into(),
+            Ok(pipes)
         };
-        let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|error| limit("open a worker's pipes", error.into()));
-        let ((from_parent, requests), (answers, to_parent)) = (pipe()?, pipe()?);
-        for end in [requests.as_fd(), answers.as_fd()] {
-            fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
-        }
+        let ((from_parent, requests), (answers, to_parent)) = match pipes() {
+            Ok(pipes) => pipes,
+            Err(error) => {
+                let error = nix::Error::into(error);
+                return Err(Unstarted { what: "open a worker's pipes", error, tasks });
+            }
+        };
         self.progress[place].begun.store(0, Relaxed);
         let mut worker = Worker::new(place, requests.into(), answers.into());
         tasks.into_iter().for_each(|task| worker.give(workload, task, &mut self.argument));
@@ -227,12 +255,40 @@ impl Pool {
         };
         match (started, self.workers.last_mut()) {
             (Ok(pid), Some(worker)) => worker.pid = pid,
-            (Err(error), _) => return Err(limit("start a worker", error)),
+            (Err(error), _) => {
+                let tasks = self.workers.pop().map(|worker| worker.in_hand).unwrap_or_default();
+                return Err(Unstarted { what: "start a worker", error, tasks });
+            }
             (Ok(_), None) => unreachable!("it was pushed above"),
         }
         self.started += 1;
         self.peak = self.peak.max(self.workers.len() as u64);
         Ok(())
+    }
+
+    /// Starts one in the place of a worker that has died; later, where there is no room for it now.
+    fn succeed<W: Workload>(
+        &mut self,
+        workload: &W,
+        place: usize,
+        tasks: VecDeque<u64>,
+    ) -> Result<(), RoundError> {
+        let Err(Unstarted { what, error, tasks }) = self.start(workload, place, tasks) else { return Ok(()) };
+        let alive = self.workers.len();
+        match is_shortage(&error) && self.vacancies.keep(place, tasks, alive) {
+            true => Ok(()),
+            false => Err(Unstarted { what, error, tasks: VecDeque::new() }.into_error()),
+        }
+    }
+
+    /// Tries again to start one of those for whom there was no room.
+    fn fill_vacancy<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
+        match self.vacancies.take() {
+            // Nothing is left for it.
+            Some((_, tasks)) if tasks.is_empty() && self.next == self.tasks => Ok(()),
+            Some((place, tasks)) => self.succeed(workload, place, tasks),
+            None => Ok(()),
+        }
     }
 
     /// Gives tasks, in order: a chunk to each who has none, then another to wait in its pipe, while there are plenty. Says
@@ -343,7 +399,7 @@ impl Pool {
             return Ok(());
         }
         self.note_death(workload, &mut worker, exit)?;
-        self.start(workload, worker.place, worker.in_hand)
+        self.succeed(workload, worker.place, worker.in_hand)
     }
 
     /// Waits for a worker that has closed its pipe, and has nothing left to do but to end. Where tasks have a timeout, one that somebody has

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::wire::ANSWER_WORDS;
 use super::worker::{Manner, work};
-use super::{Casualties, Overseer, Pool, Progress, Worker};
+use super::{Casualties, Overseer, Pool, Progress, Vacancies, Worker};
 use crate::mode::Board;
 use crate::mode::pool::crashes::{Counting, TASKS, say};
 use crate::sys::memory::{SharedSlice, Sharing};
@@ -35,6 +35,7 @@ fn pool_of_one(workload: &Counting) -> Pool {
         started: 1,
         peak: 1,
         casualties: Casualties::new(OnFailure::Continue, None),
+        vacancies: Vacancies::default(),
         overseer: Overseer::new(None),
         manner: Manner { result_size: workload.bytes, promptly: false },
         meter: Meter::default(),
