@@ -456,6 +456,48 @@ fn a_killed_worker_of_pythons_pool_is_a_clear_error() {
     drop(count.lost("the run, with an error that says so"));
 }
 
+/// A task computes, fails in its I/O, and does both again, as often as it takes.
+#[test]
+fn a_task_that_fails_in_its_io_for_a_while_is_tried_again_and_done() {
+    for mode in [
+        "serial",
+        "threads:workers=2",
+        "pool:workers=2",
+        "pool:workers=2:transport=pipe",
+        "process:in-flight=2",
+    ] {
+        let sandbox = Sandbox::new();
+        let (folder, away) = (sandbox.path("io"), sandbox.path("away"));
+        fs::create_dir(&folder).expect("a folder");
+        let mut running = start(
+            &sandbox,
+            &format!(
+                "-n 40 --cpu 5ms --io fsync --io-folder io --on-failure retry:1000000 --rounds 1 -m {mode}"
+            ),
+        );
+        let runner = running.wait_for_runner(3);
+        running.wait_for("a file of a task", |_| {
+            let folders = fs::read_dir(&folder).ok()?.flatten();
+            folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten()).next().map(drop)
+        });
+        let used = |running: &Running<'_>| -> u64 {
+            let all = running.children_of(runner).into_iter().chain([runner]);
+            let stats = all.filter_map(|pid| Process::new(pid).ok()?.stat().ok());
+            stats.map(|stat| stat.utime + stat.stime + (stat.cutime + stat.cstime) as u64).sum()
+        };
+        fs::rename(&folder, &away).expect("it can be renamed");
+        let before = used(&running);
+        running.wait_for("tries", |running| (used(running) > before + 5).then_some(()));
+        fs::rename(&away, &folder).expect("it can be renamed");
+        let finished = running.finish().expect_code(0);
+        let document = export(&sandbox, &finished);
+        for (_, round) in rounds(&document) {
+            assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (40, 0), "{finished:?}");
+            assert!(round.report.retries > 0, "{mode}: {finished:?}");
+        }
+    }
+}
+
 #[test]
 fn a_timeout_belongs_to_pools_and_processes() {
     let sandbox = Sandbox::new();

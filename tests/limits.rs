@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::faults::{self, Count};
-use common::{Finished, Sandbox, cgroup_to_make, digest, flowing, has_python, parse, skip};
+use common::{Finished, Sandbox, cgroup_to_make, digest, flowing, has_python, kill, parse, skip};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use procbench::sys::fork::enter_on_start;
@@ -279,6 +279,63 @@ fn processes_of_a_cgroup() {
     }
 }
 
+fn allow(cgroup: &Cgroup, processes: &str) {
+    fs::write(cgroup.0.join("pids.max"), processes).expect("a limit");
+}
+
+/// How often a fork was refused in `cgroup`.
+fn refused(cgroup: &Cgroup) -> u64 {
+    let events = fs::read_to_string(cgroup.0.join("pids.events")).expect("the kernel's count");
+    let refused = events.lines().find_map(|line| line.strip_prefix("max ")?.trim().parse().ok());
+    refused.unwrap_or_else(|| panic!("no count in {events}"))
+}
+
+/// A worker dies, and there is no room for its successor; and then there is, or there never is.
+#[test]
+fn a_pool_goes_on_without_a_worker_for_whose_successor_there_is_no_room() {
+    let test = "a_pool_goes_on_without_a_worker_for_whose_successor_there_is_no_room";
+    let Some(cgroup) = Cgroup::with("pids", ["pids.max", "pids.max"], "60") else {
+        return skip(test, "no cgroup with a limit on processes can be made");
+    };
+    let mut count = Count::of("worker killed while there is no room for its successor");
+    for pool in ["pool:workers=3", "pool:workers=3:transport=pipe", "pool:workers=3:start=exec"] {
+        for room_again in [true, false] {
+            let sandbox = Sandbox::new();
+            allow(&cgroup, "60");
+            let arguments = ["-q", "-n", "300", "--io-wait", "10ms", "--arg-size", "8", "--rounds", "1"];
+            let more = ["--json", "out.json", "-m", pool];
+            let mut command = sandbox.command(arguments.into_iter().chain(more));
+            enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+            let mut running = sandbox.start(command);
+            // Before the one that is timed come a pilot and the measurement of memory.
+            let runner = running.wait_for_runner(3);
+            let worker = running.wait_for("workers", |running| {
+                let workers = running.children_of(runner);
+                (workers.len() == 3).then(|| workers[1])
+            });
+            let before = refused(&cgroup);
+            allow(&cgroup, "1");
+            kill(worker);
+            running.wait_for("a refusal", |_| (refused(&cgroup) > before).then_some(()));
+            if !room_again {
+                assert_refused(running.finish(), &["failed to start", "worker", "pids.max of", "is 1"]);
+            } else {
+                running.wait_for("the others to go on", |running| {
+                    (running.children_of(runner).len() == 2).then_some(())
+                });
+                allow(&cgroup, "60");
+                let finished = running.finish().expect_code(0);
+                let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+                let report = &document.strategies[0].rounds[0].report;
+                assert_eq!((report.tasks_completed, report.tasks_failed), (300, 0), "{finished:?}");
+                assert_eq!(report.processes_started, 4, "{finished:?}");
+            }
+            count.survived();
+        }
+    }
+    drop(count.lost("nothing once there is room, or the run with an error that names the limit"));
+}
+
 /// In the middle of a round there is no room for even one more process, and then there is again, or there never is.
 #[test]
 fn processes_of_a_cgroup_in_the_middle() {
@@ -289,13 +346,7 @@ fn processes_of_a_cgroup_in_the_middle() {
         );
     };
     let mut count = Count::of("pids.max of a cgroup lowered to 1 in the middle of a round");
-    let allow = |processes: &str| fs::write(cgroup.0.join("pids.max"), processes).expect("a limit");
-    // How often a fork was refused.
-    let refused = || {
-        let events = fs::read_to_string(cgroup.0.join("pids.events")).expect("the kernel's count");
-        let refused = events.lines().find_map(|line| line.strip_prefix("max ")?.trim().parse::<u64>().ok());
-        refused.unwrap_or_else(|| panic!("no count in {events}"))
-    };
+    let (allow, refused) = (|processes| allow(&cgroup, processes), || refused(&cgroup));
     let once = "--rounds 1 --json out.json -m process:in-flight=8";
     let (tasks, waits) = (400, format!("-n 400 --io-wait 20ms {once}"));
     for (arguments, room_again) in [
