@@ -45,6 +45,9 @@ pub struct Document {
     /// The round in which it was, if it was cut short in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_off: Option<CutOff>,
+    /// Why it could not go on, if it was cut short by an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
     /// What made this.
     pub tool: Tool,
     /// When, in UTC, as RFC 3339.

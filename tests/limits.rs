@@ -298,8 +298,12 @@ fn a_pool_goes_on_without_a_worker_for_whose_successor_there_is_no_room() {
         return skip(test, "no cgroup with a limit on processes can be made");
     };
     let mut count = Count::of("worker killed while there is no room for its successor");
-    for pool in ["pool:workers=3", "pool:workers=3:transport=pipe", "pool:workers=3:start=exec"] {
-        for room_again in [true, false] {
+    for (pool, both) in [
+        ("pool:workers=3", &[true, false][..]),
+        ("pool:workers=3:transport=pipe", &[true]),
+        ("pool:workers=3:start=exec", &[true]),
+    ] {
+        for room_again in both {
             let sandbox = Sandbox::new();
             allow(&cgroup, "60");
             let arguments = ["-q", "-n", "300", "--io-wait", "10ms", "--arg-size", "8", "--rounds", "1"];
@@ -334,6 +338,36 @@ fn a_pool_goes_on_without_a_worker_for_whose_successor_there_is_no_room() {
         }
     }
     drop(count.lost("nothing once there is room, or the run with an error that names the limit"));
+}
+
+/// What has been timed by then is there all the same.
+#[test]
+fn a_limit_that_is_met_in_a_later_round_leaves_what_was_timed_before() {
+    let test = "a_limit_that_is_met_in_a_later_round_leaves_what_was_timed_before";
+    let Some(cgroup) = Cgroup::with("pids", ["pids.max", "pids.max"], "60") else {
+        return skip(test, "no cgroup with a limit on processes can be made");
+    };
+    let sandbox = Sandbox::new();
+    let arguments = "-n 200 --io-wait 20ms --rounds 3 --json out.json -m process:in-flight=8";
+    let mut command = sandbox.command(arguments.split(' '));
+    enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+    let mut running = sandbox.start(command);
+    // The pilot, the one for memory, and one that is timed.
+    let runner = running.wait_for_runner(4);
+    running.wait_for("tasks", |running| (!running.children_of(runner).is_empty()).then_some(()));
+    allow(&cgroup, "1");
+    let finished = running.finish().expect_code(3);
+    let said = flowing(&finished.stderr);
+    assert!(said.contains("ended by an error: only what was finished before is shown"), "{finished:?}");
+    assert!(
+        finished.error().contains("fork failed for 10s") && finished.error().contains("is 1"),
+        "{finished:?}"
+    );
+    assert!(flowing(&finished.stdout).contains("The run ended before it was done."), "{finished:?}");
+    let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
+    assert!(document.partial && document.cut_off.is_none());
+    assert!(document.ended_by.expect("a reason").contains("fork failed for 10s"));
+    assert_eq!(document.strategies[0].rounds.len(), 1);
 }
 
 /// In the middle of a round there is no room for even one more process, and then there is again, or there never is.

@@ -37,7 +37,8 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
     let exports = exports::open(places)?;
     let returns = match &flags.returns {
         Some(path) if !flags.dry_run => {
-            Some(Returns::open(path).map_err(|error| usage(format!("{error:#}")))?)
+            let returns = Returns::open(path, &exports, &places.read());
+            Some(returns.map_err(|error| usage(format!("{error:#}")))?)
         }
         _ => None,
     };
@@ -54,13 +55,16 @@ pub fn run(flags: &Benchmark) -> Result<i32, Failure> {
         ignore_closed(report::plan::write_program(&job.plan, &mut anstream::stderr().lock()))?;
     }
     let mut progress = Progress::new(flags.quiet);
-    let document = bench.run(&job, &mut progress);
+    let outcome = bench.run_as_far_as_possible(&job, &mut progress);
     progress.finish();
-    let document = document?;
+    let (document, ended) = outcome?;
     // What functions have returned may not fit onto its disk; the tables are shown all the same.
     let returned = returns.map_or(Ok(()), Returns::finish);
     show(&document, exports)?;
     returned?;
+    if let Some(error) = ended {
+        return Err(error.into());
+    }
     Ok(exit_code(&document))
 }
 

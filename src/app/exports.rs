@@ -1,7 +1,7 @@
 //! Where runs, and studies that are made of several, are exported and shown: all in the same way.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -26,6 +26,8 @@ pub struct Places<'a> {
     html: Option<&'a Path>,
     /// Files that are read, and so not written over.
     inputs: [Option<&'a Path>; 2],
+    /// The function whose module is not written over either.
+    call: Option<&'a str>,
 }
 
 impl Places<'_> {
@@ -39,16 +41,22 @@ impl Places<'_> {
         ];
         all.into_iter().filter_map(|(flag, path)| path.map(|_| flag)).collect()
     }
+
+    /// The files that are read, or may be.
+    pub fn read(&self) -> Vec<PathBuf> {
+        let modules = self.call.map(files_of_module).unwrap_or_default();
+        self.inputs.into_iter().flatten().map(Path::to_owned).chain(modules).collect()
+    }
 }
 
 macro_rules! places {
-    ($($flags:ty: $inputs:expr),+) => {
+    ($($flags:ty: $others:expr),+) => {
         $(impl<'a> From<&'a $flags> for Places<'a> {
             fn from(flags: &'a $flags) -> Self {
                 let [json, csv, markdown, html] =
                     [&flags.json, &flags.csv, &flags.markdown, &flags.html].map(Option::as_deref);
-                let inputs: fn(&'a $flags) -> [Option<&'a Path>; 2] = $inputs;
-                Self { json, csv, markdown, html, inputs: inputs(flags) }
+                let others: fn(&'a $flags) -> Places<'a> = $others;
+                Self { json, csv, markdown, html, ..others(flags) }
             }
         })+
     };
@@ -58,9 +66,13 @@ places!(
     Benchmark: |flags| {
         // A saved run may be run again, and take the place of the old one.
         let spec = flags.config.as_deref().filter(|path| path.extension().is_none_or(|of| of != "json"));
-        [spec, flags.args_from.as_deref().map(Path::new)]
+        Places {
+            inputs: [spec, flags.args_from.as_deref().map(Path::new)],
+            call: flags.call.as_deref(),
+            ..Places::default()
+        }
     },
-    Claims: |_| [None; 2]
+    Claims: |_| Places::default()
 );
 
 /// Opens what is to be written to.
@@ -83,11 +95,26 @@ where
         ("--markdown", places.markdown, |made: &T| report::markdown::export(&[Subject::from(made)])),
         ("--html", places.html, |made: &T| report::html::export(&[Subject::from(made)])),
     ]);
-    let exports = exports.and_then(|exports| exports.spare(places.inputs.into_iter().flatten()));
+    let read = places.read();
+    let exports = exports.and_then(|exports| exports.spare(read.iter().map(PathBuf::as_path)));
     exports.map_err(|error| match interrupt::was_told() {
         true => Failure::new(exit::INTERRUPTED, format!("{error:#}")),
         false => usage(format!("{error:#}")),
     })
+}
+
+/// Where Python may find the module of the function `call`, and the packages that it is in, among the user's own files.
+fn files_of_module(call: &str) -> Vec<PathBuf> {
+    let module = call.split(':').next().unwrap_or_default();
+    let path = std::env::var_os("PYTHONPATH").unwrap_or_default();
+    let mut files = Vec::new();
+    for mut folder in [PathBuf::from(".")].into_iter().chain(std::env::split_paths(&path)) {
+        for name in module.split('.') {
+            folder.push(name);
+            files.extend([folder.with_extension("py"), folder.join("__init__.py")]);
+        }
+    }
+    files
 }
 
 /// Exports `study`, and has `write` show it on standard output, unless an export goes there.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::report::exports::Exports;
 use crate::report::target::Target;
 
 /// Where it goes in the end, and what it is written to until then: a file without a name, which nobody has to remove.
@@ -16,13 +17,17 @@ pub struct Returns {
 }
 
 impl Returns {
-    /// Opens `path`, so that what cannot be written is found out before the run.
+    /// Opens `path`, so that what cannot be written is found out before the run. `exports` are written too, and `inputs` read.
     ///
     /// # Errors
-    /// If nothing can be written there.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    /// If nothing can be written there, or something else is to be there.
+    pub fn open<T>(path: &Path, exports: &Exports<T>, inputs: &[PathBuf]) -> anyhow::Result<Self> {
+        const FLAG: &str = "--returns";
         let draft = tempfile::tempfile().context("failed to make a temporary file")?;
-        Ok(Self { target: Target::open(path)?, draft })
+        let target = Target::open(path)?;
+        exports.refuse_sharing(FLAG, &target)?;
+        target.spare(FLAG, &inputs.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+        Ok(Self { target, draft })
     }
 
     /// Where a round writes.
@@ -64,7 +69,7 @@ mod tests {
             ("{\"task\": 0, \"value\": 1}\n\n", "{\"task\": 0, \"value\": 1}\n"),
         ] {
             std::fs::write(&kept, "old\n").unwrap();
-            let returns = Returns::open(&kept).unwrap();
+            let returns = Returns::open(&kept, &Exports::<()>::open(&[]).unwrap(), &[]).unwrap();
             std::fs::write(returns.path(), written).unwrap();
             returns.finish().unwrap();
             assert_eq!(std::fs::read_to_string(&kept).unwrap(), expected, "{written:?}");

@@ -298,6 +298,7 @@ impl Course {
             idle: Lateness::default(),
             estimate: self.estimate,
             cut_off: None,
+            ended_by: None,
         };
         summary::sum_up(&self.job.plan, &self.job.setting, &self.rows, self.tables, seen, partial)
     }

@@ -198,6 +198,19 @@ pub fn run(
     run_rows(plan, setting, rows_of(plan, setting), signals, observer)
 }
 
+/// As [`run`]; but what was timed before an error ended it is there too, beside the error.
+///
+/// # Errors
+/// As [`run`], where nothing had been timed, or where there is no trust in what was.
+pub fn run_as_far_as_possible(
+    plan: &Plan,
+    setting: &Setting,
+    signals: &Signals,
+    observer: &mut dyn Observer,
+) -> Result<(Document, Option<RunError>), RunError> {
+    run_rows_as_far_as_possible(plan, setting, rows_of(plan, setting), signals, observer)
+}
+
 /// As [`run`], with rows of the caller's choice: the strategies of `plan`, but perhaps with other tasks.
 ///
 /// # Errors
@@ -209,6 +222,19 @@ pub fn run_rows(
     signals: &Signals,
     observer: &mut dyn Observer,
 ) -> Result<Document, RunError> {
+    match run_rows_as_far_as_possible(plan, setting, rows, signals, observer)? {
+        (document, None) => Ok(document),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+fn run_rows_as_far_as_possible(
+    plan: &Plan,
+    setting: &Setting,
+    rows: Vec<Row>,
+    signals: &Signals,
+    observer: &mut dyn Observer,
+) -> Result<(Document, Option<RunError>), RunError> {
     let mut janitor = Janitor::start()?;
     let started = Instant::now();
     let mut idle = stand_by(setting.idle / 10)?;
@@ -219,12 +245,17 @@ pub fn run_rows(
     let outcome = session.carry_out(&rows, &mut tables);
     let Session { own_forks, estimate, cut_off, .. } = session;
     // What the round that was cut off had started is not known.
-    let cut_short = matches!(outcome, Err(RoundFailure::Interrupted))
-        || tables.iter().any(|records| records.given_up.is_some());
+    let cut_short =
+        matches!(outcome, Err(RoundFailure::Interrupted | RoundFailure::Limit(_) | RoundFailure::Other(_)))
+            || tables.iter().any(|records| records.given_up.is_some());
     let own_forks = Some(own_forks).filter(|_| !cut_short);
-    let partial = match outcome {
-        Ok(()) => false,
-        Err(RoundFailure::Interrupted | RoundFailure::Stopped) => true,
+    let has_timed = tables.iter().any(|records| !records.timed.is_empty());
+    let (partial, ended) = match outcome {
+        Ok(()) => (false, None),
+        Err(RoundFailure::Interrupted | RoundFailure::Stopped) => (true, None),
+        Err(failure @ (RoundFailure::Limit(_) | RoundFailure::Other(_))) if has_timed => {
+            (true, Some(RunError::from(failure)))
+        }
         Err(failure) => return Err(failure.into()),
     };
     let after = State::read();
@@ -239,8 +270,9 @@ pub fn run_rows(
         let rest = setting.idle / 10 * 9;
         idle.add(&stand_by(if has_p99 { rest } else { rest.min(started.elapsed() / 10) })?);
     }
-    let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate, cut_off };
-    Ok(summary::sum_up(plan, setting, &rows, tables, seen, partial))
+    let ended_by = ended.as_ref().map(ToString::to_string);
+    let seen = Seen { before, after, own_forks, own_cpu_seconds, idle, estimate, cut_off, ended_by };
+    Ok((summary::sum_up(plan, setting, &rows, tables, seen, partial), ended))
 }
 
 /// How late a bystander wakes while nothing is run.
@@ -282,6 +314,8 @@ pub struct Seen {
     pub estimate: Option<Estimate>,
     /// The round in which somebody ended the run.
     pub cut_off: Option<CutOff>,
+    /// The error that ended it.
+    pub ended_by: Option<String>,
 }
 
 /// What is run round by round: a strategy, with its own tasks or with empty ones.

@@ -44,6 +44,7 @@ pub fn sum_up(
         schema_version: SCHEMA_VERSION,
         partial,
         cut_off: seen.cut_off,
+        ended_by: seen.ended_by,
         tool: Tool::this(),
         started_at: setting.started_at.clone(),
         plan: plan.clone(),

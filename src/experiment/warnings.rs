@@ -61,9 +61,10 @@ fn told_here(condition: &Condition) -> String {
 
 fn notices(document: &Document) -> Vec<Notice<'_>> {
     let strategies = || document.strategies.iter().chain(&document.overhead);
-    let cut_short = match document.was_stopped() {
-        true => Notice::Stopped,
-        false => Notice::Interrupted {
+    let cut_short = match (&document.ended_by, document.was_stopped()) {
+        (Some(_), _) => Notice::Ended,
+        (None, true) => Notice::Stopped,
+        (None, false) => Notice::Interrupted {
             in_round: document.cut_off.as_ref(),
             may_never_end: may_never_end(document),
         },

@@ -206,7 +206,20 @@ impl Workbench {
         self.run_under(job, &self.signals, observer)
     }
 
-    /// The same, while `signals` say nothing else.
+    /// The same; but what was timed before an error ended it is there too, beside the error.
+    ///
+    /// # Errors
+    /// As [`Self::run`], where there is nothing else to be shown.
+    pub fn run_as_far_as_possible(
+        &self,
+        job: &Job,
+        observer: &mut dyn Observer,
+    ) -> Result<(Document, Option<RunError>), RunError> {
+        self.has_run.set(true);
+        super::run_as_far_as_possible(&job.plan, &job.setting, &self.signals, observer)
+    }
+
+    /// As [`Self::run`], while `signals` say nothing else.
     ///
     /// # Errors
     /// As [`Self::run`].

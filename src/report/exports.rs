@@ -42,23 +42,26 @@ impl<T: ?Sized> Exports<T> {
         Ok(Self { exports })
     }
 
+    /// Refuses to write to `target` too, where `flag` has something else written.
+    ///
+    /// # Errors
+    /// If one of them goes there.
+    pub fn refuse_sharing(&self, flag: &str, target: &Target) -> anyhow::Result<()> {
+        let place = target.place();
+        match self.exports.iter().find(|(_, own, _)| own.place() == place) {
+            Some((other, ..)) => bail!("{other} and {flag} would both be written to {}", place.display()),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses to write over one of `inputs`, which are read.
     ///
     /// # Errors
     /// If one of them is where an export goes.
     pub fn spare<'a>(self, inputs: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<Self> {
-        for input in inputs {
-            // What is no file, such as a pipe, cannot be lost.
-            let Ok(place) = fs::canonicalize(input) else { continue };
-            let is_it = |target: &Target| {
-                target.is_file() && fs::canonicalize(target.place()).is_ok_and(|to| to == place)
-            };
-            if let Some((flag, ..)) = self.exports.iter().find(|(_, target, _)| is_it(target)) {
-                bail!(
-                    "{flag} would be written over {}, which is read: expected another file",
-                    input.display()
-                );
-            }
+        let inputs: Vec<&Path> = inputs.into_iter().collect();
+        for (flag, target, _) in &self.exports {
+            target.spare(flag, &inputs)?;
         }
         Ok(self)
     }

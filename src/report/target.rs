@@ -65,6 +65,23 @@ impl Target {
         }
     }
 
+    /// Refuses to write what `flag` asks for over one of `inputs`, which are read.
+    ///
+    /// # Errors
+    /// If one of them is what would be replaced.
+    pub fn spare(&self, flag: &str, inputs: &[&Path]) -> anyhow::Result<()> {
+        // What is no file, such as a pipe, cannot be lost.
+        let Some(own) = fs::canonicalize(self.place()).ok().filter(|_| self.is_file()) else { return Ok(()) };
+        let is_it = |input: &&&Path| fs::canonicalize(input).is_ok_and(|place| place == own);
+        match inputs.iter().find(is_it) {
+            Some(input) => anyhow::bail!(
+                "{flag} would be written over {}, which is read: expected another file",
+                input.display()
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// Whether it can be written again and again, each time in place of what was there.
     pub fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
