@@ -74,6 +74,33 @@ fn a_function_returns_the_same_however_it_is_called() {
     assert_eq!(digest(&again), digest(&document));
 }
 
+/// Nor over another export, nor over the module itself.
+#[test]
+fn what_functions_return_is_not_written_over_what_is_read() {
+    if !has_python("what_functions_return_is_not_written_over_what_is_read") {
+        return;
+    }
+    let sandbox = sandbox("def f(of): return of\n");
+    std::os::unix::fs::symlink("args.jsonl", sandbox.path("link")).expect("a link");
+    let before = sandbox.listing();
+    for (place, more, expected) in [
+        ("args.jsonl", "", "--returns would be written over args.jsonl, which is read"),
+        ("link", "", "which is read"),
+        ("shop/work.py", "", "--returns would be written over ./shop/work.py, which is read"),
+        ("same", "--csv same", "--csv and --returns would both be written to"),
+    ] {
+        let more: Vec<&str> = ["--returns", place].into_iter().chain(more.split_whitespace()).collect();
+        let finished = sandbox.run(call("serial", &more)).expect_code(2);
+        assert!(
+            unwrapped(&finished).contains(expected) || finished.error().contains(expected),
+            "{finished:?}"
+        );
+        assert_eq!(sandbox.listing(), before);
+    }
+    let finished = sandbox.run(call("serial", &["--markdown", "shop/work.py"])).expect_code(2);
+    assert!(finished.error().contains("--markdown would be written over ./shop/work.py"), "{finished:?}");
+}
+
 /// Python is given what procbench says.
 #[test]
 fn the_last_line_says_in_python_what_was_fastest() {
@@ -83,17 +110,22 @@ fn the_last_line_says_in_python_what_was_fastest() {
     let sandbox = sandbox("def f(of): return of[0] * 2\n");
     for mode in EVERYTHING.split(',') {
         let finished = sandbox.run(call(mode, &[])).expect_code(0);
-        let said = finished.stdout.lines().last().and_then(|line| line.strip_prefix("In Python: "));
         if mode.starts_with("process") {
-            assert_eq!(said, None, "what it returns has to be carried back: {finished:?}");
+            assert!(
+                !finished.stdout.contains("In Python ("),
+                "what it returns has to be carried back: {finished:?}"
+            );
         } else {
-            let said = said.unwrap_or_else(|| panic!("{mode}: {finished:?}"));
-            assert_eq!(said_by_python(&sandbox, "python3", said), "[0, 2, 4, 6, 8]\n", "{said}");
+            assert_eq!(
+                said_by_python(&sandbox, "python3", &finished),
+                "[0, 2, 4, 6, 8]\n",
+                "{mode}: {finished:?}"
+            );
         }
     }
     // Of several with one round each there is no fastest.
     let finished = sandbox.run(call("serial,pool", &[])).expect_code(0);
-    assert!(!finished.stdout.contains("In Python:"), "{finished:?}");
+    assert!(!finished.stdout.contains("In Python ("), "{finished:?}");
 }
 
 #[test]
@@ -276,7 +308,7 @@ fn a_strategy_that_is_given_up_in_a_later_round_is_no_answer_and_is_not_compared
         "{}",
         finished.stdout
     );
-    assert!(!finished.stdout.contains("In Python:"), "nobody was compared: {}", finished.stdout);
+    assert!(!finished.stdout.contains("In Python ("), "nobody was compared: {}", finished.stdout);
     assert!(!flowing(&finished.stderr).contains("too few rounds of py-serial"), "{finished:?}");
     let compared = sandbox.run(["compare", "out.json", "out.json", "--fail-if-slower", "50%", "--json", "-"]);
     assert_eq!(compared.code(), Some(1), "{compared:?}");

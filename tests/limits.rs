@@ -12,8 +12,10 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use common::faults::{self, Count};
+use common::programs::{assert_gone, hour};
 use common::{Finished, Sandbox, cgroup_to_make, digest, flowing, has_python, kill, parse, skip};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -338,6 +340,29 @@ fn a_pool_goes_on_without_a_worker_for_whose_successor_there_is_no_room() {
         }
     }
     drop(count.lost("nothing once there is room, or the run with an error that names the limit"));
+}
+
+/// What tasks leave running is ended after each round, which may be too late.
+#[test]
+fn tasks_that_leave_processes_running_are_stopped_before_there_is_no_room() {
+    let test = "tasks_that_leave_processes_running_are_stopped_before_there_is_no_room";
+    let Some(cgroup) = Cgroup::with("pids", ["pids.max", "pids.max"], "400") else {
+        return skip(test, "no cgroup with a limit on processes can be made");
+    };
+    let hour = hour();
+    for mode in ["process:in-flight=2", "pool:workers=2", "threads:workers=2", "serial"] {
+        let sandbox = Sandbox::new();
+        let script = format!("sleep {hour} & sleep 0.005");
+        let arguments =
+            ["-q", "-n", "4000", "--rounds", "1", "--json", "out.json", "-m", mode, "--shell", "--", &script];
+        let mut command = sandbox.command(arguments);
+        enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+        let before = refused(&cgroup);
+        let finished = sandbox.run_command(command);
+        assert_refused(finished, &["tasks have left", "processes running", "pids.max of", "is 400"]);
+        assert_eq!(refused(&cgroup), before, "{mode}: there was room to the end");
+        assert_gone(&hour, Duration::ZERO);
+    }
 }
 
 /// What has been timed by then is there all the same.

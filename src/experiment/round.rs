@@ -20,8 +20,11 @@ use crate::measure::kernel;
 use crate::measure::memory::{Counted, Gauge, MemoryReading, Method, Who};
 use crate::measure::shortage;
 use crate::mode::Mode;
+use crate::report::numbers::count;
 use crate::sys::fork;
-use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
+use crate::sys::strays::{
+    children, children_of, end_strays, end_those_stopped_before_exec, is_runner_stopped,
+};
 use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
@@ -153,6 +156,39 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
+/// What there is room for besides the processes of a round itself, where its tasks are programs of the user's own.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// How many processes its tasks may leave running that nobody waits for.
+    pub left_running: u64,
+    /// How many processes of the round itself its runner waits for, at most.
+    pub awaited: u64,
+    /// The limit that there is, in words.
+    pub limit: String,
+}
+
+impl Room {
+    /// Refuses to go on where tasks have left too many processes running. Each is given to the nearest subreaper: the runner below the
+    /// `guardian`, or the guardian itself.
+    fn require(&self, guardian: i32) -> Result<(), String> {
+        let below = children_of(guardian).unwrap_or_default();
+        // The runner came first.
+        let of_runner = below.first().and_then(|runner| children_of(*runner)).unwrap_or_default();
+        let all = (below.len() + of_runner.len()) as u64;
+        let left = all.saturating_sub(1 + self.awaited);
+        if left <= self.left_running {
+            return Ok(());
+        }
+        Err(format!(
+            "tasks have left {} processes running that nobody waits for, and more than {} are not to be left: {}. Have each task wait for what \
+             it starts, or end it",
+            count(left),
+            count(self.left_running),
+            self.limit
+        ))
+    }
+}
+
 /// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `listener`
 /// hears of it meanwhile.
 ///
@@ -161,6 +197,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 pub fn execute(
     mut command: Command,
     request: &Request,
+    room: Option<&Room>,
     mut watch: Watch,
     (signals, janitor): (&Signals, &mut Janitor),
     listener: &mut dyn Listener,
@@ -185,7 +222,7 @@ pub fn execute(
         Watch::Memory(gauge) => (Some(gauge), None),
         Watch::Bystander { first_nap } => (None, Some(first_nap)),
     };
-    let outcome = converse(&mut runner, request, (&mut gauge, first_nap), signals, listener);
+    let outcome = converse(&mut runner, request, room, (&mut gauge, first_nap), signals, listener);
     // However it went, nothing of the round is left after this; only then can the gauge's cgroup go.
     runner.end();
     drop(gauge);
@@ -298,6 +335,7 @@ fn whom_to_look_at(request: &Request) -> Who {
 fn converse(
     runner: &mut Runner,
     request: &Request,
+    room: Option<&Room>,
     (gauge, first_nap): (&mut Option<Gauge>, Option<Duration>),
     signals: &Signals,
     listener: &mut dyn Listener,
@@ -316,11 +354,17 @@ fn converse(
     let longest_silence =
         request.workload.any_timeout().map(|timeout| timeout.saturating_add(LONGEST_SILENCE));
     let mut heard_at = Instant::now();
+    let mut counted_at = heard_at;
     while report.is_none() {
         if signals.stop_wanted() {
             // While the pipes are still open, or the runner would complain that nobody listens.
             runner.end();
             return Err(RoundFailure::Interrupted);
+        }
+        if let Some(room) = room.filter(|_| counted_at.elapsed() >= LOOK_UP) {
+            counted_at = Instant::now();
+            let name = &request.strategy.name;
+            room.require(runner.pid()).map_err(|why| RoundFailure::Limit(format!("{name}: {why}")))?;
         }
         let heard = lines.next(every)?;
         if matches!(heard, Heard::Nothing)

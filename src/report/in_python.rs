@@ -27,7 +27,21 @@ pub fn of(document: &Document, name: &str) -> Option<String> {
     }
     let function = workload.program.as_ref()?.words.first()?;
     let row = document.strategies.iter().find(|row| row.name == name)?;
-    Some(format!("In Python: {}", line(function, row.mode, &row.settings)?))
+    let statement = line(function, row.mode, &row.settings)?;
+    Some(format!("In Python (import {}): {statement}", imported(function, &statement)))
+}
+
+/// The modules that `statement` names, which calls `function`.
+fn imported(function: &str, statement: &str) -> String {
+    let of_libraries =
+        ["concurrent.futures", "multiprocessing.pool", "multiprocessing", "loky", "mpire"].into_iter();
+    let mut modules: Vec<&str> =
+        of_libraries.filter(|library| statement.contains(&format!("{library}."))).collect();
+    if modules.contains(&"multiprocessing.pool") {
+        modules.retain(|module| *module != "multiprocessing");
+    }
+    modules.extend(function.split(':').next().filter(|own| !modules.contains(own)));
+    modules.join(", ")
 }
 
 /// Names that the line itself gives to something.
@@ -104,6 +118,19 @@ mod tests {
         for function in ["a;b:c", "a:b(", "a b:c", ":", "a:b\n", "pool:f", "args:f", "arg.of:f"] {
             assert_eq!(said(function), None, "{function}");
         }
+    }
+
+    #[test]
+    fn what_the_line_names_is_imported() {
+        let imports = |mode, api| {
+            let settings = Settings { api: Some(api), ..Settings::default() };
+            imported("shop.prices:total", &line("shop.prices:total", mode, &settings).unwrap())
+        };
+        assert_eq!(imports(Mode::Serial, Api::Map), "shop.prices");
+        assert_eq!(imports(Mode::Threads, Api::Map), "multiprocessing.pool, shop.prices");
+        assert_eq!(imports(Mode::Pool, Api::Map), "multiprocessing, shop.prices");
+        assert_eq!(imports(Mode::Pool, Api::Executor), "concurrent.futures, multiprocessing, shop.prices");
+        assert_eq!(imports(Mode::Pool, Api::Mpire), "mpire, shop.prices");
     }
 
     #[test]

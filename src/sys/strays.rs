@@ -59,15 +59,19 @@ pub fn reap_ended() {
 /// The children of the calling process, found as quickly as can be: from the kernel's own list of them, if it has one
 /// (CONFIG_PROC_CHILDREN).
 fn numbers_of_children() -> Vec<Pid> {
-    let listed = || {
-        let mut numbers = Vec::new();
-        for thread in std::fs::read_dir("/proc/self/task").ok()? {
-            let list = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
-            numbers.extend(list.split_ascii_whitespace().filter_map(|number| number.parse::<Pid>().ok()));
-        }
-        Some(numbers)
-    };
-    listed().unwrap_or_else(|| children().into_iter().map(|(pid, _)| pid).collect())
+    let listed = children_of(std::process::id() as Pid);
+    listed.unwrap_or_else(|| children().into_iter().map(|(pid, _)| pid).collect())
+}
+
+/// The children of `parent`, the oldest first as far as one thread has started them, from the kernel's own list; `None` if it has none
+/// (CONFIG_PROC_CHILDREN), or there is no such process.
+pub fn children_of(parent: Pid) -> Option<Vec<Pid>> {
+    let mut numbers = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{parent}/task")).ok()? {
+        let list = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+        numbers.extend(list.split_ascii_whitespace().filter_map(|number| number.parse::<Pid>().ok()));
+    }
+    Some(numbers)
 }
 
 /// Kills each descendant of `root`, or child, that somebody has stopped between its creation and its `exec`. As after any

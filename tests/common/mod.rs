@@ -524,10 +524,13 @@ pub fn skip(test: &str, reason: &str) {
     assert!(are_allowed, "{test} is not to be skipped (PROCBENCH_SKIPS=fail): {reason}");
 }
 
-/// The results that a program of Python's prints, sorted, which says `said` with the arguments in `args.jsonl` to make them.
-pub fn said_by_python(sandbox: &Sandbox, python: &str, said: &str) -> String {
-    let library = ["loky", "mpire"].into_iter().find(|library| said.contains(library)).unwrap_or("json");
-    let before = format!("import multiprocessing.pool, concurrent.futures, json, shop.work, {library}");
+/// The results that a program of Python's prints, sorted, which says what the last line of `finished` says, with the arguments in
+/// `args.jsonl` to make them.
+pub fn said_by_python(sandbox: &Sandbox, python: &str, finished: &Finished) -> String {
+    let line = finished.stdout.lines().last().and_then(|line| line.strip_prefix("In Python (import "));
+    let line = line.and_then(|line| line.split_once("): "));
+    let (modules, said) = line.unwrap_or_else(|| panic!("{finished:?}"));
+    let before = format!("import json\nimport {modules}");
     let main = format!(
         "    args = [json.loads(line) for line in open('args.jsonl')]\n    {said}\n    print(sorted(results))"
     );

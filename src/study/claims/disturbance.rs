@@ -60,6 +60,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
     let limited_over_pool = sample.less(&what, limited, pool, late)?;
     let of_process = sample.median(&what, process, Unit::Seconds, late)?;
     let of_pool = sample.median(&what, pool, Unit::Seconds, late)?;
+    let of_limited = sample.median(&what, limited, Unit::Seconds, late)?;
     let alive = sample.median("alive at once", process, Unit::Count, |point| Some(point.peak_alive as f64))?;
     let Some(idle) = sample.idle_late_seconds[place] else { return Err(NOT_STOOD_BY.into()) };
     let evidence = vec![
@@ -67,6 +68,7 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         of_process.clone().headline("with Process"),
         of_pool,
         limited_over_pool.evidence.clone(),
+        of_limited.clone(),
         alive.clone(),
     ];
     let beside = format!(
@@ -92,7 +94,14 @@ fn judge(samples: &[Sample]) -> Result<Judgement, String> {
         let doubt = format!("later than with a pool, but whether later than on the idle machine is not told ({beside})");
         return Ok(Judgement::new(Verdict::NotTested, doubt, evidence));
     }
-    Ok(match limited_over_pool.theirs_less {
+    // So few at once are measured by the idle machine as well: a core that is busy wakes sooner than one that sleeps, so a pool may be less late
+    // than nothing.
+    let limited_disturb = match limited_over_pool.theirs_less {
+        _ if of_limited.ci_high.is_some_and(|high| high <= idle.high) => Answer::No,
+        Answer::Yes if of_limited.ci_low.is_none_or(|low| low <= idle.high) => Answer::Unclear,
+        answer => answer,
+    };
+    Ok(match limited_disturb {
         Answer::No => Judgement::new(
             Verdict::Depends,
             format!("all at once they disturb more than a pool, no more than {limit} at once they do not ({beside})"),
@@ -147,6 +156,14 @@ mod tests {
         assert_eq!(verdict(&around(3e-3), 3e-3), Verdict::DoesNotHold);
         assert_eq!(verdict(&around(6e-3), 3e-3), Verdict::Depends);
         assert_eq!(verdict(&scattered(2e-3), 3e-3), Verdict::NotTested);
+        // More than with a pool, but no more than with nothing.
+        let mut busy = sample(&around(60e-3), 5e-3);
+        busy.idle_late_seconds = [Some(Interval { low: 1e-3, high: 8e-3 }); 2];
+        let judged = judge(&[busy.clone()]).unwrap();
+        assert_eq!(judged.verdict, Verdict::Depends, "{}", judged.why);
+        busy.idle_late_seconds = [Some(Interval { low: 1e-3, high: 5e-3 }); 2];
+        let judged = judge(&[busy]).unwrap();
+        assert!(judged.verdict == Verdict::Holds && judged.why.contains("do not tell"), "{}", judged.why);
         let mut calm = sample(&around(6e-3), 5e-3);
         calm.idle_late_seconds = [at(7e-3); 2];
         assert_eq!(judge(&[calm]).unwrap().verdict, Verdict::DoesNotHold, "nor later than with nothing run");
