@@ -19,9 +19,11 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getuid};
 
 use crate::engine::native::own_program;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -194,6 +196,10 @@ impl<'a> Server<'a> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error).context("failed to accept a connection"),
             };
+            // Anybody may connect to a socket that is no file.
+            if getsockopt(&stream, PeerCredentials).is_ok_and(|from| from.uid() != getuid().as_raw()) {
+                continue;
+            }
             stream.set_nonblocking(true)?;
             let place = self.free.pop().unwrap_or_else(|| {
                 self.connections.push(None);

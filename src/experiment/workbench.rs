@@ -160,6 +160,8 @@ impl Workbench {
         let stop_wanted = || signals.stop_wanted();
         let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
         let Checked { draft, inputs, found, plan } = checked;
+        // Of a study that takes hours, others may have taken much since it began.
+        self.machine.limits = Limits::read();
         for engine in Engine::ALL.iter().filter(|engine| engine.is_tool() && draft.names(**engine)) {
             if !self.machine.tools.iter().any(|tool| tool.engine == *engine) {
                 self.machine.tools.push(Tool::find(*engine, &stop_wanted)?);
