@@ -156,9 +156,15 @@ fn a_guardian_ends_by_nothing_but_its_work() {
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR1] {
             signal::kill(Pid::from_raw(guardian), signal).expect("a guardian");
         }
+        running.wait_for("the guardian to meet them, and to live", |_| {
+            let of_guardian = Process::new(guardian).and_then(|guardian| guardian.status()).ok()?;
+            let to_come = (of_guardian.sigpnd | of_guardian.shdpnd) & !of_guardian.sigblk;
+            assert!(!of_guardian.state.starts_with(['Z', 'X']), "{mode}: it has ended");
+            (to_come == 0).then_some(())
+        });
         running.signal(Signal::SIGTERM);
         let finished = running.finish();
-        assert_eq!(finished.code(), Some(130), "{mode}: the guardian was still there: {finished:?}");
+        assert_eq!(finished.code(), Some(130), "{mode}: {finished:?}");
         assert_gone(&hour, Duration::ZERO);
         count.survived();
     }

@@ -3,13 +3,14 @@
 mod common;
 mod fuzzing;
 
-use std::io;
+use std::{fs, io};
 
 use fuzzing::{any_machine, fuzz, resolve, specs, told};
 use procbench::plan::draft::{self, Chunk, InFlight, StrategyDraft, Words, Workers};
 use procbench::plan::units::{self, Length, Percent, Seconds, Size};
 use procbench::plan::vary::{MOST_VALUES, Variable};
 use procbench::plan::{spec, trace};
+use procbench::workload::program::lines::{Lines, LinesSpec};
 use procbench::workload::program::{SuccessCodes, json_lines, lines};
 use procbench::workload::{OnFailure, Spread};
 
@@ -102,24 +103,45 @@ fn strategies() {
 
 #[test]
 fn lines_of_args_files() {
-    let texts = ["a\nb\nc\n", "one line", "\n\n\n", "with spaces and {}\n$(true)\n"];
+    let texts = ["a\nb\nc\n", "one line", "\n\n\n", "with spaces and {}\n$(true)\n", "no text: ~\n~~\n"];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lines");
     fuzz("args files", texts.map(String::from).into(), |text| {
-        for for_words in [false, true] {
+        let bytes = bytes_of(text);
+        let [any, _] = [false, true].map(|for_words| {
             told(
-                lines::count(text.as_bytes(), Some(1000), for_words, &mut io::sink())
+                lines::count(bytes.as_slice(), Some(1000), for_words, &mut io::sink())
                     .map_err(|error| format!("{error:#}")),
-            );
+            )
+        });
+        // What was counted can be had, line by line.
+        let Some(counted) = any.filter(|counted| counted.bytes > 0) else { return };
+        fs::write(&path, &bytes).expect("a file");
+        let spec = LinesSpec::of(counted, path.clone());
+        let lines = Lines::read(&spec).expect("what was counted");
+        for (number, line) in bytes.split(|byte| *byte == b'\n').take(spec.count as usize).enumerate() {
+            assert_eq!(lines.get(number as u64), line, "line {number}");
         }
     });
 }
 
+/// The same, but with bytes of which no text consists in place of tildes.
+fn bytes_of(text: &str) -> Vec<u8> {
+    text.bytes().map(|byte| if byte == b'~' { 0xff } else { byte }).collect()
+}
+
 #[test]
 fn lines_of_json_args_files() {
-    let texts =
-        ["1\n[2, \"b\"]\n{\"c\": null}\n", "\"one\\ud83d line\"", "\n\n[1,\n", "[[[[[[[[0]]]]]]]]\n-1e999\n"];
+    let texts = [
+        "1\n[2, \"b\"]\n{\"c\": null}\n",
+        "\"one\\ud83d line\"",
+        "\n\n[1,\n",
+        "[[[[[[[[0]]]]]]]]\n-1e999\n",
+        "\"~\"\n",
+    ];
     fuzz("JSON args files", texts.map(String::from).into(), |text| {
         told(
-            json_lines::count(text.as_bytes(), Some(1000), &mut io::sink())
+            json_lines::count(bytes_of(text).as_slice(), Some(1000), &mut io::sink())
                 .map_err(|error| format!("{error:#}")),
         );
     });

@@ -10,7 +10,7 @@ use fuzzing::{any_machine, fuzz, repository, resolve, specs, told};
 use procbench::document::Document;
 use procbench::document::comparison::{RunComparison, Terms};
 use procbench::document::head::{Head, Kind};
-use procbench::engine::protocol::{Message, Request};
+use procbench::engine::protocol::{Message, Request, VERSION};
 use procbench::plan::spec;
 use procbench::plan::vary::Variable;
 use procbench::report;
@@ -142,7 +142,22 @@ fn messages_of_engines() {
         r#"{"type":"limit","message":"no"}"#,
         r#"{"type":"report","total_seconds":1.0,"set_up_seconds":0.1,"execute_seconds":0.8,"tear_down_seconds":0.1,"cpu_seconds":1.0,"cpu_user_seconds":1.0,"cpu_system_seconds":0.0,"tasks_completed":5,"tasks_failed":0,"retries":0,"processes_started":2,"peak_alive":2,"digest":"ab","work_units":0,"io_overshoot_mean_seconds":null,"io_overshoot_max_seconds":null,"failures":[]}"#,
     ];
-    fuzz("messages of engines", texts.map(String::from).into(), |text| {
+    // And what an engine is asked, of each row of a recorded run.
+    let of_run = recorded("cpu-bound.json");
+    let requests = of_run.plan.strategies.iter().map(|strategy| {
+        let request = Request {
+            protocol: VERSION,
+            controller: 1,
+            workload: of_run.plan.workload.clone(),
+            strategy: strategy.clone(),
+            latency: true,
+            on_failure: of_run.plan.run.on_failure,
+            verify: false,
+        };
+        serde_json::to_string(&request).expect("JSON")
+    });
+    let texts = texts.map(String::from).into_iter().chain(requests).collect();
+    fuzz("messages of engines", texts, |text| {
         told(serde_json::from_str::<Message>(text));
         told(serde_json::from_str::<Request>(text));
     });

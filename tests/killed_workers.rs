@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -43,14 +44,16 @@ fn harass(
     most: u32,
     of_programs: bool,
 ) -> u32 {
-    let mut killed = 0;
+    let (mut killed, mut met) = (0, HashSet::new());
     while killed < most && !running.has_ended() {
         std::thread::sleep(moments.up_to(longest));
         let below =
             |pid: i32| if of_programs { running.children_of(pid).first().copied() } else { Some(pid) };
         let Some(runner) = running.runner().and_then(below) else { continue };
-        if let Some(child) = moments.one_of(&running.children_of(runner)).filter(|pid| is_living(**pid)) {
-            killed += u32::from(send(*child, Signal::SIGKILL));
+        let child = moments.one_of(&running.children_of(runner)).copied();
+        // One that has been killed may be seen for a moment still.
+        if let Some(child) = child.filter(|pid| is_living(*pid) && met.insert(*pid)) {
+            killed += u32::from(send(child, Signal::SIGKILL));
         }
     }
     killed

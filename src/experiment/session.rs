@@ -291,7 +291,8 @@ impl<'a> Session<'a> {
             RoundFailure::Interrupted => failure,
             _ => self.gone_folder(&folders).unwrap_or_else(|| self.explain(row, failure)),
         })?;
-        if phase == Phase::Memory {
+        // Another may have what this one has not.
+        if phase == Phase::Memory && completed.report.tasks_failed == 0 {
             self.returns = None;
         }
         let completed = Completed { peer_cpu_seconds, ..completed };
@@ -426,18 +427,23 @@ impl<'a> Session<'a> {
         match &mut self.digests[usize::from(row.empty)] {
             Some(agreed) if agreed.digest != *digest => {
                 let (ours, theirs) = (row.name(), &agreed.strategy);
+                let both = match ours == *theirs {
+                    true => format!("two rounds of {ours}"),
+                    false => format!("{ours} and {theirs}"),
+                };
                 let message = match where_they_differ(row.workload.tasks, &agreed.parts, parts) {
                     Some(tasks) if row.workload.kind == Kind::Call => format!(
-                        "{ours} and {theirs} returned different values for the same arguments, first for {tasks}, by their \
-                         pickled bytes: a function has to return the same each time it is given the same (a list that is made of \
-                         a set of strings has another order in each interpreter: sort it; --ignore-answers if yours cannot)"
+                        "{both} returned different values for the same arguments, first for {tasks}, by their \
+                         pickled bytes: a function has to return the same each time it is given the same (what its module counts or keeps \
+                         from earlier calls is another in each process; a list that is made of a set of strings has another order in each \
+                         interpreter: sort it; --ignore-answers if yours cannot)"
                     ),
                     Some(tasks) => format!(
-                        "{ours} and {theirs} got different answers to the same lines, first to {tasks}: a worker has to \
+                        "{both} got different answers to the same lines, first to {tasks}: a worker has to \
                          answer the same each time it is asked the same (--ignore-answers if it cannot)"
                     ),
                     None => format!(
-                        "{ours} and {theirs} give different results for the same tasks: digest {digest} and {}",
+                        "{both} give different results for the same tasks: digest {digest} and {}",
                         agreed.digest
                     ),
                 };
@@ -574,12 +580,14 @@ fn room_beside(strategy: &Strategy, tasks: u64) -> Option<Room> {
     Some(Room { left_running: (verdict.allowed.saturating_sub(own) / 2).max(FEW), awaited, limit })
 }
 
-/// Fails where every strategy has been given up, with why the first one was. That empty tasks go on is of no use to anybody then.
+/// Fails where every strategy has been given up, with why each was. That empty tasks go on is of no use to anybody then.
 pub(super) fn require_one(rows: &[Row], tables: &[Records]) -> Result<(), RoundFailure> {
     let own = rows.iter().zip(tables).filter(|(row, _)| !row.empty);
     match own.map(|(_, records)| records.given_up.as_ref()).collect::<Option<Vec<_>>>() {
-        Some(all) => all.first().map_or(Ok(()), |why| Err(RoundFailure::Failed((*why).clone()))),
-        None => Ok(()),
+        Some(all) if !all.is_empty() => {
+            Err(RoundFailure::Failed(all.into_iter().map(String::as_str).collect::<Vec<_>>().join("; ")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -123,10 +123,26 @@ impl Board {
 }
 
 /// Executes the tasks from `first` on that `words` belong to, which have neither argument nor result bytes, and publishes
-/// each. Between two that are stamped, nothing is done but the task and its word; before each word, `note` is told what has
-/// been done so far.
+/// each, by the leanest that does it.
 #[inline(always)]
 pub fn execute_bare<E: Executor>(
+    executor: &mut E,
+    first: u64,
+    words: &[AtomicU64],
+    stamps: (&Stamps, &mut Cursor),
+    meter: &mut Meter,
+    note: impl Fn(&Meter),
+) {
+    match executor.burner() {
+        Some(mut burner) => execute_each(&mut burner, first, words, stamps, meter, note),
+        None => execute_each(executor, first, words, stamps, meter, note),
+    }
+}
+
+/// Between two that are stamped, nothing is done but the task and its word; before each word, `note` is told what has
+/// been done so far.
+#[inline(always)]
+fn execute_each<E: Executor>(
     executor: &mut E,
     first: u64,
     words: &[AtomicU64],

@@ -16,6 +16,10 @@ use crate::sys::memory::{SharedSlice, Sharing, Visibility};
 const STAMPING_SECONDS: f64 = 120e-9;
 /// Part of a task's time that stamping may take.
 const ALLOWED_PART: f64 = 0.01;
+/// The same once there are [`ENOUGH_SAMPLES`] in a round.
+const SMALL_PART: f64 = 0.0025;
+/// As many as have forty beyond their 99th percentile.
+const ENOUGH_SAMPLES: u64 = 1 << 12;
 /// Samples in one round, at most.
 const MOST_SAMPLES: u64 = 1 << 16;
 /// Of a value, in histograms: 1 %.
@@ -70,10 +74,11 @@ pub const fn stamped_of(tasks: u64, stride: u64) -> u64 {
     (tasks + stride - 1 - first_stamped(stride)) / stride
 }
 
-/// Which tasks are stamped: every so many-th, so that stamping takes at most 1 % of tasks of `task_seconds`, and at most
-/// 65,536 are; one is at least. An odd number: chunks are often powers of two, and their first tasks alone would be no fair sample.
+/// Which tasks are stamped: every so many-th, so that stamping takes at most 1 % of tasks of `task_seconds`, or a quarter of that where
+/// 4,096 are, and at most 65,536 are; one is at least. An odd number: chunks are often powers of two, and their first tasks alone would be no fair sample.
 pub fn stride_for(tasks: u64, task_seconds: f64) -> u64 {
-    let for_cost = (STAMPING_SECONDS / (ALLOWED_PART * task_seconds)).ceil().max(1.0) as u64;
+    let at = |part: f64| (STAMPING_SECONDS / (part * task_seconds)).ceil().max(1.0) as u64;
+    let for_cost = at(ALLOWED_PART).max(tasks.div_ceil(ENOUGH_SAMPLES).min(at(SMALL_PART)));
     let for_room = tasks.div_ceil(MOST_SAMPLES).max(1);
     for_cost.max(for_room).min(tasks) | 1
 }
@@ -250,6 +255,8 @@ mod tests {
         assert_eq!(stride_for(1000, 1e-3), 1);
         assert_eq!(stride_for(1000, 1e-6), 13, "120 ns are 12 % of 1 µs, so about one in twelve");
         assert_eq!(stride_for(1 << 20, 1e-3), 17, "a million does not fit");
+        assert_eq!(stride_for(200_000, 1e-6), 49, "4,096 are enough at that price");
+        assert_eq!(stride_for(20_000, 20e-6), 3, "or as many as take a quarter of it");
     }
 
     #[test]

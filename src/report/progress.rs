@@ -142,7 +142,7 @@ impl Progress {
         }
         let all = match tasks {
             1 => "the one task that was tried failed".to_owned(),
-            tasks => format!("all {} tasks that were tried failed", count(tasks)),
+            tasks => format!("all {} tries of tasks failed", count(tasks)),
         };
         self.tell(format_args!("{all} ({first}), and the run goes on: Ctrl-C ends it"));
     }

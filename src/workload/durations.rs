@@ -232,11 +232,17 @@ impl Lengths {
     pub fn of(&self, task: u64, mean: u64) -> u64 {
         match self {
             Self::Alike => mean,
-            Self::Drawn(spread, seed) => (mean as f64 * spread.factor(*seed, task)).round() as u64,
+            Self::Drawn(spread, seed) => nearest(mean as f64 * spread.factor(*seed, task)),
             // To the nearest: where the mean is that of the trace, this is what the trace says.
-            Self::Traced(durations) => (mean as f64 * durations.factor(task)).round() as u64,
+            Self::Traced(durations) => nearest(mean as f64 * durations.factor(task)),
         }
     }
+}
+
+/// `number`, which is not below 0, to the nearest. Rounding as such is a function of the mathematical library.
+#[inline]
+fn nearest(number: f64) -> u64 {
+    (number + 0.5) as u64
 }
 
 #[cfg(test)]

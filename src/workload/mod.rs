@@ -29,6 +29,7 @@ pub use program::{ProgramSpec, Programs};
 pub use spec::{Kind, WorkloadSpec, page_tables};
 
 use program::tally::Tally;
+use work::Burner;
 
 /// What one task of a workload does, and what the parent needs to know of it.
 pub trait Workload: Sized + Sync {
@@ -115,6 +116,12 @@ pub trait Executor {
     /// Whether a task may change what the meter says of work and waits. Where none can, nobody has to pass it on between two.
     fn meters(&self) -> bool {
         true
+    }
+
+    /// What does the same, where tasks have neither argument nor result bytes and only compute. A loop over many carries nothing else
+    /// along then.
+    fn burner(&self) -> Option<Burner> {
+        None
     }
 }
 

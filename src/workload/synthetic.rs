@@ -2,7 +2,7 @@
 
 use super::argument;
 use super::spec::WorkloadSpec;
-use super::work::{Hand, Work};
+use super::work::{Burner, Hand, Work};
 use super::{Executor, Failure, Lean, Meter, PrepareError, Workload};
 
 /// All that a task needs to know.
@@ -98,6 +98,10 @@ impl Executor for Performer {
 
     fn meters(&self) -> bool {
         !self.hand.does_nothing()
+    }
+
+    fn burner(&self) -> Option<Burner> {
+        self.hand.burner()
     }
 }
 

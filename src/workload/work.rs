@@ -7,7 +7,7 @@ use super::durations::Lengths;
 use super::io::{Method, Tool};
 use super::shared::SharedInput;
 use super::spec::WorkloadSpec;
-use super::{Failure, Meter, PrepareError};
+use super::{Executor, Failure, Meter, PrepareError, argument};
 use crate::sys::raw;
 
 /// The work of tasks. Where it is lean it may cross into a lean child as it is.
@@ -31,8 +31,7 @@ pub struct Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
     Nothing,
-    /// Nothing but computing. A processor that waits for the end of one task's computation has begun with the next one's by then,
-    /// as far as it can look ahead; what lies between the two shortens that by more than it takes itself.
+    /// Nothing but computing.
     Computing,
     More,
 }
@@ -167,7 +166,31 @@ pub struct Hand {
     tool: Tool,
 }
 
+/// Executes tasks that only compute. A processor that waits for the end of one task's computation has begun with the next one's by
+/// then, as far as it can look ahead; what lies between the two shortens that by more than it takes itself. So next to nothing does.
+#[derive(Debug, Clone, Copy)]
+pub struct Burner {
+    units: u64,
+    lengths: Lengths,
+}
+
+impl Executor for Burner {
+    #[inline(always)]
+    fn execute(&mut self, task: u64, _: &[u8], _: &mut [u8], meter: &mut Meter) -> Result<u32, Failure> {
+        let units = self.lengths.of(task, self.units);
+        meter.work_units += units;
+        cpu::burn(units);
+        Ok(argument::checksum(task, &[]))
+    }
+}
+
 impl Hand {
+    /// Where tasks only compute, what does that.
+    pub fn burner(&self) -> Option<Burner> {
+        let Work { units, lengths, extent, .. } = self.work;
+        (extent == Extent::Computing).then_some(Burner { units, lengths })
+    }
+
     /// Whether there is nothing that a task would have to do.
     pub fn does_nothing(&self) -> bool {
         self.work.extent == Extent::Nothing

@@ -6,7 +6,7 @@ pub fn of_other_tools(flag: &str) -> Option<&'static str> {
     let name = flag.split('=').next().unwrap_or(flag).replace('_', "-");
     Some(match name.as_str() {
         "-P" | "-j" | "--jobs" | "--max-procs" | "--parallel" | "--processes" | "--threads" | "--procs"
-        | "--max-workers" | "--n-jobs" | "-c" | "--cpus" => {
+        | "--max-workers" | "--n-jobs" | "--nprocs" | "--num-workers" | "-c" | "--cpus" => {
             "how many at once is --workers N for pool and threads, --in-flight N for process"
         }
         "-0" | "--null" | "-d" | "--delimiter" => {
@@ -27,7 +27,9 @@ pub fn of_other_tools(flag: &str) -> Option<&'static str> {
         "--joblog" | "--results" => {
             "--output DIR keeps what tasks write, --json FILE has the reason of each that failed"
         }
-        "--context" | "--mp-context" => "how Python starts processes is --start fork, spawn or forkserver",
+        "--context" | "--mp-context" | "--method" => {
+            "how Python starts processes is --start fork, spawn or forkserver"
+        }
         "--retries" => "--on-failure retry:N tries a task again",
         "-v" | "--verbose" | "--show-output" => {
             "all that was measured is in --json FILE; --output DIR keeps what programs write"

@@ -21,9 +21,10 @@ pub(super) const CLAIM: Claim = Claim {
     judge,
 };
 
-/// As many tasks as keep all cores busy for so long that a pool, too, can be seen to disturb.
+/// As many tasks as keep all cores busy for so long that a pool, too, can be seen to disturb: a hundred naps take a second, and calibration is
+/// not as exact as that.
 fn replays(at: &Circumstances) -> Vec<Replay> {
-    let (cpu, for_a_second) = at.by_engine((100e-6, 10_600), (1e-3, 1_060));
+    let (cpu, for_a_second) = at.by_engine((100e-6, 12_500), (1e-3, 1_250));
     let tasks = at.cores * for_a_second / at.pick(1, 8);
     // The last row has no more processes at once than the pool has.
     vec![Replay::of(BYSTANDER, at.pick(9, 5)).tasks(tasks).cpu(cpu).at_once(at.cores).with_idle()]
