@@ -132,6 +132,15 @@ def _look_at_end():
         )
 
 
+def end_all():
+    """Before this process goes: those that are left would complain that nobody listens."""
+    for worker in _known + (of_library() if of_library else []):
+        try:
+            worker.kill()
+        except Exception:
+            pass  # It has ended, or was never started.
+
+
 def _after_start(worker):
     global started, peak
     started += 1

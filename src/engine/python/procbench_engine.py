@@ -126,6 +126,7 @@ def execute(controller, request):
 
     def give_up(message):
         controller.say({"type": "error", "message": message})
+        crew.end_all()
         os._exit(0)
 
     crew.on_loss = give_up
