@@ -518,7 +518,7 @@ fn a_task_that_fails_in_its_io_for_a_while_is_tried_again_and_done() {
         let mut running = start(
             &sandbox,
             &format!(
-                "-n 40 --cpu 5ms --io fsync --io-folder io --on-failure retry:1000000 --rounds 1 -m {mode}"
+                "-n 400 --cpu 5ms --io fsync --io-folder io --on-failure retry:1000000 --rounds 1 -m {mode}"
             ),
         );
         let runner = running.wait_for_runner(3);
@@ -538,7 +538,7 @@ fn a_task_that_fails_in_its_io_for_a_while_is_tried_again_and_done() {
         let finished = running.finish().expect_code(0);
         let document = export(&sandbox, &finished);
         for (_, round) in rounds(&document) {
-            assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (40, 0), "{finished:?}");
+            assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (400, 0), "{finished:?}");
             assert!(round.report.retries > 0, "{mode}: {finished:?}");
         }
     }

@@ -23,7 +23,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::{Pid, getuid};
+use nix::unistd::{Pid, geteuid};
 
 use crate::engine::native::own_program;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -197,7 +197,7 @@ impl<'a> Server<'a> {
                 Err(error) => return Err(error).context("failed to accept a connection"),
             };
             // Anybody may connect to a socket that is no file.
-            if getsockopt(&stream, PeerCredentials).is_ok_and(|from| from.uid() != getuid().as_raw()) {
+            if getsockopt(&stream, PeerCredentials).is_ok_and(|from| from.uid() != geteuid().as_raw()) {
                 continue;
             }
             stream.set_nonblocking(true)?;

@@ -23,7 +23,7 @@ use crate::mode::Mode;
 use crate::report::numbers::count;
 use crate::sys::fork;
 use crate::sys::strays::{
-    children, children_of, end_strays, end_those_stopped_before_exec, is_runner_stopped,
+    children, children_of, end_strays, end_those_stopped_before_exec, is_runner_stopped, is_running,
 };
 use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended, has_ended_by, try_wait, wait, wait_for_end};
 
@@ -175,13 +175,18 @@ impl Room {
         // The runner came first.
         let of_runner = below.first().and_then(|runner| children_of(*runner)).unwrap_or_default();
         let all = (below.len() + of_runner.len()) as u64;
-        let left = all.saturating_sub(1 + self.awaited);
+        let left_of = |all: u64| all.saturating_sub(1 + self.awaited);
+        if left_of(all) <= self.left_running {
+            return Ok(());
+        }
+        // Some may have ended, and nobody has taken notice yet.
+        let left = left_of(below.iter().chain(&of_runner).filter(|pid| is_running(**pid)).count() as u64);
         if left <= self.left_running {
             return Ok(());
         }
         Err(format!(
-            "tasks have left {} processes running that nobody waits for, and more than {} are not to be left: {}. Have each task wait for what \
-             it starts, or end it",
+            "tasks have left {} processes running that the round does not wait for, and more than {} are not to be left: {}. Have each task wait \
+             for what it starts, or end it",
             count(left),
             count(self.left_running),
             self.limit

@@ -62,7 +62,7 @@ fn told_here(condition: &Condition) -> String {
 fn notices(document: &Document) -> Vec<Notice<'_>> {
     let strategies = || document.strategies.iter().chain(&document.overhead);
     let cut_short = match (&document.ended_by, document.was_stopped()) {
-        (Some(_), _) => Notice::Ended,
+        (Some(why), _) => Notice::Ended { why },
         (None, true) => Notice::Stopped,
         (None, false) => Notice::Interrupted {
             in_round: document.cut_off.as_ref(),

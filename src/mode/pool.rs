@@ -298,8 +298,8 @@ impl Pool {
     /// Tries again to start one of those for whom there was no room.
     fn fill_vacancy<W: Workload>(&mut self, workload: &W) -> Result<(), RoundError> {
         match self.vacancies.take() {
-            // Who inherits nothing is there to help the others. Where nobody is left, whatever is missing has its own.
-            Some((_, None)) if self.alive == 0 => Ok(()),
+            // Who inherits nothing is there to take what nobody has claimed.
+            Some((_, None)) if self.claimed() == self.common.tasks => Ok(()),
             Some((station, inherited)) => self.succeed(workload, station, inherited),
             None => Ok(()),
         }
@@ -390,6 +390,11 @@ impl Pool {
         first_unpublished(tasks, |task| self.common.board.word(task).is_published())
     }
 
+    /// Tasks below this have been claimed.
+    fn claimed(&self) -> u64 {
+        self.common.counter[0].next.load(Acquire).min(self.common.tasks)
+    }
+
     /// The station of a worker for a [`ledger::gap`].
     fn spare(&self) -> usize {
         self.pids.len() - 1
@@ -410,7 +415,7 @@ impl Pool {
     /// What was claimed and nobody holds.
     fn gap(&self) -> Option<Range<u64>> {
         // Whoever has claimed had published what it held before: what is read from here on shows that.
-        let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
+        let claimed = self.claimed();
         let living = (0..self.spare()).filter(|place| self.pids[*place] != 0);
         let held = living.map(|place| self.common.stations[place].note().held());
         // What is to be handed on belongs to somebody too.
@@ -425,8 +430,11 @@ impl Pool {
             return Ok(false); // Each was handed out once, so each is there; all words are checked after the round.
         }
         let Some(missing) = self.common.board.next_missing(0) else { return Ok(false) };
-        self.casualties.retries += 1;
-        self.succeed(workload, 0, Some(missing))?;
+        // What nobody has claimed yet is claimed as ever.
+        let claimed = missing.start..missing.end.min(self.claimed());
+        let inherited = (!claimed.is_empty()).then_some(claimed);
+        self.casualties.retries += u64::from(inherited.is_some());
+        self.succeed(workload, 0, inherited)?;
         Ok(true)
     }
 
@@ -438,7 +446,7 @@ impl Pool {
         let left = held.chain(inherited).map(|held| held.end.saturating_sub(self.first_left_of(&held)));
         let left: u64 = left.sum();
         // After that, so that whatever is held is among what was claimed.
-        let claimed = self.common.counter[0].next.load(Acquire).min(self.common.tasks);
+        let claimed = self.claimed();
         Status { tasks_done: claimed.saturating_sub(left), alive: self.alive as u64 }
     }
 

@@ -33,13 +33,16 @@ pub fn of(document: &Document, name: &str) -> Option<String> {
 
 /// The modules that `statement` names, which calls `function`.
 fn imported(function: &str, statement: &str) -> String {
-    let of_libraries =
-        ["concurrent.futures", "multiprocessing.pool", "multiprocessing", "loky", "mpire"].into_iter();
-    let mut modules: Vec<&str> =
-        of_libraries.filter(|library| statement.contains(&format!("{library}."))).collect();
-    if modules.contains(&"multiprocessing.pool") {
-        modules.retain(|module| *module != "multiprocessing");
-    }
+    // By what is used of each: a module of the user's own may have a name that ends like one of these.
+    let of_libraries = [
+        ("concurrent.futures", "concurrent.futures.ProcessPoolExecutor("),
+        ("multiprocessing", "multiprocessing.get_context("),
+        ("multiprocessing.pool", "multiprocessing.pool.ThreadPool("),
+        ("loky", "loky.get_reusable_executor("),
+        ("mpire", "mpire.WorkerPool("),
+    ];
+    let named = of_libraries.into_iter().filter(|(_, part)| statement.contains(part));
+    let mut modules: Vec<&str> = named.map(|(module, _)| module).collect();
     modules.extend(function.split(':').next().filter(|own| !modules.contains(own)));
     modules.join(", ")
 }

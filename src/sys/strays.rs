@@ -94,6 +94,12 @@ pub fn end_those_stopped_before_exec(root: Pid) {
     }
 }
 
+/// Whether there is such a process, and it has not ended.
+pub fn is_running(pid: Pid) -> bool {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.state != 'Z')
+}
+
 /// Whether somebody has stopped `runner`, or, where it is `guarded`, the one that works below the guardian.
 pub fn is_runner_stopped(runner: Pid, guarded: bool) -> bool {
     stats().any(|stat| stat.state == 'T' && (stat.pid == runner || (guarded && stat.ppid == runner)))

@@ -25,7 +25,9 @@ pub(super) enum Notice<'a> {
         may_never_end: Option<Kind>,
     },
     Stopped,
-    Ended,
+    Ended {
+        why: &'a str,
+    },
     TasksFailed(Failed<'a>),
     GivenUp {
         strategy: &'a str,
@@ -180,7 +182,7 @@ impl<'a> Notice<'a> {
         match self {
             Self::Interrupted { .. } => "interrupted",
             Self::Stopped => "stopped",
-            Self::Ended => "ended_early",
+            Self::Ended { .. } => "ended_early",
             Self::GivenUp { .. } => "strategy_given_up",
             Self::LeftRunning { .. } => "left_running",
             Self::TasksFailed(_) => "tasks_failed",
@@ -252,8 +254,9 @@ impl fmt::Display for Notice<'_> {
                     "stopped after the first failed task (--on-failure stop): only what was finished is shown"
                 )
             }
-            // The error itself comes last of all.
-            Self::Ended => write!(f, "ended by an error: only what was finished before is shown"),
+            Self::Ended { why } => {
+                write!(f, "ended by an error: only what was finished before is shown ({why})")
+            }
             Self::TasksFailed(failed) => write!(f, "{failed}"),
             Self::GivenUp { strategy, why, rounds } => {
                 let after = match rounds {
