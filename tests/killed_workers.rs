@@ -463,7 +463,7 @@ fn a_killed_worker_of_pythons_pools_is_a_clear_error() {
                 // The pilot, the round in which memory is measured, or the one that is timed.
                 let runner = running.wait_for_runner(1 + moments.below(TIMED as u64) as usize);
                 let workers = running.wait_for("workers", |running| {
-                    let workers = workers_of(running, runner);
+                    let workers = running.python_workers_of(runner);
                     (workers.len() == 2 || running.runner() != Some(runner)).then_some(workers)
                 });
                 std::thread::sleep(moments.up_to(Duration::from_millis(300)));
@@ -487,24 +487,10 @@ fn a_killed_worker_of_pythons_pools_is_a_clear_error() {
     }
 }
 
-/// The workers of Python's pool among the descendants of `engine`, which has helpers too.
-fn workers_of(running: &Running<'_>, engine: i32) -> Vec<i32> {
-    let children = running.children_of(engine);
-    let below = children.iter().flat_map(|child| running.children_of(*child));
-    let all: Vec<i32> = children.iter().copied().chain(below).collect();
-    let is_worker = |pid: &i32| {
-        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let helps =
-            ["resource_tracker import", "forkserver import"].iter().any(|helper| line.contains(helper));
-        // A server's workers have its command line.
-        !line.is_empty() && (!helps || line.contains("forkserver import") && !children.contains(pid))
-    };
-    all.into_iter().filter(is_worker).collect()
-}
-
 /// A task computes, fails in its I/O, and does both again, as often as it takes.
 #[test]
 fn a_task_that_fails_in_its_io_for_a_while_is_tried_again_and_done() {
+    let mut count = Count::of("tasks that fail in their I/O for a while");
     for mode in [
         "serial",
         "threads:workers=2",
@@ -541,6 +527,7 @@ fn a_task_that_fails_in_its_io_for_a_while_is_tried_again_and_done() {
             assert_eq!((round.report.tasks_completed, round.report.tasks_failed), (400, 0), "{finished:?}");
             assert!(round.report.retries > 0, "{mode}: {finished:?}");
         }
+        count.survived();
     }
 }
 

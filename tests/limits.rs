@@ -353,6 +353,7 @@ fn tasks_that_leave_processes_running_are_stopped_before_there_is_no_room() {
         return skip(test, "no cgroup with a limit on processes can be made");
     };
     let hour = hour();
+    let mut count = Count::of("tasks that leave processes running, in a cgroup with pids.max");
     for mode in ["process:in-flight=2", "pool:workers=2", "threads:workers=2", "serial"] {
         let sandbox = Sandbox::new();
         let script = format!("sleep {hour} & sleep 0.005");
@@ -365,7 +366,9 @@ fn tasks_that_leave_processes_running_are_stopped_before_there_is_no_room() {
         assert_refused(finished, &["tasks have left", "processes running", "pids.max of", "is 400"]);
         assert_eq!(refused(&cgroup), before, "{mode}: there was room to the end");
         assert_gone(&hour, Duration::ZERO);
+        count.survived();
     }
+    drop(count.lost("the run, with an error that names the limit, before there is no room"));
 }
 
 /// What has been timed by then is there all the same.
@@ -379,6 +382,7 @@ fn a_limit_that_is_met_in_a_later_round_leaves_what_was_timed_before() {
     if Cgroup::with("memory", ["memory.max", "memory.limit_in_bytes"], "1000000000").is_none() {
         return skip(test, "no cgroup in which memory is accounted for can be made");
     }
+    let mut count = Count::of("pids.max of a cgroup met in a later round");
     let sandbox = Sandbox::new();
     let arguments = "-n 200 --io-wait 20ms --rounds 3 --json out.json -m process:in-flight=8";
     let mut command = sandbox.command(arguments.split(' '));
@@ -400,6 +404,8 @@ fn a_limit_that_is_met_in_a_later_round_leaves_what_was_timed_before() {
     assert!(document.partial && document.cut_off.is_none());
     assert!(document.ended_by.expect("a reason").contains("fork failed for 10s"));
     assert_eq!(document.strategies[0].rounds.len(), 1);
+    count.survived();
+    drop(count.lost("that round; what had been timed is there"));
 }
 
 /// In the middle of a round there is no room for even one more process, and then there is again, or there never is.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::faults::Count;
 use common::{Running, Sandbox, digest, has_python, kill, parse, rounds, row, skip};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -419,6 +420,7 @@ fn a_worker_that_is_killed_in_the_middle_of_its_answer_is_told_too() {
     if !sleepers_are_told() {
         return skip(test, "this kernel does not say where a process sleeps (/proc/PID/wchan)");
     }
+    let mut count = Count::of("worker of Python's pool killed in the middle of its answer");
     for api in ["executor", "map", "imap"] {
         let sandbox = Sandbox::new();
         let row = format!("py-pool:workers=2:start=fork:chunk=1:api={api}");
@@ -442,7 +444,9 @@ fn a_worker_that_is_killed_in_the_middle_of_its_answer_is_told_too() {
         });
         let finished = running.finish().expect_code(1);
         assert!(finished.error().contains("was killed by SIGKILL"), "{api}: {finished:?}");
+        count.survived();
     }
+    drop(count.lost("the run, with an error that says so"));
 }
 
 #[test]

@@ -147,25 +147,10 @@ fn start_endless<'a>(sandbox: &'a Sandbox, python: &str, row: &str) -> (Running<
     let mut running = sandbox.start(sandbox.command(arguments));
     let engine = running.wait_for_runner(1);
     let worker = running.wait_for("workers", |running| {
-        let workers = workers_of(running, engine);
+        let workers = running.python_workers_of(engine);
         (workers.len() == 2).then(|| workers[1])
     });
     (running, worker)
-}
-
-/// The workers among the descendants of `engine`, which has helpers too.
-fn workers_of(running: &Running<'_>, engine: i32) -> Vec<i32> {
-    let children = running.children_of(engine);
-    let below = children.iter().flat_map(|child| running.children_of(*child));
-    let all: Vec<i32> = children.iter().copied().chain(below).collect();
-    let is_worker = |pid: &i32| {
-        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let helps =
-            ["resource_tracker import", "forkserver import"].iter().any(|helper| line.contains(helper));
-        // A server's workers have its command line.
-        !line.is_empty() && (!helps || line.contains("forkserver import") && !children.contains(pid))
-    };
-    all.into_iter().filter(is_worker).collect()
 }
 
 #[test]

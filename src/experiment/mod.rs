@@ -1,6 +1,7 @@
 //! A run: every strategy, for every round, interleaved, each round in a fresh process.
 
 pub mod course;
+pub mod leftovers;
 pub mod peer;
 pub mod pilot;
 pub mod round;

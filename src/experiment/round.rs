@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use super::leftovers::Room;
 use super::signals::Signals;
 use crate::engine::Engine;
 use crate::engine::protocol::{GO, Message, Request, RoundReport};
@@ -20,11 +21,8 @@ use crate::measure::kernel;
 use crate::measure::memory::{Counted, Gauge, MemoryReading, Method, Who};
 use crate::measure::shortage;
 use crate::mode::Mode;
-use crate::report::numbers::count;
 use crate::sys::fork;
-use crate::sys::strays::{
-    children, children_of, end_strays, end_those_stopped_before_exec, is_runner_stopped, is_running,
-};
+use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended, has_ended_by, try_wait, wait, wait_for_end};
 
 /// A round, with what was seen of it from outside.
@@ -155,44 +153,6 @@ const LONGEST_SILENCE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it does while it measures memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
-
-/// What there is room for besides the processes of a round itself, where its tasks are programs of the user's own.
-#[derive(Debug, Clone)]
-pub struct Room {
-    /// How many processes its tasks may leave running that nobody waits for.
-    pub left_running: u64,
-    /// How many processes of the round itself its runner waits for, at most.
-    pub awaited: u64,
-    /// The limit that there is, in words.
-    pub limit: String,
-}
-
-impl Room {
-    /// Refuses to go on where tasks have left too many processes running. Each is given to the nearest subreaper: the runner below the
-    /// `guardian`, or the guardian itself.
-    fn require(&self, guardian: i32) -> Result<(), String> {
-        let below = children_of(guardian).unwrap_or_default();
-        // The runner came first.
-        let of_runner = below.first().and_then(|runner| children_of(*runner)).unwrap_or_default();
-        let all = (below.len() + of_runner.len()) as u64;
-        let left_of = |all: u64| all.saturating_sub(1 + self.awaited);
-        if left_of(all) <= self.left_running {
-            return Ok(());
-        }
-        // Some may have ended, and nobody has taken notice yet.
-        let left = left_of(below.iter().chain(&of_runner).filter(|pid| is_running(**pid)).count() as u64);
-        if left <= self.left_running {
-            return Ok(());
-        }
-        Err(format!(
-            "tasks have left {} processes running that the round does not wait for, and more than {} are not to be left: {}. Have each task wait \
-             for what it starts, or end it",
-            count(left),
-            count(self.left_running),
-            self.limit
-        ))
-    }
-}
 
 /// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `listener`
 /// hears of it meanwhile.

@@ -1,13 +1,11 @@
 //! Round after round: in which order, with what made ready, and whether they agree.
 
-use super::round::Room;
+use super::leftovers::Room;
 use super::stall::{Stall, Stalled};
 use super::*;
-use crate::measure::limits::Limits;
 use crate::measure::memory::{Choice, Method};
 use crate::mode::Mode;
 use crate::plan::SEVERAL_MEMORY_ROUNDS;
-use crate::plan::guard::{self, ProcessCost};
 use crate::stats::MedianRanks;
 
 /// Rounds before a precision is believed: who stops earlier stops when chance has made the interval narrow.
@@ -267,7 +265,7 @@ impl<'a> Session<'a> {
             timeout,
             stall: is_heard.then(|| Stall::new(started, timeout, expected)),
         };
-        let room = request.workload.kind.is_program().then(|| room_beside(&row.strategy, tasks)).flatten();
+        let room = request.workload.kind.is_program().then(|| Room::beside(&row.strategy, tasks)).flatten();
         let command = row.strategy.engine.command(self.equipment)?;
         let completed = round::execute(
             command,
@@ -553,31 +551,6 @@ impl round::Listener for Ear<'_> {
             }
         }
     }
-}
-
-/// What there is room for beside `strategy`, as of now: half of what the tightest limit leaves, since it may be looked at too late.
-fn room_beside(strategy: &Strategy, tasks: u64) -> Option<Room> {
-    const ANY: u64 = u64::MAX / 2;
-    // Of these an interpreter has some that help it.
-    const FEW: u64 = 16;
-    // A shell, for one, has so much of its own.
-    const BYTES: u64 = 256 << 10;
-    let cost = ProcessCost { processes: 1, parked_bytes: BYTES, task_bytes: 0, peer_files: 0, held_bytes: 0 };
-    let verdict = guard::judge(ANY, &Limits::read(), cost);
-    let binding = verdict.binding?;
-    let settings = &strategy.settings;
-    let awaited = match strategy.mode {
-        Mode::Process => settings.in_flight.unwrap_or(tasks),
-        Mode::Serial | Mode::Threads | Mode::Pool => settings.workers.unwrap_or(1),
-    };
-    // Below each worker there may be a program.
-    let own = awaited.saturating_mul(2);
-    let limit = format!(
-        "{}, of which {} are in use or set aside",
-        binding.limit_in_words(),
-        binding.amount(binding.in_use)
-    );
-    Some(Room { left_running: (verdict.allowed.saturating_sub(own) / 2).max(FEW), awaited, limit })
 }
 
 /// Fails where every strategy has been given up, with why each was. That empty tasks go on is of no use to anybody then.

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use super::exec::{self, Handover, Role, Spawner};
 use super::progress::Status;
-use super::room::{Vacancies, is_shortage};
+use super::room::{Vacancies, is_no_room};
 use super::settings::Transport;
 use super::{Board, Outcome, Round, RoundError, Times, seats};
 use crate::measure::shortage;
@@ -273,7 +273,7 @@ impl Pool {
 
     /// Why the worker of `station` could not be started.
     fn refusal(&self, station: usize, error: io::Error) -> RoundError {
-        if !is_shortage(&error) {
+        if !is_no_room(&error) {
             return error.into();
         }
         let (number, of) = (station + 1, self.pids.len() - 1);
@@ -288,9 +288,7 @@ impl Pool {
         inherited: Option<Range<u64>>,
     ) -> Result<(), RoundError> {
         match self.start(workload, station, inherited.clone()) {
-            Err(error) if is_shortage(&error) && self.vacancies.keep(station, inherited, self.alive) => {
-                Ok(())
-            }
+            Err(error) if is_no_room(&error) && self.vacancies.keep(station, inherited, self.alive) => Ok(()),
             started => started.map_err(|error| self.refusal(station, error)),
         }
     }
@@ -395,6 +393,13 @@ impl Pool {
         self.common.counter[0].next.load(Acquire).min(self.common.tasks)
     }
 
+    /// What workers hold, and what is to be handed on to those for whom there is no room yet.
+    fn held(&self) -> impl Iterator<Item = Range<u64>> {
+        let living = (0..self.pids.len()).filter(|place| self.pids[*place] != 0);
+        let held = living.map(|place| self.common.stations[place].note().held());
+        held.chain(self.vacancies.iter().filter_map(|(_, inherited)| inherited.clone()))
+    }
+
     /// The station of a worker for a [`ledger::gap`].
     fn spare(&self) -> usize {
         self.pids.len() - 1
@@ -416,11 +421,7 @@ impl Pool {
     fn gap(&self) -> Option<Range<u64>> {
         // Whoever has claimed had published what it held before: what is read from here on shows that.
         let claimed = self.claimed();
-        let living = (0..self.spare()).filter(|place| self.pids[*place] != 0);
-        let held = living.map(|place| self.common.stations[place].note().held());
-        // What is to be handed on belongs to somebody too.
-        let inherited = self.vacancies.iter().filter_map(|(_, inherited)| inherited.clone());
-        let held: Vec<Range<u64>> = held.chain(inherited).collect();
+        let held: Vec<Range<u64>> = self.held().collect();
         ledger::gap(claimed, &held, |task| self.common.board.word(task).is_published())
     }
 
@@ -440,11 +441,7 @@ impl Pool {
 
     /// What was claimed is not done yet as far as somebody holds it; what was claimed and is about to be noted counts as done, for a moment.
     fn status(&self) -> Status {
-        let living = (0..self.pids.len()).filter(|place| self.pids[*place] != 0);
-        let held = living.map(|place| self.common.stations[place].note().held());
-        let inherited = self.vacancies.iter().filter_map(|(_, inherited)| inherited.clone());
-        let left = held.chain(inherited).map(|held| held.end.saturating_sub(self.first_left_of(&held)));
-        let left: u64 = left.sum();
+        let left: u64 = self.held().map(|held| held.end.saturating_sub(self.first_left_of(&held))).sum();
         // After that, so that whatever is held is among what was claimed.
         let claimed = self.claimed();
         Status { tasks_done: claimed.saturating_sub(left), alive: self.alive as u64 }

@@ -25,7 +25,7 @@ use nix::sys::signal::{Signal, kill};
 use super::exec::{self, Role, Spawner};
 use super::failures::Failures;
 use super::progress::Status;
-use super::room::{Patience, is_shortage};
+use super::room::{Patience, is_no_room};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::measure::shortage;
 use crate::sys::atomic::AtomicU64;
@@ -240,7 +240,7 @@ impl Crew {
             };
             match attempt {
                 Ok(pid) => break pid,
-                Err(error) if is_shortage(&error) => {
+                Err(error) if is_no_room(&error) => {
                     // Somebody must leave first: one of ours, or one of others.
                     if self.alive > 0 {
                         self.reap_one()?;

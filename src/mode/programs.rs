@@ -17,7 +17,7 @@ use nix::unistd::Pid as NixPid;
 
 use super::failures::Failures;
 use super::progress::Status;
-use super::room::is_shortage;
+use super::room::{Patience, is_no_room};
 use super::{Board, Outcome, Round, RoundError, Times};
 use crate::measure::shortage;
 use crate::sys::clock::monotonic_nanoseconds;
@@ -33,9 +33,6 @@ const SWEEP_EVERY: u64 = 16;
 
 /// How long the runner sleeps at most before it says how far it is.
 const NAP: Duration = Duration::from_millis(100);
-
-/// How long it waits for a machine that has no room, with none of its own programs alive.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// More than this is not read: the longest answer, the end of its line, and what shows that it goes on.
 const MOST_READ: usize = LONGEST_ANSWER + 2;
@@ -185,23 +182,21 @@ impl<'a> Crew<'a> {
 
     /// Starts the program of `task`, once there is room on this machine.
     fn start(&mut self, task: u64, argument: &[u8]) -> Result<(), RoundError> {
-        let mut patience = None;
+        let mut patience = Patience::default();
         let (started_at, started) = loop {
             let started_at = monotonic_nanoseconds();
             match self.launcher.start(task, argument) {
-                Err(Failure::CannotStart(errno)) if is_shortage(&io::Error::from_raw_os_error(errno)) => {
+                Err(Failure::CannotStart(errno)) if is_no_room(&io::Error::from_raw_os_error(errno)) => {
                     if !self.alive.is_empty() {
                         // As long as some of this round live, they may be who takes the room.
-                        patience = None;
+                        patience = Patience::default();
                         self.wait()?;
-                    } else if started_at < *patience.get_or_insert(started_at + PATIENCE.as_nanos() as u64) {
-                        std::thread::sleep(NAP);
-                    } else {
+                    } else if !patience.wait() {
                         // The next one would fare no better.
                         let error = io::Error::from_raw_os_error(errno);
                         return Err(RoundError::Limit(format!(
                             "no program could be started for {} with none of this round alive: {}",
-                            humantime::format_duration(PATIENCE),
+                            humantime::format_duration(Patience::LONGEST),
                             shortage::explained(&error)
                         )));
                     }

@@ -27,7 +27,7 @@ impl Patience {
 }
 
 /// Whether the kernel has no room now: for another process, for its memory, or for an open file.
-pub(super) fn is_shortage(error: &io::Error) -> bool {
+pub(super) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE))
 }
 

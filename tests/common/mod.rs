@@ -333,6 +333,21 @@ impl Running<'_> {
         })
     }
 
+    /// The workers of a pool of Python's among the descendants of `engine`, which has helpers too.
+    pub fn python_workers_of(&self, engine: i32) -> Vec<i32> {
+        let children = self.children_of(engine);
+        let below = children.iter().flat_map(|child| self.children_of(*child));
+        let all: Vec<i32> = children.iter().copied().chain(below).collect();
+        let is_worker = |pid: &i32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let helps =
+                ["resource_tracker import", "forkserver import"].iter().any(|helper| line.contains(helper));
+            // A server's workers have its command line.
+            !line.is_empty() && (!helps || line.contains("forkserver import") && !children.contains(pid))
+        };
+        all.into_iter().filter(is_worker).collect()
+    }
+
     /// Waits until `runner` has `count` children, all of them asleep: they are in the middle of their tasks.
     #[track_caller]
     pub fn wait_for_sleepers(&mut self, runner: i32, count: usize) -> Vec<i32> {

@@ -36,6 +36,11 @@ class WorkerLost(Exception):
     """A worker was killed, and its task with it."""
 
 
+REPLACES_NOBODY = (
+    "multiprocessing.Pool has lost the thread that puts new workers in the place of those that have done their tasks: most likely, a "
+    "process could not be started"
+)
+
 started = 0
 peak = 0
 # Workers that may be in the pool at one time; 0 where the pool itself says that one has died.
@@ -92,10 +97,7 @@ def _look(*_):
     if died:
         on_loss(lost + died)
     if replaces and not _closing and not replaces.is_alive():
-        on_loss(
-            "multiprocessing.Pool has lost the thread that puts new workers in the place of those that have done their tasks: most "
-            "likely, a process could not be started"
-        )
+        on_loss(REPLACES_NOBODY)
     return well
 
 

@@ -84,10 +84,7 @@ class Progress:
             if self.look:
                 self.look()
             if starts_workers and not starts_workers.is_alive() and not result.ready():
-                raise crew.WorkerLost(
-                    "multiprocessing.Pool has lost the thread that puts new workers in the place of those that have done their tasks: most "
-                    "likely, a process could not be started"
-                )
+                raise crew.WorkerLost(crew.REPLACES_NOBODY)
             left = getattr(result, "_number_left", None)
             if left is not None:
                 self.tick(max(len(result._value) - left * tasks_of_a_chunk, 0), alive)

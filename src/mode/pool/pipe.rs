@@ -29,7 +29,7 @@ use super::overseer::{At, Overseer};
 use crate::measure::shortage;
 use crate::mode::exec::{self, Role, Spawner};
 use crate::mode::progress::Status;
-use crate::mode::room::{Vacancies, is_shortage};
+use crate::mode::room::{Vacancies, is_no_room};
 use crate::mode::{Board, Outcome, Round, RoundError, Times};
 use crate::sys::clock::monotonic_nanoseconds;
 use crate::sys::fork::{self, Pid};
@@ -86,7 +86,7 @@ struct Unstarted {
 
 impl Unstarted {
     fn into_error(self) -> RoundError {
-        match is_shortage(&self.error) {
+        match is_no_room(&self.error) {
             true => {
                 RoundError::Limit(format!("failed to {}: {}", self.what, shortage::explained(&self.error)))
             }
@@ -275,7 +275,7 @@ impl Pool {
     ) -> Result<(), RoundError> {
         let Err(Unstarted { what, error, tasks }) = self.start(workload, place, tasks) else { return Ok(()) };
         let alive = self.workers.len();
-        match is_shortage(&error) && self.vacancies.keep(place, tasks, alive) {
+        match is_no_room(&error) && self.vacancies.keep(place, tasks, alive) {
             true => Ok(()),
             false => Err(Unstarted { what, error, tasks: VecDeque::new() }.into_error()),
         }
