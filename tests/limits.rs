@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -384,7 +385,7 @@ fn a_limit_that_is_met_in_a_later_round_leaves_what_was_timed_before() {
     }
     let mut count = Count::of("pids.max of a cgroup met in a later round");
     let sandbox = Sandbox::new();
-    let arguments = "-n 200 --io-wait 20ms --rounds 3 --json out.json -m process:in-flight=8";
+    let arguments = "-n 200 --io-wait 20ms --rounds 6 --json out.json -m process:in-flight=8";
     let mut command = sandbox.command(arguments.split(' '));
     enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
     let mut running = sandbox.start(command);
@@ -403,7 +404,8 @@ fn a_limit_that_is_met_in_a_later_round_leaves_what_was_timed_before() {
     let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
     assert!(document.partial && document.cut_off.is_none());
     assert!(document.ended_by.expect("a reason").contains("fork failed for 10s"));
-    assert_eq!(document.strategies[0].rounds.len(), 1);
+    // On a busy machine it may have been the next round.
+    assert!((1..6).contains(&document.strategies[0].rounds.len()), "{finished:?}");
     count.survived();
     drop(count.lost("that round; what had been timed is there"));
 }
@@ -420,32 +422,44 @@ fn processes_of_a_cgroup_in_the_middle() {
     let mut count = Count::of("pids.max of a cgroup lowered to 1 in the middle of a round");
     let (allow, refused) = (|processes| allow(&cgroup, processes), || refused(&cgroup));
     let once = "--rounds 1 --json out.json -m process:in-flight=8";
-    let (tasks, waits) = (400, format!("-n 400 --io-wait 20ms {once}"));
-    for (arguments, room_again) in [
-        (waits.clone(), true),
-        (format!("{waits}:start=exec"), true),
-        (format!("-n 400 {once} -- sleep 0.02"), true),
-        (waits, false),
+    for (workload, room_again) in [
+        (format!("--io-wait 20ms {once}"), true),
+        (format!("--io-wait 20ms {once}:start=exec"), true),
+        (format!("{once} -- sleep 0.02"), true),
+        (format!("--io-wait 20ms {once}"), false),
     ] {
         let sandbox = Sandbox::new();
-        allow("60");
-        let mut command = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
-        enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
-        let mut running = sandbox.start(command);
-        // Before the one that is timed come a pilot and the measurement of memory.
-        let mut runner = running.wait_for_runner(3);
-        if let Some(guardian) = arguments.contains("sleep").then_some(runner) {
-            runner = running.wait_for("the runner below its guardian", |running| {
-                running.guarded_runner().filter(|_| running.runner() == Some(guardian))
+        // On a busy machine all tasks may be done before this process comes to lower the limit:
+        // then there are more of them the next time.
+        let mut tasks = 1000;
+        let (running, arguments) = loop {
+            let arguments = format!("-n {tasks} {workload}");
+            allow("60");
+            let mut command = sandbox.command(["-q"].into_iter().chain(arguments.split(' ')));
+            enter_on_start(&mut command, &cgroup.0.join("cgroup.procs")).expect("a path");
+            let mut running = sandbox.start(command);
+            // Pilots come first, and have fewer tasks.
+            let guarded = arguments.contains("sleep");
+            let mut seen = BTreeSet::new();
+            let runner = running.wait_for("a runner in the middle of its tasks", |running| {
+                let runner = if guarded { running.guarded_runner() } else { running.runner() }?;
+                seen.extend(running.children_of(runner).into_iter().map(|task| (runner, task)));
+                (seen.range((runner, 0)..=(runner, i32::MAX)).count() > 64).then_some(runner)
             });
-        }
-        running.wait_for("tasks", |running| (!running.children_of(runner).is_empty()).then_some(()));
-        let before = refused();
-        allow("1");
-        running.wait_for("the end of those that are alive", |running| {
-            running.children_of(runner).is_empty().then_some(())
-        });
-        assert!(refused() > before, "{arguments}: all tasks were done before");
+            let before = refused();
+            allow("1");
+            running.wait_for("the end of those that are alive", |running| {
+                running.children_of(runner).is_empty().then_some(())
+            });
+            if refused() > before {
+                break (running, arguments);
+            }
+            allow("60");
+            running.finish().expect_code(0);
+            println!("{arguments}: again, with more tasks");
+            tasks *= 4;
+            assert!(tasks <= 100_000, "{arguments}: never was there no room");
+        };
         if !room_again {
             assert_refused(running.finish(), &["fork failed for 10s", "pids.max of", "is 1"]);
         } else {
@@ -453,8 +467,9 @@ fn processes_of_a_cgroup_in_the_middle() {
             let finished = running.finish().expect_code(0);
             let document = parse(&fs::read_to_string(sandbox.path("out.json")).expect("the export"));
             let report = &document.strategies[0].rounds[0].report;
-            assert_eq!((report.tasks_completed, report.tasks_failed), (tasks, 0), "{finished:?}");
-            assert_eq!(report.processes_started, tasks, "{finished:?}");
+            let done = (report.tasks_completed, report.tasks_failed);
+            assert_eq!(done, (tasks, 0), "{arguments}: {finished:?}");
+            assert_eq!(report.processes_started, tasks, "{arguments}: {finished:?}");
         }
         count.survived();
     }
