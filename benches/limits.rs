@@ -11,10 +11,11 @@ mod common;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::nothing;
+use procbench::engine::native;
 use procbench::engine::protocol::RoundReport;
 use procbench::measure::environment::cores_to_use;
 use procbench::mode::chunk::ChunkPolicy;
@@ -425,31 +426,26 @@ fn copy_parcels(workers: usize) -> f64 {
 }
 
 /// What the controller uses of one core while rounds run: progress, listening, and the bystander in a timed round or samples
-/// of memory in the one that measures it.
+/// of memory in the round before.
 fn controller_share() {
-    const WATCHED: Duration = Duration::from_secs(3);
     let python = Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok();
-    let of_python = ["serial", "pool", "process:in-flight=2"].map(|mode| ("python", mode));
-    let of_native = ["serial", "threads", "pool", "process:in-flight=2"].map(|mode| ("native", mode));
-    let all = of_native.into_iter().chain(of_python.into_iter().filter(|_| python));
-    for (engine, mode) in all {
-        for (round, warmup) in [("a timed round", "0"), ("a memory round", "1")] {
-            let mut run = Command::new(env!("CARGO_BIN_EXE_procbench"))
-                .args(["--tasks", "1000000", "--cpu", "1ms", "--rounds", "1"])
-                .args(["--mode", mode, "--engine", engine, "--warmup", warmup])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("procbench starts");
-            // Beyond the pilot and into the first round.
-            std::thread::sleep(Duration::from_secs(3));
-            let before = cpu_nanoseconds(run.id());
-            std::thread::sleep(WATCHED);
-            let share = (cpu_nanoseconds(run.id()) - before) as f64 / WATCHED.as_nanos() as f64;
-            // SIGINT is ignored where a script has started the bench with `&`.
-            let pid = nix::unistd::Pid::from_raw(run.id() as i32);
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM);
-            run.wait().expect("procbench ends");
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let of_native =
+        [("serial", 1), ("threads", cores), ("pool", cores), ("process:in-flight=2", cores.min(2))];
+    let native = of_native.map(|(mode, at_once)| ("native", mode, at_once));
+    let of_python = [("serial", 1), ("pool", cores), ("process:in-flight=2", cores.min(2))];
+    let of_python = of_python.map(|(mode, at_once)| ("python", mode, at_once));
+    for (engine, mode, at_once) in native.into_iter().chain(of_python.into_iter().filter(|_| python)) {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_procbench"))
+            .args(["--tasks", &(5_000 * at_once).to_string(), "--cpu", "1ms", "--rounds", "1"])
+            .args(["--mode", mode, "--engine", engine, "--warmup", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("procbench starts");
+        let shares = shares_in_long_rounds(&mut run);
+        assert_eq!(shares.len(), 2, "{engine} {mode}: a round for memory, and one that is timed");
+        for (round, share) in ["a memory round", "a timed round"].into_iter().zip(shares) {
             let verdict = if share <= 0.01 { "" } else { "  above" };
             let what = format!("{round} of {engine} {mode}");
             println!(
@@ -458,6 +454,41 @@ fn controller_share() {
             );
         }
     }
+}
+
+/// What `run` uses of one core during each of its rounds that is long enough to tell, which no pilot is.
+fn shares_in_long_rounds(run: &mut Child) -> Vec<f64> {
+    let mut shares = Vec::new();
+    while run.try_wait().expect("a status").is_none() {
+        let Some(runner) = runner_of(run.id()) else {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        let goes_on_for = |milliseconds| {
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            runner_of(run.id()) == Some(runner)
+        };
+        if !goes_on_for(300) {
+            continue;
+        }
+        let (since, before) = (Instant::now(), cpu_nanoseconds(run.id()));
+        if goes_on_for(3_000) {
+            let used = cpu_nanoseconds(run.id()) - before;
+            shares.push(used as f64 / since.elapsed().as_nanos() as f64);
+        }
+        while goes_on_for(20) {}
+    }
+    shares
+}
+
+/// The runner among the children of `pid`.
+fn runner_of(pid: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let is_runner = |child: &u32| {
+        let line = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        line.contains(native::RUNNER) || line.contains("/procbench_main.py")
+    };
+    children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_runner)
 }
 
 /// CPU time of all threads of `pid`, by the scheduler's own account.

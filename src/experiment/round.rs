@@ -21,9 +21,9 @@ use crate::measure::kernel;
 use crate::measure::memory::{Counted, Gauge, MemoryReading, Method, Who};
 use crate::measure::shortage;
 use crate::mode::Mode;
-use crate::sys::fork;
 use crate::sys::strays::{children, end_strays, end_those_stopped_before_exec, is_runner_stopped};
 use crate::sys::wait::{CpuTime, Exit, Reaped, Which, has_ended, has_ended_by, try_wait, wait, wait_for_end};
+use crate::sys::{clock, fork};
 
 /// A round, with what was seen of it from outside.
 #[derive(Debug, Clone)]
@@ -151,8 +151,26 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 const LONGEST_SILENCE: Duration = Duration::from_millis(500);
 /// How long it waits for processes that have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it does while it measures memory.
+/// How often it does while it measures memory, at most.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
+
+/// How long to wait between two looks at memory, which take CPU time that is none of the round's.
+struct Pace {
+    /// CPU time of this thread at the look before, in nanoseconds; `None` where looks are not rationed.
+    used: Option<u64>,
+}
+
+impl Pace {
+    /// Of one core, for looks: the controller has other things to do, and is to stay below a hundredth with them.
+    const SHARE: f64 = 0.007;
+
+    fn next(&mut self) -> Duration {
+        let Some(used) = &mut self.used else { return SAMPLE_EVERY };
+        let now = clock::thread_cpu_nanoseconds();
+        let took = now - std::mem::replace(used, now);
+        Duration::from_nanos((took as f64 / Self::SHARE) as u64).clamp(SAMPLE_EVERY, LOOK_UP)
+    }
+}
 
 /// Executes one round by `command`, watched by `watch`, and waits until everything that it started is gone. `listener`
 /// hears of it meanwhile.
@@ -312,7 +330,9 @@ fn converse(
     let _ = to_runner.write_all(&line); // If the runner is gone its silence says so below.
 
     let mut bystander = None;
-    let every = if gauge.is_some() { SAMPLE_EVERY } else { LOOK_UP };
+    // Where the kernel keeps no account, what is not seen at a look is not known.
+    let has_account = gauge.as_ref().is_some_and(|gauge| !gauge.method().is_sampled());
+    let mut pace = Pace { used: has_account.then(clock::thread_cpu_nanoseconds) };
     let (mut started, mut forks_before, mut report) = (Instant::now(), None, None);
     let (mut has_gone, mut is_over) = (false, false);
     // By then a runner that goes on has looked after its tasks itself, and said something.
@@ -331,7 +351,7 @@ fn converse(
             let name = &request.strategy.name;
             room.require(runner.pid()).map_err(|why| RoundFailure::Limit(format!("{name}: {why}")))?;
         }
-        let heard = lines.next(every)?;
+        let heard = lines.next(if gauge.is_some() { pace.next() } else { LOOK_UP })?;
         if matches!(heard, Heard::Nothing)
             && let Err(given_up) = listener.look()
         {

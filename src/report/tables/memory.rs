@@ -147,7 +147,7 @@ fn peaks_of_rounds(name: &str, memory: &Memory) -> Option<String> {
 }
 
 /// Why a peak is not the cgroup's own.
-const SAMPLED_LEGEND: &str = "sampled: the cgroup's high-water mark has page cache in it, so the peak is the highest of samples 5 ms apart";
+const SAMPLED_LEGEND: &str = "sampled: the cgroup's high-water mark has page cache in it, so the peak is the highest of samples 5 ms apart or more";
 
 /// What it means that fewer processes were read than lived.
 const SPEAK_FOR_ALL_LEGEND: &str =
