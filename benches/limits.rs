@@ -50,7 +50,14 @@ struct Bench {
     units_per_second: f64,
 }
 
+/// Said to this program, it is the limit of `threads`, with so many of them: as all the others, and as procbench's rounds, in a
+/// process of its own.
+const RAYON: &str = "__rayon";
+
 fn main() {
+    if let [RAYON, workers] = std::env::args().skip(1).map(|word| &*word.leak()).collect::<Vec<_>>()[..] {
+        return println!("{}", rayon_into_vec(workers.parse().expect("threads")));
+    }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bench = Bench {
@@ -348,13 +355,16 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "threads, no-op, 10 million",
-            "rayon par_iter into a Vec, pool included",
+            "rayon par_iter into a Vec, pool included, in a process of its own",
             1.05,
             Box::new(|bench| {
                 let chunk = ChunkPolicy::Auto.resolve(TASKS, bench.workers, 5e-9);
                 bench.round(Mode::Threads, bench.at_work(chunk), nothing(TASKS)).total_seconds
             }),
-            Box::new(|bench| rayon_into_vec(bench.workers as usize)),
+            Box::new(|bench| {
+                let this = std::env::current_exe().expect("this program");
+                seconds_said(&this, &[RAYON, &bench.workers.to_string()])
+            }),
         ),
         row(
             "process, a command, 64 in flight",
