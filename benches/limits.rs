@@ -22,6 +22,7 @@ use procbench::mode::chunk::ChunkPolicy;
 use procbench::mode::settings::Start;
 use procbench::mode::{Mode, Settings};
 use procbench::report::numbers::{seconds, significant};
+use procbench::seed::mix;
 use procbench::stats::compare;
 use procbench::workload::{Kind, ProgramSpec, Spread, WorkloadSpec, cpu};
 use rayon::prelude::*;
@@ -50,15 +51,26 @@ struct Bench {
     units_per_second: f64,
 }
 
-/// Said to this program, it is the limit of `threads`, with so many of them: as all the others, and as procbench's rounds, in a
+/// Said to this program, it is the limit of `threads`, with so many of them, and what their tasks are: as all the others, and as procbench's rounds, in a
 /// process of its own.
 const RAYON: &str = "__rayon";
 
 fn main() {
-    if let [RAYON, workers] = std::env::args().skip(1).map(|word| &*word.leak()).collect::<Vec<_>>()[..] {
-        return println!("{}", rayon_into_vec(workers.parse().expect("threads")));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, workers, what] = &arguments[..]
+        && word == RAYON
+    {
+        let workers = workers.parse().expect("threads");
+        // As procbench's tasks without arguments have it.
+        let ours = |task| mix(task << 32);
+        let seconds = if what == "ours" {
+            rayon_into_vec(workers, ours)
+        } else {
+            rayon_into_vec(workers, |task| !task)
+        };
+        return println!("{seconds}");
     }
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted: Vec<String> = arguments.into_iter().filter(|word| !word.starts_with("--")).collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bench = Bench {
         limits: build(folder.path()),
@@ -168,6 +180,17 @@ fn seconds_said(program: &Path, arguments: &[&str]) -> f64 {
 impl Bench {
     fn limit(&self, arguments: &[&str]) -> f64 {
         seconds_said(&self.limits, arguments)
+    }
+
+    fn threads(&self) -> f64 {
+        let chunk = ChunkPolicy::Auto.resolve(TASKS, self.workers, 5e-9);
+        self.round(Mode::Threads, self.at_work(chunk), nothing(TASKS)).total_seconds
+    }
+
+    /// Seconds that rayon takes for as many tasks, whose results are `what`.
+    fn rayon(&self, what: &str) -> f64 {
+        let this = std::env::current_exe().expect("this program");
+        seconds_said(&this, &[RAYON, &self.workers.to_string(), what])
     }
 
     fn bare(&self, arguments: &[&str]) -> f64 {
@@ -357,14 +380,15 @@ fn rows() -> Vec<Row> {
             "threads, no-op, 10 million",
             "rayon par_iter into a Vec, pool included, in a process of its own",
             1.05,
-            Box::new(|bench| {
-                let chunk = ChunkPolicy::Auto.resolve(TASKS, bench.workers, 5e-9);
-                bench.round(Mode::Threads, bench.at_work(chunk), nothing(TASKS)).total_seconds
-            }),
-            Box::new(|bench| {
-                let this = std::env::current_exe().expect("this program");
-                seconds_said(&this, &[RAYON, &bench.workers.to_string()])
-            }),
+            Box::new(Bench::threads),
+            Box::new(|bench| bench.rayon("!task")),
+        ),
+        row(
+            "the same, against results as dear as ours",
+            "the same of procbench's results, for which a task takes two multiplications",
+            f64::INFINITY,
+            Box::new(Bench::threads),
+            Box::new(|bench| bench.rayon("ours")),
         ),
         row(
             "process, a command, 64 in flight",
@@ -527,11 +551,11 @@ fn plain_loop(tasks: u64, units: u64) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-fn rayon_into_vec(workers: usize) -> f64 {
+fn rayon_into_vec(workers: usize, task: impl Fn(u64) -> u64 + Send + Sync) -> f64 {
     let start = Instant::now();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("a pool");
     let results: Vec<u64> =
-        pool.install(|| (0..TASKS).into_par_iter().map(|task| black_box(!task)).collect());
+        pool.install(|| (0..TASKS).into_par_iter().map(|number| black_box(task(number))).collect());
     let seconds = start.elapsed().as_secs_f64();
     black_box(results);
     seconds

@@ -45,7 +45,7 @@ mkdir "$guest"
 
 echo "== build"
 cargo test --locked --no-run --message-format=json \
-    --test memory --test outside --test quota --test limits >"$folder/build.json"
+    --test memory --test outside --test quota --test limits --test interruption --test killed_runs >"$folder/build.json"
 sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$folder/build.json" | sort -u >"$folder/executables"
 procbench=$(grep '/procbench$' "$folder/executables")
 
