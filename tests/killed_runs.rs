@@ -258,11 +258,17 @@ fn end_all_at_terminals(
         let listened = hears_signals(running.pid());
         let open = end(terminal.master, moments, &running);
         // Somebody has to read what is written, or it waits for that.
-        let reader = open
-            .map(|mut master| thread::spawn(move || drop(std::io::copy(&mut master, &mut std::io::sink()))));
+        let reader = open.map(|mut master| {
+            thread::spawn(move || {
+                let mut written = Vec::new();
+                // A terminal that nobody has open any more is an error.
+                let _ = master.read_to_end(&mut written);
+                String::from_utf8_lossy(&written).into_owned()
+            })
+        });
         let finished = running.finish();
-        drop(reader);
-        assert!(SIGNALLED.contains(&finished.code()), "{finished:?}");
+        let written = reader.and_then(|reader| reader.join().ok());
+        assert!(SIGNALLED.contains(&finished.code()), "{finished:?}: {written:?}");
         assert!(!listened || finished.code().is_some(), "ended by a signal that it heard: {finished:?}");
         (in_time, finished)
     });
