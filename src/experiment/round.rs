@@ -215,6 +215,10 @@ pub fn execute(
             Err(Invalid::count(format!("{left} processes of {} outlived its round", request.strategy.name))
                 .into())
         }
+        // Whoever is told to end may be told so in the middle of anything, and complain. Wrong results are wrong all the same.
+        Err(failure) if signals.stop_wanted() && !matches!(failure, RoundFailure::Violation(_)) => {
+            Err(RoundFailure::Interrupted)
+        }
         outcome => outcome,
     }
 }

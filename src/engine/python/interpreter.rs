@@ -89,6 +89,12 @@ impl Interpreter {
     /// # Errors
     /// If it is not there, not Python, too old, or not silent.
     pub fn find(wanted: Option<&Path>, stop_wanted: &dyn Fn() -> bool) -> Result<Self, ProbeError> {
+        // Whoever ends this process at its terminal may have ended the other too, before that had left the terminal's group.
+        Self::found(wanted, stop_wanted)
+            .map_err(|why| if stop_wanted() { ProbeError::Interrupted } else { why })
+    }
+
+    fn found(wanted: Option<&Path>, stop_wanted: &dyn Fn() -> bool) -> Result<Self, ProbeError> {
         let name = wanted.unwrap_or(Path::new(NAME));
         let shown = name.display();
         let answer = ask(name, &["-I", "-c", PROGRAM], stop_wanted)?;
